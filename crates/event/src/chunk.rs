@@ -1,0 +1,261 @@
+//! Records of one tag: built once, then shared without copying.
+//!
+//! A record is stored as Fluent Bit's second event format, `[[time, metadata], body]` with the time as EventTime
+//! (extension type 0, eight bytes). Offsets are kept beside the bytes, so nobody walks msgpack to find a record.
+
+use std::sync::Arc;
+
+use crate::{Tag, Timestamp, msgpack};
+
+/// The bytes before the time: array of two, array of two, EventTime.
+const HEAD: [u8; 4] = [0x92, 0x92, 0xd7, 0x00];
+/// Head, seconds and nanoseconds.
+const PREFIX_LEN: usize = HEAD.len() + 8;
+
+/// One record, borrowed: a time and two msgpack maps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event<'a> {
+    /// When it happened.
+    pub time: Timestamp,
+    /// A msgpack map; often empty (one byte, `0x80`).
+    pub metadata: &'a [u8],
+    /// A msgpack map: the record's keys and values.
+    pub body: &'a [u8],
+}
+
+impl Event<'_> {
+    /// The empty msgpack map, the metadata of most events.
+    pub const NO_METADATA: &'static [u8] = &[0x80];
+}
+
+/// Where one record's parts end, relative to the chunk's bytes.
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    metadata: u32,
+    body: u32,
+}
+
+/// Records of one tag, immutable and cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Chunk {
+    tag: Tag,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    data: Vec<u8>,
+    ends: Vec<Ends>,
+}
+
+impl Chunk {
+    /// The tag of all records.
+    pub fn tag(&self) -> &Tag {
+        &self.tag
+    }
+
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.shared.ends.len()
+    }
+
+    /// Whether there are no records.
+    pub fn is_empty(&self) -> bool {
+        self.shared.ends.is_empty()
+    }
+
+    /// All records, concatenated msgpack.
+    pub fn bytes(&self) -> &[u8] {
+        &self.shared.data
+    }
+
+    /// Whether both are one and the same chunk, not just equal ones.
+    pub fn same(&self, other: &Chunk) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// The records in order.
+    pub fn records(&self) -> Records<'_> {
+        Records { data: &self.shared.data, ends: self.shared.ends.iter(), start: 0 }
+    }
+}
+
+/// Iterates over a chunk's events.
+#[derive(Debug, Clone)]
+pub struct Records<'a> {
+    data: &'a [u8],
+    ends: std::slice::Iter<'a, Ends>,
+    start: usize,
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Event<'a>;
+
+    fn next(&mut self) -> Option<Event<'a>> {
+        let ends = self.ends.next()?;
+        let time_at = self.start + HEAD.len();
+        let metadata_at = self.start + PREFIX_LEN;
+        let (metadata_end, body_end) = (ends.metadata as usize, ends.body as usize);
+        self.start = body_end;
+        Some(Event {
+            time: Timestamp {
+                sec: msgpack::be_u32(self.data, time_at),
+                nsec: msgpack::be_u32(self.data, time_at + 4),
+            },
+            metadata: &self.data[metadata_at..metadata_end],
+            body: &self.data[metadata_end..body_end],
+        })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.ends.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Records<'_> {}
+
+/// A chunk holds at most 4 GiB, and this record would exceed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the record does not fit: a chunk holds at most 4 GiB")]
+pub struct RecordTooLarge;
+
+/// Collects records of one tag into a [`Chunk`].
+#[derive(Debug)]
+pub struct ChunkBuilder {
+    tag: Tag,
+    data: Vec<u8>,
+    ends: Vec<Ends>,
+}
+
+impl ChunkBuilder {
+    /// An empty builder for records of `tag`.
+    pub fn new(tag: Tag) -> Self {
+        Self { tag, data: Vec::new(), ends: Vec::new() }
+    }
+
+    /// The tag of all records.
+    pub fn tag(&self) -> &Tag {
+        &self.tag
+    }
+
+    /// Number of records so far.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are no records yet.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Size of the records so far, in bytes.
+    pub fn size(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Adds a record. `event.metadata` and `event.body` must each be one msgpack map; whoever takes bytes from outside
+    /// checks them first with [`msgpack::map_len`].
+    pub fn push(&mut self, event: Event<'_>) -> Result<(), RecordTooLarge> {
+        let added: Result<(), RecordTooLarge> = self.push_with(event.time, event.metadata, |out| {
+            out.extend_from_slice(event.body);
+            Ok(())
+        });
+        added
+    }
+
+    /// Adds a record whose body `write` appends to the chunk's own bytes. When `write` fails, or the record does not fit,
+    /// the builder is as it was before.
+    pub fn push_with<E: From<RecordTooLarge>>(
+        &mut self,
+        time: Timestamp,
+        metadata: &[u8],
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let start = self.data.len();
+        self.data.extend_from_slice(&HEAD);
+        self.data.extend_from_slice(&time.sec.to_be_bytes());
+        self.data.extend_from_slice(&time.nsec.to_be_bytes());
+        self.data.extend_from_slice(metadata);
+        let metadata_end = self.data.len();
+        let written = write(&mut self.data).and_then(|()| {
+            let metadata = u32::try_from(metadata_end).map_err(|_| RecordTooLarge)?;
+            let body = u32::try_from(self.data.len()).map_err(|_| RecordTooLarge)?;
+            Ok(Ends { metadata, body })
+        });
+        match written {
+            Ok(ends) => {
+                self.ends.push(ends);
+                Ok(())
+            }
+            Err(error) => {
+                self.data.truncate(start);
+                Err(error)
+            }
+        }
+    }
+
+    /// Adds all records of `chunk`, whatever its tag. One copy of the bytes.
+    pub fn append(&mut self, chunk: &Chunk) -> Result<(), RecordTooLarge> {
+        let base = u32::try_from(self.data.len()).map_err(|_| RecordTooLarge)?;
+        u32::try_from(self.data.len() + chunk.bytes().len()).map_err(|_| RecordTooLarge)?;
+        self.data.extend_from_slice(chunk.bytes());
+        self.ends.extend(
+            chunk
+                .shared
+                .ends
+                .iter()
+                .map(|ends| Ends { metadata: base + ends.metadata, body: base + ends.body }),
+        );
+        Ok(())
+    }
+
+    /// Finishes the chunk.
+    pub fn build(self) -> Chunk {
+        Chunk { tag: self.tag, shared: Arc::new(Shared { data: self.data, ends: self.ends }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(sec: u32, body: &[u8]) -> Event<'_> {
+        Event { time: Timestamp { sec, nsec: 5 }, metadata: Event::NO_METADATA, body }
+    }
+
+    #[test]
+    fn records_come_out_as_they_went_in() {
+        let mut builder = ChunkBuilder::new(Tag::new("t").unwrap());
+        let events = [event(1, &[0x80]), event(2, &[0x81, 0xa1, b'a', 0x00])];
+        for event in events {
+            builder.push(event).unwrap();
+        }
+        let chunk = builder.build();
+        assert_eq!(chunk.records().collect::<Vec<_>>(), events);
+        assert_eq!(&chunk.bytes()[..14], [0x92, 0x92, 0xd7, 0, 0, 0, 0, 1, 0, 0, 0, 5, 0x80, 0x80]);
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_builder_as_it_was() {
+        let mut builder = ChunkBuilder::new(Tag::new("t").unwrap());
+        builder.push(event(1, &[0x80])).unwrap();
+        let failed = builder.push_with(Timestamp::default(), Event::NO_METADATA, |out| {
+            out.push(0x81);
+            Err(RecordTooLarge)
+        });
+        assert_eq!(failed, Err(RecordTooLarge));
+        assert_eq!((builder.len(), builder.size()), (1, 14));
+    }
+
+    #[test]
+    fn an_appended_chunk_keeps_its_records() {
+        let mut first = ChunkBuilder::new(Tag::new("t").unwrap());
+        first.push(event(1, &[0x80])).unwrap();
+        let first = first.build();
+        let mut second = ChunkBuilder::new(Tag::new("t").unwrap());
+        second.push(event(2, &[0x80])).unwrap();
+        second.append(&first).unwrap();
+        let times: Vec<u32> = second.build().records().map(|event| event.time.sec).collect();
+        assert_eq!(times, [2, 1]);
+    }
+}

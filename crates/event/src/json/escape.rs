@@ -1,0 +1,153 @@
+//! Strings, bytes and extensions between JSON's quotes.
+
+use super::JsonOptions;
+
+/// A string or bytes; they print alike.
+pub(super) fn string(text: &[u8], out: &mut Vec<u8>, options: JsonOptions) {
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    if options.escape_unicode {
+        escape_all(text, out);
+    } else if std::str::from_utf8(text).is_ok() {
+        escape_ascii(text, out);
+    } else {
+        for chunk in text.utf8_chunks() {
+            escape_ascii(chunk.valid().as_bytes(), out);
+            for _ in chunk.invalid() {
+                out.extend_from_slice("\u{fffd}".as_bytes());
+            }
+        }
+    }
+    out.push(b'"');
+}
+
+/// An extension's bytes as the characters `\xNN`, of which JSON wants the backslash escaped.
+pub(super) fn extension(bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    for byte in bytes {
+        out.extend_from_slice(&[b'\\', b'\\', b'x', hex(byte >> 4), hex(byte & 0x0f)]);
+    }
+    out.push(b'"');
+}
+
+/// Escapes all that is not printable ASCII.
+fn escape_all(mut text: &[u8], out: &mut Vec<u8>) {
+    loop {
+        let plain = plain_len::<true>(text);
+        out.extend_from_slice(&text[..plain]);
+        text = &text[plain..];
+        match text.first() {
+            None => return,
+            Some(byte) if byte.is_ascii() => {
+                escape(*byte, out);
+                text = &text[1..];
+            }
+            Some(_) => text = &text[escape_unicode(text, out)..],
+        }
+    }
+}
+
+/// Escapes what JSON and Fluent Bit do not want in a string; `text` is UTF-8.
+fn escape_ascii(mut text: &[u8], out: &mut Vec<u8>) {
+    loop {
+        let plain = plain_len::<false>(text);
+        out.extend_from_slice(&text[..plain]);
+        let Some(byte) = text.get(plain) else {
+            return;
+        };
+        escape(*byte, out);
+        text = &text[plain + 1..];
+    }
+}
+
+fn escape(byte: u8, out: &mut Vec<u8>) {
+    let short = match byte {
+        b'"' | b'\\' => byte,
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0x08 => b'b',
+        0x0c => b'f',
+        _ => return escape_unit(byte.into(), out),
+    };
+    out.extend_from_slice(&[b'\\', short]);
+}
+
+fn escape_unit(unit: u16, out: &mut Vec<u8>) {
+    let [high, low] = unit.to_be_bytes();
+    let digits = [hex(high >> 4), hex(high & 0x0f), hex(low >> 4), hex(low & 0x0f)];
+    out.extend_from_slice(b"\\u");
+    out.extend_from_slice(&digits);
+}
+
+/// Prints the character, or the stray byte, that `text` begins with, and returns how many bytes that was.
+fn escape_unicode(text: &[u8], out: &mut Vec<u8>) -> usize {
+    let lead = text[0];
+    let announced = match lead {
+        0x80..=0xbf => 1,
+        0xc0..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xf7 => 4,
+        0xf8..=0xfb => 5,
+        _ => 6,
+    };
+    let Some(sequence) = text.get(..announced) else {
+        return 1;
+    };
+    match std::str::from_utf8(sequence).ok().and_then(|valid| valid.chars().next()) {
+        Some(character) => {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                escape_unit(*unit, out);
+            }
+            announced
+        }
+        None => {
+            // U+E000 + lead, in UTF-8.
+            out.extend_from_slice(&[0xee, 0x80 | lead >> 6, 0x80 | lead & 0x3f]);
+            1
+        }
+    }
+}
+
+fn hex(digit: u8) -> u8 {
+    b"0123456789abcdef"[usize::from(digit)]
+}
+
+/// How many bytes at the start of `text` print as they are. `ASCII`: only ASCII does.
+fn plain_len<const ASCII: bool>(text: &[u8]) -> usize {
+    let (words, tail) = text.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let special = special_bytes::<ASCII>(u64::from_le_bytes(*word));
+        if special != 0 {
+            return index * 8 + special.trailing_zeros() as usize / 8;
+        }
+    }
+    // One look at the last bytes, some of them for the second time, saves a look at each.
+    let last = match (text.last_chunk::<8>(), text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        (Some(last), ..) => u64::from_le_bytes(*last),
+        (None, Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+        }
+        // Shorter than a word's half: NUL is special, which leads to the look at each.
+        _ => 0,
+    };
+    if special_bytes::<ASCII>(last) == 0 {
+        return text.len();
+    }
+    let plain = tail.iter().position(|byte| is_special::<ASCII>(*byte)).unwrap_or(tail.len());
+    text.len() - tail.len() + plain
+}
+
+fn is_special<const ASCII: bool>(byte: u8) -> bool {
+    matches!(byte, 0..0x20 | b'"' | b'\\' | 0x7f) || ASCII && byte >= 0x80
+}
+
+/// The top bit of each byte of `word` that is special. Right up to the lowest such byte; carries may mark others above.
+fn special_bytes<const ASCII: bool>(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const TOPS: u64 = 0x80 * ONES;
+    let below = |limit: u8, word: u64| word.wrapping_sub(u64::from(limit) * ONES) & !word & TOPS;
+    let equal = |byte: u8| below(1, word ^ (u64::from(byte) * ONES));
+    let special = below(0x20, word) | equal(b'"') | equal(b'\\') | equal(0x7f);
+    if ASCII { special | word & TOPS } else { special }
+}

@@ -1,0 +1,426 @@
+//! Msgpack to JSON text.
+
+use std::collections::HashMap;
+
+use super::escape::{extension, string};
+use super::float;
+use crate::msgpack::{MAX_DEPTH, MsgpackError, Reader, Value};
+use crate::text;
+
+/// How [`write()`] prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JsonOptions {
+    /// Whether text beyond ASCII is printed as `\uxxxx`; if not, it is printed as it is. Fluent Bit's
+    /// `json.escape_unicode`, on by default.
+    pub escape_unicode: bool,
+}
+
+impl Default for JsonOptions {
+    fn default() -> Self {
+        Self { escape_unicode: true }
+    }
+}
+
+/// Appends the first value of `value` as JSON, without blanks. After an error `out` is as it was before.
+///
+/// * Whole floats print as C's `%.1f` (`1.0`), others as `%.16g` (`0.1`, `1e+300`), those that are no number as `null`.
+/// * Of entries with the same string key only the last is printed.
+/// * In strings and bytes, `"` and `\` and control characters are escaped; `/` is not.
+/// * Invalid UTF-8 never gets out. With `escape_unicode` a byte `xx` that begins no valid sequence becomes U+E0xx,
+///   unescaped, or nothing if the sequence it announces would reach beyond the end. Without, each becomes U+FFFD.
+pub fn write(value: &[u8], out: &mut Vec<u8>, options: JsonOptions) -> Result<(), MsgpackError> {
+    let start = out.len();
+    let mut writer = Writer { reader: Reader::new(value), out, options, printed: Vec::new() };
+    let written = writer.value(0);
+    if written.is_err() {
+        out.truncate(start);
+    }
+    written
+}
+
+/// Up to that many entries, each key is compared with those before it; of larger maps the fingerprints are sorted.
+const PAIRWISE: u32 = 32;
+
+struct Writer<'a, 'o> {
+    reader: Reader<'a>,
+    out: &'o mut Vec<u8>,
+    options: JsonOptions,
+    /// Entries of the maps being printed, those of inner maps last.
+    printed: Vec<Printed<'a>>,
+}
+
+/// An entry of a map that is being printed.
+struct Printed<'a> {
+    /// Where its text begins.
+    at: usize,
+    key: Key<'a>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Key<'a> {
+    /// A string and its fingerprint, which comes first because it is compared first.
+    Str(u64, &'a [u8]),
+    /// Something else, which may occur twice.
+    Other,
+    /// A string that came again later.
+    Repeated,
+}
+
+impl<'a> Writer<'a, '_> {
+    fn value(&mut self, depth: usize) -> Result<(), MsgpackError> {
+        let at = self.reader.position();
+        match self.reader.next()? {
+            Value::Nil => self.out.extend_from_slice(b"null"),
+            Value::Bool(true) => self.out.extend_from_slice(b"true"),
+            Value::Bool(false) => self.out.extend_from_slice(b"false"),
+            Value::Uint(value) => integer(value, self.out),
+            Value::Int(value) => integer(value, self.out),
+            Value::Float(value) => float::write(value, self.out),
+            Value::Str(text) | Value::Bin(text) => string(text, self.out, self.options),
+            Value::Ext(_, bytes) => extension(bytes, self.out),
+            Value::Array(_) | Value::Map(_) if depth == MAX_DEPTH => {
+                return Err(MsgpackError::TooDeep { at });
+            }
+            Value::Array(len) => self.array(len, depth + 1)?,
+            Value::Map(len) => self.map(len, depth + 1)?,
+        }
+        Ok(())
+    }
+
+    fn array(&mut self, len: u32, depth: usize) -> Result<(), MsgpackError> {
+        self.out.push(b'[');
+        for index in 0..len {
+            if index > 0 {
+                self.out.push(b',');
+            }
+            self.value(depth)?;
+        }
+        self.out.push(b']');
+        Ok(())
+    }
+
+    fn map(&mut self, len: u32, depth: usize) -> Result<(), MsgpackError> {
+        let first = self.printed.len();
+        self.printed.reserve(len.min(PAIRWISE) as usize);
+        let mut seen = Seen::default();
+        self.out.push(b'{');
+        for index in 0..len {
+            if index > 0 {
+                self.out.push(b',');
+            }
+            let at = self.out.len();
+            let key = self.key(depth)?;
+            if len <= PAIRWISE {
+                seen.compare(key, &mut self.printed[first..]);
+            }
+            self.printed.push(Printed { at, key });
+            self.out.push(b':');
+            self.value(depth)?;
+        }
+        if len > PAIRWISE {
+            seen.sort(&mut self.printed[first..]);
+        }
+        if seen.repetition {
+            remove_repeated(&self.printed[first..], self.out);
+        }
+        self.out.push(b'}');
+        self.printed.truncate(first);
+        Ok(())
+    }
+
+    fn key(&mut self, depth: usize) -> Result<Key<'a>, MsgpackError> {
+        let before = self.reader.clone();
+        match self.reader.next()? {
+            Value::Str(text) => {
+                string(text, self.out, self.options);
+                return Ok(Key::Str(fingerprint(text), text));
+            }
+            Value::Bin(bytes) => string(bytes, self.out, self.options),
+            Value::Ext(_, bytes) => extension(bytes, self.out),
+            Value::Array(_) | Value::Map(_) => {
+                // As JSON within JSON, its quotes would double with every level of keys in keys.
+                self.reader = before;
+                let mut key = Vec::new();
+                text::write_next(&mut self.reader, depth, &mut key)?;
+                string(&key, self.out, self.options);
+            }
+            _ => {
+                self.reader = before;
+                self.out.push(b'"');
+                self.value(depth)?;
+                self.out.push(b'"');
+            }
+        }
+        Ok(Key::Other)
+    }
+}
+
+/// Finds the string keys of one map that come again.
+#[derive(Default)]
+struct Seen {
+    /// A bit for each fingerprint so far: most keys need no comparison.
+    marks: u128,
+    repetition: bool,
+}
+
+impl Seen {
+    fn compare(&mut self, key: Key<'_>, earlier: &mut [Printed<'_>]) {
+        let Key::Str(fingerprint, _) = key else {
+            return;
+        };
+        let mark = 1 << (fingerprint >> 57);
+        if self.marks & mark != 0
+            && let Some(same) = earlier.iter_mut().find(|printed| printed.key == key)
+        {
+            same.key = Key::Repeated;
+            self.repetition = true;
+        }
+        self.marks |= mark;
+    }
+
+    /// Exact for equal fingerprints too, however many an attacker finds.
+    fn sort(&mut self, map: &mut [Printed<'_>]) {
+        let mut order = Vec::with_capacity(map.len());
+        for (index, printed) in map.iter().enumerate() {
+            if let Key::Str(fingerprint, text) = printed.key {
+                order.push((fingerprint, index, text));
+            }
+        }
+        order.sort_unstable_by_key(|(fingerprint, index, _)| (*fingerprint, *index));
+        for alike in order.chunk_by(|a, b| a.0 == b.0).filter(|alike| alike.len() > 1) {
+            let mut last = HashMap::new();
+            for (_, index, text) in alike {
+                if let Some(earlier) = last.insert(text, *index) {
+                    map[earlier].key = Key::Repeated;
+                    self.repetition = true;
+                }
+            }
+        }
+    }
+}
+
+/// 64 bits that differ for most different keys.
+fn fingerprint(key: &[u8]) -> u64 {
+    let (head, tail) = match key {
+        [] => (0, 0),
+        [only] => (u64::from(*only), 0),
+        [first, .., last] if key.len() < 4 => {
+            (u64::from(u16::from_le_bytes([*first, key[1]])), (*last).into())
+        }
+        _ => match (key.first_chunk(), key.last_chunk()) {
+            (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
+            _ => (half(key.first_chunk()), half(key.last_chunk())),
+        },
+    };
+    (head ^ tail.rotate_left(29) ^ key.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn half(bytes: Option<&[u8; 4]>) -> u64 {
+    bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes).into())
+}
+
+/// Takes the text of repeated entries out of `out`, which ends with the map's last entry.
+fn remove_repeated(map: &[Printed<'_>], out: &mut Vec<u8>) {
+    let Some(start) = map.first().map(|printed| printed.at) else {
+        return;
+    };
+    // Every entry but the last ends before the comma that precedes the next.
+    let ends = map[1..].iter().map(|printed| printed.at - 1).chain([out.len()]).collect::<Vec<_>>();
+    let mut to = start;
+    for (printed, end) in map.iter().zip(ends) {
+        if printed.key == Key::Repeated {
+            continue;
+        }
+        if to > start {
+            out[to] = b',';
+            to += 1;
+        }
+        out.copy_within(printed.at..end, to);
+        to += end - printed.at;
+    }
+    out.truncate(to);
+}
+
+fn integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::msgpack::{write_map_header, write_str, write_uint};
+
+    fn print(value: &[u8], escape_unicode: bool) -> String {
+        let mut out = b"> ".to_vec();
+        write(value, &mut out, JsonOptions { escape_unicode }).unwrap();
+        String::from_utf8(out).unwrap().split_off(2)
+    }
+
+    fn check(value: &[u8], expected: &str) {
+        assert_eq!(print(value, true), expected);
+    }
+
+    /// A string under both settings of `escape_unicode`: on and off.
+    fn check_string(text: &[u8], escaped: &str, raw: &str) {
+        let mut value = Vec::new();
+        write_str(&mut value, text);
+        assert_eq!(print(&value, true), format!("\"{escaped}\""), "{text:02x?}");
+        assert_eq!(print(&value, false), format!("\"{raw}\""), "{text:02x?}");
+    }
+
+    fn map<'a>(keys: impl ExactSizeIterator<Item = &'a str>) -> Vec<u8> {
+        let mut value = Vec::new();
+        write_map_header(&mut value, keys.len() as u32);
+        for (index, key) in keys.enumerate() {
+            write_str(&mut value, key);
+            write_uint(&mut value, index as u64);
+        }
+        value
+    }
+
+    #[test]
+    fn there_are_no_blanks() {
+        check(b"\x82\xa1k\x92\x01\xff\xa1m\x80", r#"{"k":[1,-1],"m":{}}"#);
+        check(b"\x93\xc0\xc3\xc2", "[null,true,false]");
+        check(b"\x90", "[]");
+    }
+
+    #[test]
+    fn integers_print_in_full() {
+        check(&[0xcf, 255, 255, 255, 255, 255, 255, 255, 255], "18446744073709551615");
+        check(&[0xd3, 0x80, 0, 0, 0, 0, 0, 0, 0], "-9223372036854775808");
+    }
+
+    #[test]
+    fn a_float32_prints_as_the_double_it_is() {
+        check(&[0xca, 0x3d, 0xcc, 0xcc, 0xcd], "0.1000000014901161");
+        check(&[0xca, 0x7f, 0xc0, 0, 0], "null");
+    }
+
+    #[test]
+    fn quotes_backslashes_and_control_characters_are_escaped() {
+        check_string(b"a\"b\\c/d", r#"a\"b\\c/d"#, r#"a\"b\\c/d"#);
+        check_string(b"\n\r\t\x08\x0c", r"\n\r\t\b\f", r"\n\r\t\b\f");
+        check_string(b"\0\x01\x1f\x7f", r"\u0000\u0001\u001f\u007f", r"\u0000\u0001\u001f\u007f");
+        check_string(b"<a href='x'>&amp;</a>", "<a href='x'>&amp;</a>", "<a href='x'>&amp;</a>");
+    }
+
+    #[test]
+    fn specials_are_found_at_every_place_in_a_word() {
+        for (len, place) in (1..20).flat_map(|len| (0..len).map(move |place| (len, place))) {
+            let mut text = vec![b'~'; len];
+            text[place] = 0x7f;
+            let (before, after) = ("~".repeat(place), "~".repeat(len - place - 1));
+            let escaped = format!(r"{before}\u007f{after}");
+            check_string(&text, &escaped, &escaped);
+        }
+    }
+
+    #[test]
+    fn text_beyond_ascii_is_escaped_in_lower_case_or_left() {
+        check_string("é€".as_bytes(), r"\u00e9\u20ac", "é€");
+        check_string("😀\u{10ffff}".as_bytes(), r"\ud83d\ude00\udbff\udfff", "😀\u{10ffff}");
+        check_string("a\u{80}b\u{fffd}".as_bytes(), r"a\u0080b\ufffd", "a\u{80}b\u{fffd}");
+    }
+
+    #[test]
+    fn an_invalid_byte_becomes_a_private_character_or_a_replacement() {
+        check_string(b"x\xffabcdef", "x\u{e0ff}abcdef", "x\u{fffd}abcdef");
+        check_string(b"\x80\xbf", "\u{e080}\u{e0bf}", "\u{fffd}\u{fffd}");
+        check_string(b"\xe2\x82A", "\u{e0e2}\u{e082}A", "\u{fffd}\u{fffd}A");
+        check_string(b"\xed\xa0\x80", "\u{e0ed}\u{e0a0}\u{e080}", "\u{fffd}\u{fffd}\u{fffd}");
+        check_string(b"\xc0\xaf!", "\u{e0c0}\u{e0af}!", "\u{fffd}\u{fffd}!");
+    }
+
+    #[test]
+    fn a_lead_byte_whose_sequence_would_reach_beyond_the_end_is_dropped() {
+        check_string(b"x\xff\xfey", "xy", "x\u{fffd}\u{fffd}y");
+        check_string(b"x\xc3", "x", "x\u{fffd}");
+        check_string(b"x\xe2\x82", "x\u{e082}", "x\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn bytes_print_as_a_string_does() {
+        check(b"\xc4\x04a\"\xc3\xa9", r#""a\"\u00e9""#);
+    }
+
+    #[test]
+    fn an_extension_prints_as_text() {
+        check(b"\xd5\x05\x01\x80", r#""\\x01\\x80""#);
+        check(b"\xc7\x00\x05", r#""""#);
+    }
+
+    #[test]
+    fn keys_that_are_no_strings_are_quoted() {
+        check(b"\x81\x01\x02", r#"{"1":2}"#);
+        check(b"\x84\xc0\0\xc3\0\xff\0\xc4\x01b\0", r#"{"null":0,"true":0,"-1":0,"b":0}"#);
+        check(b"\x81\xca\x7f\xc0\0\0\0", r#"{"null":0}"#);
+        check(b"\x81\xca\x3f\xc0\0\0\0", r#"{"1.5":0}"#);
+        check(b"\x81\xd4\x01\x02\0", r#"{"\\x02":0}"#);
+        check(b"\x81\x92\x01\xa1a\x02", r#"{"[1, \"a\"]":2}"#);
+        check(b"\x81\x81\xa1a\x02\x03", r#"{"{\"a\"=>2}":3}"#);
+    }
+
+    #[test]
+    fn keys_in_keys_do_not_double_their_quotes() {
+        let mut value = vec![0x81; MAX_DEPTH];
+        value.extend_from_slice(b"\xa1k");
+        value.extend(std::iter::repeat_n(0, MAX_DEPTH));
+        assert!(print(&value, true).len() < 10 * MAX_DEPTH);
+    }
+
+    #[test]
+    fn of_repeated_keys_only_the_last_is_printed_where_it_stands() {
+        check(&map(["a", "b", "a", "c"].into_iter()), r#"{"b":1,"a":2,"c":3}"#);
+        check(&map(["a", "a", "a"].into_iter()), r#"{"a":2}"#);
+        check(&map(["", "b", "", "b"].into_iter()), r#"{"":2,"b":3}"#);
+        check(b"\x82\xa1a\x82\xa1b\x01\xa1b\x02\xa1a\x82\xa1b\x03\xa1b\x04", r#"{"a":{"b":4}}"#);
+        check(b"\x82\xa1b\x82\xa1b\x01\xa1b\x02\xa1a\x03", r#"{"b":{"b":2},"a":3}"#);
+    }
+
+    #[test]
+    fn repeated_keys_are_found_in_large_maps() {
+        let names: Vec<String> = (0..1000).map(|index| format!("key-{}", index % 600)).collect();
+        let expected: Vec<String> =
+            (400..1000).map(|index| format!("\"{}\":{index}", names[index])).collect();
+        check(&map(names.iter().map(String::as_str)), &format!("{{{}}}", expected.join(",")));
+    }
+
+    #[test]
+    fn keys_with_equal_fingerprints_are_not_taken_for_repeated() {
+        let names: Vec<String> =
+            (0..400).map(|index| format!("the same head {index:03} the same tail")).collect();
+        assert_eq!(fingerprint(names[0].as_bytes()), fingerprint(names[1].as_bytes()));
+        for count in [2, 10, 32, 33, 400] {
+            let text = print(&map(names[..count].iter().map(String::as_str)), true);
+            assert_eq!(text.matches("head").count(), count);
+        }
+    }
+
+    #[test]
+    fn repeated_keys_that_are_no_strings_stay() {
+        check(b"\x82\x01\x02\x01\x03", r#"{"1":2,"1":3}"#);
+    }
+
+    #[test]
+    fn repetitions_on_every_level_take_no_longer_than_one() {
+        let mut value = Vec::new();
+        for _ in 0..MAX_DEPTH - 1 {
+            value.extend_from_slice(b"\x83\xa1b\x01\xa1b\x02\xa1a");
+        }
+        value.push(0xc0);
+        assert_eq!(print(&value, true).matches("\"b\":2").count(), MAX_DEPTH - 1);
+    }
+
+    #[test]
+    fn an_error_leaves_the_buffer_as_it_was() {
+        let mut out = b"before".to_vec();
+        let mut fault = |value: &[u8]| write(value, &mut out, JsonOptions::default()).unwrap_err();
+        assert_eq!(fault(b"\x82\xa1a\x01"), MsgpackError::Truncated { at: 4 });
+        assert_eq!(fault(b"\x91\xc1"), MsgpackError::BadMarker { at: 1 });
+        assert_eq!(fault(&[0xdf, 255, 255, 255, 255]), MsgpackError::Truncated { at: 5 });
+        assert_eq!(fault(&[0x91; MAX_DEPTH + 1]), MsgpackError::TooDeep { at: MAX_DEPTH });
+        assert_eq!(fault(&[0x81; MAX_DEPTH + 1]), MsgpackError::TooDeep { at: MAX_DEPTH });
+        assert_eq!(out, b"before");
+    }
+}

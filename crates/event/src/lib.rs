@@ -1,0 +1,25 @@
+//! The record: tag, timestamp, event, chunk; a view of its msgpack, and JSON in and out.
+//!
+//! Pure data. No files, no clock, no threads; nothing here panics on any input.
+
+mod chunk;
+pub mod json;
+pub mod msgpack;
+mod tag;
+pub mod text;
+mod time;
+
+pub use chunk::{Chunk, ChunkBuilder, Event, RecordTooLarge, Records};
+pub use tag::{Pattern, Tag, TagTooLong};
+pub use time::Timestamp;
+
+/// What a filter decided about one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict<'a> {
+    /// The event passes as it is.
+    Keep,
+    /// The filter removed the event on purpose.
+    Drop,
+    /// The event's body is replaced by this msgpack map; time and metadata stay.
+    Replace(&'a [u8]),
+}

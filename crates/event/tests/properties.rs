@@ -1,0 +1,192 @@
+//! Random inputs through the checks that every input must pass.
+
+#![expect(clippy::unwrap_used, reason = "helpers of a test panic as the test does")]
+
+mod oracle;
+
+use oracle::{check_json, check_msgpack};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use rmpv::Value;
+
+/// Whole values, of every kind.
+fn any_value() -> impl Strategy<Value = Value> {
+    let key = prop_oneof![4 => "[a-c]{0,2}".prop_map(Value::from), 1 => any_scalar()];
+    any_scalar().prop_recursive(6, 64, 40, move |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..20).prop_map(Value::Array),
+            vec((key.clone(), inner), 0..40).prop_map(Value::Map),
+        ]
+    })
+}
+
+fn any_scalar() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Nil),
+        any::<bool>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (-70_000_i64..70_000).prop_map(Value::from),
+        any::<f32>().prop_map(Value::F32),
+        any::<u64>().prop_map(|bits| Value::F64(f64::from_bits(bits))),
+        (0_u32..100_000).prop_map(|thousandths| Value::F64(f64::from(thousandths) / 1000.0)),
+        "[ -~]{0,40}".prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        nearly_utf8().prop_map(Value::Binary),
+        (any::<i8>(), vec(any::<u8>(), 0..20)).prop_map(|(kind, bytes)| Value::Ext(kind, bytes)),
+    ]
+}
+
+/// Pieces of characters, whole and broken.
+fn nearly_utf8() -> impl Strategy<Value = Vec<u8>> {
+    let bytes =
+        b"a\"\\\n\x7f\x80\xbf\xc0\xc3\xa9\xe2\x82\xac\xed\xa0\xf0\x9f\x98\x80\xf4\x90\xf8\xfc\xff";
+    vec(select(&bytes[..]), 0..24)
+}
+
+/// Bytes that often make a value: markers, with small numbers behind them.
+fn nearly_msgpack() -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![
+        3 => 0_u8..4,
+        3 => 0x80_u8..0x85,
+        3 => 0x90_u8..0x95,
+        2 => 0xa0_u8..0xa4,
+        3 => 0xc0_u8..=0xdf,
+        1 => any::<u8>(),
+    ];
+    vec(byte, 0..80)
+}
+
+/// Pieces of JSON in any order.
+fn nearly_json() -> impl Strategy<Value = Vec<u8>> {
+    let piece = select(
+        &[
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            " ",
+            "\n",
+            "\"",
+            "\"a\"",
+            "\"\":",
+            "{\"k\":",
+            "true",
+            "false",
+            "null",
+            "tru",
+            "0",
+            "-",
+            "-0",
+            "12",
+            "007",
+            ".5",
+            "1.5",
+            "e3",
+            "E-2",
+            "+",
+            "1e400",
+            "18446744073709551615",
+            "18446744073709551616",
+            "-9223372036854775809",
+            "\\",
+            "\\n",
+            "\\u",
+            "\\u00e9",
+            "\\ud83d",
+            "\\ude00",
+            "d83d",
+            "\\x",
+            "/",
+            "é",
+            "\u{1}",
+            "NaN",
+            "'",
+        ][..],
+    );
+    vec(piece, 0..24).prop_map(|pieces| pieces.concat().into_bytes())
+}
+
+/// Good JSON with blanks in it, and now and then one byte changed.
+fn damaged_json() -> impl Strategy<Value = Vec<u8>> {
+    (any_value(), any::<bool>(), any::<Option<(prop::sample::Index, u8)>>()).prop_map(
+        |(value, pretty, damage)| {
+            let mut data = Vec::new();
+            rmpv::encode::write_value(&mut data, &value).unwrap();
+            let mut text = Vec::new();
+            flb_event::json::write(&data, &mut text, Default::default()).unwrap();
+            if pretty && let Ok(json) = serde_json::from_slice::<serde_json::Value>(&text) {
+                text = serde_json::to_vec_pretty(&json).unwrap();
+            }
+            if let Some((index, byte)) = damage {
+                let at = index.index(text.len());
+                text[at] = byte;
+            }
+            text
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn well_formed_msgpack(value in any_value()) {
+        let mut data = Vec::new();
+        rmpv::encode::write_value(&mut data, &value).unwrap();
+        assert_eq!(flb_event::msgpack::value_len(&data), Ok(data.len()));
+        check_msgpack(&data);
+    }
+
+    #[test]
+    fn truncated_msgpack(value in any_value(), cut: prop::sample::Index) {
+        let mut data = Vec::new();
+        rmpv::encode::write_value(&mut data, &value).unwrap();
+        data.truncate(cut.index(data.len()));
+        assert!(flb_event::msgpack::value_len(&data).is_err());
+        check_msgpack(&data);
+    }
+
+    #[test]
+    fn bytes_as_msgpack(data in vec(any::<u8>(), 0..200)) {
+        check_msgpack(&data);
+    }
+
+    #[test]
+    fn markers_as_msgpack(data in nearly_msgpack()) {
+        check_msgpack(&data);
+    }
+
+    #[test]
+    fn strings_as_msgpack(text in nearly_utf8()) {
+        let mut data = Vec::new();
+        flb_event::msgpack::write_str(&mut data, &text);
+        check_msgpack(&data);
+    }
+
+    #[test]
+    fn well_formed_json(text in damaged_json()) {
+        check_json(&text);
+    }
+
+    #[test]
+    fn pieces_as_json(text in nearly_json()) {
+        check_json(&text);
+    }
+
+    #[test]
+    fn characters_as_json(text in "[\\[\\]{}\",:\\\\u0-9.eE+ \\-]{0,40}") {
+        check_json(text.as_bytes());
+    }
+
+    #[test]
+    fn numbers_as_json(text in "-?[0-9]{1,25}(\\.[0-9]{1,25})?([eE][+-]?[0-9]{1,3})?") {
+        check_json(text.as_bytes());
+    }
+
+    #[test]
+    fn strings_as_json(text in nearly_utf8()) {
+        check_json(&[b"\"", &text[..], b"\""].concat());
+    }
+}
