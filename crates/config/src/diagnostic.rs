@@ -1,0 +1,325 @@
+//! Diagnostics: what is wrong, where, and what to do; collected, then shown all at once.
+
+use std::ops::Range;
+
+use annotate_snippets::{
+    AnnotationKind, Group, Level, Message, Renderer, Snippet, normalize_untrusted_str,
+};
+
+use crate::document::{Source, Span};
+
+/// How bad a [`Diagnostic`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// The configuration cannot be used.
+    Error,
+    /// The configuration can be used, though probably not as its author thinks.
+    Warning,
+}
+
+/// One thing to tell the author of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// Where.
+    pub span: Option<Span>,
+    /// A few words to stand beside the marked place.
+    pub label: Option<String>,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// An error: the configuration cannot be used.
+    pub fn error(message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, message.into())
+    }
+
+    /// A warning: the configuration can be used all the same.
+    pub fn warning(message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, message.into())
+    }
+
+    fn new(severity: Severity, message: String) -> Self {
+        Self { severity, message, span: None, label: None, help: None }
+    }
+
+    /// Says where.
+    pub fn at(self, span: Span) -> Self {
+        Self { span: Some(span), ..self }
+    }
+
+    /// Puts a few words beside the marked place.
+    pub fn label(self, label: impl Into<String>) -> Self {
+        Self { label: Some(label.into()), ..self }
+    }
+
+    /// Says what to do.
+    pub fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+
+    /// Anything in it may come from a file, so all of it is cleaned of control characters: the
+    /// label and the help here, the rest within annotate-snippets.
+    fn group<'a>(&'a self, sources: &'a [Source]) -> Group<'a> {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        Group::with_title(level.primary_title(self.message.as_str()))
+            .elements(self.snippet(sources))
+            .elements(self.help_message())
+    }
+
+    fn snippet<'a>(
+        &'a self,
+        sources: &'a [Source],
+    ) -> Option<Snippet<'a, annotate_snippets::Annotation<'a>>> {
+        let span = self.span?;
+        let source = sources.get(span.source.0 as usize)?;
+        let excerpt = Excerpt::around(span.range(), source);
+        let label = self.label.as_deref().map(normalize_untrusted_str);
+        Some(
+            Snippet::source(excerpt.text)
+                .path(source.name.as_str())
+                .line_start(excerpt.line)
+                .annotation(AnnotationKind::Primary.span(excerpt.marked).label(label)),
+        )
+    }
+
+    fn help_message(&self) -> Option<Message<'_>> {
+        let help = self.help.as_deref()?;
+        Some(Level::HELP.message(normalize_untrusted_str(help)))
+    }
+}
+
+/// The whole lines around a marked place, so that the renderer need not walk the rest of the file.
+struct Excerpt<'a> {
+    text: &'a str,
+    /// The number of its first line, counted from 1.
+    line: usize,
+    /// The marked bytes within `text`.
+    marked: Range<usize>,
+}
+
+impl<'a> Excerpt<'a> {
+    /// Any range will do: one that leaves the text or cuts a character is moved onto it.
+    fn around(range: Range<usize>, source: &'a Source) -> Self {
+        let text = source.text.as_str();
+        let start = text.floor_char_boundary(range.start);
+        let end = text.ceil_char_boundary(range.end).max(start);
+        let first = text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let last = text[end..].find('\n').map_or(text.len(), |at| end + at);
+        let excerpt = text[first..last].trim_end_matches('\r');
+        let marked = (start - first).min(excerpt.len())..(end - first).min(excerpt.len());
+        Self { text: excerpt, line: source.line(first), marked }
+    }
+}
+
+/// Diagnostics in the order they were found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Diagnostics(Vec<Diagnostic>);
+
+impl Diagnostics {
+    /// Adds one.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.0.push(diagnostic);
+    }
+
+    /// Whether any of them is an error.
+    pub fn has_errors(&self) -> bool {
+        self.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
+        self.0.iter()
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them as plain text for people, with the lines they are about. `sources` are those of
+    /// the document that the spans belong to.
+    pub fn render(&self, sources: &[Source]) -> String {
+        self.render_by(&Renderer::plain(), sources)
+    }
+
+    /// The same with terminal colours.
+    pub fn render_coloured(&self, sources: &[Source]) -> String {
+        self.render_by(&Renderer::styled(), sources)
+    }
+
+    fn render_by(&self, renderer: &Renderer, sources: &[Source]) -> String {
+        let rendered = self.iter().map(|one| renderer.render(&[one.group(sources)]) + "\n");
+        rendered.collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Extend<Diagnostic> for Diagnostics {
+    fn extend<I: IntoIterator<Item = Diagnostic>>(&mut self, more: I) {
+        self.0.extend(more);
+    }
+}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(one: Diagnostic) -> Self {
+        Self(vec![one])
+    }
+}
+
+impl IntoIterator for Diagnostics {
+    type Item = Diagnostic;
+    type IntoIter = std::vec::IntoIter<Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Diagnostics {
+    type Item = &'a Diagnostic;
+    type IntoIter = std::slice::Iter<'a, Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// The known word that `word` is probably a slip of: the nearest one, in whatever case, if about a
+/// third of the letters or less differ. Of words equally near, the first.
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = word.to_lowercase();
+    let length = lower.chars().count();
+    let limit = (length / 3).max(1);
+    known
+        .into_iter()
+        .map(|known| (strsim::osa_distance(&lower, &known.to_lowercase()), known))
+        .filter(|(distance, _)| *distance <= limit && *distance < length)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::Document;
+
+    const TEXT: &str = "[INPUT]\r\n    Näme dümmy\r\n\tTag a";
+
+    fn document() -> Document {
+        let mut document = Document::default();
+        document.add_source("a.conf", TEXT);
+        document
+    }
+
+    fn span(start: usize, end: usize) -> Span {
+        let offset = |at| u32::try_from(at).unwrap();
+        Span { source: crate::SourceId(0), start: offset(start), end: offset(end) }
+    }
+
+    /// The place, and the marked line with what is below it.
+    fn check(diagnostic: Diagnostic, expected: &str) {
+        let shown = Diagnostics::from(diagnostic).render(document().sources());
+        assert_eq!(shown, expected, "\n{shown}");
+    }
+
+    #[test]
+    fn a_place_is_shown_with_its_line_label_and_help() {
+        check(
+            Diagnostic::error("no good").at(span(14, 17)).label("this").help("that"),
+            "\
+error: no good
+ --> a.conf:2:6
+  |
+2 |     Näme dümmy
+  |      ^^ this
+  |
+  = help: that
+",
+        );
+    }
+
+    #[test]
+    fn without_a_place_there_is_only_the_message() {
+        check(Diagnostic::warning("odd").label("unseen"), "warning: odd\n");
+        check(Diagnostic::error("no").help("yes"), "error: no\n |\n = help: yes\n");
+    }
+
+    #[test]
+    fn a_span_beyond_the_text_or_within_a_character_is_moved() {
+        check(
+            Diagnostic::error("a").at(span(900, 901)),
+            "error: a\n --> a.conf:3:7\n  |\n3 |     Tag a\n  |          ^\n",
+        );
+        check(
+            Diagnostic::error("b").at(span(15, 15)),
+            "error: b\n --> a.conf:2:6\n  |\n2 |     Näme dümmy\n  |      ^\n",
+        );
+        check(
+            Diagnostic::error("c").at(span(7, 8)),
+            "error: c\n --> a.conf:1:8\n  |\n1 | [INPUT]\n  |        ^\n",
+        );
+        let elsewhere = Span { source: crate::SourceId(7), ..span(0, 1) };
+        check(Diagnostic::error("d").at(elsewhere), "error: d\n");
+    }
+
+    #[test]
+    fn several_lines_are_shown_whole() {
+        check(
+            Diagnostic::error("a").at(span(1, 17)),
+            "\
+error: a
+ --> a.conf:1:2
+  |
+1 |   [INPUT]
+  |  __^
+2 | |     Näme dümmy
+  | |_______^
+",
+        );
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        let escape = "\u{1b}[31m";
+        let diagnostic = Diagnostic::error(escape).at(span(0, 1)).label(escape).help(escape);
+        let shown = Diagnostics::from(diagnostic.clone()).render(document().sources());
+        assert!(!shown.contains('\u{1b}'), "{shown}");
+        let coloured = Diagnostics::from(diagnostic).render_coloured(document().sources());
+        assert!(coloured.contains('\u{1b}') && !coloured.contains(escape), "{coloured}");
+    }
+
+    #[test]
+    fn they_stay_in_order_with_a_line_between() {
+        let mut all = Diagnostics::default();
+        assert_eq!(all.render(&[]), "");
+        all.push(Diagnostic::warning("first"));
+        assert!(!all.has_errors());
+        all.extend(Diagnostics::from(Diagnostic::error("second")));
+        assert!(all.has_errors());
+        assert_eq!(all.render(&[]), "warning: first\n\nerror: second\n");
+    }
+
+    #[test]
+    fn a_slip_finds_the_nearest_word() {
+        let known = ["Match", "Match_Regex", "Name", "Alias", "m"];
+        let near = |word| did_you_mean(word, known);
+        assert_eq!(near("mtach"), Some("Match"));
+        assert_eq!(near("MATCH_REGXE"), Some("Match_Regex"));
+        assert_eq!(near("nam"), Some("Name"));
+        assert_eq!(near("tag"), None);
+        assert_eq!(near("x"), None);
+        assert_eq!(near(""), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! How configuration reaches files: through a trait, so that tests and fuzzers need no disk.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use glob::MatchOptions;
+
+/// As a shell does it: `*` stays within a folder and passes over hidden files.
+const GLOB: MatchOptions = MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
+
+/// Reads configuration files.
+pub trait Files {
+    /// The whole text of a file. Bytes that are not UTF-8 are an error of kind `InvalidData`.
+    fn read(&self, path: &Path) -> io::Result<String>;
+    /// The files that a `*` pattern names, sorted.
+    fn glob(&self, pattern: &Path) -> io::Result<Vec<PathBuf>>;
+    /// A path that all names of the same file have in common. As it is given, where a file has one
+    /// name only.
+    fn identity(&self, path: &Path) -> PathBuf {
+        path.to_owned()
+    }
+}
+
+/// The real file system.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Disk;
+
+impl Files for Disk {
+    fn read(&self, path: &Path) -> io::Result<String> {
+        std::fs::read_to_string(path)
+    }
+
+    fn glob(&self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
+        let pattern = pattern
+            .to_str()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "path is not UTF-8"))?;
+        let paths = glob::glob_with(pattern, GLOB)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        paths.map(|path| path.map_err(io::Error::from)).collect()
+    }
+
+    fn identity(&self, path: &Path) -> PathBuf {
+        path.canonicalize().unwrap_or_else(|_| path.to_owned())
+    }
+}
+
+/// Files in memory.
+#[derive(Debug, Clone, Default)]
+pub struct Memory(pub BTreeMap<PathBuf, String>);
+
+impl Files for Memory {
+    fn read(&self, path: &Path) -> io::Result<String> {
+        self.0.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn glob(&self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
+        let pattern = glob::Pattern::new(&pattern.to_string_lossy())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let matching = self.0.keys().filter(|path| pattern.matches_path_with(path, GLOB));
+        Ok(matching.cloned().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(files: &dyn Files, pattern: &str, expected: &[&str]) {
+        let paths: Vec<_> = expected.iter().map(PathBuf::from).collect();
+        assert_eq!(files.glob(Path::new(pattern)).unwrap(), paths);
+    }
+
+    /// Tests run in the crate's folder.
+    #[test]
+    fn the_disk_has_files_with_several_names() {
+        check(&Disk, "src/d*.rs", &["src/diagnostic.rs", "src/document.rs"]);
+        check(&Disk, "s*c/l*b.rs", &["src/lib.rs"]);
+        check(&Disk, "src/none*", &[]);
+        assert!(Disk.read(Path::new("src/files.rs")).unwrap().contains("fn read"));
+        let identity = Disk.identity(Path::new("tests/../src/lib.rs"));
+        assert_eq!(identity, Disk.identity(Path::new("src/lib.rs")));
+        let missing = Path::new("missing");
+        assert_eq!(Disk.identity(missing), missing);
+    }
+
+    #[test]
+    fn memory_finds_files_as_the_disk_does() {
+        let names = ["a/.hidden", "a/b/c", "a/x", "a/y", "b"];
+        let files = Memory(names.map(|name| (name.into(), String::new())).into());
+        check(&files, "a/*", &["a/x", "a/y"]);
+        check(&files, "*", &["b"]);
+        check(&files, "*/*/c", &["a/b/c"]);
+    }
+
+    #[test]
+    fn a_pattern_can_be_wrong() {
+        for files in [&Disk as &dyn Files, &Memory::default()] {
+            let error = files.glob(Path::new("a**")).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        }
+    }
+}
