@@ -1,0 +1,414 @@
+//! The closed tables of CPUs and CPU features.
+//!
+//! A CPU's name only selects features: the code generator has no scheduling models. Feature sets are those of the
+//! psABI's x86-64 levels, of the vendors' published ISA lists (x86) and of Arm's technical reference manuals (AArch64).
+
+use crate::Architecture;
+
+/// A CPU feature that generated code can use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Feature {
+    /// The name that users and artifacts use.
+    pub name: &'static str,
+    /// The code generator's flag.
+    pub flag: &'static str,
+}
+
+/// A CPU, or a level that many CPUs share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cpu {
+    /// The name, as LLVM users write it.
+    pub name: &'static str,
+    /// Other names for the same.
+    pub aliases: &'static [&'static str],
+    /// Names of its features beyond the architecture's baseline.
+    pub features: &'static [&'static str],
+}
+
+/// All CPUs and features of one architecture.
+#[derive(Debug, Clone, Copy)]
+pub struct CpuTable {
+    /// The CPUs; the first is the baseline.
+    pub cpus: &'static [Cpu],
+    /// The features, sorted by name.
+    pub features: &'static [Feature],
+}
+
+impl CpuTable {
+    /// The table of an architecture.
+    pub fn of(architecture: Architecture) -> &'static CpuTable {
+        match architecture {
+            Architecture::X86_64 => &X86_64,
+            Architecture::Aarch64 => &AARCH64,
+            Architecture::Riscv64 => &RISCV64,
+            Architecture::S390x => &S390X,
+        }
+    }
+
+    /// The CPU with this name or alias.
+    pub fn cpu(&self, name: &str) -> Option<&'static Cpu> {
+        self.cpus.iter().find(|cpu| cpu.name == name || cpu.aliases.contains(&name))
+    }
+
+    /// The feature with this name.
+    pub fn feature(&self, name: &str) -> Option<&'static Feature> {
+        self.features.iter().find(|feature| feature.name == name)
+    }
+
+    /// Every name and alias, in table order.
+    pub fn cpu_names(&self) -> impl Iterator<Item = &'static str> {
+        self.cpus
+            .iter()
+            .flat_map(|cpu| std::iter::once(cpu.name).chain(cpu.aliases.iter().copied()))
+    }
+}
+
+const fn cpu(
+    name: &'static str,
+    aliases: &'static [&'static str],
+    features: &'static [&'static str],
+) -> Cpu {
+    Cpu { name, aliases, features }
+}
+
+const fn feature(name: &'static str, flag: &'static str) -> Feature {
+    Feature { name, flag }
+}
+
+const NONE: &[&str] = &[];
+const SSE3: &[&str] = &["sse3"];
+const SSSE3: &[&str] = &["cmpxchg16b", "sse3", "ssse3"];
+const PENRYN: &[&str] = &["cmpxchg16b", "sse3", "sse41", "ssse3"];
+const BARCELONA: &[&str] = &["cmpxchg16b", "lzcnt", "popcnt", "sse3"];
+const BTVER1: &[&str] = &["cmpxchg16b", "lzcnt", "popcnt", "sse3", "ssse3"];
+const V2: &[&str] = &["cmpxchg16b", "popcnt", "sse3", "sse41", "sse42", "ssse3"];
+const V2_AVX: &[&str] = &["avx", "cmpxchg16b", "popcnt", "sse3", "sse41", "sse42", "ssse3"];
+const BDVER1: &[&str] =
+    &["avx", "cmpxchg16b", "lzcnt", "popcnt", "sse3", "sse41", "sse42", "ssse3"];
+const BTVER2: &[&str] =
+    &["avx", "bmi1", "cmpxchg16b", "lzcnt", "popcnt", "sse3", "sse41", "sse42", "ssse3"];
+const BDVER2: &[&str] =
+    &["avx", "bmi1", "cmpxchg16b", "fma", "lzcnt", "popcnt", "sse3", "sse41", "sse42", "ssse3"];
+const V3: &[&str] = &[
+    "avx",
+    "avx2",
+    "bmi1",
+    "bmi2",
+    "cmpxchg16b",
+    "fma",
+    "lzcnt",
+    "popcnt",
+    "sse3",
+    "sse41",
+    "sse42",
+    "ssse3",
+];
+const ALDERLAKE: &[&str] = &[
+    "avx",
+    "avx2",
+    "avx_vnni",
+    "bmi1",
+    "bmi2",
+    "cmpxchg16b",
+    "fma",
+    "lzcnt",
+    "popcnt",
+    "sse3",
+    "sse41",
+    "sse42",
+    "ssse3",
+];
+const KNL: &[&str] = &[
+    "avx",
+    "avx2",
+    "avx512f",
+    "bmi1",
+    "bmi2",
+    "cmpxchg16b",
+    "fma",
+    "lzcnt",
+    "popcnt",
+    "sse3",
+    "sse41",
+    "sse42",
+    "ssse3",
+];
+const V4: &[&str] = &[
+    "avx",
+    "avx2",
+    "avx512dq",
+    "avx512f",
+    "avx512vl",
+    "bmi1",
+    "bmi2",
+    "cmpxchg16b",
+    "fma",
+    "lzcnt",
+    "popcnt",
+    "sse3",
+    "sse41",
+    "sse42",
+    "ssse3",
+];
+const CASCADELAKE: &[&str] = &[
+    "avx",
+    "avx2",
+    "avx512dq",
+    "avx512f",
+    "avx512vl",
+    "avx512vnni",
+    "bmi1",
+    "bmi2",
+    "cmpxchg16b",
+    "fma",
+    "lzcnt",
+    "popcnt",
+    "sse3",
+    "sse41",
+    "sse42",
+    "ssse3",
+];
+const CANNONLAKE: &[&str] = &[
+    "avx",
+    "avx2",
+    "avx512dq",
+    "avx512f",
+    "avx512vbmi",
+    "avx512vl",
+    "bmi1",
+    "bmi2",
+    "cmpxchg16b",
+    "fma",
+    "lzcnt",
+    "popcnt",
+    "sse3",
+    "sse41",
+    "sse42",
+    "ssse3",
+];
+const ICELAKE: &[&str] = &[
+    "avx",
+    "avx2",
+    "avx512bitalg",
+    "avx512dq",
+    "avx512f",
+    "avx512vbmi",
+    "avx512vl",
+    "avx512vnni",
+    "bmi1",
+    "bmi2",
+    "cmpxchg16b",
+    "fma",
+    "lzcnt",
+    "popcnt",
+    "sse3",
+    "sse41",
+    "sse42",
+    "ssse3",
+];
+const SAPPHIRERAPIDS: &[&str] = &[
+    "avx",
+    "avx2",
+    "avx512bitalg",
+    "avx512dq",
+    "avx512f",
+    "avx512vbmi",
+    "avx512vl",
+    "avx512vnni",
+    "avx_vnni",
+    "bmi1",
+    "bmi2",
+    "cmpxchg16b",
+    "fma",
+    "lzcnt",
+    "popcnt",
+    "sse3",
+    "sse41",
+    "sse42",
+    "ssse3",
+];
+
+static X86_64: CpuTable = CpuTable {
+    cpus: &[
+        cpu("x86-64", &["generic", "x86-64-v1", "k8", "opteron", "athlon64", "athlon-fx"], NONE),
+        cpu("x86-64-v2", &[], V2),
+        cpu("x86-64-v3", &[], V3),
+        cpu("x86-64-v4", &[], V4),
+        cpu("nocona", &["k8-sse3", "opteron-sse3", "athlon64-sse3"], SSE3),
+        cpu("core2", &["atom", "bonnell"], SSSE3),
+        cpu("penryn", &[], PENRYN),
+        cpu("nehalem", &["corei7", "westmere", "silvermont", "slm", "goldmont"], V2),
+        cpu("goldmont-plus", &["tremont"], V2),
+        cpu("sandybridge", &["corei7-avx", "ivybridge", "core-avx-i"], V2_AVX),
+        cpu("haswell", &["core-avx2", "broadwell", "skylake"], V3),
+        cpu("alderlake", &["raptorlake", "meteorlake", "arrowlake", "lunarlake"], ALDERLAKE),
+        cpu("gracemont", &["sierraforest", "grandridge", "clearwaterforest"], ALDERLAKE),
+        cpu("knl", &["knm"], KNL),
+        cpu("skylake-avx512", &["skx"], V4),
+        cpu("cascadelake", &["cooperlake"], CASCADELAKE),
+        cpu("cannonlake", &[], CANNONLAKE),
+        cpu("icelake-client", &["icelake-server", "tigerlake", "rocketlake"], ICELAKE),
+        cpu("sapphirerapids", &["emeraldrapids", "graniterapids"], SAPPHIRERAPIDS),
+        cpu("amdfam10", &["barcelona"], BARCELONA),
+        cpu("btver1", &[], BTVER1),
+        cpu("btver2", &[], BTVER2),
+        cpu("bdver1", &[], BDVER1),
+        cpu("bdver2", &["bdver3"], BDVER2),
+        cpu("bdver4", &["znver1", "znver2", "znver3"], V3),
+        cpu("znver4", &[], ICELAKE),
+        cpu("znver5", &[], SAPPHIRERAPIDS),
+    ],
+    features: &[
+        feature("avx", "has_avx"),
+        feature("avx2", "has_avx2"),
+        feature("avx512bitalg", "has_avx512bitalg"),
+        feature("avx512dq", "has_avx512dq"),
+        feature("avx512f", "has_avx512f"),
+        feature("avx512vbmi", "has_avx512vbmi"),
+        feature("avx512vl", "has_avx512vl"),
+        feature("avx512vnni", "has_avx512vnni"),
+        feature("avx_vnni", "has_avx_vnni"),
+        feature("bmi1", "has_bmi1"),
+        feature("bmi2", "has_bmi2"),
+        feature("cmpxchg16b", "has_cmpxchg16b"),
+        feature("fma", "has_fma"),
+        feature("lzcnt", "has_lzcnt"),
+        feature("popcnt", "has_popcnt"),
+        feature("sse3", "has_sse3"),
+        feature("sse41", "has_sse41"),
+        feature("sse42", "has_sse42"),
+        feature("ssse3", "has_ssse3"),
+    ],
+};
+
+const LSE: &[&str] = &["lse"];
+const A55: &[&str] = &["dotprod", "fp16", "lse"];
+const A78C: &[&str] = &["dotprod", "fp16", "lse", "pauth"];
+const V1: &[&str] = &["dotprod", "fp16", "i8mm", "lse", "pauth"];
+
+static AARCH64: CpuTable = CpuTable {
+    cpus: &[
+        cpu("generic", &["armv8-a"], NONE),
+        cpu("cortex-a35", &[], NONE),
+        cpu("cortex-a53", &[], NONE),
+        cpu("cortex-a57", &[], NONE),
+        cpu("cortex-a72", &[], NONE),
+        cpu("cortex-a73", &[], NONE),
+        cpu("armv8.1-a", &["thunderx2t99"], LSE),
+        cpu("cortex-a55", &[], A55),
+        cpu("cortex-a75", &[], A55),
+        cpu("cortex-a76", &[], A55),
+        cpu("cortex-a77", &[], A55),
+        cpu("cortex-a78", &[], A55),
+        cpu("neoverse-n1", &["ampere1"], A55),
+        cpu("neoverse-v1", &["neoverse-512tvb"], V1),
+        cpu("neoverse-n2", &["cortex-a710"], V1),
+        cpu("neoverse-v2", &["neoverse-v3", "grace"], V1),
+        cpu("apple-m1", &["apple-a14"], A78C),
+        cpu("apple-m2", &["apple-m3", "apple-m4"], V1),
+    ],
+    features: &[
+        feature("dotprod", "has_dotprod"),
+        feature("fp16", "has_fp16"),
+        feature("i8mm", "has_i8mm"),
+        feature("lse", "has_lse"),
+        feature("pauth", "has_pauth"),
+    ],
+};
+
+static RISCV64: CpuTable = CpuTable {
+    cpus: &[
+        cpu("generic-rv64", &["generic", "sifive-u54", "sifive-u74"], NONE),
+        cpu("spacemit-x60", &["rva22"], &["zba", "zbb", "zbs"]),
+    ],
+    features: &[
+        feature("zba", "has_zba"),
+        feature("zbb", "has_zbb"),
+        feature("zbc", "has_zbc"),
+        feature("zbs", "has_zbs"),
+    ],
+};
+
+static S390X: CpuTable = CpuTable {
+    cpus: &[
+        cpu("z14", &["generic", "arch12"], NONE),
+        cpu("z15", &["arch13"], &["mie3", "vxrs_ext2"]),
+        cpu("z16", &["arch14"], &["mie3", "vxrs_ext2"]),
+        cpu("z17", &["arch15"], &["mie3", "mie4", "vxrs_ext2", "vxrs_ext3"]),
+    ],
+    features: &[
+        feature("mie3", "has_mie3"),
+        feature("mie4", "has_mie4"),
+        feature("vxrs_ext2", "has_vxrs_ext2"),
+        feature("vxrs_ext3", "has_vxrs_ext3"),
+    ],
+};
+
+/// The names whose standard library probe says yes, in the order given.
+macro_rules! detected {
+    ($probe:ident: $($name:literal = $($std:tt)&&+),* $(,)?) => {{
+        let mut found = Vec::new();
+        $(if $(std::arch::$probe!($std))&&+ { found.push($name); })*
+        found
+    }};
+}
+
+impl Feature {
+    /// Names of the features of this machine's CPU, sorted. Empty where the standard library cannot tell.
+    pub(crate) fn detect() -> Vec<&'static str> {
+        #[cfg(target_arch = "x86_64")]
+        return detected!(is_x86_feature_detected:
+            "avx" = "avx", "avx2" = "avx2", "avx512bitalg" = "avx512bitalg",
+            "avx512dq" = "avx512dq", "avx512f" = "avx512f", "avx512vbmi" = "avx512vbmi",
+            "avx512vl" = "avx512vl", "avx512vnni" = "avx512vnni", "avx_vnni" = "avxvnni",
+            "bmi1" = "bmi1", "bmi2" = "bmi2", "cmpxchg16b" = "cmpxchg16b", "fma" = "fma",
+            "lzcnt" = "lzcnt", "popcnt" = "popcnt", "sse3" = "sse3", "sse41" = "sse4.1",
+            "sse42" = "sse4.2", "ssse3" = "ssse3",
+        );
+        #[cfg(target_arch = "aarch64")]
+        return detected!(is_aarch64_feature_detected:
+            "dotprod" = "dotprod", "fp16" = "fp16", "i8mm" = "i8mm", "lse" = "lse",
+            "pauth" = "paca" && "pacg",
+        );
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        return Vec::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLES: [&CpuTable; 4] = [&X86_64, &AARCH64, &RISCV64, &S390X];
+
+    #[test]
+    fn every_cpu_has_known_sorted_features_and_a_name_of_its_own() {
+        for table in TABLES {
+            let mut names: Vec<&str> = table.cpu_names().collect();
+            names.sort_unstable();
+            let all = names.len();
+            names.dedup();
+            assert_eq!(names.len(), all, "a name stands twice");
+            for cpu in table.cpus {
+                assert!(cpu.features.is_sorted(), "{}", cpu.name);
+                for name in cpu.features {
+                    assert!(table.feature(name).is_some(), "{}: {name}", cpu.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn features_are_sorted_and_what_is_detected_is_among_them() {
+        for table in TABLES {
+            assert!(table.features.is_sorted_by_key(|feature| feature.name));
+        }
+        let detected = Feature::detect();
+        assert!(detected.is_sorted());
+        if let Some(host) = Architecture::host() {
+            for name in detected {
+                assert!(CpuTable::of(host).feature(name).is_some(), "{name}");
+            }
+        }
+    }
+}

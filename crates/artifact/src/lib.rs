@@ -1,0 +1,24 @@
+//! The `.aot` file: what it is made of, and the proof that it is whole and fits this host.
+//!
+//! Knows nothing of the engine and touches no file. `docs/artifact-format.md` draws the bytes.
+
+mod artifact;
+mod builder;
+mod cpu;
+mod error;
+mod host;
+mod layout;
+mod metadata;
+mod target;
+
+pub use artifact::{Artifact, Verified};
+pub use builder::{ArtifactBuilder, SliceCode};
+pub use cpu::{Cpu, CpuTable, Feature};
+pub use error::{ArtifactError, Foreign, Part};
+pub use host::Host;
+pub use layout::{FORMAT_VERSION, MAGIC};
+pub use metadata::{
+    Arguments, EngineSettings, Export, Import, Interface, Interruption, Levels, Metadata,
+    Sha256Hex, Slice, SourceModule, ValueType,
+};
+pub use target::{Architecture, Target, TargetError};

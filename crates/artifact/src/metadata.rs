@@ -1,0 +1,226 @@
+//! What an artifact says about itself, as its JSON has it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Everything that a loader must know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// The program that made the artifact, with its version.
+    pub producer: String,
+    /// The module it was compiled from.
+    pub source: SourceModule,
+    /// What the module exports and imports, and how arguments reach it.
+    pub interface: Interface,
+    /// The code, one slice a target.
+    pub slices: Vec<Slice>,
+}
+
+/// Identifies a WebAssembly module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceModule {
+    /// Digest of the `.wasm` file.
+    pub sha256: Sha256Hex,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// A module's functions as the outside sees them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// Exported functions, in module order.
+    pub exports: Vec<Export>,
+    /// Imported functions, in module order.
+    pub imports: Vec<Import>,
+    /// How a record reaches the guest.
+    pub arguments: Arguments,
+}
+
+/// An exported function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Export {
+    /// Its name.
+    pub name: String,
+    /// Types of its parameters.
+    pub params: Vec<ValueType>,
+    /// Types of its results.
+    pub results: Vec<ValueType>,
+}
+
+/// An imported function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Import {
+    /// The module that shall provide it.
+    pub module: String,
+    /// Its name there.
+    pub name: String,
+}
+
+/// A WebAssembly value type, as far as filters can meet one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ValueType {
+    /// 32-bit integer.
+    I32,
+    /// 64-bit integer.
+    I64,
+    /// 32-bit float.
+    F32,
+    /// 64-bit float.
+    F64,
+    /// 128-bit vector.
+    V128,
+    /// Any reference.
+    Ref,
+}
+
+impl fmt::Display for ValueType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::V128 => "v128",
+            Self::Ref => "ref",
+        })
+    }
+}
+
+/// How a record reaches the guest's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "lowercase")]
+pub enum Arguments {
+    /// Through the module's own exported `malloc` and `free`.
+    Malloc,
+    /// In pages of its memory that are the host's.
+    Pages {
+        /// Address of the first byte.
+        offset: u64,
+        /// Number of bytes.
+        size: u64,
+    },
+}
+
+/// Code for one target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slice {
+    /// Target triple.
+    pub target: String,
+    /// The CPU's name from the table, or `native`.
+    pub cpu: String,
+    /// CPU features that the code uses beyond the target's baseline, sorted.
+    pub features: Vec<String>,
+    /// How it was compiled.
+    pub options: Levels,
+    /// The engine that made it and its settings.
+    pub engine: EngineSettings,
+    /// Where the slice begins in the file.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub length: u64,
+    /// The offset is a multiple of this power of two.
+    pub align: u64,
+    /// Digest of the slice's bytes.
+    pub sha256: Sha256Hex,
+}
+
+/// The two levels that a user chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Levels {
+    /// 0 to 3: how hard the compiler works for fast code.
+    pub opt_level: u8,
+    /// 0 to 3: how hard it works for a small file.
+    pub size_level: u8,
+}
+
+/// How a guest that runs too long is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Interruption {
+    /// The code compares a counter with its deadline at function entries and loop heads.
+    Epoch,
+}
+
+/// Every engine setting that the engine compares when it loads code.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct EngineSettings {
+    /// Always `wasmtime` so far.
+    pub name: String,
+    /// Exact version, `48.0.8`.
+    pub version: String,
+    /// How a guest that runs too long is ended.
+    pub interruption: Interruption,
+    /// Address space reserved for each memory, in bytes.
+    pub memory_reservation: u64,
+    /// Unmapped bytes behind each memory.
+    pub memory_guard_size: u64,
+    /// Whether there is a guard before each memory, too.
+    pub guard_before_linear_memory: bool,
+    /// Whether a memory may be moved when it grows.
+    pub memory_may_move: bool,
+    /// Further address space when a memory moves, in bytes.
+    pub memory_reservation_for_growth: u64,
+    /// Whether memories are initialised copy-on-write.
+    pub memory_init_cow: bool,
+    /// Whether tables are filled on first use.
+    pub table_lazy_init: bool,
+    /// Whether traps are raised by the CPU rather than by explicit checks.
+    pub signals_based_traps: bool,
+    /// Whether the engine inlines across functions.
+    pub inlining: bool,
+}
+
+/// A SHA-256, written as 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Sha256Hex(pub [u8; 32]);
+
+impl Sha256Hex {
+    /// The digest of `parts`, one after the other.
+    pub fn of(parts: &[&[u8]]) -> Self {
+        let mut hasher = Sha256::new();
+        for part in parts {
+            hasher.update(part);
+        }
+        Self(hasher.finalize().into())
+    }
+}
+
+impl fmt::Display for Sha256Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Sha256Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<Sha256Hex> for String {
+    fn from(digest: Sha256Hex) -> String {
+        digest.to_string()
+    }
+}
+
+impl TryFrom<String> for Sha256Hex {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        const WRONG: &str = "a SHA-256 is 64 hexadecimal digits";
+        let digits = text.as_bytes();
+        if digits.len() != 64 {
+            return Err(WRONG);
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+            let nibble = |digit: u8| char::from(digit).to_digit(16).ok_or(WRONG);
+            *byte = u8::try_from(nibble(pair[0])? << 4 | nibble(pair[1])?).map_err(|_| WRONG)?;
+        }
+        Ok(Self(bytes))
+    }
+}
