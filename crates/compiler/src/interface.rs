@@ -1,0 +1,169 @@
+//! Reads what a module exports and imports, and refuses what cannot be a filter.
+
+use flb_artifact::{Arguments, Export, Foreign, Import, Interface, ValueType};
+use wasmparser::types::{EntityType, Types};
+use wasmparser::{MemoryType, Payload, Validator};
+
+use crate::CompileError;
+use crate::passes::host_pages::RESERVED;
+
+/// What the rest of the compiler wants to know of a valid module.
+#[derive(Debug)]
+pub(crate) struct ModuleInfo {
+    exports: Vec<Export>,
+    imports: Vec<Import>,
+    /// Memory 0, if there is one.
+    pub(crate) memory: Option<MemoryType>,
+    /// Number of functions, imported ones included.
+    pub(crate) functions: u32,
+    /// Number of types.
+    pub(crate) types: u32,
+    /// Number of globals, imported ones included.
+    pub(crate) globals: u32,
+    /// Whether there is a memory section.
+    pub(crate) has_memory_section: bool,
+    /// Whether there is a global section.
+    pub(crate) has_global_section: bool,
+}
+
+impl ModuleInfo {
+    /// What the artifact says of the module.
+    pub(crate) fn interface(&self, arguments: Arguments) -> Interface {
+        Interface { exports: self.exports.clone(), imports: self.imports.clone(), arguments }
+    }
+
+    /// Whether the module brings an allocator that hosts may call.
+    pub(crate) fn has_malloc_and_free(&self) -> bool {
+        let is = |name: &str, results: &[ValueType]| {
+            self.exports.iter().any(|export| {
+                export.name == name
+                    && export.params == [ValueType::I32]
+                    && export.results == results
+            })
+        };
+        is("malloc", &[ValueType::I32]) && is("free", &[])
+    }
+}
+
+/// Validates the module and reads its interface.
+pub(crate) fn read(wasm: &[u8]) -> Result<ModuleInfo, CompileError> {
+    match Foreign::of(wasm) {
+        Foreign::Wasm => {}
+        Foreign::WasmComponent => {
+            return Err(CompileError::unsupported(
+                "it is a WebAssembly component",
+                "build the filter as a core module, for example for wasm32-unknown-unknown",
+            ));
+        }
+        found => return Err(CompileError::NotWasm { found }),
+    }
+    let mut validator = Validator::new_with_features(flb_engine::features());
+    let types = validator.validate_all(wasm).map_err(|error| CompileError::invalid(&error))?;
+    let mut module = ModuleInfo {
+        exports: Vec::new(),
+        imports: Vec::new(),
+        memory: (types.as_ref().memory_count() > 0).then(|| types.as_ref().memory_at(0)),
+        functions: types.as_ref().function_count(),
+        types: 0,
+        globals: types.as_ref().global_count(),
+        has_memory_section: false,
+        has_global_section: false,
+    };
+    let mut has_code = false;
+    for payload in wasmparser::Parser::new(0).parse_all(wasm) {
+        match payload.map_err(|error| CompileError::invalid(&error))? {
+            Payload::CodeSectionStart { count, .. } => has_code = count > 0,
+            payload => module.add(payload, &types)?,
+        }
+    }
+    if !has_code || module.exports.is_empty() {
+        return Err(CompileError::unsupported(
+            "it exports no function",
+            "export the filter function: #[unsafe(no_mangle)] extern \"C\" in Rust, \
+             __attribute__((export_name(\"..\"))) in C, //go:wasmexport in Go",
+        ));
+    }
+    Ok(module)
+}
+
+impl ModuleInfo {
+    fn add(&mut self, payload: Payload<'_>, types: &Types) -> Result<(), CompileError> {
+        let invalid = |error: wasmparser::Error| CompileError::invalid(&error);
+        match payload {
+            Payload::TypeSection(section) => {
+                for group in section {
+                    let members = group.map_err(invalid)?.types().len();
+                    self.types += u32::try_from(members).unwrap_or(u32::MAX);
+                }
+            }
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    self.add_import(import.map_err(invalid)?)?;
+                }
+            }
+            Payload::MemorySection(_) => self.has_memory_section = true,
+            Payload::GlobalSection(_) => self.has_global_section = true,
+            Payload::ExportSection(section) => {
+                for export in section {
+                    self.add_export(export.map_err(invalid)?, types)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn add_import(&mut self, import: wasmparser::Import<'_>) -> Result<(), CompileError> {
+        let name = || format!("'{}.{}'", import.module, import.name);
+        match import.ty {
+            wasmparser::TypeRef::Func(_) | wasmparser::TypeRef::FuncExact(_) => {
+                self.imports.push(Import {
+                    module: import.module.to_owned(),
+                    name: import.name.to_owned(),
+                });
+                Ok(())
+            }
+            wasmparser::TypeRef::Memory(_) => Err(CompileError::unsupported(
+                format!("it imports the memory {}", name()),
+                "build the filter with a memory of its own (without --import-memory)",
+            )),
+            _ => Err(CompileError::unsupported(
+                format!("unknown import {}: only functions can be imported", name()),
+                "link the filter completely (without --allow-undefined and --import-table)",
+            )),
+        }
+    }
+
+    fn add_export(
+        &mut self,
+        export: wasmparser::Export<'_>,
+        types: &Types,
+    ) -> Result<(), CompileError> {
+        if export.name.starts_with(RESERVED) {
+            return Err(CompileError::unsupported(
+                format!("it exports '{}', a name that begins with '{RESERVED}'", export.name),
+                "rename the export: these names are the compiler's own",
+            ));
+        }
+        if let Some(EntityType::Func(id)) = types.as_ref().entity_type_from_export(&export) {
+            let ty = types[id].unwrap_func();
+            self.exports.push(Export {
+                name: export.name.to_owned(),
+                params: ty.params().iter().map(value_type).collect(),
+                results: ty.results().iter().map(value_type).collect(),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn value_type(ty: &wasmparser::ValType) -> ValueType {
+    match ty {
+        wasmparser::ValType::I32 => ValueType::I32,
+        wasmparser::ValType::I64 => ValueType::I64,
+        wasmparser::ValType::F32 => ValueType::F32,
+        wasmparser::ValType::F64 => ValueType::F64,
+        wasmparser::ValType::V128 => ValueType::V128,
+        wasmparser::ValType::Ref(_) => ValueType::Ref,
+    }
+}

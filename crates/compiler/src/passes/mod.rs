@@ -1,0 +1,3 @@
+//! Wasm-to-wasm passes, one file each.
+
+pub(crate) mod host_pages;
