@@ -1,0 +1,157 @@
+//! Why a module cannot be loaded, and why a call came to nothing.
+
+use std::fmt;
+
+use flb_artifact::{ArtifactError, ValueType};
+
+/// Why a module cannot be loaded. Messages say what to do; whoever knows the file's name puts it before them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The artifact is damaged, foreign, or does not fit this host.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// Neither WebAssembly nor an artifact.
+    #[error("WASM bytecode or AOT object is expected but other file format: {0}")]
+    Format(ArtifactError),
+    /// The WebAssembly module cannot be compiled.
+    #[error("{reason}")]
+    Compile {
+        /// What the compiler said.
+        reason: String,
+    },
+    /// A raw module, and no compiler in this program.
+    #[error(
+        "it is a WebAssembly module, and this program is built without a compiler; help: compile it with \
+         flb-wamrc -o filter.aot filter.wasm"
+    )]
+    NoCompiler,
+    /// No export has the function's name.
+    #[error(
+        "the function '{name}' is not exported; exported functions: {}{}",
+        list(exports),
+        near.as_ref().map(|near| format!("; help: did you mean '{near}'?")).unwrap_or_default()
+    )]
+    FunctionMissing {
+        /// The name that was asked for.
+        name: String,
+        /// The functions there are.
+        exports: Vec<String>,
+        /// The one that was probably meant.
+        near: Option<String>,
+    },
+    /// The function has another type than a filter.
+    #[error(
+        "the function '{name}' has the type {found}, a filter has {}; help: give it the parameters \
+         (tag, tag_len, sec, nsec, record, record_len) and one result, a pointer",
+        Signature::filter()
+    )]
+    FunctionType {
+        /// The function.
+        name: String,
+        /// Its type.
+        found: Signature,
+    },
+    /// The engine refuses its settings or the code.
+    #[error(
+        "the engine refuses the code: {reason}; help: compile the .wasm again with the flb-wamrc of this release"
+    )]
+    Engine {
+        /// What it said.
+        reason: String,
+    },
+    /// The module cannot be started.
+    #[error("Instantiate wasm module failed. error: {reason}")]
+    Instantiate {
+        /// What went wrong.
+        reason: String,
+    },
+    /// A directory of `accessible_paths` cannot be opened.
+    #[error(
+        "Instantiate wasm module failed. error: error while pre-opening directory {path}: {reason}; help: create it, or \
+         take it out of accessible_paths"
+    )]
+    Directory {
+        /// The directory.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The module imports WASI, and this program is built without it.
+    #[error(
+        "the module imports WASI, which this program is built without; help: build the filter without WASI"
+    )]
+    NoWasi,
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// A function's type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// Types of the parameters.
+    pub params: Vec<ValueType>,
+    /// Types of the results.
+    pub results: Vec<ValueType>,
+}
+
+impl Signature {
+    /// The type that every filter has: six i32 in, one i32 out.
+    pub fn filter() -> Self {
+        Self { params: vec![ValueType::I32; 6], results: vec![ValueType::I32] }
+    }
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let write = |f: &mut fmt::Formatter<'_>, types: &[ValueType]| {
+            f.write_str("(")?;
+            for (index, ty) in types.iter().enumerate() {
+                let comma = if index == 0 { "" } else { ", " };
+                write!(f, "{comma}{ty}")?;
+            }
+            f.write_str(")")
+        };
+        write(f, &self.params)?;
+        f.write_str(" -> ")?;
+        write(f, &self.results)
+    }
+}
+
+/// Why a call gave no verdict.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FilterError {
+    /// The guest trapped; its instance is replaced.
+    #[error("Exception: {reason}")]
+    Trap {
+        /// Which trap, and in which function of the guest.
+        reason: String,
+    },
+    /// The call ran past its deadline; its instance is replaced.
+    #[error("the call took longer than its deadline of {milliseconds} ms")]
+    Deadline {
+        /// The deadline.
+        milliseconds: u128,
+    },
+    /// The record does not fit into the guest, or the guest has no memory left for it.
+    #[error("{reason}")]
+    Memory {
+        /// What does not fit where.
+        reason: String,
+    },
+    /// The guest's answer cannot be understood.
+    #[error("{reason}")]
+    BadOutput {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The guest ended itself; its instance is replaced.
+    #[error("wasi proc exit: the guest called exit({code})")]
+    Exit {
+        /// The exit code.
+        code: i32,
+    },
+}

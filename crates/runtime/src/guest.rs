@@ -1,0 +1,234 @@
+//! A running guest: its store, memory and functions, and how bytes get in and out.
+
+use std::time::Duration;
+
+use flb_artifact::Arguments;
+use wasmtime::{Instance, Memory, Store, StoreLimits, StoreLimitsBuilder, TypedFunc};
+
+use crate::engine::TICK;
+use crate::module::failure;
+use crate::{FilterError, FilterModule, LoadError};
+
+/// Exports that the compiler adds; see `docs/artifact-format.md`.
+const MEMORY: &str = "flb:memory";
+const PAGES: &str = "flb:pages";
+const LIMIT: &str = "flb:limit";
+/// Bytes in a page of WebAssembly memory.
+const PAGE: u64 = 64 << 10;
+
+/// What the host keeps for one guest.
+pub(crate) struct State {
+    limits: StoreLimits,
+    #[cfg(feature = "wasi")]
+    pub(crate) wasi: crate::wasi::Wasi,
+}
+
+type FilterFunction = TypedFunc<(u32, u32, u32, u32, u32, u32), u32>;
+
+/// One instance of the module.
+pub(crate) struct Guest {
+    store: Store<State>,
+    memory: Memory,
+    filter: FilterFunction,
+    place: Place,
+    deadline: Duration,
+}
+
+/// Where arguments go.
+enum Place {
+    /// The host's own pages: address and size.
+    Pages { offset: usize, size: usize },
+    /// The guest's allocator.
+    Malloc { malloc: TypedFunc<u32, u32>, free: TypedFunc<u32, ()> },
+}
+
+/// Where a call's arguments are, to be freed after it.
+#[derive(Clone, Copy)]
+pub(crate) struct Placed {
+    tag: u32,
+    record: u32,
+}
+
+impl Guest {
+    /// Instantiates the module, runs its start function and its constructors.
+    pub(crate) fn start(module: &FilterModule) -> Result<Self, LoadError> {
+        let options = module.options();
+        let state = State {
+            limits: limits(module.arguments(), options.memory_limit),
+            #[cfg(feature = "wasi")]
+            wasi: crate::wasi::context(&options.accessible_paths)?,
+        };
+        let mut store = Store::new(module.pre().module().engine(), state);
+        store.limiter(|state| &mut state.limits);
+        set_deadline(&mut store, options.deadline);
+        let failed = |error: wasmtime::Error| LoadError::Instantiate {
+            reason: match failure(&error, options.deadline) {
+                FilterError::Trap { reason } => reason,
+                other => other.to_string(),
+            },
+        };
+        let instance = module.pre().instantiate(&mut store).map_err(failed)?;
+        let memory = instance
+            .get_memory(&mut store, MEMORY)
+            .ok_or_else(|| missing("a memory, so its result can't be read"))?;
+        limit_growth(&mut store, &instance, options.memory_limit);
+        for name in ["_initialize", "__wasm_call_ctors"] {
+            if let Ok(constructors) = instance.get_typed_func::<(), ()>(&mut store, name) {
+                set_deadline(&mut store, options.deadline);
+                constructors.call(&mut store, ()).map_err(failed)?;
+                break;
+            }
+        }
+        let filter = instance.get_typed_func(&mut store, &options.function).map_err(failed)?;
+        let place = place(&mut store, &instance, module.arguments())?;
+        Ok(Self { store, memory, filter, place, deadline: options.deadline })
+    }
+
+    /// Copies tag and record into the guest's memory, each with a NUL behind it.
+    pub(crate) fn place(&mut self, tag: &[u8], record: &[u8]) -> Result<Placed, FilterError> {
+        set_deadline(&mut self.store, self.deadline);
+        let placed = match &self.place {
+            Place::Pages { offset, size } => {
+                let record_at = offset + (tag.len() + 1).next_multiple_of(16);
+                if record_at + record.len() + 1 > offset + size {
+                    return Err(FilterError::Memory {
+                        reason: format!(
+                            "the record takes {} bytes, the guest has room for {size}",
+                            record.len()
+                        ),
+                    });
+                }
+                // Both lie in a 32-bit memory: the compiler checked it.
+                Placed { tag: *offset as u32, record: record_at as u32 }
+            }
+            Place::Malloc { malloc, .. } => {
+                let malloc = malloc.clone();
+                let tag = self.allocate(&malloc, tag.len() + 1)?;
+                let record = self.allocate(&malloc, record.len() + 1)?;
+                Placed { tag, record }
+            }
+        };
+        self.write(placed.tag, tag)?;
+        self.write(placed.record, record)?;
+        Ok(placed)
+    }
+
+    fn allocate(
+        &mut self,
+        malloc: &TypedFunc<u32, u32>,
+        length: usize,
+    ) -> Result<u32, FilterError> {
+        let none = || FilterError::Memory {
+            reason: format!("the guest's malloc has no {length} bytes left"),
+        };
+        let wanted = u32::try_from(length).map_err(|_| none())?;
+        let pointer =
+            malloc.call(&mut self.store, wanted).map_err(|error| failure(&error, self.deadline))?;
+        if pointer == 0 { Err(none()) } else { Ok(pointer) }
+    }
+
+    /// Writes `bytes` and a NUL.
+    fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), FilterError> {
+        let at = at as usize;
+        let room = self
+            .memory
+            .data_mut(&mut self.store)
+            .get_mut(at..)
+            .and_then(|room| room.get_mut(..=bytes.len()))
+            .ok_or_else(|| FilterError::BadOutput {
+                reason: format!("the guest's malloc gave the address {at}, outside its memory"),
+            })?;
+        room[..bytes.len()].copy_from_slice(bytes);
+        room[bytes.len()] = 0;
+        Ok(())
+    }
+
+    /// Calls the filter; returns the pointer that it returned.
+    pub(crate) fn call(
+        &mut self,
+        placed: Placed,
+        tag_len: usize,
+        (sec, nsec): (u32, u32),
+        record_len: usize,
+    ) -> Result<u32, FilterError> {
+        // `place` found room for both lengths in a 32-bit memory.
+        let arguments = (placed.tag, tag_len as u32, sec, nsec, placed.record, record_len as u32);
+        self.filter.call(&mut self.store, arguments).map_err(|error| failure(&error, self.deadline))
+    }
+
+    /// The guest's memory from an address to its end; `None` outside it.
+    pub(crate) fn read(&self, at: u32) -> Option<&[u8]> {
+        self.memory.data(&self.store).get(at as usize..)
+    }
+
+    /// Gives a call's arguments back to the guest's allocator.
+    pub(crate) fn release(&mut self, placed: Placed) -> Result<(), FilterError> {
+        let Place::Malloc { free, .. } = &self.place else { return Ok(()) };
+        for pointer in [placed.tag, placed.record] {
+            free.call(&mut self.store, pointer).map_err(|error| failure(&error, self.deadline))?;
+        }
+        Ok(())
+    }
+}
+
+fn set_deadline(store: &mut Store<State>, deadline: Duration) {
+    let ticks = deadline.as_nanos().div_ceil(TICK.as_nanos());
+    // The tick under way may end at once, hence one more.
+    store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX - 1).saturating_add(1));
+}
+
+/// Bounds of tables and instances, and of memory where the guest grows it itself. A memory with host pages has its fixed
+/// size, and the guest's part of it is bounded by the limit global.
+fn limits(arguments: Arguments, memory_limit: u64) -> StoreLimits {
+    let builder = StoreLimitsBuilder::new().instances(1).tables(16).table_elements(1 << 20);
+    let memory_limit = usize::try_from(memory_limit).unwrap_or(usize::MAX);
+    match arguments {
+        Arguments::Malloc => builder.memory_size(memory_limit),
+        Arguments::Pages { .. } => builder,
+    }
+    .memories(16)
+    .build()
+}
+
+/// Lowers how far the guest's part of a memory with host pages may grow.
+fn limit_growth(store: &mut Store<State>, instance: &Instance, memory_limit: u64) {
+    let mut global = |name: &str| {
+        let global = instance.get_global(&mut *store, name)?;
+        let pages = global.get(&mut *store).i32()?;
+        Some((global, u64::from(pages.cast_unsigned())))
+    };
+    let (Some((_, pages)), Some((limit_global, limit))) = (global(PAGES), global(LIMIT)) else {
+        return;
+    };
+    let lowered = limit.min(memory_limit / PAGE).max(pages);
+    if let Ok(value) = i32::try_from(lowered) {
+        // Cannot fail: the compiler made the global a mutable i32.
+        let _ = limit_global.set(store, value.into());
+    }
+}
+
+fn place(
+    store: &mut Store<State>,
+    instance: &Instance,
+    arguments: Arguments,
+) -> Result<Place, LoadError> {
+    match arguments {
+        Arguments::Pages { offset, size } => {
+            let within = |bytes: u64| usize::try_from(bytes).ok().filter(|_| bytes <= 4 << 30);
+            let place = within(offset).zip(within(size));
+            let (offset, size) = place.ok_or_else(|| missing("host pages within its memory"))?;
+            Ok(Place::Pages { offset, size })
+        }
+        Arguments::Malloc => {
+            let malloc = instance.get_typed_func(&mut *store, "malloc");
+            let free = instance.get_typed_func(store, "free");
+            let both = malloc.ok().zip(free.ok());
+            let (malloc, free) = both.ok_or_else(|| missing("malloc and free"))?;
+            Ok(Place::Malloc { malloc, free })
+        }
+    }
+}
+
+fn missing(what: &str) -> LoadError {
+    LoadError::Instantiate { reason: format!("the module has not got {what}") }
+}

@@ -1,0 +1,138 @@
+//! One a lane: gives verdicts, and starts afresh after a trap.
+
+use flb_event::{Event, Tag, Verdict, json, msgpack};
+
+use crate::guest::Guest;
+use crate::{EventFormat, FilterError, FilterModule, LoadError};
+
+/// A filter with memory of its own. State that the guest keeps lives until a call fails.
+pub struct FilterInstance {
+    module: FilterModule,
+    /// `None` after a failure: the next call starts another.
+    guest: Option<Guest>,
+    /// The record as the guest gets it; kept to reuse its memory.
+    input: Vec<u8>,
+    /// The body of the last replacement.
+    body: Vec<u8>,
+}
+
+impl std::fmt::Debug for FilterInstance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FilterInstance").field("module", &self.module).finish_non_exhaustive()
+    }
+}
+
+impl FilterInstance {
+    pub(crate) fn start(module: FilterModule) -> Result<Self, LoadError> {
+        let guest = Guest::start(&module)?;
+        Ok(Self { module, guest: Some(guest), input: Vec::new(), body: Vec::new() })
+    }
+
+    /// The module that this is an instance of.
+    pub fn module(&self) -> &FilterModule {
+        &self.module
+    }
+
+    /// Asks the filter about one event. After a trap, a deadline or an exit the guest is replaced before the next call;
+    /// after a bad output it stays.
+    pub fn call(&mut self, tag: &Tag, event: Event<'_>) -> Result<Verdict<'_>, FilterError> {
+        self.encode(event.body)?;
+        let mut guest = match self.guest.take() {
+            Some(guest) => guest,
+            None => Guest::start(&self.module)
+                .map_err(|error| FilterError::Trap { reason: error.to_string() })?,
+        };
+        let verdict = self.ask(&mut guest, tag, event);
+        let alive = matches!(
+            verdict,
+            Ok(_) | Err(FilterError::BadOutput { .. } | FilterError::Memory { .. })
+        );
+        self.guest = alive.then_some(guest);
+        Ok(match verdict? {
+            Answer::Drop => Verdict::Drop,
+            Answer::Body => Verdict::Replace(&self.body),
+        })
+    }
+
+    /// The record's body as the guest gets it.
+    fn encode(&mut self, body: &[u8]) -> Result<(), FilterError> {
+        self.input.clear();
+        match self.module.options().format {
+            EventFormat::Msgpack => self.input.extend_from_slice(body),
+            EventFormat::Json { escape_unicode } => {
+                let options = json::JsonOptions { escape_unicode };
+                json::write(body, &mut self.input, options).map_err(|error| {
+                    FilterError::BadOutput { reason: format!("the record is not msgpack: {error}") }
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(
+        &mut self,
+        guest: &mut Guest,
+        tag: &Tag,
+        event: Event<'_>,
+    ) -> Result<Answer, FilterError> {
+        let tag = tag.as_str().as_bytes();
+        let placed = guest.place(tag, &self.input)?;
+        let time = (event.time.sec, event.time.nsec);
+        let pointer = guest.call(placed, tag.len(), time, self.input.len())?;
+        self.body.clear();
+        let answer = understand(guest, pointer, self.module.options().format, &mut self.body);
+        guest.release(placed)?;
+        answer
+    }
+}
+
+/// What a guest's answer means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Drop,
+    /// The new body is in the instance's buffer.
+    Body,
+}
+
+/// Reads the answer within the guest's memory. A NULL pointer and an empty answer drop the record.
+fn understand(
+    guest: &Guest,
+    pointer: u32,
+    format: EventFormat,
+    body: &mut Vec<u8>,
+) -> Result<Answer, FilterError> {
+    let bad = |reason: String| Err(FilterError::BadOutput { reason });
+    if pointer == 0 {
+        return Ok(Answer::Drop);
+    }
+    let Some(bytes) = guest.read(pointer).filter(|bytes| !bytes.is_empty()) else {
+        return bad(format!("returned value is invalid: {pointer:#x} is outside the memory"));
+    };
+    if bytes[0] == 0 {
+        return Ok(Answer::Drop);
+    }
+    match format {
+        EventFormat::Json { .. } => {
+            let text = &bytes[..memchr::memchr(0, bytes).unwrap_or(bytes.len())];
+            match json::parse_object(text, body) {
+                Ok(_) => Ok(Answer::Body),
+                Err(error) => bad(format!("invalid JSON format: {error}, buf: {}", start_of(text))),
+            }
+        }
+        EventFormat::Msgpack => match msgpack::map_len(bytes) {
+            Ok(length) => {
+                body.extend_from_slice(&bytes[..length]);
+                Ok(Answer::Body)
+            }
+            Err(error) => bad(format!("invalid msgpack: {error}")),
+        },
+    }
+}
+
+/// The first bytes of an answer, for a log line.
+fn start_of(text: &[u8]) -> String {
+    const SHOWN: usize = 120;
+    let shown = String::from_utf8_lossy(&text[..text.len().min(SHOWN)]);
+    let more = if text.len() > SHOWN { "..." } else { "" };
+    format!("{}{more}", shown.escape_debug())
+}

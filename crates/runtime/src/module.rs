@@ -1,0 +1,268 @@
+//! One a file: code, and the function in it that is the filter, found and type-checked once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flb_artifact::{Arguments, Artifact, Export, Foreign, Interface, Sha256Hex, Verified};
+use wasmtime::{InstancePre, Linker, Module};
+
+use crate::guest::State;
+use crate::{FilterEngine, FilterError, FilterInstance, LoadError, Signature, native};
+
+/// How a record's body is given to the guest and taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventFormat {
+    /// Compact JSON text with a NUL behind it.
+    Json {
+        /// Whether non-ASCII characters are escaped.
+        escape_unicode: bool,
+    },
+    /// The msgpack map itself.
+    Msgpack,
+}
+
+/// What a filter is allowed and how it is called.
+#[derive(Debug, Clone)]
+pub struct FilterOptions {
+    /// Name of the exported function.
+    pub function: String,
+    /// How records are given to it.
+    pub format: EventFormat,
+    /// Longest time for one call, and for the guest's start.
+    pub deadline: Duration,
+    /// Most bytes that the guest's memory may grow to.
+    pub memory_limit: u64,
+    /// Directories that the guest may use, each under the name as written.
+    pub accessible_paths: Vec<PathBuf>,
+}
+
+impl FilterOptions {
+    /// The function `function` with JSON records, one second, 256 MiB and no directories.
+    pub fn new(function: impl Into<String>) -> Self {
+        Self {
+            function: function.into(),
+            format: EventFormat::Json { escape_unicode: true },
+            deadline: Duration::from_secs(1),
+            memory_limit: 256 << 20,
+            accessible_paths: Vec::new(),
+        }
+    }
+}
+
+/// Code ready to be instantiated. Cheap to clone; clones share the code.
+#[derive(Clone)]
+pub struct FilterModule {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// Keeps the clock running as long as there is code that needs it.
+    _engine: FilterEngine,
+    pre: InstancePre<State>,
+    arguments: Arguments,
+    options: FilterOptions,
+    source: Sha256Hex,
+    unknown_imports: Vec<String>,
+}
+
+impl std::fmt::Debug for FilterModule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FilterModule")
+            .field("source", &self.shared.source)
+            .field("options", &self.shared.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl FilterModule {
+    /// Loads a file's bytes, be they WebAssembly or an artifact, whatever the file was called.
+    pub fn load(
+        engine: &FilterEngine,
+        bytes: Vec<u8>,
+        options: FilterOptions,
+    ) -> Result<Self, LoadError> {
+        let verified = verify(engine, bytes)?;
+        let metadata = verified.artifact().metadata();
+        check_function(&metadata.interface, &options.function)?;
+        let native = engine.with(&verified.slice().engine)?;
+        let module = native::load(&native, &verified)?;
+        let (pre, unknown_imports) = link(&module)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                _engine: engine.clone(),
+                pre,
+                arguments: metadata.interface.arguments,
+                options,
+                source: metadata.source.sha256,
+                unknown_imports,
+            }),
+        })
+    }
+
+    /// Starts an instance: memory of its own, start function and constructors run.
+    pub fn instantiate(&self) -> Result<FilterInstance, LoadError> {
+        FilterInstance::start(self.clone())
+    }
+
+    /// How the filter is called.
+    pub fn options(&self) -> &FilterOptions {
+        &self.shared.options
+    }
+
+    /// Digest of the WebAssembly module that the code comes from.
+    pub fn source(&self) -> Sha256Hex {
+        self.shared.source
+    }
+
+    /// Imports that nobody provides; calling one traps.
+    pub fn unknown_imports(&self) -> &[String] {
+        &self.shared.unknown_imports
+    }
+
+    pub(crate) fn arguments(&self) -> Arguments {
+        self.shared.arguments
+    }
+
+    pub(crate) fn pre(&self) -> &InstancePre<State> {
+        &self.shared.pre
+    }
+}
+
+/// By content, not by name: an artifact as it is, WebAssembly through the compiler and then the same road.
+fn verify(engine: &FilterEngine, bytes: Vec<u8>) -> Result<Verified, LoadError> {
+    let bytes = if Artifact::is_artifact(&bytes) {
+        bytes
+    } else {
+        match Foreign::of(&bytes) {
+            Foreign::Wasm | Foreign::WasmComponent => compile(&bytes)?,
+            found => return Err(LoadError::Format(flb_artifact::ArtifactError::Foreign { found })),
+        }
+    };
+    let this_engine = (flb_engine::NAME, flb_engine::VERSION);
+    Ok(Artifact::parse(bytes)?.verify(engine.host(), this_engine)?)
+}
+
+#[cfg(feature = "jit")]
+fn compile(wasm: &[u8]) -> Result<Vec<u8>, LoadError> {
+    let target = flb_artifact::Target::host().ok_or(LoadError::NoCompiler)?;
+    let compiler = flb_compiler::Compiler::new(flb_compiler::CompileOptions {
+        targets: vec![target],
+        levels: flb_artifact::Levels { opt_level: 3, size_level: 0 },
+        producer: concat!("flb-runtime ", env!("CARGO_PKG_VERSION")).to_owned(),
+    });
+    compiler.compile(wasm).map_err(|error| LoadError::Compile { reason: error.to_string() })
+}
+
+#[cfg(not(feature = "jit"))]
+fn compile(_wasm: &[u8]) -> Result<Vec<u8>, LoadError> {
+    Err(LoadError::NoCompiler)
+}
+
+/// The function must be there and have a filter's type.
+fn check_function(interface: &Interface, name: &str) -> Result<(), LoadError> {
+    let Some(export) = interface.exports.iter().find(|export| export.name == name) else {
+        return Err(LoadError::FunctionMissing {
+            name: name.to_owned(),
+            exports: interface.exports.iter().map(|export| export.name.clone()).collect(),
+            near: nearest(interface, name),
+        });
+    };
+    let found = Signature { params: export.params.clone(), results: export.results.clone() };
+    if found == Signature::filter() {
+        Ok(())
+    } else {
+        Err(LoadError::FunctionType { name: name.to_owned(), found })
+    }
+}
+
+/// The export that was probably meant: the same but for case and `_` or `-`, or the only one with a filter's type.
+fn nearest(interface: &Interface, name: &str) -> Option<String> {
+    let plain = |name: &str| -> String {
+        name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+    };
+    let filter = Signature::filter();
+    let is_filter =
+        |export: &&Export| export.params == filter.params && export.results == filter.results;
+    let same = interface.exports.iter().find(|export| plain(&export.name) == plain(name));
+    let mut filters = interface.exports.iter().filter(is_filter);
+    let only = filters.next().filter(|_| filters.next().is_none());
+    same.or(only).map(|export| export.name.clone())
+}
+
+/// The module name of WASI preview 1.
+const WASI: &str = "wasi_snapshot_preview1";
+
+/// Provides what the module imports: WASI, and a trap for whatever nobody knows.
+fn link(module: &Module) -> Result<(InstancePre<State>, Vec<String>), LoadError> {
+    let refused = |error: wasmtime::Error| LoadError::Instantiate { reason: format!("{error:#}") };
+    let mut linker = Linker::<State>::new(module.engine());
+    let (wasi, unknown): (Vec<_>, Vec<_>) =
+        module.imports().partition(|import| import.module() == WASI);
+    if !wasi.is_empty() {
+        add_wasi(&mut linker)?;
+    }
+    for import in &unknown {
+        let Some(ty) = import.ty().func().cloned() else { continue };
+        let name = format!("({}, {})", import.module(), import.name());
+        linker
+            .func_new(import.module(), import.name(), ty, move |_, _, _| {
+                Err(wasmtime::Error::msg(format!("failed to call unlinked import function {name}")))
+            })
+            .map_err(refused)?;
+    }
+    // What a later WASI may add.
+    linker.define_unknown_imports_as_traps(module).map_err(refused)?;
+    let pre = linker.instantiate_pre(module).map_err(refused)?;
+    let names = unknown.iter().map(|import| format!("{}.{}", import.module(), import.name()));
+    Ok((pre, names.collect()))
+}
+
+#[cfg(feature = "wasi")]
+fn add_wasi(linker: &mut Linker<State>) -> Result<(), LoadError> {
+    crate::wasi::link(linker)
+        .map_err(|error| LoadError::Instantiate { reason: format!("{error:#}") })
+}
+
+#[cfg(not(feature = "wasi"))]
+fn add_wasi(_linker: &mut Linker<State>) -> Result<(), LoadError> {
+    Err(LoadError::NoWasi)
+}
+
+/// What a failed call of the guest was, deadline included.
+pub(crate) fn failure(error: &wasmtime::Error, deadline: Duration) -> FilterError {
+    #[cfg(feature = "wasi")]
+    if let Some(code) = crate::wasi::exit_code(error) {
+        return FilterError::Exit { code };
+    }
+    match error.downcast_ref::<wasmtime::Trap>() {
+        Some(wasmtime::Trap::Interrupt) => {
+            FilterError::Deadline { milliseconds: deadline.as_millis() }
+        }
+        Some(trap) => FilterError::Trap { reason: with_function(&trap_text(*trap), error) },
+        None => FilterError::Trap { reason: with_function(&error.root_cause().to_string(), error) },
+    }
+}
+
+/// The words that users know from other runtimes, where there are such words.
+fn trap_text(trap: wasmtime::Trap) -> String {
+    match trap {
+        wasmtime::Trap::UnreachableCodeReached => "unreachable".to_owned(),
+        wasmtime::Trap::MemoryOutOfBounds => "out of bounds memory access".to_owned(),
+        wasmtime::Trap::IntegerDivisionByZero => "integer divide by zero".to_owned(),
+        wasmtime::Trap::StackOverflow => "wasm operand stack overflow".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Adds where in the guest it happened: the function's name, or its number where the module keeps no names.
+fn with_function(reason: &str, error: &wasmtime::Error) -> String {
+    let trace = error.downcast_ref::<wasmtime::WasmBacktrace>();
+    match trace.and_then(|trace| trace.frames().first()) {
+        Some(frame) => match frame.func_name() {
+            Some(name) => format!("{reason} (in {name})"),
+            None => format!("{reason} (in function {})", frame.func_index()),
+        },
+        None => reason.to_owned(),
+    }
+}

@@ -1,0 +1,331 @@
+//! What filters answer and what becomes of it: a module as text, a record as JSON, the verdict as text.
+
+use flb_event::{Event, Tag, Timestamp, Verdict, json};
+use flb_runtime::{EventFormat, FilterEngine, FilterInstance, FilterModule, FilterOptions};
+
+/// Data at address 16 and a function `f` with the given body.
+fn module(data: &str, body: &str) -> String {
+    format!(
+        r#"(module (memory (export "memory") 1) (data (i32.const 16) "{data}")
+            (func $decide (export "f") (param $tag i32) (param $tag_len i32) (param $sec i32) (param $nsec i32)
+                (param $record i32) (param $record_len i32) (result i32) {body}))"#
+    )
+}
+
+fn options() -> FilterOptions {
+    FilterOptions { deadline: std::time::Duration::from_millis(200), ..FilterOptions::new("f") }
+}
+
+fn load(text: &str, options: FilterOptions) -> Result<FilterInstance, flb_runtime::LoadError> {
+    let engine = FilterEngine::new().unwrap();
+    let wasm = wat::parse_str(text).unwrap();
+    FilterModule::load(&engine, wasm, options)?.instantiate()
+}
+
+fn body(text: &str) -> Vec<u8> {
+    let mut body = Vec::new();
+    json::parse_object(text.as_bytes(), &mut body).unwrap();
+    body
+}
+
+/// Calls the filter and shows the verdict.
+fn ask(instance: &mut FilterInstance, record: &str) -> String {
+    let body = body(record);
+    let time = Timestamp { sec: 1_700_000_000, nsec: 123_456_789 };
+    let event = Event { time, metadata: Event::NO_METADATA, body: &body };
+    match instance.call(&Tag::new("dummy.local").unwrap(), event) {
+        Ok(Verdict::Keep) => "keep".to_owned(),
+        Ok(Verdict::Drop) => "drop".to_owned(),
+        Ok(Verdict::Replace(body)) => {
+            let mut text = Vec::new();
+            json::write(body, &mut text, json::JsonOptions::default()).unwrap();
+            String::from_utf8(text).unwrap()
+        }
+        Err(error) => format!("error: {error}"),
+    }
+}
+
+fn check(data: &str, code: &str, record: &str, expected: &str) {
+    let mut instance = load(&module(data, code), options()).unwrap();
+    assert_eq!(ask(&mut instance, record), expected);
+}
+
+fn check_msgpack(data: &str, code: &str, record: &str, expected: &str) {
+    let options = FilterOptions { format: EventFormat::Msgpack, ..options() };
+    let mut instance = load(&module(data, code), options).unwrap();
+    assert_eq!(ask(&mut instance, record), expected);
+}
+
+#[test]
+fn an_object_replaces_the_body() {
+    check(r#"{\"x\":[1,2.5]}\00"#, "(i32.const 16)", "{}", r#"{"x":[1,2.5]}"#);
+    check("", "(local.get $record)", r#"{"a":"b"}"#, r#"{"a":"b"}"#);
+}
+
+#[test]
+fn null_and_an_empty_answer_drop_the_record() {
+    check("", "(i32.const 0)", "{}", "drop");
+    check(r"\00", "(i32.const 16)", "{}", "drop");
+}
+
+#[test]
+fn the_arguments_are_tag_time_and_record() {
+    // Traps unless every argument is as documented.
+    let code = r"
+        (if (i32.ne (local.get $tag_len) (i32.const 11)) (then unreachable))
+        (if (i32.ne (i32.load8_u (local.get $tag)) (i32.const 100)) (then unreachable))
+        (if (i32.load8_u offset=11 (local.get $tag)) (then unreachable))
+        (if (i32.ne (local.get $sec) (i32.const 1700000000)) (then unreachable))
+        (if (i32.ne (local.get $nsec) (i32.const 123456789)) (then unreachable))
+        (if (i32.ne (local.get $record_len) (i32.const 7)) (then unreachable))
+        (if (i32.load8_u offset=7 (local.get $record)) (then unreachable))
+        (local.get $record)";
+    check("", code, r#"{"a":1}"#, r#"{"a":1}"#);
+}
+
+#[test]
+fn an_answer_ends_at_its_nul_or_with_its_first_value() {
+    check(r#"{\"a\":1} trailing\00"#, "(i32.const 16)", "{}", r#"{"a":1}"#);
+    // The last bytes of the whole memory: 5,120 pages.
+    let at_end = r"(i32.store offset=0 (i32.const 335544312) (i32.const 0x2261227b))
+        (i32.store offset=4 (i32.const 335544312) (i32.const 0x7d31203a)) (i32.const 335544312)";
+    check("", at_end, "{}", r#"{"a":1}"#);
+}
+
+#[test]
+fn answers_that_are_no_object_are_bad_output() {
+    for (answer, start) in [
+        (r"[1,2]\00", "error: invalid JSON format:"),
+        (r"hello\00", "error: invalid JSON format:"),
+        (r#"{\"a\":\00"#, "error: invalid JSON format:"),
+        (r"42\00", "error: invalid JSON format:"),
+    ] {
+        let mut instance = load(&module(answer, "(i32.const 16)"), options()).unwrap();
+        let shown = ask(&mut instance, "{}");
+        assert!(shown.starts_with(start), "{answer}: {shown}");
+    }
+}
+
+#[test]
+fn a_pointer_outside_the_memory_is_bad_output() {
+    check(
+        "",
+        "(i32.const -1)",
+        "{}",
+        "error: returned value is invalid: 0xffffffff is outside the memory",
+    );
+    check(
+        "",
+        "(i32.const 335544320)",
+        "{}",
+        "error: returned value is invalid: 0x14000000 is outside the memory",
+    );
+}
+
+#[test]
+fn msgpack_ends_by_its_own_structure() {
+    check_msgpack(
+        "",
+        "(local.get $record)",
+        r#"{"zero":0,"f":0.5,"n":"a\u0000b"}"#,
+        r#"{"zero":0,"f":0.5,"n":"a\u0000b"}"#,
+    );
+    check_msgpack(r"\81\a1a\00junk", "(i32.const 16)", "{}", r#"{"a":0}"#);
+    check_msgpack("", "(i32.const 0)", "{}", "drop");
+    let mut instance = load(
+        &module(r"\93\01\02\03", "(i32.const 16)"),
+        FilterOptions { format: EventFormat::Msgpack, ..options() },
+    )
+    .unwrap();
+    assert!(ask(&mut instance, "{}").starts_with("error: invalid msgpack:"));
+}
+
+#[test]
+fn a_trap_is_named_and_the_guest_starts_afresh() {
+    // Counts its calls in memory; traps on every second one.
+    let code = r"
+        (i32.store8 (i32.const 21) (i32.add (i32.load8_u (i32.const 21)) (i32.const 1)))
+        (if (i32.eq (i32.load8_u (i32.const 21)) (i32.const 50)) (then unreachable))
+        (i32.const 16)";
+    let mut instance = load(&module(r#"{\"n\":0}\00"#, code), options()).unwrap();
+    assert_eq!(ask(&mut instance, "{}"), r#"{"n":1}"#);
+    assert_eq!(ask(&mut instance, "{}"), "error: Exception: unreachable (in decide)");
+    assert_eq!(ask(&mut instance, "{}"), r#"{"n":1}"#);
+}
+
+#[test]
+fn a_call_that_takes_too_long_is_ended() {
+    check(
+        "",
+        "(loop (br 0)) unreachable",
+        "{}",
+        "error: the call took longer than its deadline of 200 ms",
+    );
+}
+
+#[test]
+fn a_guest_that_recurses_for_ever_is_ended() {
+    let text = r#"(module (memory 1)
+        (func $deep (param i32) (result i32) (i32.add (call $deep (local.get 0)) (i32.const 1)))
+        (func (export "f") (param i32 i32 i32 i32 i32 i32) (result i32) (call $deep (i32.const 0))))"#;
+    let mut instance = load(text, options()).unwrap();
+    let shown = ask(&mut instance, "{}");
+    assert!(shown.starts_with("error: Exception: wasm operand stack overflow"), "{shown}");
+}
+
+#[test]
+fn the_guest_sees_its_own_memory_size_and_grows_to_its_limit() {
+    // Grows by one page until refused; the answer's digit is how often.
+    let code = r"
+        (loop $more
+            (if (i32.ne (memory.grow (i32.const 1)) (i32.const -1))
+                (then (i32.store8 (i32.const 21) (i32.add (i32.load8_u (i32.const 21)) (i32.const 1)))
+                    (br $more))))
+        (if (i32.ne (memory.size) (i32.const 4)) (then unreachable))
+        (i32.const 16)";
+    let text = module(r#"{\"n\":0}\00"#, code);
+    let limited = FilterOptions { memory_limit: 4 << 16, ..options() };
+    assert_eq!(ask(&mut load(&text, limited).unwrap(), "{}"), r#"{"n":3}"#);
+    let declared = text.replace(r#"(memory (export "memory") 1)"#, "(memory 1 4)");
+    assert_eq!(ask(&mut load(&declared, options()).unwrap(), "{}"), r#"{"n":3}"#);
+}
+
+#[test]
+fn records_stay_whole_while_the_guest_fills_all_memory_it_can_get() {
+    // Takes every page it can get and overwrites it, then returns the record.
+    let code = r"
+        (local $page i32)
+        (loop $more
+            (local.set $page (memory.grow (i32.const 1)))
+            (if (i32.ne (local.get $page) (i32.const -1))
+                (then
+                    (memory.fill (i32.mul (local.get $page) (i32.const 65536)) (i32.const 0x5a) (i32.const 65536))
+                    (br $more))))
+        (local.get $record)";
+    let options = FilterOptions {
+        memory_limit: 64 << 20,
+        deadline: std::time::Duration::from_secs(20),
+        ..options()
+    };
+    let mut instance = load(&module("", code), options).unwrap();
+    let record = format!(r#"{{"text":"{}"}}"#, "x".repeat(20_000));
+    for _ in 0..3 {
+        assert_eq!(ask(&mut instance, &record), record);
+    }
+}
+
+#[test]
+fn a_record_of_sixteen_megabytes_passes() {
+    let mut instance = load(&module("", "(local.get $record)"), options()).unwrap();
+    let record = format!(r#"{{"text":"{}"}}"#, "x".repeat(16 << 20));
+    assert!(ask(&mut instance, &record) == record);
+}
+
+#[test]
+fn a_module_with_malloc_and_free_gets_its_arguments_through_them() {
+    // A bump allocator that counts what is allocated and not freed; the answer traps when anything leaks.
+    let text = r#"(module (memory (export "memory") 1 2)
+        (global $next (mut i32) (i32.const 1024)) (global $held (mut i32) (i32.const 0))
+        (func (export "malloc") (param i32) (result i32)
+            (if (i32.gt_u (local.get 0) (i32.const 60000)) (then (return (i32.const 0))))
+            (global.set $held (i32.add (global.get $held) (i32.const 1)))
+            (global.get $next)
+            (global.set $next (i32.and (i32.const 0xffff) (i32.add (global.get $next) (local.get 0)))))
+        (func (export "free") (param i32)
+            (global.set $held (i32.sub (global.get $held) (i32.const 1))))
+        (func (export "f") (param i32 i32 i32 i32 i32 i32) (result i32)
+            (if (i32.ne (global.get $held) (i32.const 2)) (then unreachable))
+            (local.get 4)))"#;
+    let mut instance = load(text, options()).unwrap();
+    for _ in 0..100 {
+        assert_eq!(ask(&mut instance, r#"{"a":1}"#), r#"{"a":1}"#);
+    }
+    let large = format!(r#"{{"text":"{}"}}"#, "x".repeat(70_000));
+    assert_eq!(ask(&mut instance, &large), "error: the guest's malloc has no 70012 bytes left");
+}
+
+#[test]
+fn constructors_run_before_the_first_call() {
+    for name in ["_initialize", "__wasm_call_ctors"] {
+        let text = format!(
+            r#"(module (memory 1) (data (i32.const 16) "{{\"n\":0}}\00")
+            (func (export "{name}") (i32.store8 (i32.const 21) (i32.const 55)))
+            (func (export "f") (param i32 i32 i32 i32 i32 i32) (result i32) (i32.const 16)))"#
+        );
+        assert_eq!(ask(&mut load(&text, options()).unwrap(), "{}"), r#"{"n":7}"#);
+    }
+}
+
+fn check_refused(text: &str, expected: &str) {
+    let error = load(text, options()).unwrap_err().to_string();
+    assert!(error.contains(expected), "{error}");
+}
+
+#[test]
+fn a_wrong_function_is_refused_at_load() {
+    check_refused(
+        &module("", "(i32.const 0)").replace(r#""f""#, r#""F""#),
+        "the function 'f' is not exported; exported functions: F; help: did you mean 'F'?",
+    );
+    check_refused(
+        r#"(module (memory 1) (func (export "f") (param i32) (result i64) i64.const 0))"#,
+        "the function 'f' has the type (i32) -> (i64), a filter has (i32, i32, i32, i32, i32, i32) -> (i32)",
+    );
+}
+
+#[test]
+fn a_guest_that_fails_at_start_is_refused() {
+    check_refused(
+        &module("", "(i32.const 0)").replacen(
+            "(module",
+            "(module (start $s) (func $s unreachable)",
+            1,
+        ),
+        "Instantiate wasm module failed. error: unreachable",
+    );
+    check_refused(
+        &module("", "(i32.const 0)").replacen(
+            "(module",
+            "(module (start $s) (func $s (loop (br 0)))",
+            1,
+        ),
+        "took longer than its deadline",
+    );
+}
+
+#[test]
+fn an_unknown_import_traps_only_when_called() {
+    let text = r#"(module (import "env" "there" (func $there)) (memory 1)
+        (func (export "f") (param i32 i32 i32 i32 i32 i32) (result i32) CALL (local.get 4)))"#;
+    let mut idle = load(&text.replace("CALL", ""), options()).unwrap();
+    assert_eq!(idle.module().unknown_imports(), ["env.there"]);
+    assert_eq!(ask(&mut idle, "{}"), "{}");
+    let mut calling = load(&text.replace("CALL", "(call $there)"), options()).unwrap();
+    let shown = ask(&mut calling, "{}");
+    assert!(shown.contains("failed to call unlinked import function (env, there)"), "{shown}");
+}
+
+#[test]
+fn a_directory_that_is_missing_is_named() {
+    let text = r#"(module (import "wasi_snapshot_preview1" "sched_yield" (func (result i32))) (memory 1)
+        (func (export "f") (param i32 i32 i32 i32 i32 i32) (result i32) i32.const 0))"#;
+    let options = FilterOptions { accessible_paths: vec!["/no/such/place".into()], ..options() };
+    let error = load(text, options).unwrap_err().to_string();
+    assert!(error.contains("error while pre-opening directory /no/such/place"), "{error}");
+}
+
+#[test]
+fn what_is_no_module_is_refused_by_content() {
+    let engine = FilterEngine::new().unwrap();
+    for (bytes, expected) in [
+        (&b""[..], "it is empty"),
+        (b"\0aot\x05\0\0\0", "an artifact of WAMR's compiler"),
+        (b"hello", "WASM bytecode or AOT object is expected but other file format"),
+        (b"\0asm\x01\0\0\0\x01", "WASM module load failed: unexpected end"),
+        (b"\0asm\x01\0\0\0", "exports no function"),
+        (b"\x7fELF\0", "an ELF file"),
+    ] {
+        let error = FilterModule::load(&engine, bytes.to_vec(), options()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
