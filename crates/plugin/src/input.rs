@@ -1,0 +1,46 @@
+//! Inputs: where records come from.
+
+use std::time::Duration;
+
+use flb_event::{Chunk, Timestamp};
+
+use crate::{BoxFuture, InputError};
+
+/// The pipeline no longer takes records: the lane behind this input is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the pipeline takes no more records")]
+pub struct Closed;
+
+/// How an input ended of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It has nothing more to say; the agent runs on.
+    Quiet,
+    /// It has nothing more to say, and the agent shall drain and stop (end of stdin, `exit_on_eof`).
+    StopAgent,
+}
+
+/// What the pipeline lends to an input.
+pub trait Context: Send + Sync {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+
+    /// Completes after `duration`.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()>;
+
+    /// Hands a batch of records of one tag to the pipeline; waits while the pipeline is full. A batch accepted here is
+    /// the pipeline's to keep: an input may then move its own position past it.
+    fn emit(&self, batch: Chunk) -> BoxFuture<'_, Result<(), Closed>>;
+
+    /// Completes when the input shall stop. An input waits for this beside its source, never while it emits, so that
+    /// what was read is always handed over.
+    fn stopped(&self) -> BoxFuture<'_, ()>;
+}
+
+/// A source of records.
+pub trait Input: Send {
+    /// Runs until asked to stop, or until there is nothing more to read.
+    fn run<'a>(self: Box<Self>, context: &'a dyn Context) -> BoxFuture<'a, Result<End, InputError>>
+    where
+        Self: 'a;
+}

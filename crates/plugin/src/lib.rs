@@ -1,0 +1,26 @@
+//! What can be plugged in: the traits of inputs, filters, outputs and parsers, and the tables that describe them.
+//!
+//! A plugin is one file with a `Spec` (its row), a struct and one trait. The row pays for the rest: typing and checking of
+//! options, defaults, help and "did you mean". Nothing here knows an async runtime; futures are boxed.
+
+mod failure;
+mod filter;
+mod input;
+mod options;
+mod output;
+mod parser;
+mod registry;
+
+use std::future::Future;
+use std::pin::Pin;
+
+pub use failure::{BuildError, InputError, OutputError};
+pub use filter::{Failure, Filter, Filtered, Tally};
+pub use input::{Closed, Context, End, Input};
+pub use options::{Kind, OptionSpec, Options};
+pub use output::{Flush, Output};
+pub use parser::{ParseError, Parsed, Parser, Parsers};
+pub use registry::{Build, Registry, Service, Spec};
+
+/// A boxed future, so that plugin traits are object safe.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,0 +1,277 @@
+//! Options: from the text of a configuration to typed values, by a plugin's own table.
+
+use std::time::Duration;
+
+use flb_config::{
+    Diagnostic, Diagnostics, Property, Section, Span, Variables, did_you_mean, value,
+};
+
+/// What an option's text must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `on`, `off`, `true`, `false`, `yes`, `no`.
+    Bool,
+    /// A whole number.
+    Int,
+    /// A number.
+    Double,
+    /// A number of bytes: `32k` is 32,000.
+    Size,
+    /// A span of time: seconds, or with `m`, `h`, `d`.
+    Time,
+    /// Any text.
+    Text,
+    /// Texts separated by commas.
+    List,
+    /// One of these words, in any case.
+    Choice(&'static [&'static str]),
+}
+
+/// One option of a plugin.
+#[derive(Debug, Clone, Copy)]
+pub struct OptionSpec {
+    /// The key, in lower case.
+    pub name: &'static str,
+    /// What its text must be.
+    pub kind: Kind,
+    /// The value when the configuration has none, in the same text form.
+    pub default: Option<&'static str>,
+    /// Whether the key may be given more than once.
+    pub multiple: bool,
+    /// One sentence for the help text.
+    pub about: &'static str,
+}
+
+impl OptionSpec {
+    /// An option that may be given once.
+    pub const fn new(
+        name: &'static str,
+        kind: Kind,
+        default: Option<&'static str>,
+        about: &'static str,
+    ) -> Self {
+        Self { name, kind, default, multiple: false, about }
+    }
+}
+
+/// A checked value.
+#[derive(Debug, Clone, PartialEq)]
+enum Value {
+    Bool(bool),
+    Int(i64),
+    Double(f64),
+    Size(u64),
+    Time(Duration),
+    Text(String),
+    List(Vec<String>),
+}
+
+/// A plugin's options, checked against its table. Asking for an option by another name or kind than its table says is a bug
+/// of the plugin and yields the kind's empty value.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Options {
+    values: Vec<(&'static str, Value, Option<Span>)>,
+}
+
+impl Options {
+    /// Checks the properties of a section against `specs`. Properties that `reserved` names belong to the pipeline and are
+    /// passed over. `plugin` is the plugin's name, for messages. All mistakes are reported, and what is right is kept.
+    pub fn read(
+        plugin: &str,
+        specs: &'static [OptionSpec],
+        section: &Section,
+        reserved: &[&str],
+        variables: &Variables,
+        diagnostics: &mut Diagnostics,
+    ) -> Self {
+        let mut options = Self::default();
+        for property in &section.properties {
+            let key = property.key.text.as_str();
+            if reserved.contains(&key) {
+                continue;
+            }
+            let Some(spec) = specs.iter().find(|spec| spec.name == key) else {
+                diagnostics.push(unknown(plugin, specs, reserved, property));
+                continue;
+            };
+            if !spec.multiple && options.has(spec.name) {
+                diagnostics.push(repeated(plugin, property, section));
+                continue;
+            }
+            let text = expand(property, variables, diagnostics);
+            if text.is_empty() {
+                continue;
+            }
+            match parse(spec.kind, &text) {
+                Ok(value) => {
+                    options.values.push((spec.name, value, Some(property.value.span)));
+                }
+                Err(error) => diagnostics.push(invalid(spec.kind, property, &error)),
+            }
+        }
+        options.add_defaults(specs);
+        options
+    }
+
+    fn add_defaults(&mut self, specs: &'static [OptionSpec]) {
+        for spec in specs {
+            let Some(default) = spec.default.filter(|_| !self.has(spec.name)) else { continue };
+            if let Ok(value) = parse(spec.kind, default) {
+                self.values.push((spec.name, value, None));
+            }
+        }
+    }
+
+    /// Whether the option was given or has a default.
+    pub fn has(&self, name: &str) -> bool {
+        self.values.iter().any(|(known, ..)| *known == name)
+    }
+
+    /// Where the configuration gives the option.
+    pub fn span(&self, name: &str) -> Option<Span> {
+        self.values.iter().find(|(known, ..)| *known == name).and_then(|(.., span)| *span)
+    }
+
+    fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a Value> {
+        self.values.iter().filter(move |(known, ..)| *known == name).map(|(_, value, _)| value)
+    }
+
+    /// A [`Kind::Bool`].
+    pub fn bool(&self, name: &str) -> bool {
+        matches!(self.all(name).next(), Some(Value::Bool(true)))
+    }
+
+    /// A [`Kind::Int`].
+    pub fn int(&self, name: &str) -> Option<i64> {
+        self.all(name).find_map(|value| match value {
+            Value::Int(int) => Some(*int),
+            _ => None,
+        })
+    }
+
+    /// A [`Kind::Double`].
+    pub fn double(&self, name: &str) -> Option<f64> {
+        self.all(name).find_map(|value| match value {
+            Value::Double(double) => Some(*double),
+            _ => None,
+        })
+    }
+
+    /// A [`Kind::Size`], in bytes.
+    pub fn size(&self, name: &str) -> Option<u64> {
+        self.all(name).find_map(|value| match value {
+            Value::Size(size) => Some(*size),
+            _ => None,
+        })
+    }
+
+    /// A [`Kind::Time`].
+    pub fn time(&self, name: &str) -> Option<Duration> {
+        self.all(name).find_map(|value| match value {
+            Value::Time(time) => Some(*time),
+            _ => None,
+        })
+    }
+
+    /// A [`Kind::Text`] as written, or a [`Kind::Choice`] as its table spells it.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.texts(name).next()
+    }
+
+    /// Every value of a [`Kind::Text`] that may be given more than once.
+    pub fn texts<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+        self.all(name).filter_map(|value| match value {
+            Value::Text(text) => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
+    /// A [`Kind::List`].
+    pub fn list(&self, name: &str) -> &[String] {
+        self.all(name)
+            .find_map(|value| match value {
+                Value::List(list) => Some(list.as_slice()),
+                _ => None,
+            })
+            .unwrap_or_default()
+    }
+}
+
+fn parse(kind: Kind, text: &str) -> Result<Value, value::ValueError> {
+    Ok(match kind {
+        Kind::Bool => Value::Bool(value::parse_bool(text)?),
+        Kind::Int => Value::Int(value::parse_int(text)?),
+        Kind::Double => Value::Double(value::parse_double(text)?),
+        Kind::Size => Value::Size(value::parse_size(text)?),
+        Kind::Time => Value::Time(value::parse_time(text)?),
+        Kind::Text => Value::Text(text.to_owned()),
+        Kind::List => Value::List(value::parse_clist(text)),
+        Kind::Choice(words) => Value::Text(value::parse_choice(text, words)?.to_owned()),
+    })
+}
+
+/// The property's value with its variables filled in.
+fn expand(property: &Property, variables: &Variables, diagnostics: &mut Diagnostics) -> String {
+    let expanded = variables.expand(&property.value.text);
+    expanded.report(property.value.span, diagnostics);
+    expanded.text
+}
+
+fn unknown(
+    plugin: &str,
+    specs: &[OptionSpec],
+    reserved: &[&str],
+    property: &Property,
+) -> Diagnostic {
+    let key = property.key.text.as_str();
+    let allowed: Vec<&str> = specs.iter().map(|spec| spec.name).collect();
+    let message = format!(
+        "[config] {plugin}: unknown configuration property '{key}'. The following properties are allowed: {}.",
+        enumerate(&allowed)
+    );
+    let known = allowed.iter().chain(reserved).copied();
+    let diagnostic = Diagnostic::error(message).at(property.key.span);
+    match suggestion(key, known, reserved) {
+        Some(near) => diagnostic.help(format!("did you mean '{near}'?")),
+        None => diagnostic,
+    }
+}
+
+/// The key that was probably meant. `tag` on a filter or an output is the classic slip for `match`.
+fn suggestion<'a>(
+    key: &str,
+    known: impl IntoIterator<Item = &'a str>,
+    reserved: &[&str],
+) -> Option<&'a str> {
+    if key == "tag" && reserved.contains(&"match") {
+        return Some("Match");
+    }
+    did_you_mean(key, known)
+}
+
+fn repeated(plugin: &str, property: &Property, section: &Section) -> Diagnostic {
+    let key = property.key.text.as_str();
+    let times = section.properties.iter().filter(|other| other.key.text == key).count();
+    let message = format!("[config] {plugin}: configuration property '{key}' is set {times} times");
+    Diagnostic::error(message).at(property.key.span).help("give it once")
+}
+
+fn invalid(kind: Kind, property: &Property, error: &value::ValueError) -> Diagnostic {
+    let key = property.key.text.as_str();
+    let message = match kind {
+        Kind::Bool => {
+            format!("[config map] invalid value for boolean property '{key}={}'", error.found)
+        }
+        _ => format!("[config map] invalid value for property '{key}': {error}"),
+    };
+    Diagnostic::error(message).at(property.value.span).help(error.hint.as_str())
+}
+
+/// `a, b, and c`
+fn enumerate(names: &[&str]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        [one] => (*one).to_owned(),
+        [all @ .., last] => format!("{}, and {last}", all.join(", ")),
+    }
+}

@@ -1,0 +1,66 @@
+//! The tables of plugins, and what a plugin is given when it is built.
+
+use std::path::PathBuf;
+
+use flb_event::Tag;
+
+use crate::{BuildError, Filter, Input, OptionSpec, Options, Output, Parser, Parsers};
+
+/// One plugin: a row of a table.
+pub struct Spec<T: ?Sized> {
+    /// The name that configurations use, in lower case.
+    pub name: &'static str,
+    /// One sentence for the help text.
+    pub about: &'static str,
+    /// Every option it takes.
+    pub options: &'static [OptionSpec],
+    /// Makes an instance of checked options.
+    pub build: fn(&Options, &Build<'_>) -> Result<Box<T>, BuildError>,
+}
+
+impl<T: ?Sized> std::fmt::Debug for Spec<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spec").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// What the whole agent has settled and a plugin may want to know.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// Whether JSON text escapes non-ASCII characters (`json.escape_unicode`).
+    pub escape_unicode: bool,
+    /// The directory of the main configuration file, for paths that are not found from the working directory.
+    pub config_dir: Option<PathBuf>,
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self { escape_unicode: true, config_dir: None }
+    }
+}
+
+/// What a plugin is built with, beside its own options.
+#[derive(Debug)]
+pub struct Build<'a> {
+    /// The instance's name in logs and metrics: `wasm.0`, or its alias.
+    pub instance: &'a str,
+    /// The tag of an input's records; inputs without a `tag` use their instance name.
+    pub tag: &'a Tag,
+    /// The parsers that options may name.
+    pub parsers: &'a Parsers,
+    /// What the whole agent has settled.
+    pub service: &'a Service,
+}
+
+/// All plugins that an agent knows, one table a kind.
+#[derive(Debug, Clone, Copy)]
+pub struct Registry {
+    /// Inputs, alphabetic.
+    pub inputs: &'static [Spec<dyn Input>],
+    /// Filters, alphabetic.
+    pub filters: &'static [Spec<dyn Filter>],
+    /// Outputs, alphabetic.
+    pub outputs: &'static [Spec<dyn Output>],
+    /// Parsers, alphabetic; the name is the value of a parser section's `Format`.
+    pub parsers: &'static [Spec<dyn Parser>],
+}
