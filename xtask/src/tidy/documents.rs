@@ -1,0 +1,234 @@
+//! Rules about everything that is read rather than run: documents, the lock file, names of places.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::sources::code;
+use super::tree::Tree;
+
+/// What a clone of the project elsewhere cannot have, cut in two so that this file is clean itself.
+const PLACES: &[(&str, &str)] =
+    &[("../", "shared"), ("/wo", "rk/"), ("/ro", "ot/"), ("/tmp/", "target")];
+
+/// The most packages that Cargo.lock may hold, ours included.
+const LOCK_BUDGET: usize = 330;
+
+/// What a visitor looks for first, and what the other rules read.
+const WANTED: &[&str] =
+    &["README.md", "CHANGELOG.md", "LICENSE", "docs/architecture.md", "docs/compat.md"];
+
+const COMPAT: &str = "docs/compat.md";
+
+/// Files, binary ones too, that name a place on the machine where they were made.
+pub(super) fn machine_paths(tree: &Tree) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in &tree.files {
+        for place in PLACES.iter().map(|(head, tail)| format!("{head}{tail}")) {
+            if let Some(at) = position(&file.bytes, place.as_bytes()) {
+                let line = 1 + file.bytes[..at].iter().filter(|&&byte| byte == b'\n').count();
+                found.push(format!("{}:{line}: names {place}", file.path));
+            }
+        }
+    }
+    found
+}
+
+/// Where the place is named; a relative path that only ends like it does not name it.
+fn position(bytes: &[u8], place: &[u8]) -> Option<usize> {
+    let within = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
+    bytes
+        .windows(place.len())
+        .enumerate()
+        .find(|(at, window)| *window == place && !(*at > 0 && within(&bytes[at - 1])))
+        .map(|(at, _)| at)
+}
+
+/// A lock file with more packages than we want to answer for.
+pub(super) fn lock_over_budget(tree: &Tree) -> Vec<String> {
+    let Some(lock) = tree.text("Cargo.lock") else {
+        return vec!["Cargo.lock: missing".into()];
+    };
+    let packages = lock.lines().filter(|line| *line == "[[package]]").count();
+    if packages <= LOCK_BUDGET {
+        return Vec::new();
+    }
+    vec![format!("Cargo.lock: {packages} packages, and {LOCK_BUDGET} are the budget")]
+}
+
+/// Documents that ought to be there.
+pub(super) fn missing(tree: &Tree) -> Vec<String> {
+    let there = |path: &&&str| tree.files.iter().any(|file| file.path == **path);
+    WANTED.iter().filter(|path| !there(path)).map(|path| format!("{path}: missing")).collect()
+}
+
+/// Rows of docs/compat.md whose test is not in the tree.
+///
+/// Judged is every table whose last column is headed `Test`: its cell names, in backticks, a test
+/// function, or a case by its file's or folder's name. Only what is 'not yet' needs none.
+pub(super) fn compat_without_test(tree: &Tree) -> Vec<String> {
+    let Some(text) = tree.text(COMPAT) else {
+        return vec![format!("{COMPAT}: missing")];
+    };
+    let rows = rows_with_test(text);
+    if rows.is_empty() {
+        return vec![format!("{COMPAT}: no table whose last column is headed 'Test'")];
+    }
+    let known = names_of_tests(tree);
+    let mut found = Vec::new();
+    for Row { line, cells, test } in rows {
+        let names: Vec<_> = test.split('`').skip(1).step_by(2).collect();
+        if names.is_empty() && !cells.to_lowercase().contains("not yet") {
+            found.push(format!("{COMPAT}:{line}: names no test, nor says 'not yet'"));
+        }
+        for name in names {
+            let last = name.rsplit("::").next().unwrap_or(name);
+            if !known.contains(last) {
+                found.push(format!("{COMPAT}:{line}: no test or case is called {name}"));
+            }
+        }
+    }
+    found
+}
+
+/// A row of a table: its line, its last cell and the others.
+struct Row<'a> {
+    line: usize,
+    cells: &'a str,
+    test: &'a str,
+}
+
+fn rows_with_test(text: &str) -> Vec<Row<'_>> {
+    let mut rows = Vec::new();
+    let mut judged = None; // outside of tables, whether the next one is not known
+    for (index, line) in text.lines().enumerate() {
+        let Some(inside) = line.trim().strip_prefix('|') else {
+            judged = None;
+            continue;
+        };
+        let inside = inside.trim_end_matches('|');
+        let (cells, test) = inside.rsplit_once('|').unwrap_or(("", inside));
+        match judged {
+            None => judged = Some(test.trim().to_lowercase().starts_with("test")),
+            Some(true) if !inside.chars().all(|c| "-:| ".contains(c)) => {
+                rows.push(Row { line: index + 1, cells, test });
+            }
+            Some(_) => {}
+        }
+    }
+    rows
+}
+
+/// The names of all functions, and of all files and folders below `tests` folders: with and without
+/// what follows the dot, and as a whole path.
+fn names_of_tests(tree: &Tree) -> HashSet<String> {
+    let mut names = HashSet::new();
+    for (_, text) in tree.rust() {
+        let code = code(text);
+        let words: Vec<_> = code.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+        let functions =
+            words.windows(2).filter(|pair| pair[0] == "fn").map(|pair| pair[1].to_owned());
+        names.extend(functions);
+    }
+    for file in tree.files.iter().filter(|file| format!("/{}", file.path).contains("/tests/")) {
+        let path = Path::new(&file.path);
+        names.extend(path.ancestors().map(|path| path.to_string_lossy().into_owned()));
+        names.extend(path.iter().map(|part| part.to_string_lossy().into_owned()));
+        names.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
+    }
+    names
+}
+
+/// What stands under the heading, up to the next one of any level.
+pub(super) fn section<'a>(text: &'a str, heading: &str) -> Option<&'a str> {
+    let mut start = None;
+    let mut at = 0;
+    let mut in_block = false;
+    for line in text.split_inclusive('\n') {
+        if line.starts_with("```") {
+            in_block = !in_block;
+        }
+        if line.starts_with('#') && !in_block {
+            if let Some(start) = start {
+                return Some(&text[start..at]);
+            }
+            if line.contains(heading) {
+                start = Some(at + line.len());
+            }
+        }
+        at += line.len();
+    }
+    start.map(|start| &text[start..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_on_a_machine_are_found_in_binaries_too() {
+        let place = PLACES[1].0.to_owned() + PLACES[1].1;
+        let tree = Tree::of(&[
+            ("a.wasm", &format!("\0asm\n\n({place}x.rs)")),
+            ("b.md", &format!("see net{place}x and framework/y")),
+        ]);
+        assert_eq!(machine_paths(&tree), [format!("a.wasm:3: names {place}")]);
+    }
+
+    #[test]
+    fn the_lock_file_has_a_budget() {
+        let lock = |count| Tree::of(&[("Cargo.lock", &"[[package]]\nname\n".repeat(count))]);
+        assert!(lock_over_budget(&lock(LOCK_BUDGET)).is_empty());
+        assert_eq!(lock_over_budget(&lock(LOCK_BUDGET + 1)).len(), 1);
+        assert_eq!(lock_over_budget(&Tree::of(&[])).len(), 1);
+    }
+
+    #[test]
+    fn documents_that_are_missing_are_named() {
+        let tree = Tree::of(&[("README.md", ""), ("LICENSE", ""), ("docs/compat.md", "")]);
+        assert_eq!(missing(&tree), ["CHANGELOG.md: missing", "docs/architecture.md: missing"]);
+    }
+
+    #[test]
+    fn every_promise_names_a_test_that_exists() {
+        let compat = "# Compat\n\
+            | option | state | Test |\n|---|:---|---|\n\
+            | a | same | `a_function` |\n\
+            | b | same | `conf::a_case`, `a_case.conf` `folder` |\n\
+            | c | not yet | |\n\
+            | d | not yet | - |\n\
+            | e | same | - |\n\
+            | f | differs | `gone` |\n\
+            | g | same | `in_a_comment` |\n\
+            \n\
+            | word | meaning |\n|---|---|\n| h | `gone` |\n";
+        let found = compat_without_test(&Tree::of(&[
+            (COMPAT, compat),
+            ("crates/x/src/lib.rs", "fn a_function() {} // fn in_a_comment"),
+            ("tests/conf/a_case.conf", ""),
+            ("tests/pipeline/folder/input.jsonl", ""),
+        ]));
+        assert_eq!(
+            found,
+            [
+                "docs/compat.md:8: names no test, nor says 'not yet'",
+                "docs/compat.md:9: no test or case is called gone",
+                "docs/compat.md:10: no test or case is called in_a_comment",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_compat_page_without_promises_is_no_page() {
+        assert_eq!(compat_without_test(&Tree::of(&[(COMPAT, "| a | b |\n|--|--|\n")])).len(), 1);
+        assert_eq!(compat_without_test(&Tree::of(&[])).len(), 1);
+    }
+
+    #[test]
+    fn a_section_ends_at_the_next_heading_but_not_in_a_block() {
+        let text = "# A\none\n## B b\ntwo\n```\n# no heading\n```\n# C\n";
+        assert_eq!(section(text, "A"), Some("one\n"));
+        assert_eq!(section(text, "B b"), Some("two\n```\n# no heading\n```\n"));
+        assert_eq!(section(text, "C"), Some(""));
+        assert_eq!(section(text, "D"), None);
+    }
+}
