@@ -1,9 +1,17 @@
 //! Reading an artifact: first whole, then believed, then fit for this host.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::layout::{FORMAT_VERSION, HASHED_LEN, HEADER_LEN, MAGIC, MAX_ALIGN, MAX_METADATA};
-use crate::{ArtifactError, Foreign, Host, Metadata, Part, Sha256Hex, Slice};
+use crate::layout::{
+    DIGEST, FORMAT_VERSION, HASHED_LEN, HEADER_LEN, MAGIC, MAX_ALIGN, MAX_METADATA, SIGNATURE,
+    SIGNER,
+};
+use crate::packing::unpack;
+use crate::{
+    ArtifactError, Foreign, Host, Metadata, Part, PublicKey, SecretKey, Sha256Hex, Slice, Stored,
+    Trust,
+};
 
 /// A whole artifact: every checksum held when it was parsed. Not yet known to fit this host.
 #[derive(Debug, Clone)]
@@ -11,6 +19,7 @@ pub struct Artifact {
     bytes: Vec<u8>,
     metadata: Metadata,
     digest: Sha256Hex,
+    signer: Option<PublicKey>,
 }
 
 /// An artifact with a slice that this host can run. The only thing that the runtime takes for code.
@@ -31,13 +40,14 @@ impl Artifact {
         let metadata_range = check_header(&bytes)?;
         let json = &bytes[metadata_range.clone()];
         let digest = Sha256Hex::of(&[&bytes[..HASHED_LEN], json]);
-        if bytes[HASHED_LEN..HEADER_LEN] != digest.0 {
+        if bytes[DIGEST] != digest.0 {
             return Err(ArtifactError::Corrupt { part: Part::Metadata });
         }
+        let signer = check_signature(&bytes, &digest)?;
         let metadata: Metadata = serde_json::from_slice(json)
             .map_err(|error| ArtifactError::Metadata { reason: error.to_string() })?;
-        check_slices(&bytes, metadata_range.end, &metadata.slices)?;
-        Ok(Self { bytes, metadata, digest })
+        check_places(&bytes, metadata_range.end, &metadata)?;
+        Ok(Self { bytes, metadata, digest, signer })
     }
 
     /// What the artifact says about itself.
@@ -55,18 +65,49 @@ impl Artifact {
         &self.bytes
     }
 
-    /// The code of one of the slices.
-    pub fn code(&self, slice: &Slice) -> &[u8] {
-        // Cannot be out of bounds for a slice of this artifact: `parse` checked it. For a stranger's slice: no code.
-        usize::try_from(slice.offset)
-            .ok()
-            .zip(usize::try_from(slice.length).ok())
-            .and_then(|(offset, length)| self.bytes.get(offset..offset.checked_add(length)?))
-            .unwrap_or_default()
+    /// Who signed the artifact, if anybody did. The signature held when it was parsed.
+    pub fn signer(&self) -> Option<PublicKey> {
+        self.signer
+    }
+
+    /// Signs the artifact, in place of any signature it had.
+    pub fn sign(&mut self, key: &SecretKey) {
+        let signature = key.sign(&self.digest);
+        self.bytes[SIGNER].copy_from_slice(&key.public().to_bytes());
+        self.bytes[SIGNATURE].copy_from_slice(&signature);
+        self.signer = Some(key.public());
+    }
+
+    /// The engine's image of one of the slices, unpacked.
+    pub fn code(&self, slice: &Slice) -> Result<Cow<'_, [u8]>, ArtifactError> {
+        let part = || Part::Slice(slice.target.clone());
+        self.unpack(&slice.code).ok_or_else(|| ArtifactError::Corrupt { part: part() })
+    }
+
+    /// The WebAssembly module that the artifact was compiled from, if it holds it.
+    pub fn wasm(&self) -> Result<Option<Cow<'_, [u8]>>, ArtifactError> {
+        let source = &self.metadata.source;
+        let Some(place) = &source.embedded else { return Ok(None) };
+        self.unpack(place)
+            .filter(|wasm| Sha256Hex::of(&[wasm]) == source.sha256)
+            .map(Some)
+            .ok_or(ArtifactError::Corrupt { part: Part::Source })
+    }
+
+    fn unpack(&self, place: &Stored) -> Option<Cow<'_, [u8]>> {
+        unpack(place.encoding, self.bytes.get(range(place)?)?, place.size)
     }
 
     /// Picks the slice that this host can run with most CPU features in use. `engine` is the name and version here.
-    pub fn verify(self, host: &Host, engine: (&str, &str)) -> Result<Verified, ArtifactError> {
+    pub fn verify(
+        self,
+        host: &Host,
+        engine: (&str, &str),
+        trust: &Trust,
+    ) -> Result<Verified, ArtifactError> {
+        if !trust.accepts(self.signer) {
+            return Err(ArtifactError::Untrusted { signer: self.signer });
+        }
         let slice = pick(&self.metadata.slices, host, engine)?;
         Ok(Verified { artifact: self, slice })
     }
@@ -78,8 +119,8 @@ impl Verified {
         &self.artifact.metadata.slices[self.slice]
     }
 
-    /// The engine's image.
-    pub fn code(&self) -> &[u8] {
+    /// The engine's image, unpacked.
+    pub fn code(&self) -> Result<Cow<'_, [u8]>, ArtifactError> {
         self.artifact.code(self.slice())
     }
 
@@ -117,38 +158,55 @@ fn le_u32(header: &[u8; HEADER_LEN], at: usize) -> u32 {
     u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
 }
 
-/// Slices stand in order, aligned, within the file to its last byte, zeros between them, each as its digest says.
-fn check_slices(bytes: &[u8], first: usize, slices: &[Slice]) -> Result<(), ArtifactError> {
+/// No signature is all zeros; any other bytes are one that must hold.
+fn check_signature(bytes: &[u8], digest: &Sha256Hex) -> Result<Option<PublicKey>, ArtifactError> {
+    let area = &bytes[SIGNER.start..SIGNATURE.end];
+    if area.iter().all(|byte| *byte == 0) {
+        return Ok(None);
+    }
+    let (key, signature) = area.split_at(SIGNER.len());
+    key.first_chunk()
+        .and_then(PublicKey::from_bytes)
+        .filter(|key| signature.first_chunk().is_some_and(|bytes| key.verifies(digest, bytes)))
+        .map(Some)
+        .ok_or(ArtifactError::Corrupt { part: Part::Signature })
+}
+
+/// What is stored stands in order, aligned, within the file to its last byte, zeros between, each as its digest says.
+fn check_places(bytes: &[u8], first: usize, metadata: &Metadata) -> Result<(), ArtifactError> {
     let faulty = |reason: &str| ArtifactError::Metadata { reason: reason.to_owned() };
-    if slices.is_empty() {
+    if metadata.slices.is_empty() {
         return Err(faulty("it has no code"));
     }
+    let slices = metadata.slices.iter();
+    let slices = slices.map(|slice| (&slice.code, Part::Slice(slice.target.clone())));
+    let source = metadata.source.embedded.iter().map(|place| (place, Part::Source));
     let mut end = first;
-    for slice in slices {
-        let place = place(slice).ok_or_else(|| faulty("a slice has an impossible place"))?;
-        if place.start < end || place.end > bytes.len() {
-            return Err(faulty("a slice lies outside its file or on another"));
+    for (place, part) in slices.chain(source) {
+        let range = range(place).ok_or_else(|| faulty("a part has an impossible place"))?;
+        if range.start < end || range.end > bytes.len() {
+            return Err(faulty("a part lies outside its file or on another"));
         }
-        if bytes[end..place.start].iter().any(|byte| *byte != 0) {
+        if bytes[end..range.start].iter().any(|byte| *byte != 0) {
             return Err(ArtifactError::Corrupt { part: Part::Padding });
         }
-        if Sha256Hex::of(&[&bytes[place.clone()]]) != slice.sha256 {
-            return Err(ArtifactError::Corrupt { part: Part::Slice(slice.target.clone()) });
+        if Sha256Hex::of(&[&bytes[range.clone()]]) != place.sha256 {
+            return Err(ArtifactError::Corrupt { part });
         }
-        end = place.end;
+        end = range.end;
     }
     if end != bytes.len() {
-        return Err(faulty("bytes follow the last slice"));
+        return Err(faulty("bytes follow the last part"));
     }
     Ok(())
 }
 
-fn place(slice: &Slice) -> Option<Range<usize>> {
-    let aligned = slice.align.is_power_of_two()
-        && slice.align <= MAX_ALIGN
-        && slice.offset.is_multiple_of(slice.align);
-    let start = usize::try_from(slice.offset).ok()?;
-    let end = start.checked_add(usize::try_from(slice.length).ok()?)?;
+fn range(place: &Stored) -> Option<Range<usize>> {
+    let aligned = place.align.is_power_of_two()
+        && place.align <= MAX_ALIGN
+        && place.offset.is_multiple_of(place.align);
+    let start = usize::try_from(place.offset).ok()?;
+    let end = start.checked_add(usize::try_from(place.length).ok()?)?;
     aligned.then_some(start..end)
 }
 

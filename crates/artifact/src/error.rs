@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::PublicKey;
 use crate::layout::FORMAT_VERSION;
 
 /// What a file is that is not an artifact.
@@ -63,6 +64,10 @@ pub enum Part {
     Metadata,
     /// The code for one target.
     Slice(String),
+    /// The WebAssembly module that it was compiled from.
+    Source,
+    /// The signature.
+    Signature,
     /// The bytes between parts.
     Padding,
 }
@@ -72,6 +77,8 @@ impl fmt::Display for Part {
         match self {
             Self::Metadata => f.write_str("header or metadata"),
             Self::Slice(target) => write!(f, "code for {target}"),
+            Self::Source => f.write_str("WebAssembly module inside"),
+            Self::Signature => f.write_str("signature"),
             Self::Padding => f.write_str("padding"),
         }
     }
@@ -117,6 +124,16 @@ pub enum ArtifactError {
     Metadata {
         /// What makes no sense.
         reason: String,
+    },
+    /// Signatures are asked for, and this one is missing or not by a trusted key.
+    #[error(
+        "{}; help: sign it with flb-wamrc sign, or add the signer's key to the trusted keys",
+        signer.map_or("not signed, and a signature is required".to_owned(),
+                      |key| format!("signed by {key}, which is not trusted"))
+    )]
+    Untrusted {
+        /// Who signed it, if anybody did.
+        signer: Option<PublicKey>,
     },
     /// No slice is for this architecture and operating system.
     #[error("built for {}, this host is {host}; help: rebuild with --target={host_name}", built_for.join(", "))]

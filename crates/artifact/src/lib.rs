@@ -9,6 +9,8 @@ mod error;
 mod host;
 mod layout;
 mod metadata;
+mod packing;
+mod signing;
 mod target;
 
 pub use artifact::{Artifact, Verified};
@@ -18,7 +20,8 @@ pub use error::{ArtifactError, Foreign, Part};
 pub use host::Host;
 pub use layout::{FORMAT_VERSION, MAGIC};
 pub use metadata::{
-    Arguments, EngineSettings, Export, Import, Interface, Interruption, Levels, Metadata,
-    Sha256Hex, Slice, SourceModule, ValueType,
+    Arguments, Encoding, EngineSettings, Export, Import, Interface, Interruption, Levels, Metadata,
+    Sha256Hex, Slice, SourceModule, Stored, ValueType,
 };
+pub use signing::{KeyError, PublicKey, SecretKey, Trust};
 pub use target::{Architecture, Target, TargetError};

@@ -25,6 +25,36 @@ pub struct SourceModule {
     pub sha256: Sha256Hex,
     /// Its length in bytes.
     pub size: u64,
+    /// Where the file holds the module itself, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedded: Option<Stored>,
+}
+
+/// Bytes somewhere in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Where they begin.
+    pub offset: u64,
+    /// How many there are, as stored.
+    pub length: u64,
+    /// The offset is a multiple of this power of two.
+    pub align: u64,
+    /// How they are stored.
+    pub encoding: Encoding,
+    /// How many there are once unpacked.
+    pub size: u64,
+    /// Digest of the bytes as stored.
+    pub sha256: Sha256Hex,
+}
+
+/// How bytes are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// As they are.
+    Raw,
+    /// Compressed: RFC 1951, nothing around it.
+    Deflate,
 }
 
 /// A module's functions as the outside sees them.
@@ -117,14 +147,8 @@ pub struct Slice {
     pub options: Levels,
     /// The engine that made it and its settings.
     pub engine: EngineSettings,
-    /// Where the slice begins in the file.
-    pub offset: u64,
-    /// Its length in bytes.
-    pub length: u64,
-    /// The offset is a multiple of this power of two.
-    pub align: u64,
-    /// Digest of the slice's bytes.
-    pub sha256: Sha256Hex,
+    /// The engine's image.
+    pub code: Stored,
 }
 
 /// The two levels that a user chooses.

@@ -22,6 +22,8 @@ pub struct CompileOptions {
     pub targets: Vec<Target>,
     /// How hard to work for speed and size.
     pub levels: Levels,
+    /// Whether the artifact shall hold the module itself, so that it can be compiled again for another host.
+    pub embed_wasm: bool,
     /// Name and version of the program that compiles, for the artifact's metadata.
     pub producer: String,
 }
@@ -52,8 +54,9 @@ impl Compiler {
                 options: self.options.levels,
                 engine,
                 code,
+                compress: self.options.levels.size_level == 3,
             });
         }
-        Ok(artifact.build())
+        Ok(artifact.build(self.options.embed_wasm.then_some(wasm)))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
-use flb_artifact::{EngineSettings, Host};
+use flb_artifact::{EngineSettings, Host, Trust};
 use wasmtime::Engine;
 
 use crate::LoadError;
@@ -22,13 +22,14 @@ pub struct FilterEngine {
 #[derive(Debug)]
 struct Shared {
     host: Host,
+    trust: Trust,
     engines: Mutex<HashMap<EngineSettings, Engine>>,
 }
 
 impl FilterEngine {
-    /// An engine for this host. Starts the clock's thread, which ends with the last clone.
-    pub fn new() -> std::io::Result<Self> {
-        let shared = Arc::new(Shared { host: Host::detect(), engines: Mutex::default() });
+    /// An engine for this host that runs what `trust` accepts. Starts the clock's thread, which ends with the last clone.
+    pub fn new(trust: Trust) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared { host: Host::detect(), trust, engines: Mutex::default() });
         let clock = Arc::downgrade(&shared);
         thread::Builder::new().name("filter clock".to_owned()).spawn(move || tick(&clock))?;
         Ok(Self { shared })
@@ -37,6 +38,11 @@ impl FilterEngine {
     /// The machine that code must fit.
     pub fn host(&self) -> &Host {
         &self.shared.host
+    }
+
+    /// Whose artifacts may run.
+    pub fn trust(&self) -> &Trust {
+        &self.shared.trust
     }
 
     /// The engine with these settings, made on first use.

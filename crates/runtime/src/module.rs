@@ -140,7 +140,7 @@ fn verify(engine: &FilterEngine, bytes: Vec<u8>) -> Result<Verified, LoadError> 
         }
     };
     let this_engine = (flb_engine::NAME, flb_engine::VERSION);
-    Ok(Artifact::parse(bytes)?.verify(engine.host(), this_engine)?)
+    Ok(Artifact::parse(bytes)?.verify(engine.host(), this_engine, engine.trust())?)
 }
 
 #[cfg(feature = "jit")]
@@ -149,6 +149,7 @@ fn compile(wasm: &[u8]) -> Result<Vec<u8>, LoadError> {
     let compiler = flb_compiler::Compiler::new(flb_compiler::CompileOptions {
         targets: vec![target],
         levels: flb_artifact::Levels { opt_level: 3, size_level: 0 },
+        embed_wasm: false,
         producer: concat!("flb-runtime ", env!("CARGO_PKG_VERSION")).to_owned(),
     });
     compiler.compile(wasm).map_err(|error| LoadError::Compile { reason: error.to_string() })

@@ -1,6 +1,6 @@
 //! Artifacts on the road to code: damaged ones are refused, sound ones do as their module does.
 
-use flb_artifact::{Artifact, Host, Levels, Target};
+use flb_artifact::{Artifact, Host, Levels, Target, Trust};
 use flb_compiler::{CompileOptions, Compiler};
 use flb_event::{Event, Tag, Timestamp, Verdict};
 use flb_runtime::{FilterEngine, FilterModule, FilterOptions};
@@ -11,13 +11,18 @@ fn compile(target: Target) -> Vec<u8> {
     let compiler = Compiler::new(CompileOptions {
         targets: vec![target],
         levels: Levels { opt_level: 3, size_level: 3 },
+        embed_wasm: true,
         producer: "test".to_owned(),
     });
     compiler.compile(C_ENRICH).unwrap()
 }
 
 fn load(bytes: Vec<u8>) -> Result<FilterModule, flb_runtime::LoadError> {
-    FilterModule::load(&FilterEngine::new().unwrap(), bytes, FilterOptions::new("c_filter"))
+    FilterModule::load(
+        &FilterEngine::new(Trust::anyone()).unwrap(),
+        bytes,
+        FilterOptions::new("c_filter"),
+    )
 }
 
 /// A small generator with a fixed start: the same flips in every run.
@@ -100,7 +105,8 @@ fn an_artifact_for_a_greater_cpu_names_what_is_missing() {
     let target = Target::parse("x86_64", Some("x86-64-v3"), None).unwrap();
     let artifact = Artifact::parse(compile(target)).unwrap();
     let host = Host::new("x86_64-unknown-linux-gnu".parse().unwrap(), &["sse3", "ssse3"]);
-    let error = artifact.verify(&host, ("wasmtime", "48.0.8")).unwrap_err().to_string();
+    let error =
+        artifact.verify(&host, ("wasmtime", "48.0.8"), &Trust::anyone()).unwrap_err().to_string();
     assert!(
         error.starts_with("built for CPU x86-64-v3, this host's CPU lacks avx, avx2,"),
         "{error}"
@@ -110,7 +116,8 @@ fn an_artifact_for_a_greater_cpu_names_what_is_missing() {
 #[test]
 fn an_artifact_of_another_engine_version_is_refused() {
     let artifact = Artifact::parse(compile(Target::host().unwrap())).unwrap();
-    let verify = |version| artifact.clone().verify(&Host::detect(), ("wasmtime", version));
+    let verify =
+        |version| artifact.clone().verify(&Host::detect(), ("wasmtime", version), &Trust::anyone());
     assert!(verify("48.0.99").is_ok(), "a patch release loads");
     let error = verify("49.0.0").unwrap_err().to_string();
     assert!(
@@ -126,6 +133,7 @@ fn artifacts_are_made_for_every_architecture() {
         let compiler = Compiler::new(CompileOptions {
             targets: vec![Target::parse(name, None, None).unwrap()],
             levels: Levels { opt_level: 3, size_level: 3 },
+            embed_wasm: true,
             producer: "test".to_owned(),
         });
         match compiler.compile(C_ENRICH) {

@@ -1,5 +1,6 @@
 //! What filters answer and what becomes of it: a module as text, a record as JSON, the verdict as text.
 
+use flb_artifact::Trust;
 use flb_event::{Event, Tag, Timestamp, Verdict, json};
 use flb_runtime::{EventFormat, FilterEngine, FilterInstance, FilterModule, FilterOptions};
 
@@ -17,7 +18,7 @@ fn options() -> FilterOptions {
 }
 
 fn load(text: &str, options: FilterOptions) -> Result<FilterInstance, flb_runtime::LoadError> {
-    let engine = FilterEngine::new().unwrap();
+    let engine = FilterEngine::new(Trust::anyone()).unwrap();
     let wasm = wat::parse_str(text).unwrap();
     FilterModule::load(&engine, wasm, options)?.instantiate()
 }
@@ -316,7 +317,7 @@ fn a_directory_that_is_missing_is_named() {
 
 #[test]
 fn what_is_no_module_is_refused_by_content() {
-    let engine = FilterEngine::new().unwrap();
+    let engine = FilterEngine::new(Trust::anyone()).unwrap();
     for (bytes, expected) in [
         (&b""[..], "it is empty"),
         (b"\0aot\x05\0\0\0", "an artifact of WAMR's compiler"),

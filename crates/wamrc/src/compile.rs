@@ -26,6 +26,7 @@ pub(crate) fn run(request: &Request) -> anyhow::Result<()> {
     let compiler = Compiler::new(CompileOptions {
         targets: vec![request.target.clone()],
         levels: request.levels,
+        embed_wasm: true,
         producer: concat!("flb-wamrc ", env!("CARGO_PKG_VERSION")).to_owned(),
     });
     let artifact = compiler.compile(&wasm).with_context(|| request.input.display().to_string());
