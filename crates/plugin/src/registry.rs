@@ -31,11 +31,15 @@ pub struct Service {
     pub escape_unicode: bool,
     /// The directory of the main configuration file, for paths that are not found from the working directory.
     pub config_dir: Option<PathBuf>,
+    /// Files with the public keys whose signature an artifact must carry; without, signatures are not asked for.
+    pub trusted_keys: Option<Vec<PathBuf>>,
+    /// The folder where code that was compiled at start is kept.
+    pub code_cache: Option<PathBuf>,
 }
 
 impl Default for Service {
     fn default() -> Self {
-        Self { escape_unicode: true, config_dir: None }
+        Self { escape_unicode: true, config_dir: None, trusted_keys: None, code_cache: None }
     }
 }
 

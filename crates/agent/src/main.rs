@@ -1,0 +1,27 @@
+//! `flb-agent`: a log pipeline that is configured like Fluent Bit.
+
+mod agent;
+mod command_line;
+mod configuration;
+mod exit;
+mod help;
+mod logging;
+mod options;
+mod signals;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Variables that are not UTF-8 cannot be named in a configuration.
+    let environment: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    match agent::run(std::env::args_os().skip(1), environment) {
+        Ok(code) => code.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            exit::START.into()
+        }
+    }
+}

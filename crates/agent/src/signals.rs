@@ -1,0 +1,58 @@
+//! Signals: the first one asks the pipeline to stop, the second one does not wait for it.
+//!
+//! They have a thread and a runtime of their own, so that they are heard however busy or stuck the pipeline is.
+
+use std::io;
+
+use flb_pipeline::Stop;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Takes the signals over from their default action, which would end the process. At the first one the pipeline is asked
+/// to stop; at the second one `cut_off` ends the process.
+pub(crate) fn listen(stop: Stop, cut_off: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let mut signals = runtime.block_on(async { Signals::listen() })?;
+    let run = move || {
+        runtime.block_on(signals.next());
+        stop.ask();
+        runtime.block_on(signals.next());
+        cut_off();
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(run)?;
+    Ok(())
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    quit: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            quit: signal(SignalKind::quit())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for a signal that asks to stop.
+    async fn next(&mut self) {
+        loop {
+            let name = tokio::select! {
+                _ = self.interrupt.recv() => "SIGINT",
+                _ = self.terminate.recv() => "SIGTERM",
+                _ = self.quit.recv() => "SIGQUIT",
+                _ = self.hang_up.recv() => {
+                    tracing::warn!("[reload] hot reloading is not enabled");
+                    continue;
+                }
+            };
+            tracing::warn!("[engine] caught signal ({name})");
+            return;
+        }
+    }
+}

@@ -1,0 +1,448 @@
+//! The whole program from outside: arguments, files, exit codes, what it prints, signals.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Longer than anything here takes, unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a run of the agent came to.
+#[derive(Debug)]
+struct Run {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Run {
+    /// The exit code, and words that stderr has in this order.
+    #[track_caller]
+    fn check(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{}", self.stderr);
+        let mut rest = self.stderr.as_str();
+        for word in words {
+            let Some(at) = rest.find(word) else { panic!("no '{word}' in\n{}", self.stderr) };
+            rest = &rest[at + word.len()..];
+        }
+    }
+}
+
+/// An agent at work.
+struct Agent {
+    child: Child,
+    stdout: Arc<Mutex<String>>,
+    stderr: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flb-agent"));
+    command.args(arguments).env_remove("FLB_LOG_LEVEL").env("TZ", "UTC");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn collect(mut from: impl Read + Send + 'static, into: &Arc<Mutex<String>>) -> JoinHandle<()> {
+    let into = Arc::clone(into);
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = from.read(&mut buffer) {
+            into.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..length]));
+        }
+    })
+}
+
+impl Agent {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let (stdout, stderr) = (Arc::default(), Arc::default());
+        let readers = vec![
+            collect(child.stdout.take().unwrap(), &stdout),
+            collect(child.stderr.take().unwrap(), &stderr),
+        ];
+        Self { child, stdout, stderr, readers }
+    }
+
+    /// Starts an agent whose output nobody reads.
+    fn start_deaf(mut command: Command) -> (Self, impl Sized) {
+        let mut child = command.spawn().unwrap();
+        let unread = child.stdout.take();
+        let stderr = Arc::default();
+        let readers = vec![collect(child.stderr.take().unwrap(), &stderr)];
+        (Self { child, stdout: Arc::default(), stderr, readers }, unread)
+    }
+
+    #[track_caller]
+    fn wait_for(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        let there = || {
+            self.stdout.lock().unwrap().contains(text) || self.stderr.lock().unwrap().contains(text)
+        };
+        while !there() {
+            let stderr = self.stderr.lock().unwrap().clone();
+            assert!(Instant::now() < deadline, "'{text}' does not come:\n{stderr}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
+    fn write(&mut self, text: &str) {
+        self.child.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Closes standard input and waits for the end.
+    #[track_caller]
+    fn wait(mut self) -> Run {
+        drop(self.child.stdin.take());
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            if Instant::now() > deadline {
+                self.child.kill().unwrap();
+                panic!("the agent hangs:\n{}", self.stderr.lock().unwrap());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        for reader in self.readers {
+            reader.join().unwrap();
+        }
+        let text = |of: &Arc<Mutex<String>>| of.lock().unwrap().clone();
+        Run { code: status.code(), stdout: text(&self.stdout), stderr: text(&self.stderr) }
+    }
+}
+
+/// Runs the agent to its end.
+fn run(arguments: &[&str]) -> Run {
+    Agent::start(command(arguments)).wait()
+}
+
+/// A new folder with one file.
+fn folder(name: &str, file: &str, text: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(file), text).unwrap();
+    folder
+}
+
+/// Runs the agent with a configuration file, until its input ends.
+fn run_config(name: &str, text: &str, arguments: &[&str]) -> Run {
+    let folder = folder(name, "agent.conf", text);
+    let path = folder.join("agent.conf");
+    run(&[&["-c", path.to_str().unwrap()], arguments].concat())
+}
+
+#[test]
+fn the_version_is_one_line() {
+    for option in ["-V", "--version", "--vers"] {
+        let run = run(&[option]);
+        run.check(0, &[]);
+        assert_eq!(run.stdout, concat!("flb-agent v", env!("CARGO_PKG_VERSION"), "\n"));
+        assert_eq!(run.stderr, "");
+    }
+}
+
+#[test]
+fn the_help_text_has_options_plugins_and_exit_codes() {
+    let run = run(&["--help"]);
+    run.check(0, &[]);
+    for words in [
+        "Usage: flb-agent [OPTION]",
+        "-c, --config=FILE",
+        "\nInputs\n",
+        "\n  dummy ",
+        "\nFilters\n",
+        "\n  wasm ",
+        "\nOutputs\n",
+        "\n  stdout ",
+        "\n  255 ",
+    ] {
+        assert!(run.stdout.contains(words), "no {words:?} in\n{}", run.stdout);
+    }
+}
+
+#[test]
+fn the_help_text_of_a_plugin_comes_from_its_table() {
+    let run = run(&["-i", "dummy", "-F", "wasm", "-h"]);
+    run.check(0, &[]);
+    for words in ["wasm filter plugin", "DESCRIPTION", "\nwasm_path ", "type: string", "\nmatch "] {
+        assert!(run.stdout.contains(words), "no {words:?} in\n{}", run.stdout);
+    }
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_1() {
+    run(&["--confg", "x"])
+        .check(1, &["error: unrecognized option '--confg'", "did you mean --config?"]);
+    run(&["-c"]).check(1, &["option -c (--config) needs FILE"]);
+    run(&["-p", "a=b"]).check(1, &["-p a=b is for no plugin", "help:"]);
+    run(&["--http_port", "1"]).check(1, &["option -P (--port) is not supported yet"]);
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_ends_with_1() {
+    run(&["-c", "/nowhere/agent.conf"])
+        .check(1, &["/nowhere/agent.conf", "[error] could not open configuration file, aborting."]);
+    run(&["-c", "agent.yaml"]).check(1, &["'agent.yaml': YAML is not supported yet", "help:"]);
+    run_config("grammar", "[INPUT\n Name dummy\n", &[]).check(
+        1,
+        &["bad header definition", "[error] configuration file contains errors, aborting."],
+    );
+}
+
+#[test]
+fn a_wrong_configuration_ends_with_1() {
+    for (text, words) in [
+        (
+            "[INPUT]\n Name dumy\n",
+            "[config] section 'dumy' tried to instance a plugin name that doesn't exist",
+        ),
+        ("[OUTPUT]\n Match *\n", "[config] section 'output' is missing the 'name' property"),
+        (
+            "[INPUT]\n Name dummy\n Log_Level loud\n",
+            "[config] could not configure property 'log_level' on input plugin with section name 'dummy'",
+        ),
+        ("[SERVICE]\n Flush 0\n", "invalid flush value, aborting."),
+        (
+            "[SERVICE]\n Log_Level loud\n",
+            "[config] could not configure service property 'log_level'",
+        ),
+        ("[SERVICE]\n Parsers_File nowhere.conf\n", "nowhere.conf"),
+    ] {
+        let run = run_config("wrong", text, &[]);
+        run.check(1, &[words, "[error] configuration file contains errors, aborting."]);
+    }
+}
+
+#[test]
+fn a_plugin_that_cannot_start_ends_with_255() {
+    let conf = "[INPUT]\n Name dummy\n[FILTER]\n Name wasm\n Tag dummy.*\n[OUTPUT]\n Name null\n";
+    run_config("tag", conf, &[]).check(
+        255,
+        &[
+            "[config] wasm: unknown configuration property 'tag'. The following properties are allowed: ",
+            "agent.conf:5:2",
+            "did you mean 'Match'?",
+            "[filter] NO match rule for wasm.0 filter instance, unloading.",
+            "[error] Failed initialize filter wasm.0",
+            "try the command: flb-agent -F wasm -h",
+            "[error] [engine] filter initialization failed",
+        ],
+    );
+    run(&["-i", "dummy", "-p", "rate=fast", "-o", "null"])
+        .check(255, &["'rate'", "command line:1:", "[error] [engine] input initialization failed"]);
+    run(&["-i", "dummy", "-F", "wasm", "-m", "*", "-p", "wasm_path=/nowhere.wasm", "-o", "null"])
+        .check(255, &["/nowhere.wasm", "[error] Failed initialize filter wasm.0"]);
+}
+
+#[test]
+fn a_dry_run_builds_everything_and_runs_nothing() {
+    let conf = "[INPUT]\n Name dummy\n[OUTPUT]\n Name stdout\n";
+    let run = run_config("dry", conf, &["--dry-run"]);
+    run.check(0, &["configuration test is successful"]);
+    assert_eq!(run.stdout, "");
+    let conf = "[INPUT]\n Name dummy\n Rate fast\n[OUTPUT]\n Name stdout\n";
+    run_config("dry_wrong", conf, &["-D"]).check(1, &["'rate'", "configuration test has failed"]);
+}
+
+#[test]
+fn options_without_meaning_here_are_accepted() {
+    run(&["-D", "-s", "24576"]).check(0, &["configuration test is successful"]);
+}
+
+#[test]
+fn a_banner_comes_first() {
+    let run = run(&["-i", "stdin", "-o", "null"]);
+    assert!(run.stderr.starts_with("flb-agent v"), "{}", run.stderr);
+}
+
+#[test]
+fn the_end_of_stdin_stops_the_agent_when_all_is_delivered() {
+    let mut agent = Agent::start(command(&["-i", "stdin", "-t", "in", "-o", "stdout"]));
+    agent.write("{\"a\":1}\n{\"b\":\"two\"}\n");
+    let run = agent.wait();
+    run.check(
+        0,
+        &[
+            "end of file",
+            "[engine] service has stopped (0 pending tasks)",
+            "[input:stdin:stdin.0] 2 records",
+            "[output:stdout:stdout.0] 2 records: 2 delivered, 0 dropped",
+        ],
+    );
+    let lines: Vec<&str> = run.stdout.lines().collect();
+    assert!(lines[0].starts_with("[0] in: [[") && lines[0].contains("\"a\"=>1"), "{}", run.stdout);
+    assert!(lines[1].starts_with("[1] in: [[") && lines[1].contains("\"two\""), "{}", run.stdout);
+}
+
+#[test]
+fn json_escapes_unicode_unless_told_otherwise() {
+    let output = "[INPUT]\n Name stdin\n[OUTPUT]\n Name stdout\n Format json_lines\n";
+    for (service, expected) in
+        [("", "\"\\u00e4\""), ("[SERVICE]\n json.escape_unicode off\n", "\"ä\"")]
+    {
+        let folder = folder("unicode", "agent.conf", &format!("{service}{output}"));
+        let mut command = command(&["-c", "agent.conf"]);
+        command.current_dir(folder);
+        let mut agent = Agent::start(command);
+        agent.write("{\"a\":\"ä\"}");
+        let run = agent.wait();
+        run.check(0, &[]);
+        assert!(run.stdout.contains(expected), "{expected}: {}", run.stdout);
+    }
+}
+
+#[test]
+fn a_signal_stops_the_agent_gracefully() {
+    for name in ["INT", "TERM", "QUIT"] {
+        let arguments = ["-f", "3600", "-i", "dummy", "-p", "rate=100", "-o", "stdout"];
+        let agent = Agent::start(command(&arguments));
+        agent.wait_for("[flb-agent] version=");
+        std::thread::sleep(Duration::from_millis(300));
+        agent.signal(name);
+        let run = agent.wait();
+        run.check(
+            0,
+            &[
+                &format!("[engine] caught signal (SIG{name})"),
+                "[ warn] [engine] service will shutdown in max 5 seconds",
+                "[engine] service has stopped (0 pending tasks)",
+            ],
+        );
+        assert!(run.stdout.contains("[0] dummy.0: "), "{}", run.stdout);
+    }
+}
+
+#[test]
+fn a_hang_up_does_not_end_the_agent() {
+    let agent = Agent::start(command(&["-i", "dummy", "-o", "null"]));
+    agent.wait_for("[flb-agent] version=");
+    agent.signal("HUP");
+    agent.wait_for("[reload] hot reloading is not enabled");
+    agent.signal("TERM");
+    agent.wait().check(0, &[]);
+}
+
+#[test]
+fn a_second_signal_does_not_wait() {
+    let conf = "[SERVICE]\n Grace 600\n Flush 0.05\n[INPUT]\n Name stdin\n[OUTPUT]\n Name stdout\n";
+    let folder = folder("second", "agent.conf", conf);
+    let mut command = command(&["-c", "agent.conf"]);
+    command.current_dir(folder);
+    let (mut agent, _unread) = Agent::start_deaf(command);
+    // More than a pipe holds.
+    agent.write(&format!("{{\"a\":\"{}\"}}\n", "x".repeat(300_000)));
+    agent.wait_for("[flb-agent] version=");
+    std::thread::sleep(Duration::from_millis(500));
+    agent.signal("TERM");
+    agent.wait_for("service will shutdown in max 600 seconds");
+    agent.signal("TERM");
+    agent.wait().check(1, &["cut off by a second signal: 1 records are lost"]);
+}
+
+#[test]
+fn the_file_beats_the_command_line_and_comes_after_it() {
+    let conf = "[SERVICE]\n Flush 0.1\n[INPUT]\n Name dummy\n[OUTPUT]\n Name stdout\n Match *\n";
+    let folder = folder("order", "agent.conf", conf);
+    let path = folder.join("agent.conf");
+    let arguments = ["-f", "3600", "-i", "dummy", "-c", path.to_str().unwrap()];
+    let agent = Agent::start(command(&arguments));
+    agent.wait_for("[0] dummy.0: ");
+    agent.wait_for("[0] dummy.1: ");
+    agent.signal("TERM");
+    agent.wait().check(0, &["[input:dummy:dummy.0]", "[input:dummy:dummy.1]"]);
+}
+
+#[test]
+fn files_are_found_from_the_working_directory() {
+    let conf = "@INCLUDE more.conf\n[OUTPUT]\n Name null\n Match *\n";
+    let folder = folder("workdir", "agent.conf", conf);
+    std::fs::write(folder.join("more.conf"), "[INPUT]\n Name dummy\n Tag ${TAG:-none}\n").unwrap();
+    let arguments = ["-w", folder.to_str().unwrap(), "-c", "agent.conf", "-D"];
+    run(&arguments).check(0, &["configuration test is successful"]);
+    run(&["-w", "/nowhere"]).check(255, &["cannot change to the directory '/nowhere'"]);
+}
+
+#[test]
+fn variables_come_from_the_environment() {
+    let arguments = ["-f", "0.1", "-i", "dummy", "-t", "from.${PLACE}", "-o", "stdout"];
+    let mut command = command(&arguments);
+    command.env("PLACE", "here");
+    let agent = Agent::start(command);
+    agent.wait_for("[0] from.here: ");
+    agent.signal("TERM");
+    agent.wait().check(0, &[]);
+}
+
+#[test]
+fn quiet_means_nothing_on_stderr() {
+    let run = run(&["-q", "-i", "stdin", "-o", "null"]);
+    run.check(0, &[]);
+    assert_eq!(run.stderr, "");
+}
+
+#[test]
+fn verbose_means_more() {
+    let debug = "[debug] [input:stdin:stdin.0]";
+    assert!(!run(&["-i", "stdin", "-o", "null"]).stderr.contains(debug));
+    run(&["-v", "-i", "stdin", "-o", "null"]).check(0, &[debug]);
+    let alone = ["-i", "stdin", "-p", "log_level=debug", "-o", "null"];
+    run(&alone).check(0, &[debug]);
+}
+
+#[test]
+fn the_environment_has_the_last_word_on_the_log_level() {
+    let conf = "[SERVICE]\n Log_Level debug\n[INPUT]\n Name stdin\n[OUTPUT]\n Name null\n";
+    let folder = folder("level", "agent.conf", conf);
+    let mut command = command(&["-c", "agent.conf"]);
+    command.current_dir(folder).env("FLB_LOG_LEVEL", "error");
+    let run = Agent::start(command).wait();
+    run.check(0, &[]);
+    assert!(!run.stderr.contains("[ info]") && !run.stderr.contains("[debug]"), "{}", run.stderr);
+}
+
+#[test]
+fn a_log_file_takes_the_log() {
+    let folder = folder("log_file", "agent.log", "before\n");
+    let path = folder.join("agent.log");
+    let run = run(&["-l", path.to_str().unwrap(), "-i", "stdin", "-o", "null"]);
+    run.check(0, &[]);
+    assert!(!run.stderr.contains("service has stopped"), "{}", run.stderr);
+    let log = std::fs::read_to_string(path).unwrap();
+    assert!(log.starts_with("before\n[20") && log.contains("service has stopped"), "{log}");
+}
+
+#[test]
+fn a_log_line_has_time_and_level() {
+    let run = run(&["-i", "stdin", "-o", "null"]);
+    let line = run.stderr.lines().find(|line| line.contains("service has stopped")).unwrap();
+    let shape: String =
+        line.chars().map(|char| if char.is_ascii_digit() { '0' } else { char }).collect();
+    assert_eq!(
+        shape,
+        "[0000/00/00 00:00:00.000] [ info] [engine] service has stopped (0 pending tasks)"
+    );
+}
+
+#[test]
+fn a_parsers_file_is_looked_for_beside_the_configuration() {
+    let conf = "[INPUT]\n Name stdin\n Parser mine\n[OUTPUT]\n Name null\n";
+    let folder = folder("parsers", "agent.conf", conf);
+    std::fs::write(folder.join("p.conf"), "[PARSER]\n Name mine\n Format json\n").unwrap();
+    let path = folder.join("agent.conf");
+    let path = path.to_str().unwrap();
+    run(&["-R", "p.conf", "-c", path]).check(0, &[]);
+    run(&["-R", "nowhere.conf", "-c", path]).check(1, &["command line:1:", "nowhere.conf"]);
+}

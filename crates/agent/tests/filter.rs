@@ -1,0 +1,210 @@
+//! Every `tests/filter/*.case` goes through the whole agent, with its modules as `.wasm` and as `.aot`. What the agent prints and its
+//! exit code must be as in the case; what it says must hold the lines of the section `stderr`, and no other error.
+//!
+//! One input makes the records, one filter calls the module's function, one output prints; a case says what is special:
+//!
+//! | setting | default | meaning |
+//! |---|---|---|
+//! | `module` | no filter | `x.wat` in `tests/filter/modules`, or `x.wasm` in `examples/filters` |
+//! | `function` | `filter` | the exported function |
+//! | `record`, several times | `{"message":"hello"}` | a record of the input |
+//! | `copies` | 1 | how often the records come |
+//! | `output` | `json_lines` | the output's format |
+//! | `filter`, `service`, several times | | another property of that section: `On_Error drop` |
+//! | `exit` | 0 | the agent's exit code |
+//!
+//! A section `filters` replaces the filter by its own text, in which `{x.wat}` is the module's file.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{fmt, fs};
+
+use flb_artifact::{Levels, Target};
+use flb_compiler::{CompileOptions, Compiler};
+use flb_testkit::{Case, Program, Run};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+const SETTINGS: &[&str] =
+    &["module", "function", "record", "copies", "output", "filter", "service", "exit"];
+const SECTIONS: &[&str] = &["filters", "stdout", "stderr"];
+
+fn main() {
+    let mut trials = Vec::new();
+    for path in files("tests/filter").filter(|path| path.extension() == Some("case".as_ref())) {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let case = Case::parse(&fs::read_to_string(&path).unwrap(), SETTINGS, SECTIONS);
+        if modules(&configuration(&case)).is_empty() {
+            trials.push(Trial::test(name, move || check(&case, Kind::Wasm)));
+            continue;
+        }
+        for kind in [Kind::Wasm, Kind::Aot] {
+            let case = case.clone();
+            trials.push(Trial::test(format!("{name}.{kind}"), move || check(&case, kind)));
+        }
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
+
+/// What the agent is given: the module itself, or the artifact made of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Wasm,
+    Aot,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Wasm => "wasm",
+            Self::Aot => "aot",
+        })
+    }
+}
+
+fn check(case: &Case, kind: Kind) -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let mut configuration = configuration(case);
+    for module in modules(&configuration) {
+        let file = module.with_extension(kind.to_string());
+        let file = file.file_name().unwrap().to_str().unwrap();
+        let wasm = wat::parse_bytes(&fs::read(&module)?)?.into_owned();
+        let bytes = match kind {
+            Kind::Wasm => wasm,
+            Kind::Aot => match compile(&wasm) {
+                Ok(artifact) => artifact,
+                Err(refusal) => return check_refusal(case, &refusal),
+            },
+        };
+        fs::write(folder.path().join(file), bytes)?;
+        configuration = configuration.replace(&placeholder(&module), file);
+    }
+    fs::write(folder.path().join("agent.conf"), configuration)?;
+    compare(case, &run(folder.path()))
+}
+
+/// The configuration, with placeholders for modules.
+fn configuration(case: &Case) -> String {
+    let records: Vec<&str> = case.settings("record").collect();
+    let records =
+        if records.is_empty() { r#"{"message":"hello"}"#.to_owned() } else { records.join(" ") };
+    format!(
+        "[SERVICE]\n    Flush 0.2\n    Grace 30\n    Log_Level debug\n{}\
+         [INPUT]\n    Name dummy\n    Tag dummy.local\n    Samples 1\n    Flush_on_startup On\n    Copies {}\n    \
+         Start_time_sec 1700000000\n    Start_time_nsec 123456789\n    Fixed_timestamp On\n    Dummy {records}\n\
+         {}\
+         [OUTPUT]\n    Name stdout\n    Match *\n    Format {}\n",
+        properties(case.settings("service")),
+        case.setting("copies").unwrap_or("1"),
+        case.section("filters").map_or_else(|| filter(case), str::to_owned),
+        case.setting("output").unwrap_or("json_lines"),
+    )
+}
+
+/// The filter's section. The case's own properties replace those that every case has.
+fn filter(case: &Case) -> String {
+    let own: Vec<&str> = case.settings("filter").collect();
+    let module = case.setting("module");
+    if module.is_none() && own.is_empty() {
+        return String::new();
+    }
+    let is_set = |usual: &&String| {
+        let key = |property: &str| property.split(' ').next().map(str::to_ascii_lowercase);
+        own.iter().any(|property| key(property) == key(usual))
+    };
+    let usual = [
+        Some("Match dummy.*".to_owned()),
+        module.map(|module| format!("WASM_Path {{{module}}}")),
+        Some(format!("Function_Name {}", case.setting("function").unwrap_or("filter"))),
+    ];
+    let usual: Vec<String> =
+        usual.into_iter().flatten().filter(|property| !is_set(&property)).collect();
+    let all = usual.iter().map(String::as_str).chain(own.iter().copied());
+    format!("[FILTER]\n    Name wasm\n{}", properties(all))
+}
+
+fn properties<'a>(all: impl Iterator<Item = &'a str>) -> String {
+    all.map(|property| format!("    {property}\n")).collect()
+}
+
+/// The modules that the configuration has placeholders for.
+fn modules(configuration: &str) -> Vec<PathBuf> {
+    files("tests/filter/modules")
+        .chain(files("examples/filters"))
+        .filter(|path| configuration.contains(&placeholder(path)))
+        .collect()
+}
+
+fn placeholder(module: &Path) -> String {
+    format!("{{{}}}", module.file_name().unwrap().to_str().unwrap())
+}
+
+/// A folder's files, in order of their names.
+fn files(folder: &str) -> impl Iterator<Item = PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files.into_iter()
+}
+
+/// Compiles for this machine as for a release, small.
+fn compile(wasm: &[u8]) -> Result<Vec<u8>, String> {
+    let compiler = Compiler::new(CompileOptions {
+        targets: vec![Target::host().unwrap()],
+        levels: Levels { opt_level: 3, size_level: 3 },
+        embed_wasm: false,
+        producer: "flb-agent's tests".to_owned(),
+        jobs: 1,
+    });
+    compiler.compile(wasm).map_err(|error| error.to_string())
+}
+
+/// A module that the compiler refuses: the agent does so, too, and the first line that it says is the compiler's.
+fn check_refusal(case: &Case, refusal: &str) -> Result<(), Failed> {
+    let expected = case.section("stderr").and_then(|stderr| stderr.lines().next());
+    match expected {
+        Some(line) if refusal.contains(line) && case.setting("exit") == Some("255") => Ok(()),
+        _ => Err(format!("the compiler refuses the module: {refusal}").into()),
+    }
+}
+
+/// Runs the agent in a folder until all records are through, or until it ends.
+fn run(folder: &Path) -> Run {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flb-agent"));
+    command.args(["-c", "agent.conf"]).current_dir(folder).env_remove("FLB_LOG_LEVEL");
+    let mut agent = Program::start(&mut command);
+    if agent.wait_for("samples are emitted") {
+        // What was emitted is filtered and printed before the agent ends.
+        agent.signal("INT");
+    }
+    agent.finish()
+}
+
+fn compare(case: &Case, run: &Run) -> Result<(), Failed> {
+    let expected: Vec<&str> = case.section("stderr").unwrap_or_default().lines().collect();
+    let mut found = Vec::new();
+    let stdout = case.section("stdout").unwrap_or_default();
+    if run.stdout != stdout {
+        found.push(format!("expected on stdout:\n{stdout}but it is:\n{}", run.stdout));
+    }
+    let exit = case.setting("exit").unwrap_or("0").parse().unwrap();
+    if run.code != Some(exit) {
+        found.push(format!("expected exit code {exit}, but it is {:?}", run.code));
+    }
+    for line in &expected {
+        if !run.stderr.contains(line) {
+            found.push(format!("expected on stderr: {line}"));
+        }
+    }
+    for line in run.stderr.lines().filter(|line| line.contains("[error]")) {
+        if !expected.iter().any(|expected| line.contains(expected)) {
+            found.push(format!("not expected on stderr: {line}"));
+        }
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{}\nall of stderr:\n{}", found.join("\n"), run.stderr).into())
+}

@@ -1,0 +1,316 @@
+//! From a document to a pipeline: finds each section's plugin, checks what it is given, and builds it. Goes on after a
+//! mistake, so that one run shows all of them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flb_config::{
+    Diagnostic, Diagnostics, Document, Section, SectionKind, Variables, did_you_mean,
+};
+use flb_event::{Pattern, Tag};
+use flb_plugin::{Build, BuildError, Filter, Options, Parsers, Registry, Service, Spec};
+
+use crate::counters::{Counters, FilterRow, InputRow, OutputRow};
+use crate::findings::Findings;
+use crate::instance::{Instance, Role};
+use crate::lane::LaneFilter;
+use crate::parsers::{build_parsers, find_spec};
+use crate::properties::{Core, reserved};
+use crate::retry::RetryLimit;
+use crate::run::{InputPart, OutputPart, Pipeline, Timing};
+use crate::service::{Settings, with_document};
+
+/// Everything that a pipeline is built from.
+#[derive(Debug, Clone)]
+pub struct Blueprint<'a> {
+    /// The whole configuration, parsers files included.
+    pub document: &'a Document,
+    /// The environment; what the document sets is added.
+    pub variables: &'a Variables,
+    /// The plugins that sections may name.
+    pub registry: &'a Registry,
+    /// Parsers that are there without being configured.
+    pub parsers: &'a Parsers,
+    /// What the service sections settle.
+    pub settings: &'a Settings,
+    /// The directory of the main configuration file.
+    pub config_dir: Option<PathBuf>,
+}
+
+impl Blueprint<'_> {
+    /// Builds the pipeline. Nothing if anything in `findings` is an error, be it from before.
+    pub fn build(&self, findings: &mut Findings) -> Option<Pipeline> {
+        let variables = with_document(self.variables, self.document);
+        let service = Service {
+            escape_unicode: self.settings.escape_unicode,
+            config_dir: self.config_dir.clone(),
+            trusted_keys: self
+                .settings
+                .require_signature
+                .then(|| self.settings.trusted_keys.clone()),
+            code_cache: self.settings.code_cache.clone(),
+        };
+        let world = (self.registry, &service, &variables);
+        let parsers = build_parsers(self.document, self.parsers, world, &mut findings.config);
+        let mut builder =
+            Builder { document: self.document, variables, service, parsers, findings };
+        let registry = self.registry;
+        let inputs = builder.plan(Role::Input, SectionKind::Input, registry.inputs);
+        let mut filters = builder.plan(Role::Filter, SectionKind::Filter, registry.filters);
+        let mut outputs = builder.plan(Role::Output, SectionKind::Output, registry.outputs);
+        filters.retain(|plan| !plan.core.inactive);
+        builder.check_filters_match(&filters);
+        builder.check_outputs_match(&mut outputs);
+        if builder.findings.config.has_errors() {
+            return None;
+        }
+        let inputs = builder.make(inputs);
+        let filters = builder.make(filters);
+        let outputs = builder.make(outputs);
+        if builder.findings.has_errors() {
+            return None;
+        }
+        let pipeline = assemble(inputs, filters, outputs, timing(self.settings));
+        pipeline.map_err(|(instance, error)| builder.refuse(&instance, None, &error)).ok()
+    }
+}
+
+fn timing(settings: &Settings) -> Timing {
+    let Settings { flush, grace, backoff, .. } = *settings;
+    Timing { flush_every: flush, grace, backoff }
+}
+
+/// A section whose plugin is known.
+struct Plan<'a, T: ?Sized + 'static> {
+    section: &'a Section,
+    spec: &'static Spec<T>,
+    instance: Instance,
+    /// The plugin's name and the instance's number, also if it has an alias.
+    numbered: String,
+    core: Core,
+    /// Nothing when they have mistakes.
+    options: Option<Options>,
+}
+
+/// A plugin at work, before it is part of a pipeline.
+struct Made<T: ?Sized> {
+    plugin: Box<T>,
+    instance: Instance,
+    core: Core,
+}
+
+struct Builder<'a, 'f> {
+    document: &'a Document,
+    variables: Variables,
+    service: Service,
+    parsers: Parsers,
+    findings: &'f mut Findings,
+}
+
+impl<'a> Builder<'a, '_> {
+    /// Reads all sections of one kind. Every section counts for the numbering, also a wrong one.
+    fn plan<T: ?Sized>(
+        &mut self,
+        role: Role,
+        kind: SectionKind,
+        specs: &'static [Spec<T>],
+    ) -> Vec<Plan<'a, T>> {
+        let document = self.document;
+        let sections = document.sections_of(kind).enumerate();
+        sections
+            .filter_map(|(number, section)| self.plan_one(role, number, section, specs))
+            .collect()
+    }
+
+    fn plan_one<T: ?Sized>(
+        &mut self,
+        role: Role,
+        number: usize,
+        section: &'a Section,
+        specs: &'static [Spec<T>],
+    ) -> Option<Plan<'a, T>> {
+        let spec = self.find_plugin(role, section, specs)?;
+        let own: Vec<&str> = spec.options.iter().map(|option| option.name).collect();
+        let out = &mut self.findings.config;
+        let core = Core::read(role, spec.name, section, &own, &self.variables, out);
+        let numbered = format!("{}.{number}", spec.name);
+        let name = core.alias.as_deref().unwrap_or(&numbered).into();
+        let instance = Instance { role, plugin: spec.name, name, log_level: core.log_level };
+        let reserved = reserved(role, section, &own);
+        let mut found = Diagnostics::default();
+        let options =
+            Options::read(spec.name, spec.options, section, &reserved, &self.variables, &mut found);
+        let refused = found.has_errors();
+        self.findings.start.extend(found);
+        if refused {
+            self.failed(&instance);
+        }
+        let options = (!refused).then_some(options);
+        Some(Plan { section, spec, instance, numbered, core, options })
+    }
+
+    fn find_plugin<T: ?Sized>(
+        &mut self,
+        role: Role,
+        section: &Section,
+        specs: &'static [Spec<T>],
+    ) -> Option<&'static Spec<T>> {
+        let out = &mut self.findings.config;
+        let Some(property) = section.property("name") else {
+            let message = format!("[config] section '{role}' is missing the 'name' property");
+            let help = "add the plugin's name: Name ...";
+            out.push(Diagnostic::error(message).at(section.name.span).help(help));
+            return None;
+        };
+        let expanded = self.variables.expand(&property.value.text);
+        expanded.report(property.value.span, out);
+        let name = expanded.text;
+        let spec = find_spec(specs, &name);
+        if spec.is_none() {
+            let message = format!(
+                "[config] section '{name}' tried to instance a plugin name that doesn't exist"
+            );
+            let names = specs.iter().map(|spec| spec.name);
+            let help = match did_you_mean(&name, names.clone()) {
+                Some(near) => format!("did you mean '{near}'?"),
+                None => format!("{role} plugins: {}", names.collect::<Vec<_>>().join(", ")),
+            };
+            out.push(Diagnostic::error(message).at(property.value.span).help(help));
+        }
+        spec
+    }
+
+    fn check_filters_match(&mut self, filters: &[Plan<'_, dyn Filter>]) {
+        for plan in filters.iter().filter(|plan| plan.core.pattern.is_none()) {
+            let name = &plan.instance.name;
+            let message = format!("[filter] NO match rule for {name} filter instance, unloading.");
+            let help = "say which tags it is for, with * for any text: Match *";
+            let error = Diagnostic::error(message).at(plan.section.name.span);
+            self.findings.start.push(error.help(help));
+            self.failed(&plan.instance);
+        }
+    }
+
+    /// One input and one output belong together without a word; else an output without `Match` receives nothing.
+    fn check_outputs_match<T: ?Sized>(&mut self, outputs: &mut [Plan<'_, T>]) {
+        let count = |kind| self.document.sections_of(kind).count();
+        if count(SectionKind::Input) == 1 && count(SectionKind::Output) == 1 {
+            for only in &mut *outputs {
+                only.core.pattern.get_or_insert_with(|| Pattern::new("*"));
+            }
+        }
+        for plan in outputs.iter().filter(|plan| plan.core.pattern.is_none()) {
+            let message = format!("[router] NO match for {} output instance", plan.instance.name);
+            let help = "say which tags it is for, with * for any text: Match *";
+            let warning = Diagnostic::warning(message).at(plan.section.name.span);
+            self.findings.config.push(warning.label("receives nothing").help(help));
+        }
+    }
+
+    /// Builds the plugins whose options are right.
+    fn make<T: ?Sized>(&mut self, plans: Vec<Plan<'_, T>>) -> Vec<Made<T>> {
+        plans.into_iter().filter_map(|plan| self.make_one(plan)).collect()
+    }
+
+    fn make_one<T: ?Sized>(&mut self, plan: Plan<'_, T>) -> Option<Made<T>> {
+        let Plan { section, spec, instance, numbered, core, options } = plan;
+        let options = options?;
+        let made = tag_of(&core, &numbered).and_then(|tag| {
+            let build = Build {
+                instance: &instance.name,
+                tag: &tag,
+                parsers: &self.parsers,
+                service: &self.service,
+            };
+            instance.span().in_scope(|| (spec.build)(&options, &build))
+        });
+        match made {
+            Ok(plugin) => Some(Made { plugin, instance, core }),
+            Err(error) => {
+                self.refuse(&instance, Some(section), &error);
+                None
+            }
+        }
+    }
+
+    fn refuse(&mut self, instance: &Instance, section: Option<&Section>, error: &BuildError) {
+        let mut diagnostic = Diagnostic::error(instance.say(&error.message));
+        diagnostic.span = section.map(|section| section.name.span);
+        diagnostic.help = error.help.clone();
+        self.findings.start.push(diagnostic);
+        self.failed(instance);
+    }
+
+    fn failed(&mut self, instance: &Instance) {
+        if !self.findings.failed.contains(instance) {
+            self.findings.failed.push(instance.clone());
+        }
+    }
+}
+
+/// An input's tag, or else its number.
+fn tag_of(core: &Core, numbered: &str) -> Result<Tag, BuildError> {
+    match &core.tag {
+        Some(tag) => Ok(tag.clone()),
+        None => Tag::new(numbered).map_err(|error| BuildError::new(error.to_string())),
+    }
+}
+
+/// Puts everything in its place: each input gets its own copy of all filters.
+fn assemble(
+    inputs: Vec<Made<dyn flb_plugin::Input>>,
+    filters: Vec<Made<dyn Filter>>,
+    outputs: Vec<Made<dyn flb_plugin::Output>>,
+    timing: Timing,
+) -> Result<Pipeline, (Instance, BuildError)> {
+    let mut counters = Counters::default();
+    for filter in &filters {
+        counters.filters.push(Arc::new(FilterRow::new(filter.instance.clone())));
+    }
+    let mut filters = Some(filters);
+    let mut input_parts = Vec::new();
+    let lanes = inputs.len();
+    for (lane, Made { plugin, instance, .. }) in inputs.into_iter().enumerate() {
+        // The last lane takes the filters themselves.
+        let own = if lane + 1 == lanes { filters.take() } else { None };
+        let copies = match own {
+            Some(own) => own,
+            None => fork(filters.as_deref().unwrap_or_default())?,
+        };
+        let row = Arc::new(InputRow::new(instance));
+        counters.inputs.push(Arc::clone(&row));
+        let filters = lane_filters(copies, &counters.filters);
+        input_parts.push(InputPart { input: plugin, filters, row });
+    }
+    let mut output_parts = Vec::new();
+    for Made { plugin, instance, core } in outputs {
+        let row = Arc::new(OutputRow::new(instance));
+        counters.outputs.push(Arc::clone(&row));
+        let limit = core.retry_limit.unwrap_or(RetryLimit::Times(1));
+        output_parts.push(OutputPart { output: plugin, pattern: core.pattern, limit, row });
+    }
+    let counters = Arc::new(counters);
+    Ok(Pipeline { inputs: input_parts, outputs: output_parts, counters, timing })
+}
+
+fn fork(filters: &[Made<dyn Filter>]) -> Result<Vec<Made<dyn Filter>>, (Instance, BuildError)> {
+    let copies = filters.iter().map(|made| {
+        let fork = made.instance.span().in_scope(|| made.plugin.fork());
+        let plugin = fork.map_err(|error| (made.instance.clone(), error))?;
+        Ok(Made { plugin, instance: made.instance.clone(), core: made.core.clone() })
+    });
+    copies.collect()
+}
+
+fn lane_filters(filters: Vec<Made<dyn Filter>>, rows: &[Arc<FilterRow>]) -> Vec<LaneFilter> {
+    let with_rows = filters.into_iter().zip(rows);
+    with_rows
+        .map(|(Made { plugin, instance, core }, row)| LaneFilter {
+            // Checked before: a filter without a pattern is an error.
+            pattern: core.pattern.unwrap_or_else(|| Pattern::new("")),
+            filter: plugin,
+            row: Arc::clone(row),
+            span: instance.span(),
+        })
+        .collect()
+}

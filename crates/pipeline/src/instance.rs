@@ -1,0 +1,62 @@
+//! What a plugin's instance is called, in logs and in reports.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tracing::Span;
+
+use crate::service::LogLevel;
+
+/// The three kinds of plugins in a pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Where records come from.
+    Input,
+    /// What decides about them.
+    Filter,
+    /// Where they go.
+    Output,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Input => "input",
+            Self::Filter => "filter",
+            Self::Output => "output",
+        })
+    }
+}
+
+/// One plugin at work. Displayed as `filter:wasm:wasm.0`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// Its kind.
+    pub role: Role,
+    /// The plugin's name.
+    pub plugin: &'static str,
+    /// The alias, or the plugin's name and the instance's number among all of its kind: `wasm.0`.
+    pub name: Arc<str>,
+    /// How much it logs, if not as much as the rest.
+    pub log_level: Option<LogLevel>,
+}
+
+impl fmt::Display for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.role, self.plugin, self.name)
+    }
+}
+
+impl Instance {
+    /// `text` as this instance says it: behind its name, unless the text begins with a name already.
+    pub(crate) fn say(&self, text: &str) -> String {
+        if text.starts_with('[') { text.to_owned() } else { format!("[{self}] {text}") }
+    }
+
+    /// The span that all log lines of this instance are in. Its field `instance` is the prefix of those that have none;
+    /// `level`, if there, is the least important level that is logged.
+    pub(crate) fn span(&self) -> Span {
+        let level = self.log_level.map(LogLevel::name);
+        tracing::error_span!("plugin", instance = %self, level)
+    }
+}

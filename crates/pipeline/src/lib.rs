@@ -1,0 +1,35 @@
+//! The pipeline: builds inputs, filters and outputs from a configuration, and moves records between them.
+//!
+//! A record travels from its input to a lane, through the lane's filters into a chunk, and by the router to outputs; never
+//! back. Lanes are threads, inputs and outputs are tasks of the caller's tokio runtime, and all queues between them are
+//! bounded, so a slow output slows its inputs down. Knows plugins only by their traits.
+
+mod build;
+mod context;
+
+mod counters;
+mod findings;
+mod instance;
+mod lane;
+mod panics;
+mod parsers;
+mod properties;
+mod queue;
+mod report;
+mod retry;
+mod router;
+mod run;
+mod service;
+mod stop;
+mod worker;
+
+pub use build::Blueprint;
+pub use findings::Findings;
+pub use instance::{Instance, Role};
+pub use parsers::read_parsers_files;
+pub use properties::core_properties;
+pub use report::{FilterReport, InputReport, OutputReport, Report};
+pub use retry::RetryLimit;
+pub use run::{Meter, Pipeline, RunError};
+pub use service::{LogLevel, Settings};
+pub use stop::Stop;

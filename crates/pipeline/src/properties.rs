@@ -1,0 +1,284 @@
+//! Core properties: what every plugin's section may say beside the plugin's own options.
+
+use flb_config::{Diagnostic, Diagnostics, Property, Section, Severity, Span, Variables, value};
+use flb_event::{Pattern, Tag};
+
+use crate::instance::Role;
+use crate::retry::RetryLimit;
+use crate::service::LogLevel;
+
+/// A plugin's section, as far as the pipeline reads it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Core {
+    pub(crate) alias: Option<String>,
+    pub(crate) log_level: Option<LogLevel>,
+    pub(crate) tag: Option<Tag>,
+    pub(crate) pattern: Option<Pattern>,
+    pub(crate) retry_limit: Option<RetryLimit>,
+    /// A filter that is switched off.
+    pub(crate) inactive: bool,
+}
+
+/// One core property.
+struct Key {
+    /// The key. One that ends with a dot stands for all that begin so.
+    name: &'static str,
+    roles: &'static [Role],
+    effect: Effect,
+    /// One sentence for the help text. None for those that nobody needs to know.
+    about: Option<&'static str>,
+}
+
+const fn key(
+    name: &'static str,
+    roles: &'static [Role],
+    effect: Effect,
+    about: &'static str,
+) -> Key {
+    Key { name, roles, effect, about: Some(about) }
+}
+
+const fn unneeded(name: &'static str, roles: &'static [Role], effect: Effect) -> Key {
+    Key { name, roles, effect, about: None }
+}
+
+type Set = fn(&mut Core, &str) -> Result<(), Problem>;
+
+/// Why a value is not taken as it stands, and what to write instead.
+struct Problem {
+    severity: Severity,
+    why: String,
+    help: String,
+}
+
+impl Problem {
+    fn error(why: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, why: why.into(), help: help.into() }
+    }
+
+    fn warning(why: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(why, help) }
+    }
+}
+
+impl From<value::ValueError> for Problem {
+    fn from(error: value::ValueError) -> Self {
+        Self::error(error.to_string(), error.hint)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Effect {
+    Set(Set),
+    /// Read elsewhere.
+    Known,
+    /// Accepted without effect, because of what the text says.
+    Inert(&'static str),
+    /// Refused: going on without it would give other results than asked for.
+    Refused(&'static str),
+}
+
+use Role::{Filter, Input, Output};
+
+const ALL: &[Role] = &[Input, Filter, Output];
+const MATCHING: &[Role] = &[Filter, Output];
+const ENDS: &[Role] = &[Input, Output];
+const NETWORK: Effect = Effect::Inert("this plugin does not use the network");
+const STORAGE: Effect = Effect::Inert("chunks are kept in memory; storage is not supported yet");
+
+const NOT_YET: Effect = Effect::Inert("not supported yet");
+const THREAD: Effect = Effect::Inert("each input has a thread and a queue of its own");
+const NO_REGEX: Effect =
+    Effect::Refused("use 'Match' with * for any text; regular expressions are not supported yet");
+const NO_CONDITION: Effect = Effect::Refused("conditions are not supported yet; leave it out");
+
+const KEYS: &[Key] = &[
+    unneeded("name", ALL, Effect::Known),
+    key("alias", ALL, Effect::Set(set_alias), "Name of the instance in logs and metrics."),
+    key("log_level", ALL, Effect::Set(set_log_level), "How much this instance logs."),
+    key("tag", &[Input], Effect::Set(set_tag), "Tag of the records; else the instance's name."),
+    key("match", MATCHING, Effect::Set(set_match), "Tags it is for; * stands for any text."),
+    key("active", &[Filter], Effect::Set(set_active), "Whether the filter is used at all."),
+    key(
+        "retry_limit",
+        &[Output],
+        Effect::Set(set_retry_limit),
+        "How often a chunk is tried again: a number, no_limits or no_retries.",
+    ),
+    unneeded("match_regex", MATCHING, NO_REGEX),
+    unneeded("condition", &[Filter], NO_CONDITION),
+    unneeded("workers", &[Output], Effect::Set(check_workers)),
+    unneeded("mem_buf_limit", &[Input], Effect::Set(check_size)),
+    unneeded("threaded", &[Input], Effect::Set(check_switch)),
+    unneeded("thread.", &[Input], THREAD),
+    unneeded("routable", &[Input], Effect::Set(check_routable)),
+    unneeded("storage.type", &[Input], Effect::Set(check_storage)),
+    unneeded("storage.", ENDS, STORAGE),
+    unneeded("log_suppress_interval", ALL, NOT_YET),
+    unneeded("rate_window", &[Input], NOT_YET),
+    unneeded("rate_gate", &[Input], NOT_YET),
+    unneeded("listen", &[Input], NETWORK),
+    unneeded("host", ENDS, NETWORK),
+    unneeded("port", ENDS, NETWORK),
+    unneeded("ipv6", ENDS, NETWORK),
+    unneeded("net.", ENDS, NETWORK),
+    unneeded("tls", ENDS, NETWORK),
+    unneeded("tls.", ENDS, NETWORK),
+];
+
+/// The properties that every plugin of a kind takes beside its own, each with one sentence about it.
+pub fn core_properties(role: Role) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let rows = KEYS.iter().filter(move |row| row.roles.contains(&role));
+    rows.filter_map(|row| Some((row.name, row.about?)))
+}
+
+impl Core {
+    /// Reads a section's core properties. Those that the plugin has among its own options, `own`, are the plugin's. Of a
+    /// property given twice the later one counts.
+    pub(crate) fn read(
+        role: Role,
+        plugin: &str,
+        section: &Section,
+        own: &[&str],
+        variables: &Variables,
+        diagnostics: &mut Diagnostics,
+    ) -> Self {
+        let mut core = Self::default();
+        for property in &section.properties {
+            let Some(row) = find(role, &property.key.text, own) else { continue };
+            let expanded = variables.expand(&property.value.text);
+            if !matches!(row.effect, Effect::Known) {
+                expanded.report(property.value.span, diagnostics);
+            }
+            if !expanded.text.is_empty() {
+                core.apply(row, property, &expanded.text, (role, plugin), diagnostics);
+            }
+        }
+        core
+    }
+
+    fn apply(
+        &mut self,
+        row: &Key,
+        property: &Property,
+        text: &str,
+        (role, plugin): (Role, &str),
+        diagnostics: &mut Diagnostics,
+    ) {
+        let key = property.key.text.as_str();
+        let refuse = |span: Span, why: &str| {
+            let message = format!(
+                "[config] could not configure property '{key}' on {role} plugin with section name '{plugin}'{why}"
+            );
+            Diagnostic::error(message).at(span)
+        };
+        match row.effect {
+            Effect::Known => {}
+            Effect::Set(set) => {
+                if let Err(Problem { severity, why, help }) = set(self, text) {
+                    let span = property.value.span;
+                    let diagnostic = match severity {
+                        Severity::Error => refuse(span, &format!(": {why}")),
+                        Severity::Warning => Diagnostic::warning(why).at(span),
+                    };
+                    diagnostics.push(diagnostic.help(help));
+                }
+            }
+            Effect::Refused(help) => diagnostics.push(refuse(property.key.span, "").help(help)),
+            Effect::Inert(why) => {
+                if value::parse_bool(text) != Ok(false) {
+                    let message = format!("property '{key}' has no effect on this {role}");
+                    let warning = Diagnostic::warning(message).at(property.key.span);
+                    diagnostics.push(warning.label(why));
+                }
+            }
+        }
+    }
+}
+
+/// The keys of `section` that are not the plugin's, and the names that a slip of the pen may have meant.
+pub(crate) fn reserved<'a>(role: Role, section: &'a Section, own: &[&str]) -> Vec<&'a str> {
+    let given = section.properties.iter().map(|property| property.key.text.as_str());
+    let given = given.filter(|key| find(role, key, own).is_some());
+    let names = KEYS.iter().filter(|row| row.roles.contains(&role)).map(|row| row.name);
+    given.chain(names.filter(|name| !name.ends_with('.') && !own.contains(name))).collect()
+}
+
+fn find(role: Role, key: &str, own: &[&str]) -> Option<&'static Key> {
+    if own.contains(&key) {
+        return None;
+    }
+    let is = |row: &&Key| row.name == key || row.name.ends_with('.') && key.starts_with(row.name);
+    KEYS.iter().filter(|row| row.roles.contains(&role)).find(is)
+}
+
+fn set_alias(core: &mut Core, text: &str) -> Result<(), Problem> {
+    core.alias = Some(text.to_owned());
+    Ok(())
+}
+
+fn set_log_level(core: &mut Core, text: &str) -> Result<(), Problem> {
+    core.log_level = Some(LogLevel::parse(text)?);
+    Ok(())
+}
+
+fn set_tag(core: &mut Core, text: &str) -> Result<(), Problem> {
+    let tag = Tag::new(text);
+    core.tag = Some(tag.map_err(|error| Problem::error(error.to_string(), "use a shorter one"))?);
+    Ok(())
+}
+
+fn set_match(core: &mut Core, text: &str) -> Result<(), Problem> {
+    core.pattern = Some(Pattern::new(text));
+    Ok(())
+}
+
+fn set_active(core: &mut Core, text: &str) -> Result<(), Problem> {
+    core.inactive = text == "0" || text.eq_ignore_ascii_case("false");
+    Ok(())
+}
+
+fn set_retry_limit(core: &mut Core, text: &str) -> Result<(), Problem> {
+    core.retry_limit = RetryLimit::parse(text);
+    if core.retry_limit.is_some() {
+        return Ok(());
+    }
+    let why = format!("'{text}' is not a number of retries; chunks are retried once");
+    Err(Problem::warning(why, "use a number over 0, no_limits or no_retries"))
+}
+
+fn check_workers(_: &mut Core, text: &str) -> Result<(), Problem> {
+    if value::parse_int(text)? <= 1 {
+        return Ok(());
+    }
+    Err(Problem::warning("each output has one worker", "use 1"))
+}
+
+/// The queue before a lane bounds memory, so the value is only checked.
+fn check_size(_: &mut Core, text: &str) -> Result<(), Problem> {
+    value::parse_size(text)?;
+    Ok(())
+}
+
+/// Every input has a thread of its own, so the value is only checked.
+fn check_switch(_: &mut Core, text: &str) -> Result<(), Problem> {
+    value::parse_bool(text)?;
+    Ok(())
+}
+
+fn check_routable(_: &mut Core, text: &str) -> Result<(), Problem> {
+    if value::parse_bool(text)? {
+        return Ok(());
+    }
+    Err(Problem::error("inputs that are not routed are not supported yet", "leave it out"))
+}
+
+fn check_storage(_: &mut Core, text: &str) -> Result<(), Problem> {
+    match value::parse_choice(text, &["memory", "filesystem", "memrb"])? {
+        "memory" => Ok(()),
+        _ => Err(Problem::warning(
+            "storage is not supported yet: chunks are kept in memory",
+            "use memory",
+        )),
+    }
+}

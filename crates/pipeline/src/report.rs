@@ -1,0 +1,184 @@
+//! What became of all records: read from the counters at any time, and logged at the end.
+
+use std::fmt;
+
+use flb_plugin::{Failure, Tally};
+
+use crate::counters::Counters;
+use crate::instance::Instance;
+
+/// An input's numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputReport {
+    /// Which input.
+    pub instance: Instance,
+    /// Records taken from it.
+    pub records: u64,
+    /// Their size.
+    pub bytes: u64,
+    /// Records that its filters removed.
+    pub filtered: u64,
+    /// Records that matched no output.
+    pub unrouted: u64,
+    /// Records taken from it that have not left its lane.
+    pub pending: u64,
+    /// Times that it ended with an error or a panic.
+    pub failures: u64,
+}
+
+/// A filter's numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilterReport {
+    /// Which filter.
+    pub instance: Instance,
+    /// What became of the records.
+    pub tally: Tally,
+    /// Batches that it panicked on; their records count as kept.
+    pub panics: u64,
+}
+
+/// An output's numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputReport {
+    /// Which output.
+    pub instance: Instance,
+    /// Records that were sent to it.
+    pub records: u64,
+    /// Records that it took.
+    pub delivered: u64,
+    /// Size of those.
+    pub delivered_bytes: u64,
+    /// Records given up: refused for good, or out of retries.
+    pub dropped: u64,
+    /// Records sent to it whose fate is open.
+    pub pending: u64,
+    /// Times that it refused a chunk for good, or panicked.
+    pub errors: u64,
+    /// Times that a chunk was put off.
+    pub retries: u64,
+    /// Chunks that ran out of retries.
+    pub retries_failed: u64,
+    /// Chunks sent to it whose fate is open.
+    pub pending_tasks: u64,
+}
+
+/// The numbers of a whole pipeline, in the configuration's order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The inputs.
+    pub inputs: Vec<InputReport>,
+    /// The filters.
+    pub filters: Vec<FilterReport>,
+    /// The outputs.
+    pub outputs: Vec<OutputReport>,
+}
+
+impl Report {
+    /// Reads the counters. While the pipeline runs, rows may be a batch apart from each other.
+    pub(crate) fn of(counters: &Counters) -> Self {
+        let inputs = counters.inputs.iter().map(|row| {
+            let records = row.records.get();
+            let gone = row.filtered.get() + row.unrouted.get() + row.routed.get();
+            InputReport {
+                instance: row.instance.clone(),
+                records,
+                bytes: row.bytes.get(),
+                filtered: row.filtered.get(),
+                unrouted: row.unrouted.get(),
+                pending: records.saturating_sub(gone),
+                failures: row.failures.get(),
+            }
+        });
+        let filters = counters.filters.iter().map(|row| FilterReport {
+            instance: row.instance.clone(),
+            tally: row.tally(),
+            panics: row.panics.get(),
+        });
+        let outputs = counters.outputs.iter().map(|row| {
+            let (records, delivered, dropped) =
+                (row.routed.get(), row.delivered.get(), row.dropped.get());
+            OutputReport {
+                instance: row.instance.clone(),
+                records,
+                delivered,
+                delivered_bytes: row.delivered_bytes.get(),
+                dropped,
+                pending: records.saturating_sub(delivered + dropped),
+                errors: row.errors.get(),
+                retries: row.retries.get(),
+                retries_failed: row.retries_failed.get(),
+                pending_tasks: row.tasks.get().saturating_sub(row.tasks_settled.get()),
+            }
+        });
+        Self { inputs: inputs.collect(), filters: filters.collect(), outputs: outputs.collect() }
+    }
+
+    /// Records that are still on their way; after the end, records that are lost. One that waits for several outputs
+    /// counts for each.
+    pub fn pending(&self) -> u64 {
+        let inputs: u64 = self.inputs.iter().map(|row| row.pending).sum();
+        let outputs: u64 = self.outputs.iter().map(|row| row.pending).sum();
+        inputs + outputs
+    }
+
+    /// Chunks whose fate at some output is open.
+    pub fn pending_tasks(&self) -> u64 {
+        self.outputs.iter().map(|row| row.pending_tasks).sum()
+    }
+
+    /// One line an instance, for the log.
+    pub fn lines(&self) -> Vec<String> {
+        let inputs = self.inputs.iter().map(ToString::to_string);
+        let filters = self.filters.iter().map(ToString::to_string);
+        let outputs = self.outputs.iter().map(ToString::to_string);
+        inputs.chain(filters).chain(outputs).collect()
+    }
+}
+
+/// Writes `, n word` unless `n` is zero.
+fn unless_zero(f: &mut fmt::Formatter<'_>, n: u64, word: &str) -> fmt::Result {
+    if n == 0 { Ok(()) } else { write!(f, ", {n} {word}") }
+}
+
+impl fmt::Display for InputReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}] {} records, {} bytes", self.instance, self.records, self.bytes)?;
+        unless_zero(f, self.unrouted, "matched no output")?;
+        unless_zero(f, self.pending, "lost on the way")?;
+        unless_zero(f, self.failures, "failures")
+    }
+}
+
+impl fmt::Display for FilterReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tally = &self.tally;
+        write!(f, "[{}] {} records: ", self.instance, tally.records())?;
+        if tally.kept > 0 {
+            write!(f, "{} kept, ", tally.kept)?;
+        }
+        write!(f, "{} replaced, {} dropped", tally.replaced, tally.dropped)?;
+        unless_zero(f, tally.dropped_by_failure, "dropped by failure")?;
+        write!(f, ", {} failed", tally.failures())?;
+        let classes: Vec<String> = Failure::ALL
+            .iter()
+            .zip(tally.failed)
+            .filter(|(_, times)| *times > 0)
+            .map(|(class, times)| format!("{} {times}", class.name()))
+            .collect();
+        if !classes.is_empty() {
+            write!(f, " ({})", classes.join(", "))?;
+        }
+        unless_zero(f, self.panics, "panics")
+    }
+}
+
+impl fmt::Display for OutputReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}] {} records: ", self.instance, self.records)?;
+        write!(f, "{} delivered, {} dropped", self.delivered, self.dropped)?;
+        unless_zero(f, self.pending, "lost on the way")?;
+        unless_zero(f, self.errors, "errors")?;
+        unless_zero(f, self.retries, "retries")?;
+        unless_zero(f, self.retries_failed, "chunks out of retries")
+    }
+}

@@ -1,0 +1,349 @@
+//! The `[SERVICE]` section: one row a key, read into typed settings.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use flb_config::value::{self, ValueError};
+use flb_config::{
+    Diagnostic, Diagnostics, Document, Property, SectionKind, Span, Spanned, Variables,
+    did_you_mean,
+};
+
+use crate::findings::Findings;
+use crate::retry::Backoff;
+
+/// How much is logged: this level and all more important ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Nothing.
+    Off,
+    /// What went wrong.
+    Error,
+    /// What may go wrong.
+    Warn,
+    /// What happens.
+    Info,
+    /// What happens inside.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    const NAMES: [(&str, Self); 7] = [
+        ("off", Self::Off),
+        ("error", Self::Error),
+        ("warn", Self::Warn),
+        ("warning", Self::Warn),
+        ("info", Self::Info),
+        ("debug", Self::Debug),
+        ("trace", Self::Trace),
+    ];
+
+    /// The level that a text names, in any case.
+    pub fn parse(text: &str) -> Result<Self, ValueError> {
+        let word = value::parse_choice(text, &Self::NAMES.map(|(name, _)| name))?;
+        let named = Self::NAMES.iter().find(|(name, _)| *name == word);
+        Ok(named.map_or(Self::Info, |(_, level)| *level))
+    }
+
+    /// The level's name.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, level)| *level == self).map_or("info", |(name, _)| *name)
+    }
+}
+
+/// What the service sections settle.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// How long records wait in an open chunk.
+    pub flush: Duration,
+    /// How long the pipeline may drain; for ever without.
+    pub grace: Option<Duration>,
+    /// How much is logged, if the configuration says.
+    pub log_level: Option<LogLevel>,
+    /// Where the log goes instead of stderr.
+    pub log_file: Option<PathBuf>,
+    /// Files with parser sections, as written.
+    pub parsers_files: Vec<Spanned>,
+    /// Whether JSON text escapes non-ASCII characters.
+    pub escape_unicode: bool,
+    /// Whether wasm artifacts must be signed by one of the trusted keys.
+    pub require_signature: bool,
+    /// Files with the public keys of those whose artifacts may run.
+    pub trusted_keys: Vec<PathBuf>,
+    /// The folder where code that was compiled at start is kept.
+    pub code_cache: Option<PathBuf>,
+    pub(crate) backoff: Backoff,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            flush: Duration::from_secs(1),
+            grace: Some(Duration::from_secs(5)),
+            log_level: None,
+            log_file: None,
+            parsers_files: Vec::new(),
+            escape_unicode: true,
+            require_signature: false,
+            trusted_keys: Vec::new(),
+            code_cache: None,
+            backoff: Backoff::default(),
+        }
+    }
+}
+
+/// Why a value is refused, and what to write instead.
+struct Refused {
+    message: String,
+    help: String,
+}
+
+impl Refused {
+    fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { message: message.into(), help: help.into() }
+    }
+}
+
+/// One key of the service section.
+struct Key {
+    name: &'static str,
+    effect: Effect,
+}
+
+type Set = fn(&mut Settings, Spanned) -> Result<(), Refused>;
+
+#[derive(Clone, Copy)]
+enum Effect {
+    /// Settles something.
+    Set(Set),
+    /// Asks for something that the agent cannot do yet. `off` asks for nothing.
+    NotYet,
+    /// Means nothing here.
+    Ignored,
+}
+
+const fn set(name: &'static str, set: Set) -> Key {
+    Key { name, effect: Effect::Set(set) }
+}
+
+const fn not_yet(name: &'static str) -> Key {
+    Key { name, effect: Effect::NotYet }
+}
+
+const KEYS: &[Key] = &[
+    set("flush", set_flush),
+    set("grace", set_grace),
+    set("daemon", set_daemon),
+    set("log_level", |settings, value| {
+        settings.log_level = Some(checked("log_level", &value.text, LogLevel::parse)?);
+        Ok(())
+    }),
+    set("log_file", |settings, value| {
+        settings.log_file = Some(value.text.into());
+        Ok(())
+    }),
+    set("parsers_file", |settings, value| {
+        settings.parsers_files.push(value);
+        Ok(())
+    }),
+    set("json.escape_unicode", |settings, value| {
+        settings.escape_unicode = checked("json.escape_unicode", &value.text, value::parse_bool)?;
+        Ok(())
+    }),
+    set("scheduler.base", |settings, value| {
+        settings.backoff.base = seconds("scheduler.base", &value.text)?;
+        Ok(())
+    }),
+    set("scheduler.cap", |settings, value| {
+        settings.backoff.cap = seconds("scheduler.cap", &value.text)?;
+        Ok(())
+    }),
+    set("wasm.require_signature", |settings, value| {
+        settings.require_signature =
+            checked("wasm.require_signature", &value.text, value::parse_bool)?;
+        Ok(())
+    }),
+    set("wasm.trusted_keys", |settings, value| {
+        let files = value::parse_clist(&value.text).into_iter().map(PathBuf::from);
+        settings.trusted_keys.extend(files);
+        Ok(())
+    }),
+    set("wasm.cache", |settings, value| {
+        settings.code_cache = Some(value.text.into());
+        Ok(())
+    }),
+    Key { name: "coro_stack_size", effect: Effect::Ignored },
+    not_yet("plugins_file"),
+    not_yet("streams_file"),
+    not_yet("http_server"),
+    not_yet("http_listen"),
+    not_yet("http_port"),
+    not_yet("health_check"),
+    not_yet("hc_errors_count"),
+    not_yet("hc_retry_failure_count"),
+    not_yet("hc_period"),
+    not_yet("hot_reload"),
+    not_yet("hot_reload.ensure_thread_safety"),
+    not_yet("hot_reload.timeout"),
+    not_yet("storage.path"),
+    not_yet("storage.sync"),
+    not_yet("storage.checksum"),
+    not_yet("storage.max_chunks_up"),
+    not_yet("storage.backlog.mem_limit"),
+    not_yet("storage.backlog.flush_on_shutdown"),
+    not_yet("storage.metrics"),
+    not_yet("storage.delete_irrecoverable_chunks"),
+    not_yet("storage.trim_files"),
+    not_yet("storage.type"),
+    not_yet("storage.inherit"),
+    not_yet("storage.keep.rejected"),
+    not_yet("storage.rejected.path"),
+    not_yet("storage.rejected.limit"),
+    not_yet("json.convert_nan_to_null"),
+    not_yet("sp.convert_from_str_to_num"),
+    not_yet("multiline_buffer_limit"),
+    not_yet("dns.mode"),
+    not_yet("dns.resolver"),
+    not_yet("dns.prefer_ipv4"),
+    not_yet("dns.prefer_ipv6"),
+    not_yet("security.fips_mode"),
+    not_yet("enable_chunk_trace"),
+    not_yet("windows.maxstdio"),
+    not_yet("flush.adaptive"),
+    not_yet("flush.adaptive.min_interval"),
+    not_yet("flush.adaptive.max_interval"),
+    not_yet("flush.adaptive.low_pressure"),
+    not_yet("flush.adaptive.medium_pressure"),
+    not_yet("flush.adaptive.high_pressure"),
+    not_yet("flush.adaptive.up_steps"),
+    not_yet("flush.adaptive.down_steps"),
+];
+
+impl Settings {
+    /// Reads all service sections in order; of a key given twice the later one counts.
+    pub fn read(document: &Document, variables: &Variables, findings: &mut Findings) -> Self {
+        let variables = with_document(variables, document);
+        let mut settings = Self::default();
+        let mut warned = Vec::new();
+        for section in document.sections_of(SectionKind::Service) {
+            for property in &section.properties {
+                let out = &mut findings.config;
+                settings.apply(property, &variables, &mut warned, out);
+            }
+        }
+        settings
+    }
+
+    fn apply(
+        &mut self,
+        property: &Property,
+        variables: &Variables,
+        warned: &mut Vec<&'static str>,
+        diagnostics: &mut Diagnostics,
+    ) {
+        let (key, span) = (property.key.text.as_str(), property.value.span);
+        let Some(row) = KEYS.iter().find(|row| row.name == key) else {
+            return diagnostics.push(unknown(key, property.key.span));
+        };
+        let expanded = variables.expand(&property.value.text);
+        expanded.report(span, diagnostics);
+        let text = expanded.text;
+        if text.is_empty() {
+            return;
+        }
+        match row.effect {
+            Effect::Set(set) => {
+                if let Err(refused) = set(self, Spanned { text, span }) {
+                    let error = Diagnostic::error(refused.message).at(span);
+                    diagnostics.push(error.help(refused.help));
+                }
+            }
+            Effect::NotYet if !warned.contains(&row.name) && asks_for_something(&text) => {
+                warned.push(row.name);
+                let message = format!("service property '{key}' is not supported yet");
+                let warning = Diagnostic::warning(message).at(property.key.span);
+                diagnostics.push(warning.label("has no effect"));
+            }
+            Effect::NotYet | Effect::Ignored => {}
+        }
+    }
+}
+
+/// The variables with those that the document sets.
+pub(crate) fn with_document(variables: &Variables, document: &Document) -> Variables {
+    let mut variables = variables.clone();
+    for (name, value) in &document.variables {
+        variables.set(name, value);
+    }
+    variables
+}
+
+fn asks_for_something(text: &str) -> bool {
+    value::parse_bool(text) != Ok(false)
+}
+
+fn unknown(key: &str, span: Span) -> Diagnostic {
+    let warning = Diagnostic::warning(format!("unknown service property '{key}' is ignored"));
+    match did_you_mean(key, KEYS.iter().map(|row| row.name)) {
+        Some(near) => warning.at(span).help(format!("did you mean '{near}'?")),
+        None => warning.at(span),
+    }
+}
+
+fn checked<T>(
+    key: &str,
+    text: &str,
+    parse: impl Fn(&str) -> Result<T, ValueError>,
+) -> Result<T, Refused> {
+    parse(text).map_err(|error| {
+        let message = format!("[config] could not configure service property '{key}': {error}");
+        Refused::new(message, error.hint)
+    })
+}
+
+/// A positive number of whole seconds.
+fn seconds(key: &str, text: &str) -> Result<Duration, Refused> {
+    let seconds = checked(key, text, value::parse_int)?;
+    u32::try_from(seconds)
+        .ok()
+        .filter(|seconds| *seconds > 0)
+        .map(|seconds| Duration::from_secs(seconds.into()))
+        .ok_or_else(|| {
+            let message =
+                format!("[config] could not configure service property '{key}': not positive");
+            Refused::new(message, "use a number of seconds over 0")
+        })
+}
+
+fn set_flush(settings: &mut Settings, value: Spanned) -> Result<(), Refused> {
+    let seconds = checked("flush", &value.text, value::parse_double)?;
+    settings.flush = Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|flush| (Duration::from_millis(1)..=LONGEST).contains(flush))
+        .ok_or_else(|| {
+            Refused::new("invalid flush value, aborting.", "use seconds over 0, like 1 or 0.2")
+        })?;
+    Ok(())
+}
+
+/// Longer waits are no different, and shorter ones than this never overflow a clock.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+fn set_grace(settings: &mut Settings, value: Spanned) -> Result<(), Refused> {
+    let seconds = checked("grace", &value.text, value::parse_int)?;
+    settings.grace =
+        u64::try_from(seconds).ok().map(|seconds| Duration::from_secs(seconds).min(LONGEST));
+    Ok(())
+}
+
+fn set_daemon(_: &mut Settings, value: Spanned) -> Result<(), Refused> {
+    if !checked("daemon", &value.text, value::parse_bool)? {
+        return Ok(());
+    }
+    Err(Refused::new(
+        "[config] could not configure service property 'daemon': the agent stays in the foreground",
+        "let a service manager such as systemd run it in the background",
+    ))
+}

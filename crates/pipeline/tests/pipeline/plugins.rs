@@ -1,0 +1,257 @@
+//! Small plugins: inputs that count, filters that drop or panic, outputs that keep, fail or dawdle.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use flb_event::{Chunk, ChunkBuilder, Event, Tag};
+use flb_plugin::{
+    BoxFuture, Build, BuildError, Context, End, Filter, Filtered, Flush, Input, InputError, Kind,
+    OptionSpec, Options, Output, OutputError, ParseError, Parsed, Parser, Registry, Spec, Tally,
+};
+
+use crate::world::{Sink, body, sink};
+
+pub(crate) static REGISTRY: Registry = Registry {
+    inputs: &[Spec {
+        name: "count",
+        about: "Emits 0, 1, 2 and so on.",
+        options: &[
+            OptionSpec::new("records", Kind::Int, Some("10"), "How many."),
+            OptionSpec::new("batch", Kind::Int, Some("1"), "How many at once."),
+            OptionSpec::new("padding", Kind::Size, Some("0"), "Metadata bytes of each record."),
+            OptionSpec::new(
+                "end",
+                Kind::Choice(&["stop", "quiet", "wait", "fail", "panic", "hang"]),
+                Some("stop"),
+                "What it does then.",
+            ),
+        ],
+        build: build_count,
+    }],
+    filters: &[
+        Spec {
+            name: "even",
+            about: "Drops odd numbers.",
+            options: &[],
+            build: |_, _| Ok(Box::new(Even)),
+        },
+        Spec {
+            name: "unlucky",
+            about: "Panics on some batches, drops every third record of others.",
+            options: &[OptionSpec::new("seed", Kind::Int, Some("1"), "Which batches.")],
+            build: |options, _| {
+                let seed = options.int("seed").unwrap_or_default();
+                Ok(Box::new(Unlucky { state: u64::try_from(seed).unwrap_or(1) }))
+            },
+        },
+        Spec {
+            name: "forkless",
+            about: "Cannot be forked, or built.",
+            options: &[OptionSpec::new("built", Kind::Bool, Some("on"), "Whether it is built.")],
+            build: |options, _| match options.bool("built") {
+                true => Ok(Box::new(Forkless)),
+                false => Err(BuildError::new("it was not to be built").help("let it be")),
+            },
+        },
+    ],
+    outputs: &[Spec {
+        name: "keep",
+        about: "Keeps what it receives.",
+        options: &[
+            OptionSpec::new("sink", Kind::Text, None, "Where."),
+            OptionSpec::new("slow", Kind::Int, Some("0"), "Milliseconds a chunk takes."),
+            OptionSpec::new("retries", Kind::Int, Some("0"), "How often each chunk is put off."),
+            OptionSpec::new("after", Kind::Time, None, "For how long it is put off."),
+            OptionSpec::new("refuse", Kind::Int, Some("0"), "How many chunks it refuses."),
+            OptionSpec::new("panic", Kind::Int, Some("0"), "How many chunks it panics on."),
+        ],
+        build: build_keep,
+    }],
+    parsers: &[Spec {
+        name: "strict",
+        about: "Parses nothing.",
+        options: &[OptionSpec::new("level", Kind::Int, None, "How strict.")],
+        build: |_, _| Ok(Box::new(Strict)),
+    }],
+};
+
+struct Count {
+    tag: Tag,
+    records: u32,
+    batch: u32,
+    padding: usize,
+    end: String,
+}
+
+fn build_count(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildError> {
+    let number = |name| options.int(name).and_then(|number| u32::try_from(number).ok());
+    Ok(Box::new(Count {
+        tag: build.tag.clone(),
+        records: number("records").unwrap_or_default(),
+        batch: number("batch").unwrap_or(1).max(1),
+        padding: options.size("padding").and_then(|size| size.try_into().ok()).unwrap_or_default(),
+        end: options.text("end").unwrap_or_default().to_owned(),
+    }))
+}
+
+impl Count {
+    fn batch(&self, from: u32, context: &dyn Context) -> Chunk {
+        let mut builder = ChunkBuilder::new(self.tag.clone());
+        // A map with one pair: a key of one byte, and a string of the padding's length.
+        let mut metadata = vec![0x80];
+        if self.padding > 0 {
+            let length = u32::try_from(self.padding).unwrap().to_be_bytes();
+            metadata = [&[0x81, 0xa1, b'p', 0xdb], length.as_slice()].concat();
+            metadata.resize(metadata.len() + self.padding, b'.');
+        }
+        for number in from..(from + self.batch).min(self.records) {
+            let event = Event { time: context.now(), metadata: &metadata, body: &body(number) };
+            builder.push(event).unwrap();
+        }
+        builder.build()
+    }
+
+    async fn count(self, context: &dyn Context) -> Result<End, InputError> {
+        let mut next = 0;
+        while next < self.records {
+            let batch = self.batch(next, context);
+            context.emit(batch).await.map_err(|closed| InputError(closed.to_string()))?;
+            next += self.batch;
+        }
+        match self.end.as_str() {
+            "stop" => Ok(End::StopAgent),
+            "fail" => Err(InputError("the source is gone".to_owned())),
+            "panic" => panic!("the input is lost"),
+            "hang" => std::future::pending().await,
+            "wait" => {
+                context.stopped().await;
+                Ok(End::Quiet)
+            }
+            _ => Ok(End::Quiet),
+        }
+    }
+}
+
+impl Input for Count {
+    fn run<'a>(self: Box<Self>, context: &'a dyn Context) -> BoxFuture<'a, Result<End, InputError>>
+    where
+        Self: 'a,
+    {
+        Box::pin(self.count(context))
+    }
+}
+
+/// Keeps the records at the places that `keep` says.
+fn select(batch: &Chunk, keep: impl Fn(usize, &Event<'_>) -> bool) -> Filtered {
+    let mut builder = ChunkBuilder::new(batch.tag().clone());
+    let mut tally = Tally::default();
+    for (at, event) in batch.records().enumerate() {
+        if keep(at, &event) {
+            builder.push(event).unwrap();
+            tally.kept += 1;
+        } else {
+            tally.dropped += 1;
+        }
+    }
+    Filtered { chunk: builder.build(), tally }
+}
+
+struct Even;
+
+impl Filter for Even {
+    fn filter(&mut self, batch: Chunk) -> Filtered {
+        select(&batch, |_, event| event.body[7].is_multiple_of(2))
+    }
+
+    fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
+        Ok(Box::new(Self))
+    }
+}
+
+struct Unlucky {
+    state: u64,
+}
+
+impl Filter for Unlucky {
+    fn filter(&mut self, batch: Chunk) -> Filtered {
+        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        assert!(!(self.state >> 33).is_multiple_of(4), "out of luck");
+        select(&batch, |at, _| at % 3 != 2)
+    }
+
+    fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
+        Ok(Box::new(Self { state: self.state }))
+    }
+}
+
+struct Forkless;
+
+impl Filter for Forkless {
+    fn filter(&mut self, batch: Chunk) -> Filtered {
+        Filtered::untouched(batch)
+    }
+
+    fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
+        Err(BuildError::new("there is only one"))
+    }
+}
+
+struct Keep {
+    sink: Arc<Sink>,
+    slow: Duration,
+    retries: u32,
+    after: Option<Duration>,
+    refuse: AtomicU32,
+    panic: AtomicU32,
+    /// Tries since the last delivery; tests that retry use one chunk at a time.
+    tries: AtomicU32,
+}
+
+fn build_keep(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildError> {
+    let number = |name| options.int(name).and_then(|int| u32::try_from(int).ok()).unwrap_or(0);
+    Ok(Box::new(Keep {
+        sink: sink(options.text("sink").unwrap_or(build.instance)),
+        slow: Duration::from_millis(number("slow").into()),
+        retries: number("retries"),
+        after: options.time("after"),
+        refuse: AtomicU32::new(number("refuse")),
+        panic: AtomicU32::new(number("panic")),
+        tries: AtomicU32::new(0),
+    }))
+}
+
+/// Whether there was one left to take.
+fn take(counter: &AtomicU32) -> bool {
+    counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+}
+
+impl Keep {
+    async fn keep(&self, chunk: &Chunk) -> Flush {
+        tokio::time::sleep(self.slow).await;
+        assert!(!take(&self.panic), "the output is lost");
+        if take(&self.refuse) {
+            return Flush::Fail(OutputError("not this one".to_owned()));
+        }
+        if self.tries.fetch_add(1, Ordering::Relaxed) < self.retries {
+            return Flush::Retry { reason: "not now".to_owned(), after: self.after };
+        }
+        self.tries.store(0, Ordering::Relaxed);
+        self.sink.receive(chunk);
+        Flush::Done
+    }
+}
+
+impl Output for Keep {
+    fn flush<'a>(&'a self, chunk: &'a Chunk) -> BoxFuture<'a, Flush> {
+        Box::pin(self.keep(chunk))
+    }
+}
+
+struct Strict;
+
+impl Parser for Strict {
+    fn parse(&self, _: &[u8], _: &mut Vec<u8>) -> Result<Parsed, ParseError> {
+        Err(ParseError("nothing is good enough".to_owned()))
+    }
+}

@@ -1,0 +1,69 @@
+//! Chunks that are put off, given up or refused.
+
+use crate::world::{run, sink, start};
+
+#[test]
+fn a_chunk_is_retried_until_it_is_delivered() {
+    let running = start(
+        "[SERVICE]\n Flush 0.01\n[INPUT]\n Name count\n Batch 10\n End wait\n\
+                         [OUTPUT]\n Name keep\n Sink retried\n Retry_Limit 2\n Retries 2\n \
+                         After 0\n",
+    );
+    sink("retried").wait_for_chunks(1);
+    let output = &running.stop().outputs[0];
+    assert_eq!((output.delivered, output.retries, output.retries_failed), (10, 2, 0));
+}
+
+#[test]
+fn a_chunk_that_ran_out_of_retries_is_dropped_and_counted() {
+    let running = start(
+        "[SERVICE]\n Flush 0.01\n[INPUT]\n Name count\n Batch 10\n End wait\n\
+                         [OUTPUT]\n Name keep\n Sink given_up\n Retry_Limit 2\n Retries 3\n \
+                         After 0\n",
+    );
+    running.wait_until(|report| report.outputs[0].dropped == 10);
+    let output = &running.stop().outputs[0];
+    assert_eq!((output.delivered, output.retries, output.retries_failed), (0, 2, 1));
+    assert_eq!(output.pending, 0);
+}
+
+#[test]
+fn no_retries_means_none() {
+    let report = run("[INPUT]\n Name count\n Batch 10\n[OUTPUT]\n Name keep\n Sink at_once\n \
+                      Retry_Limit no_retries\n Retries 1\n");
+    let output = &report.outputs[0];
+    assert_eq!((output.dropped, output.retries, output.retries_failed), (10, 0, 1));
+}
+
+#[test]
+fn a_waiting_chunk_does_not_hold_up_the_next() {
+    // The first chunk waits for an hour; the second is delivered all the same.
+    let running = start(
+        "[SERVICE]\n Flush 3600\n Grace 10\n[INPUT]\n Name count\n Records 2\n \
+                         Padding 2100k\n End wait\n[OUTPUT]\n Name keep\n Sink overtaken\n \
+                         Retries 1\n After 1h\n",
+    );
+    sink("overtaken").wait_for_chunks(1);
+    assert_eq!(sink("overtaken").numbers(), [1]);
+    // While the pipeline drains, nobody waits for an hour. The output puts the chunk off no more than once.
+    let report = running.stop();
+    assert_eq!(report.outputs[0].pending, 0);
+}
+
+#[test]
+fn a_refused_chunk_is_dropped_and_counted() {
+    let report = run("[INPUT]\n Name count\n Records 3\n Padding 2100k\n[OUTPUT]\n Name keep\n \
+                      Sink refused\n Refuse 1\n");
+    assert_eq!(sink("refused").numbers(), [1, 2]);
+    let output = &report.outputs[0];
+    assert_eq!((output.delivered, output.dropped, output.errors), (2, 1, 1));
+}
+
+#[test]
+fn an_output_that_panics_loses_one_chunk_and_lives_on() {
+    let report = run("[INPUT]\n Name count\n Records 3\n Padding 2100k\n[OUTPUT]\n Name keep\n \
+                      Sink panicked\n Panic 1\n");
+    assert_eq!(sink("panicked").numbers(), [1, 2]);
+    let output = &report.outputs[0];
+    assert_eq!((output.delivered, output.dropped, output.errors), (2, 1, 1));
+}

@@ -1,0 +1,452 @@
+//! `stdin`: JSON values or lines from the agent's standard input. The agent stops at the input's end.
+
+use std::{fmt, io};
+
+use flb_event::msgpack::{Reader, Value};
+use flb_event::{ChunkBuilder, Event, RecordTooLarge, Tag, Timestamp, msgpack};
+use flb_plugin::{
+    BoxFuture, Build, BuildError, Context, End, Input, InputError, Kind, OptionSpec, Options, Spec,
+};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::lines::{Line, Lines};
+use super::records::{self, Entries, LineRecords};
+use super::values::{Piece, Values};
+use crate::log::{Label, Mishaps, excerpt};
+
+pub(super) const SPEC: Spec<dyn Input> = Spec {
+    name: "stdin",
+    about: "Read JSON values, or lines for a parser, from standard input",
+    options: &[
+        OptionSpec::new("parser", Kind::Text, None, "Parser of lines; without, JSON is expected"),
+        OptionSpec::new("buffer_size", Kind::Size, None, "Bytes to read at once, at least 16000"),
+    ],
+    build,
+};
+
+/// Least number of bytes to read at once.
+const LEAST_READ: u64 = 16_000;
+/// Number of bytes to read at once if the configuration does not say.
+const READ: u64 = 256 * 1024;
+/// Longest value or line.
+const LIMIT: usize = 64 * 1024 * 1024;
+/// Key of a line that its parser refuses.
+const KEY: &str = "log";
+
+fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildError> {
+    Ok(Box::new(stdin(options, build)?))
+}
+
+fn stdin(options: &Options, build: &Build<'_>) -> Result<Stdin, BuildError> {
+    let label = Label::input("stdin", build);
+    let parser = records::parser(options, build)?;
+    let wanted = options.size("buffer_size").unwrap_or(READ);
+    if wanted < LEAST_READ {
+        tracing::warn!("{label} buffer_size {wanted} is raised to {LEAST_READ}");
+    }
+    let stream = match parser {
+        Some(parser) => Stream::Lines {
+            lines: Lines::new(0, LIMIT),
+            records: LineRecords::new(KEY, Some(parser)),
+        },
+        None => Stream::Values(Values::new(LIMIT)),
+    };
+    let read = usize::try_from(wanted.max(LEAST_READ)).unwrap_or(LIMIT).min(LIMIT);
+    Ok(Stdin {
+        tag: build.tag.clone(),
+        read,
+        decoder: Decoder { stream, complaints: Complaints::new(label) },
+    })
+}
+
+struct Stdin {
+    tag: Tag,
+    /// Bytes to read at once.
+    read: usize,
+    decoder: Decoder,
+}
+
+impl Input for Stdin {
+    fn run<'a>(self: Box<Self>, context: &'a dyn Context) -> BoxFuture<'a, Result<End, InputError>>
+    where
+        Self: 'a,
+    {
+        Box::pin(self.follow(tokio::io::stdin(), context))
+    }
+}
+
+/// Why reading ended.
+enum Last {
+    Stopped,
+    EndOfFile,
+    Failed(io::Error),
+}
+
+impl Stdin {
+    async fn follow(
+        mut self: Box<Self>,
+        mut reader: impl AsyncRead + Unpin,
+        context: &dyn Context,
+    ) -> Result<End, InputError> {
+        let mut data = vec![0; self.read];
+        let last = loop {
+            // Tokio reads standard input on a thread of its own. After a stop that thread may still wait for input; it
+            // ends with the process.
+            let read = tokio::select! {
+                biased;
+                () = context.stopped() => break Last::Stopped,
+                read = reader.read(&mut data) => read,
+            };
+            match read {
+                Ok(0) => break Last::EndOfFile,
+                Ok(length) => {
+                    let batch = self.batch(context, |decoder, now, batch| {
+                        decoder.feed(&data[..length], now, batch);
+                    });
+                    if !batch.is_empty() && context.emit(batch.build()).await.is_err() {
+                        return Ok(End::Quiet);
+                    }
+                }
+                Err(error) => break Last::Failed(error),
+            }
+        };
+        let batch = self.batch(context, Decoder::finish);
+        if !batch.is_empty() && context.emit(batch.build()).await.is_err() {
+            return Ok(End::Quiet);
+        }
+        self.end(last)
+    }
+
+    /// The records that `decode` finds.
+    fn batch(
+        &mut self,
+        context: &dyn Context,
+        decode: impl FnOnce(&mut Decoder, Timestamp, &mut ChunkBuilder),
+    ) -> ChunkBuilder {
+        let mut batch = ChunkBuilder::new(self.tag.clone());
+        decode(&mut self.decoder, context.now(), &mut batch);
+        batch
+    }
+
+    fn end(&self, last: Last) -> Result<End, InputError> {
+        let Complaints { label, .. } = &self.decoder.complaints;
+        self.decoder.complaints.sum_up();
+        match last {
+            Last::Stopped => Ok(End::Quiet),
+            Last::EndOfFile => {
+                tracing::warn!("{label} end of file (stdin closed by remote end)");
+                Ok(End::StopAgent)
+            }
+            Last::Failed(error) => {
+                Err(InputError(format!("{label} cannot read standard input: {error}")))
+            }
+        }
+    }
+}
+
+/// What the text on standard input is.
+enum Stream {
+    Values(Values),
+    Lines { lines: Lines, records: LineRecords },
+}
+
+/// Makes records of the text.
+struct Decoder {
+    stream: Stream,
+    complaints: Complaints,
+}
+
+impl Decoder {
+    /// Adds the records that `data` completes to `batch`.
+    fn feed(&mut self, data: &[u8], now: Timestamp, batch: &mut ChunkBuilder) {
+        let Self { stream, complaints } = self;
+        match stream {
+            Stream::Values(values) => {
+                values.feed(data);
+                take_values(values, false, now, batch, complaints);
+            }
+            Stream::Lines { lines, records } => {
+                lines.feed(data, |line| take_line(line, records, now, batch, complaints))
+            }
+        }
+    }
+
+    /// Adds what is left to `batch`, when no more text will come.
+    fn finish(&mut self, now: Timestamp, batch: &mut ChunkBuilder) {
+        let Self { stream, complaints } = self;
+        match stream {
+            Stream::Values(values) => take_values(values, true, now, batch, complaints),
+            Stream::Lines { lines, records } => {
+                lines.finish(|line| take_line(line, records, now, batch, complaints))
+            }
+        }
+    }
+}
+
+fn take_values(
+    values: &mut Values,
+    ended: bool,
+    now: Timestamp,
+    batch: &mut ChunkBuilder,
+    complaints: &Complaints,
+) {
+    let mut value = Vec::new();
+    while let Some(piece) = values.next(ended, &mut value) {
+        let (complaint, text, why) = match piece {
+            Piece::Value(text) => match event(&value, now) {
+                None => (Complaint::Unexpected, text, None),
+                Some(event) => {
+                    complaints.check(batch.push(event));
+                    continue;
+                }
+            },
+            Piece::Broken(text, why) => (Complaint::Invalid, text, why),
+            Piece::TooLong(text) => (Complaint::TooLong, text, None),
+        };
+        complaints.add(complaint, &values.bytes()[text], why);
+    }
+}
+
+fn take_line(
+    line: Line<'_>,
+    records: &mut LineRecords,
+    now: Timestamp,
+    batch: &mut ChunkBuilder,
+    complaints: &Complaints,
+) {
+    match line {
+        Line::Text { text: b"", .. } => {}
+        Line::Text { text, .. } => {
+            let pushed = records.push(batch, now, text, Entries::NONE);
+            if let Some(Some(error)) = complaints.check(pushed) {
+                complaints.add(Complaint::Unparsed, text, Some(error));
+            }
+        }
+        Line::TooLong { .. } => complaints.add(Complaint::TooLong, b"", None::<&str>),
+    }
+}
+
+/// Why text became no record, or not the one it should have become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Complaint {
+    Invalid,
+    Unexpected,
+    TooLong,
+    Unparsed,
+}
+
+impl Complaint {
+    const ALL: [Self; 4] = [Self::Invalid, Self::Unexpected, Self::TooLong, Self::Unparsed];
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid JSON is skipped to the end of its line",
+            Self::Unexpected => "invalid record found, it's not a JSON map or array",
+            Self::TooLong => "a value or line above 64 MiB is skipped",
+            Self::Unparsed => "a line is kept unparsed",
+        }
+    }
+}
+
+/// Counts and logs what became of text that is not what it should be.
+struct Complaints {
+    label: Label,
+    /// In the order of [`Complaint::ALL`].
+    counts: [Mishaps; Complaint::ALL.len()],
+}
+
+impl Complaints {
+    fn new(label: Label) -> Self {
+        Self { label, counts: Default::default() }
+    }
+
+    fn add(&self, complaint: Complaint, text: &[u8], why: Option<impl fmt::Display>) {
+        let Some(total) = self.counts[complaint as usize].another() else { return };
+        let (label, what, text) = (&self.label, complaint.text(), excerpt(text));
+        let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+        tracing::error!("{label} {what}: '{text}'{why} [{total} so far]");
+    }
+
+    /// Passes on what could be added to the batch.
+    fn check<T>(&self, pushed: Result<T, RecordTooLarge>) -> Option<T> {
+        pushed.inspect_err(|error| tracing::error!("{} a record is lost: {error}", self.label)).ok()
+    }
+
+    /// Says how often each thing happened.
+    fn sum_up(&self) {
+        for (complaint, count) in Complaint::ALL.iter().zip(&self.counts) {
+            if count.total() > 1 {
+                let (label, what) = (&self.label, complaint.text());
+                tracing::warn!("{label} in all, {} times: {what}", count.total());
+            }
+        }
+    }
+}
+
+/// `{..}`, `[time, {..}]` or `[[time, {metadata}], {..}]`.
+fn event(value: &[u8], now: Timestamp) -> Option<Event<'_>> {
+    let mut reader = Reader::new(value);
+    match reader.next().ok()? {
+        Value::Map(_) => Some(Event { time: now, metadata: Event::NO_METADATA, body: value }),
+        Value::Array(2) => {
+            let (time, metadata) = head(&mut reader)?;
+            Some(Event { time, metadata, body: map(&mut reader)? })
+        }
+        _ => None,
+    }
+}
+
+fn head<'a>(reader: &mut Reader<'a>) -> Option<(Timestamp, &'a [u8])> {
+    match reader.next().ok()? {
+        Value::Array(2) => {
+            let time = time(reader.next().ok()?)?;
+            Some((time, map(reader)?))
+        }
+        number => Some((time(number)?, Event::NO_METADATA)),
+    }
+}
+
+fn time(number: Value<'_>) -> Option<Timestamp> {
+    match number {
+        Value::Uint(sec) => Some(Timestamp { sec: u32::try_from(sec).ok()?, nsec: 0 }),
+        Value::Float(seconds) if (0.0..f64::from(u32::MAX)).contains(&seconds) => {
+            let nsec = (seconds.fract() * 1e9) as u32;
+            Some(Timestamp { sec: seconds as u32, nsec: nsec.min(999_999_999) })
+        }
+        _ => None,
+    }
+}
+
+fn map<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
+    let value = reader.skip().ok()?;
+    msgpack::map_header(value).ok()?;
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Reads, Scene};
+
+    /// What comes of these reads at the time 7.0.
+    fn run(options: &[(&str, &str)], reads: &[&str]) -> (Scene, Result<End, InputError>) {
+        let scene = Scene::new(7.0);
+        let input = scene.build(&SPEC, options, stdin).unwrap();
+        let ended = scene.block_on(Box::new(input).follow(Reads::new(reads), &scene));
+        (scene, ended)
+    }
+
+    fn check(options: &[(&str, &str)], reads: &[&str], expected: &[&str]) -> String {
+        let (scene, ended) = run(options, reads);
+        assert_eq!(scene.records(), expected);
+        assert_eq!(ended.unwrap(), End::StopAgent);
+        scene.log()
+    }
+
+    #[test]
+    fn objects_need_no_newline_and_all_of_one_read_are_one_batch() {
+        let (scene, _) = run(&[], &["{\"a\":1}{\"b\":2}\n{\"c\"", ":3} ", "{}"]);
+        assert_eq!(
+            scene.records(),
+            [
+                r#"t 7.000000000 {"a":1}"#,
+                r#"t 7.000000000 {"b":2}"#,
+                r#"t 7.000000000 {"c":3}"#,
+                r#"t 7.000000000 {}"#
+            ]
+        );
+        assert_eq!(scene.batches(), [2, 1, 1]);
+    }
+
+    #[test]
+    fn the_end_of_input_stops_the_agent() {
+        let log = check(&[], &["{}"], &["t 7.000000000 {}"]);
+        assert_eq!(log, " WARN [input:stdin:stdin.0] end of file (stdin closed by remote end)\n");
+    }
+
+    #[test]
+    fn an_array_may_give_the_time() {
+        let reads = [r#"[5,{"a":1}] [6.5,{"a":2}]"#];
+        check(&[], &reads, &[r#"t 5.000000000 {"a":1}"#, r#"t 6.500000000 {"a":2}"#]);
+    }
+
+    #[test]
+    fn an_array_may_give_time_and_metadata() {
+        let (scene, _) = run(&[], &[r#"[[5,{"m":1}],{"a":1}]"#]);
+        assert_eq!(scene.records(), [r#"t 5.000000000 {"a":1}"#]);
+        assert_eq!(scene.metadata(), [r#"{"m":1}"#]);
+    }
+
+    #[test]
+    fn other_values_are_an_error_line_and_the_next_value_is_found() {
+        for text in ["1", "\"x\"", "[1,2,3]", "[-1,{}]", "[1,2]", "[[1,2],{}]", "[5000000000,{}]"] {
+            let log = check(&[], &[text, " {}"], &["t 7.000000000 {}"]);
+            let expected = format!(
+                "ERROR [input:stdin:stdin.0] invalid record found, it's not a JSON map or array: \
+                 '{text}' [1 so far]\n"
+            );
+            assert!(log.starts_with(&expected), "{log}");
+        }
+    }
+
+    #[test]
+    fn invalid_json_loses_its_own_line_only_and_is_counted() {
+        let log = check(
+            &[],
+            &["{\"a\":1}\nhello\n{\"b\":tru}\n{\"c\":\n{\"d\":1}\n{\"e\":2}\n"],
+            &[r#"t 7.000000000 {"a":1}"#, r#"t 7.000000000 {"d":1}"#, r#"t 7.000000000 {"e":2}"#],
+        );
+        let line = "ERROR [input:stdin:stdin.0] invalid JSON is skipped to the end of its line: ";
+        let why = "(expected a JSON value at byte 0)";
+        assert!(log.starts_with(&format!("{line}'hello' {why} [1 so far]\n{line}")), "{log}");
+        assert!(log.contains("in all, 3 times: invalid JSON is skipped"), "{log}");
+    }
+
+    #[test]
+    fn a_value_longer_than_a_read_is_put_together() {
+        let text = format!("{{\"a\":\"{}\"}}", "x".repeat(100_000));
+        let reads: Vec<&str> =
+            text.as_bytes().chunks(16_000).map(|read| str::from_utf8(read).unwrap()).collect();
+        check(&[("buffer_size", "16k")], &reads, &[&format!("t 7.000000000 {text}")]);
+    }
+
+    #[test]
+    fn an_unfinished_value_at_the_end_is_told() {
+        let log = check(&[], &["{}{\"a\":"], &["t 7.000000000 {}"]);
+        assert!(log.contains("invalid JSON"), "{log}");
+    }
+
+    #[test]
+    fn with_a_parser_lines_are_parsed_and_others_are_kept() {
+        let log = check(
+            &[("parser", "json")],
+            &["{\"a\":1}\r\n\nhel", "lo\n{\"b\":2}"],
+            &[
+                r#"t 7.000000000 {"a":1}"#,
+                r#"t 7.000000000 {"log":"hello"}"#,
+                r#"t 7.000000000 {"b":2}"#,
+            ],
+        );
+        assert!(log.contains("a line is kept unparsed: 'hello' ("), "{log}");
+    }
+
+    #[test]
+    fn an_unknown_parser_is_refused() {
+        let scene = Scene::new(7.0);
+        let error = scene.build(&SPEC, &[("parser", "nope")], stdin).err().unwrap();
+        assert_eq!(error.message, "parser 'nope' is not known");
+    }
+
+    #[test]
+    fn a_stop_hands_over_what_was_read() {
+        let scene = Scene::new(7.0);
+        let input = scene.build(&SPEC, &[("parser", "json")], stdin).unwrap();
+        let reads = Reads::new(&["{\"a\":1}\nlast"]).then_stop(&scene);
+        let ended = scene.block_on(Box::new(input).follow(reads, &scene));
+        assert_eq!(ended.unwrap(), End::Quiet);
+        assert_eq!(
+            scene.records(),
+            [r#"t 7.000000000 {"a":1}"#, r#"t 7.000000000 {"log":"last"}"#]
+        );
+    }
+}

@@ -1,0 +1,94 @@
+//! What the log lines of plugins have in common: the prefix, and a measure against floods.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flb_plugin::Build;
+
+/// The prefix of a plugin's log lines: `[input:tail:tail.0]`.
+#[derive(Debug, Clone)]
+pub(crate) struct Label(String);
+
+impl Label {
+    /// The label of an input called `plugin`.
+    pub(crate) fn input(plugin: &str, build: &Build<'_>) -> Self {
+        Self(format!("[input:{plugin}:{}]", build.instance))
+    }
+
+    /// The label of a filter called `plugin`.
+    pub(crate) fn filter(plugin: &str, build: &Build<'_>) -> Self {
+        Self(format!("[filter:{plugin}:{}]", build.instance))
+    }
+
+    /// The label of an output called `plugin`.
+    pub(crate) fn output(plugin: &str, build: &Build<'_>) -> Self {
+        Self(format!("[output:{plugin}:{}]", build.instance))
+    }
+
+    /// The label of a parser.
+    pub(crate) fn parser(build: &Build<'_>) -> Self {
+        Self(format!("[parser:{}]", build.instance))
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Counts mishaps of one kind and says which of them to log: the first, second, fourth, eighth and so on. A flood stays
+/// a trickle, every line tells the total, and no clock is needed.
+#[derive(Debug, Default)]
+pub(crate) struct Mishaps(AtomicU64);
+
+impl Mishaps {
+    /// Counts one more; the total so far if this one shall be logged.
+    pub(crate) fn another(&self) -> Option<u64> {
+        let total = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+        total.is_power_of_two().then_some(total)
+    }
+
+    /// How many there were.
+    pub(crate) fn total(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The beginning of a text for a log line, on one line whatever bytes it holds.
+pub(crate) fn excerpt(text: &[u8]) -> String {
+    const LENGTH: usize = 80;
+    let text = text.trim_ascii_end();
+    let beginning = String::from_utf8_lossy(&text[..text.len().min(LENGTH)]);
+    let mut excerpt = String::with_capacity(beginning.len());
+    for letter in beginning.chars() {
+        if letter.is_control() {
+            excerpt.extend(letter.escape_default());
+        } else {
+            excerpt.push(letter);
+        }
+    }
+    if text.len() > LENGTH {
+        excerpt.push_str("...");
+    }
+    excerpt
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ever_fewer_mishaps_are_logged() {
+        let mishaps = Mishaps::default();
+        let logged: Vec<u64> = (0..20).filter_map(|_| mishaps.another()).collect();
+        assert_eq!(logged, [1, 2, 4, 8, 16]);
+        assert_eq!(mishaps.total(), 20);
+    }
+
+    #[test]
+    fn an_excerpt_is_short_and_printable() {
+        assert_eq!(excerpt(b"\"a\"\tb\xff\n"), "\"a\"\\tb\u{fffd}");
+        assert_eq!(excerpt(&[b'x'; 100]), format!("{}...", "x".repeat(80)));
+    }
+}

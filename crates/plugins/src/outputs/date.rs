@@ -1,0 +1,143 @@
+//! How a record's time is written.
+
+use std::io::Write as _;
+
+use flb_event::Timestamp;
+use flb_event::json::{self, JsonOptions};
+use flb_event::msgpack::{MsgpackError, write_float};
+
+/// The forms of a time in JSON, as `json_date_format` names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DateFormat {
+    /// `1666270588.271704`: a float of 16 digits.
+    Double,
+    /// `"2022-10-20T12:56:28.271704Z"`
+    Iso8601,
+    /// `"2022-10-20 12:56:28.271704"`
+    JavaSqlTimestamp,
+    /// `1666270588`
+    Epoch,
+    /// `1666270588271`
+    EpochMillis,
+}
+
+impl DateFormat {
+    /// Every name.
+    pub(super) const NAMES: &[&str] = &[
+        "double",
+        "iso8601",
+        "java_sql_timestamp",
+        "epoch",
+        "epoch_ms",
+        "epoch_millis",
+        "epoch_milliseconds",
+    ];
+
+    /// The format called `name`, one of [`DateFormat::NAMES`].
+    pub(super) fn named(name: &str) -> Self {
+        match name {
+            "iso8601" => Self::Iso8601,
+            "java_sql_timestamp" => Self::JavaSqlTimestamp,
+            "epoch" => Self::Epoch,
+            "epoch_ms" | "epoch_millis" | "epoch_milliseconds" => Self::EpochMillis,
+            _ => Self::Double,
+        }
+    }
+
+    /// Appends `time` as a JSON value.
+    pub(super) fn write(self, time: Timestamp, out: &mut Vec<u8>) -> Result<(), MsgpackError> {
+        match self {
+            Self::Double => {
+                let mut float = Vec::with_capacity(9);
+                write_float(&mut float, time.as_f64());
+                json::write(&float, out, JsonOptions::default())?;
+            }
+            Self::Iso8601 => calendar(time, "T", "Z", out),
+            Self::JavaSqlTimestamp => calendar(time, " ", "", out),
+            Self::Epoch => print(out, format_args!("{}", time.sec)),
+            Self::EpochMillis => {
+                let millis = u64::from(time.sec) * 1000 + u64::from(time.nsec / 1_000_000);
+                print(out, format_args!("{millis}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Date and time of the day in UTC, to the microsecond, as a JSON string.
+fn calendar(time: Timestamp, between: &str, end: &str, out: &mut Vec<u8>) {
+    let instant = jiff::Timestamp::from_second(i64::from(time.sec))
+        .expect("jiff knows the years that 32 bits of seconds reach");
+    let date = jiff::tz::Offset::UTC.to_datetime(instant);
+    print(
+        out,
+        format_args!(
+            "\"{:04}-{:02}-{:02}{between}{:02}:{:02}:{:02}.{:06}{end}\"",
+            date.year(),
+            date.month(),
+            date.day(),
+            date.hour(),
+            date.minute(),
+            date.second(),
+            time.nsec / 1000
+        ),
+    );
+}
+
+/// Appends seconds and nanoseconds: `1666270588.271704000`.
+pub(super) fn write_nanos(time: Timestamp, out: &mut Vec<u8>) {
+    print(out, format_args!("{}.{:09}", time.sec, time.nsec));
+}
+
+/// Appends seconds to the microsecond, as C's `%f` prints the double: `1666270588.271704`.
+pub(super) fn write_micros(time: Timestamp, out: &mut Vec<u8>) {
+    print(out, format_args!("{:.6}", time.as_f64()));
+}
+
+/// Appends formatted text.
+pub(super) fn print(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("a Vec takes all bytes");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIME: Timestamp = Timestamp { sec: 1_700_000_000, nsec: 123_456_789 };
+
+    fn check(name: &str, expected: &str) {
+        assert!(DateFormat::NAMES.contains(&name));
+        let mut out = Vec::new();
+        DateFormat::named(name).write(TIME, &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), expected, "{name}");
+    }
+
+    #[test]
+    fn a_time_is_written_in_each_format() {
+        check("double", "1700000000.123457");
+        check("iso8601", "\"2023-11-14T22:13:20.123456Z\"");
+        check("java_sql_timestamp", "\"2023-11-14 22:13:20.123456\"");
+        check("epoch", "1700000000");
+        for name in ["epoch_ms", "epoch_millis", "epoch_milliseconds"] {
+            check(name, "1700000000123");
+        }
+    }
+
+    #[test]
+    fn the_first_and_the_last_second_have_a_date() {
+        for (sec, date) in [(0, "1970-01-01T00:00:00"), (u32::MAX, "2106-02-07T06:28:15")] {
+            let mut out = Vec::new();
+            DateFormat::Iso8601.write(Timestamp { sec, nsec: 0 }, &mut out).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), format!("\"{date}.000000Z\""));
+        }
+    }
+
+    #[test]
+    fn plain_times_have_nine_or_six_digits() {
+        let mut out = Vec::new();
+        write_nanos(Timestamp { sec: 5, nsec: 7 }, &mut out);
+        out.push(b' ');
+        write_micros(TIME, &mut out);
+        assert_eq!(out, b"5.000000007 1700000000.123457");
+    }
+}

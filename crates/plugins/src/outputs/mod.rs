@@ -1,0 +1,12 @@
+//! Outputs: where records go.
+
+use flb_plugin::{Output, Spec};
+
+mod date;
+mod file;
+mod json;
+mod null;
+mod stdout;
+
+/// Every output, alphabetic.
+pub(crate) static ALL: &[Spec<dyn Output>] = &[file::SPEC, null::SPEC, stdout::SPEC];

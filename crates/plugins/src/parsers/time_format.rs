@@ -1,0 +1,431 @@
+//! Times by a format, as strptime reads them: `%Y-%m-%dT%H:%M:%S.%L%z`. The format is taken apart once.
+
+use flb_event::Timestamp;
+
+/// A format of times.
+#[derive(Debug, Clone)]
+pub(super) struct TimeFormat {
+    parts: Vec<Part>,
+    /// Seconds east of UTC, for times without a zone.
+    offset: i64,
+}
+
+/// Why a format can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum FormatError {
+    #[error("%{0} is not known")]
+    Unknown(char),
+    #[error("it ends in %")]
+    Unfinished,
+    #[error("it has no year: add %Y, %y, %s or %F")]
+    NoYear,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// This very byte.
+    Byte(u8),
+    /// Blanks, as many as there are.
+    Blanks,
+    Field(Field),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Century,
+    Year,
+    ShortYear,
+    Month,
+    MonthName,
+    Day,
+    DayOfYear,
+    Hour,
+    Hour12,
+    Half,
+    Minute,
+    Second,
+    Fraction,
+    Epoch,
+    Zone,
+    WeekdayName,
+    /// A number that says nothing new, of at most this many digits: a week, a weekday.
+    Number(u8),
+}
+
+impl TimeFormat {
+    /// Takes a format apart. `offset`: seconds east of UTC, for times without a zone.
+    pub(super) fn new(format: &str, offset: i64) -> Result<Self, FormatError> {
+        let mut parts = Vec::new();
+        take_apart(format, &mut parts)?;
+        let says_year = |part: &Part| {
+            matches!(part, Part::Field(Field::Year | Field::ShortYear | Field::Epoch))
+        };
+        if !parts.iter().any(says_year) {
+            return Err(FormatError::NoYear);
+        }
+        Ok(Self { parts, offset })
+    }
+
+    /// Reads a time. Whether the text has the whole format comes with it; if it has not, the time is what was read so far,
+    /// with the rest from the start of 1970. None if there is no such time. What follows the time is not looked at.
+    pub(super) fn parse(&self, text: &[u8]) -> (Option<Timestamp>, bool) {
+        let mut reading = Reading::new(text, self.offset);
+        let is_whole = self.parts.iter().all(|part| reading.read(*part).is_some());
+        (reading.time(), is_whole)
+    }
+}
+
+fn take_apart(format: &str, parts: &mut Vec<Part>) -> Result<(), FormatError> {
+    let mut letters = format.chars();
+    while let Some(letter) = letters.next() {
+        if letter.is_ascii_whitespace() {
+            parts.push(Part::Blanks);
+        } else if letter != '%' {
+            parts.extend(letter.encode_utf8(&mut [0; 4]).bytes().map(Part::Byte));
+        } else {
+            // The modifiers E and O mean other forms in some languages; not in English.
+            let conversion = letters.find(|letter| !matches!(letter, 'E' | 'O'));
+            convert(conversion.ok_or(FormatError::Unfinished)?, parts)?;
+        }
+    }
+    Ok(())
+}
+
+fn convert(conversion: char, parts: &mut Vec<Part>) -> Result<(), FormatError> {
+    let field = match conversion {
+        '%' => {
+            parts.push(Part::Byte(b'%'));
+            return Ok(());
+        }
+        'n' | 't' => {
+            parts.push(Part::Blanks);
+            return Ok(());
+        }
+        'c' => return take_apart("%a %b %e %H:%M:%S %Y", parts),
+        'D' | 'x' => return take_apart("%m/%d/%y", parts),
+        'F' => return take_apart("%Y-%m-%d", parts),
+        'R' => return take_apart("%H:%M", parts),
+        'r' => return take_apart("%I:%M:%S %p", parts),
+        'T' | 'X' => return take_apart("%H:%M:%S", parts),
+        'a' | 'A' => Field::WeekdayName,
+        'b' | 'B' | 'h' => Field::MonthName,
+        'C' => Field::Century,
+        'd' | 'e' => Field::Day,
+        'G' => Field::Number(4),
+        'g' | 'U' | 'V' | 'W' => Field::Number(2),
+        'H' | 'k' => Field::Hour,
+        'I' | 'l' => Field::Hour12,
+        'j' => Field::DayOfYear,
+        'L' => Field::Fraction,
+        'M' => Field::Minute,
+        'm' => Field::Month,
+        'p' => Field::Half,
+        'S' => Field::Second,
+        's' => Field::Epoch,
+        'u' | 'w' => Field::Number(1),
+        'Y' => Field::Year,
+        'y' => Field::ShortYear,
+        'Z' | 'z' => Field::Zone,
+        other => return Err(FormatError::Unknown(other)),
+    };
+    parts.push(Part::Field(field));
+    Ok(())
+}
+
+const MONTHS: &[&str] = &[
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
+const WEEKDAYS: &[&str] =
+    &["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+
+/// Names of zones, with their hours east of UTC.
+const ZONES: &[(&str, i64)] = &[
+    ("UTC", 0),
+    ("GMT", 0),
+    ("UT", 0),
+    ("EST", -5),
+    ("EDT", -4),
+    ("CST", -6),
+    ("CDT", -5),
+    ("MST", -7),
+    ("MDT", -6),
+    ("PST", -8),
+    ("PDT", -7),
+    ("Z", 0),
+];
+
+/// A time on its way.
+struct Reading<'t> {
+    rest: &'t [u8],
+    century: Option<i64>,
+    /// Within the century, if there is one.
+    year: i64,
+    month: i64,
+    day: i64,
+    day_of_year: Option<i64>,
+    hour: i64,
+    /// After noon, or before, on a clock of 12 hours.
+    half: Option<i64>,
+    minute: i64,
+    second: i64,
+    nsec: u32,
+    epoch: Option<i64>,
+    offset: i64,
+}
+
+impl<'t> Reading<'t> {
+    fn new(text: &'t [u8], offset: i64) -> Self {
+        Self {
+            rest: text,
+            century: None,
+            year: 1970,
+            month: 1,
+            day: 1,
+            day_of_year: None,
+            hour: 0,
+            half: None,
+            minute: 0,
+            second: 0,
+            nsec: 0,
+            epoch: None,
+            offset,
+        }
+    }
+
+    /// Reads one part; none if something else stands there.
+    fn read(&mut self, part: Part) -> Option<()> {
+        match part {
+            Part::Byte(byte) => self.rest = self.rest.strip_prefix(&[byte])?,
+            Part::Blanks => self.rest = self.rest.trim_ascii_start(),
+            Part::Field(field) => self.read_field(field)?,
+        }
+        Some(())
+    }
+
+    fn read_field(&mut self, field: Field) -> Option<()> {
+        match field {
+            Field::Century => self.century = Some(self.number(2, 0..=99)?),
+            Field::Year => self.year = self.number(4, 0..=9999)?,
+            Field::ShortYear => {
+                let year = self.number(2, 0..=99)?;
+                self.year = year + if year < 69 { 2000 } else { 1900 };
+            }
+            Field::Month => self.month = self.number(2, 1..=12)?,
+            Field::MonthName => self.month = self.name(MONTHS, 3)? + 1,
+            Field::Day => self.day = self.number(2, 1..=31)?,
+            Field::DayOfYear => self.day_of_year = Some(self.number(3, 1..=366)?),
+            Field::Hour => self.hour = self.number(2, 0..=23)?,
+            Field::Hour12 => self.hour = self.number(2, 1..=12)? % 12,
+            Field::Half => self.half = Some(self.name(&["AM", "PM"], 2)?),
+            Field::Minute => self.minute = self.number(2, 0..=59)?,
+            Field::Second => self.second = self.number(2, 0..=60)?,
+            Field::Fraction => self.nsec = self.fraction()?,
+            Field::Epoch => self.epoch = Some(self.number(10, 0..=i64::from(u32::MAX))?),
+            Field::Zone => self.offset = self.zone()?,
+            Field::WeekdayName => _ = self.name(WEEKDAYS, 3)?,
+            Field::Number(digits) => _ = self.number(usize::from(digits), 0..=9999)?,
+        }
+        Some(())
+    }
+
+    /// A number of at most so many digits, perhaps after blanks.
+    fn number(&mut self, digits: usize, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
+        let text = self.rest.trim_ascii_start();
+        let length = text.iter().take(digits).take_while(|byte| byte.is_ascii_digit()).count();
+        let (number, rest) = text.split_at(length);
+        let number = value(number)?;
+        self.rest = rest;
+        range.contains(&number).then_some(number)
+    }
+
+    /// The digits behind the point: nine count.
+    fn fraction(&mut self) -> Option<u32> {
+        let length = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (digits, rest) = self.rest.split_at(length);
+        let digits = &digits[..length.min(9)];
+        self.rest = rest;
+        let scale = 10_i64.pow(9 - u32::try_from(digits.len()).ok()?);
+        u32::try_from(value(digits)? * scale).ok()
+    }
+
+    /// Which of `names` stands here, whole or by its first letters, in any case.
+    fn name(&mut self, names: &[&str], letters: usize) -> Option<i64> {
+        for (index, name) in names.iter().enumerate() {
+            let taken = self.take(name.as_bytes());
+            if taken.or_else(|| self.take(&name.as_bytes()[..letters])).is_some() {
+                return i64::try_from(index).ok();
+            }
+        }
+        None
+    }
+
+    /// Takes a word, in any case.
+    fn take(&mut self, word: &[u8]) -> Option<()> {
+        let (text, rest) = self.rest.split_at_checked(word.len())?;
+        if !text.eq_ignore_ascii_case(word) {
+            return None;
+        }
+        self.rest = rest;
+        Some(())
+    }
+
+    /// Seconds east of UTC.
+    fn zone(&mut self) -> Option<i64> {
+        self.rest = self.rest.trim_ascii_start();
+        for (name, hours) in ZONES {
+            if self.take(name.as_bytes()).is_some() {
+                return Some(hours * 3600);
+            }
+        }
+        let (offset, rest) = numeric_offset(self.rest)?;
+        self.rest = rest;
+        Some(offset)
+    }
+
+    /// The time that was read; none if there is no such date, or 32 bits of seconds do not reach it.
+    fn time(&self) -> Option<Timestamp> {
+        let sec = self.epoch.or_else(|| Some(self.local_seconds()? - self.offset))?;
+        Some(Timestamp { sec: u32::try_from(sec).ok()?, nsec: self.nsec })
+    }
+
+    fn local_seconds(&self) -> Option<i64> {
+        let year = self.century.map_or(self.year, |century| century * 100 + self.year % 100);
+        let (month, day) = self.day_of_year.map_or((self.month, self.day), |_| (1, 1));
+        let date = jiff::civil::Date::new(
+            i16::try_from(year).ok()?,
+            i8::try_from(month).ok()?,
+            i8::try_from(day).ok()?,
+        );
+        let midnight = date.ok()?.to_datetime(jiff::civil::Time::midnight());
+        let midnight = jiff::tz::Offset::UTC.to_timestamp(midnight).ok()?.as_second();
+        let days = self.day_of_year.map_or(0, |day| day - 1);
+        let hour = self.hour + self.half.map_or(0, |half| half * 12);
+        Some(midnight + days * 86_400 + hour * 3600 + self.minute * 60 + self.second)
+    }
+}
+
+/// The value of digits; none without any.
+fn value(digits: &[u8]) -> Option<i64> {
+    let number = digits.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0'));
+    (!digits.is_empty()).then_some(number)
+}
+
+/// Seconds east of UTC of a whole text: `Z`, `+02`, `+0200`, `-03:30`.
+pub(super) fn offset(text: &str) -> Option<i64> {
+    if text.eq_ignore_ascii_case("z") {
+        return Some(0);
+    }
+    let (offset, rest) = numeric_offset(text.as_bytes())?;
+    rest.is_empty().then_some(offset)
+}
+
+/// Seconds east of UTC, and what follows.
+fn numeric_offset(text: &[u8]) -> Option<(i64, &[u8])> {
+    let (sign, rest) = match text {
+        [b'+', rest @ ..] => (1, rest),
+        [b'-', rest @ ..] => (-1, rest),
+        _ => return None,
+    };
+    let two = |text: &[u8]| {
+        let digits = text.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_digit));
+        digits.and_then(value)
+    };
+    let hours = two(rest)?;
+    let rest = &rest[2..];
+    let behind = rest.strip_prefix(b":").unwrap_or(rest);
+    match two(behind) {
+        Some(minutes) => Some((sign * (hours * 3600 + minutes * 60), &behind[2..])),
+        None => Some((sign * hours * 3600, rest)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(format: &str, text: &str, expected: &str) {
+        let format = TimeFormat::new(format, 0).unwrap();
+        let (time, is_whole) = format.parse(text.as_bytes());
+        let shown = time.map_or("none".to_owned(), |time| {
+            let date = jiff::Timestamp::from_second(i64::from(time.sec)).unwrap();
+            format!("{date} {}", time.nsec)
+        });
+        let note = if is_whole { "" } else { " in part" };
+        assert_eq!(format!("{shown}{note}"), expected, "{text}");
+    }
+
+    #[test]
+    fn the_usual_formats_are_read() {
+        check(
+            "%Y-%m-%dT%H:%M:%S.%L%z",
+            "2024-02-29T01:02:03.5+02:00",
+            "2024-02-28T23:02:03Z 500000000",
+        );
+        check("%d/%b/%Y:%H:%M:%S %z", "10/Oct/2023:13:55:36 -0700", "2023-10-10T20:55:36Z 0");
+        check("%Y-%m-%dT%H:%M:%S", "2023-11-14T22:13:20 more", "2023-11-14T22:13:20Z 0");
+        check("%s.%L", "1700000000.123456789999", "2023-11-14T22:13:20Z 123456789");
+        check("%c", "Tue Nov 14 22:13:20 2023", "2023-11-14T22:13:20Z 0");
+        check("%F %T", "2023-11-14   22:13:20", "2023-11-14T22:13:20Z 0");
+        check("%D %r", "11/14/23 10:13:20 PM", "2023-11-14T22:13:20Z 0");
+        check("%A, %B %e %Y %I%p", "tuesday, NOVEMBER  4 2023 12am", "2023-11-04T00:00:00Z 0");
+        check("%Y-%j", "2024-060", "2024-02-29T00:00:00Z 0");
+        check("%C%y %m", "2023 11", "2023-11-01T00:00:00Z 0");
+        check("%y%%", "70%", "1970-01-01T00:00:00Z 0");
+        check("%G-W%V-%u %Y", "2023-W01-1 2023", "2023-01-01T00:00:00Z 0");
+        check("%Y-%m-%d %H:%M:%S", "2016-12-31 23:59:60", "2017-01-01T00:00:00Z 0");
+    }
+
+    #[test]
+    fn zones_have_names_and_numbers() {
+        for zone in ["Z", "UTC", "gmt", "UT", "+0000", "-00:00", "+00"] {
+            check("%Y %H%z", &format!("2023 05{zone}"), "2023-01-01T05:00:00Z 0");
+        }
+        check("%Y %H %Z", "2023 05 EST", "2023-01-01T10:00:00Z 0");
+        check("%Y %H%z x", "2023 05-0330 x", "2023-01-01T08:30:00Z 0");
+        check("%Y %H %Z", "2023 05 CEST", "2023-01-01T05:00:00Z 0 in part");
+    }
+
+    #[test]
+    fn what_was_read_before_something_else_is_kept() {
+        check("%Y-%m-%d", "2023-11", "2023-11-01T00:00:00Z 0 in part");
+        check("%Y-%m-%d", "", "1970-01-01T00:00:00Z 0 in part");
+        check("%Y %H", "2023 24", "2023-01-01T00:00:00Z 0 in part");
+    }
+
+    #[test]
+    fn there_are_dates_that_are_none() {
+        check("%Y-%m-%d", "2023-02-29", "none");
+        check("%Y", "1969", "none");
+        check("%Y", "2107", "none");
+    }
+
+    #[test]
+    fn formats_that_cannot_be_used_are_refused() {
+        let refused = |format| TimeFormat::new(format, 0).unwrap_err();
+        assert_eq!(refused("%b %d %H:%M:%S"), FormatError::NoYear);
+        assert_eq!(refused("%Y %"), FormatError::Unfinished);
+        assert_eq!(refused("%Y %Q"), FormatError::Unknown('Q'));
+    }
+
+    #[test]
+    fn offsets_are_whole_texts() {
+        assert_eq!(offset("+0200"), Some(7200));
+        assert_eq!(offset("-03:30"), Some(-12_600));
+        assert_eq!(offset("z"), Some(0));
+        for text in ["", "2", "+2", "+0200x", "0200"] {
+            assert_eq!(offset(text), None, "{text}");
+        }
+    }
+}
