@@ -1,6 +1,8 @@
 //! Every chore of the project, one subcommand each: `cargo xtask --help` is the index.
 #![expect(clippy::print_stdout, reason = "a command line speaks on standard output")]
 
+mod bench;
+mod cross;
 mod demo;
 mod filters;
 mod run;
@@ -38,6 +40,12 @@ const CHORES: &[Chore] = &[
         about: "Build the release programs and show them at work on the examples",
         run: demo::run,
     },
+    Chore {
+        name: "cross",
+        about: "Run the agent and the filters as other machines, and compare; installs compilers",
+        run: cross::run,
+    },
+    Chore { name: "bench", about: "Measure: compile", run: bench::run },
 ];
 
 fn main() -> ExitCode {

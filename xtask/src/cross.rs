@@ -1,0 +1,540 @@
+//! `cargo xtask cross [aarch64|riscv64|s390x|armv7|all]`: the agent and its filters on other machines.
+//!
+//! The agent is built for the machine, without a compiler in it; this machine's flb-wamrc compiles
+//! the filters for the machine; qemu runs both together. Every byte that is printed must be as
+//! here. Cross compilers, qemu and Rust's library are installed first, by apt and rustup.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::run::{command, line, root, run as run_command, target_dir, works};
+
+/// A machine that qemu can be.
+struct Machine {
+    /// What `--target` of flb-wamrc calls it.
+    name: &'static str,
+    /// What Rust calls it.
+    triple: &'static str,
+    /// What Debian calls its compiler and the folder of its libraries.
+    gnu: &'static str,
+    /// What qemu calls it.
+    qemu: &'static str,
+    /// The package with its C library.
+    library: &'static str,
+}
+
+const MACHINES: &[Machine] = &[
+    Machine {
+        name: "aarch64",
+        triple: "aarch64-unknown-linux-gnu",
+        gnu: "aarch64-linux-gnu",
+        qemu: "qemu-aarch64-static",
+        library: "libc6-dev-arm64-cross",
+    },
+    Machine {
+        name: "riscv64",
+        triple: "riscv64gc-unknown-linux-gnu",
+        gnu: "riscv64-linux-gnu",
+        qemu: "qemu-riscv64-static",
+        library: "libc6-dev-riscv64-cross",
+    },
+    // The one with its bytes the other way round.
+    Machine {
+        name: "s390x",
+        triple: "s390x-unknown-linux-gnu",
+        gnu: "s390x-linux-gnu",
+        qemu: "qemu-s390x-static",
+        library: "libc6-dev-s390x-cross",
+    },
+    // The one with 32 bits, and without native code: its filters are interpreted.
+    Machine {
+        name: "armv7",
+        triple: "armv7-unknown-linux-gnueabihf",
+        gnu: "arm-linux-gnueabihf",
+        qemu: "qemu-arm-static",
+        library: "libc6-dev-armhf-cross",
+    },
+];
+
+/// The filters of the examples, all of them, and the function to call.
+const EXAMPLES: &[(&str, &str)] = &[("c-enrich", "c_filter"), ("rust-enrich", "rust_filter")];
+
+/// How the examples are run. The records say their time, because all machines must print the same.
+const CONF: &str = "\
+[SERVICE]
+    Parsers_File parsers.conf
+
+[INPUT]
+    Name stdin
+    Tag dummy.cross
+    Parser json
+
+[FILTER]
+    Name wasm
+    Match *
+    WASM_Path {module}.wasm
+    Function_Name {function}
+
+[OUTPUT]
+    Name stdout
+    Match *
+    Format json_lines
+";
+
+/// What the examples are given, a record a line; one of many bytes follows.
+const RECORDS: &str = r#"
+{"time":"2026-11-22T13:49:40.917655454+0000","message":"dummy"}
+{"time":"1970-01-01T00:00:00.000000001+0000","message":"with \"quotes\", a \\ and a \u0000"}
+{"time":"2106-02-07T06:28:15.999999999+0000","list":[1,2.5,null,true,[],{}],"":{"a":{"b":"c"}}}
+{"time":"2026-11-22T13:49:41.5+0000","int":[0,-1,127,128,255,256,-128,-129,65535,65536,-32769]}
+{"time":"2026-11-22T13:49:41.5+0000","int":[4294967295,4294967296,-2147483649,9007199254740993]}
+{"time":"2026-11-22T13:49:41.5+0000","int":[9223372036854775807,18446744073709551615,-9223372036854775808]}
+{"time":"2026-11-22T13:49:41.5+0000","float":[0.1,-0.0,1e300,5e-324,3.141592653589793,1e21,123456789.125]}
+{"time":"2026-11-22T13:49:42+0000","text":"größe 日本語 🦀","no words":"0123456789abcdef0123456789abcdef"}
+{"time":"2026-11-22T13:49:43+0000"}
+this is no JSON
+"#;
+
+/// How many bytes that is. More than a read of the input takes, and than 16 bits can say.
+const LONG: usize = 600_000;
+
+/// What the agent says when a case's input has no more records; it would wait for ever.
+const EMITTED: &str = "samples are emitted";
+
+/// No run needs as many seconds.
+const LIMIT: u32 = 120;
+
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let machines = chosen(args)?;
+    let here = Here::build()?;
+    let mut trials = examples(&here.dir)?;
+    trials.extend(cases()?);
+    let expected = here.expected(&trials)?;
+
+    let mut failed = Vec::new();
+    for machine in machines {
+        let start = Instant::now();
+        let checked = check(machine, &here, &trials, &expected);
+        let took = start.elapsed().as_secs_f64();
+        match checked {
+            Ok(count) => println!("== {machine}: {count} trials print the same, {took:.0} s"),
+            Err(error) => {
+                println!("== {machine}: FAILED in {took:.0} s: {error:#}");
+                failed.push(machine.name);
+            }
+        }
+    }
+    ensure!(failed.is_empty(), "not as on this machine, or not known: {}", failed.join(", "));
+    Ok(())
+}
+
+fn chosen(args: &[String]) -> Result<Vec<&'static Machine>> {
+    match args {
+        [] => Ok(MACHINES.iter().collect()),
+        [word] if word == "all" => Ok(MACHINES.iter().collect()),
+        [word] if let Some(machine) = MACHINES.iter().find(|one| one.name == word) => {
+            Ok(vec![machine])
+        }
+        [word] => {
+            let names: Vec<_> = MACHINES.iter().map(|machine| machine.name).collect();
+            bail!("unknown machine '{word}': there are {} and all", names.join(", "))
+        }
+        [_, word, ..] => bail!("'{word}' is one word too many: give one machine, or all"),
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Runs all trials on the machine; returns how many there were.
+fn check(
+    machine: &Machine,
+    here: &Here,
+    trials: &[Trial],
+    expected: &BTreeMap<String, Answer>,
+) -> Result<usize> {
+    println!("\n== {machine}: set up");
+    machine.set_up()?;
+    println!("== {machine}: build the agent");
+    let agent = machine.build(&here.dir)?;
+    println!("== {machine}: compile and run the filters");
+    let mut differ = Vec::new();
+    let mut count = 0;
+    for trial in trials {
+        let Some(expected) = expected.get(&trial.name) else { continue };
+        count += 1;
+        let found = trial.run(here, Some(machine), &agent)?;
+        match found.difference(expected) {
+            None => println!("{}: {found}, the same", trial.name),
+            Some(difference) => {
+                println!("{}: DIFFERENT: {difference}\n{}", trial.name, found.said);
+                differ.push(trial.name.as_str());
+            }
+        }
+    }
+    ensure!(differ.is_empty(), "{} of {count} differ: {}", differ.len(), differ.join(", "));
+    Ok(count)
+}
+
+impl Machine {
+    /// Rust's library, a linker with a C library, and an emulator.
+    fn set_up(&self) -> Result<()> {
+        let Self { triple, gnu, qemu, library, .. } = self;
+        run_command(&mut command(&format!("rustup target add {triple}")))
+            .with_context(|| format!("rustup brings no library for {triple}"))?;
+        let there = works(&format!("{gnu}-gcc --version"))
+            && works(&format!("{qemu} --version"))
+            && self.root().join("lib/crt1.o").exists();
+        if there {
+            return Ok(());
+        }
+        let packages = format!("qemu-user-static gcc-{gnu} {library}");
+        println!("== installing {packages}");
+        let install = format!("apt-get install -y --no-install-recommends {packages}");
+        run_command(&mut command("apt-get update"))
+            .and_then(|()| run_command(&mut command(&install)))
+            .with_context(|| format!("{self} needs {packages}: install them, or be root"))
+    }
+
+    /// The folder that is the machine's `/` as far as libraries go.
+    fn root(&self) -> PathBuf {
+        Path::new("/usr").join(self.gnu)
+    }
+
+    /// The command that runs one of the machine's programs, without the program.
+    fn runner(&self) -> String {
+        format!("{} -L {}", self.qemu, self.root().display())
+    }
+
+    /// The agent as it is for small machines: it loads .aot files and nothing else.
+    fn build(&self, dir: &Path) -> Result<Agent> {
+        let variable = self.triple.to_uppercase().replace('-', "_");
+        // Optimising fully takes more time than it saves.
+        let mut cargo = command(
+            "cargo build --release -p flb-agent --no-default-features \
+             --config profile.release.opt-level=1",
+        );
+        cargo
+            .args(["--target", self.triple, "--target-dir"])
+            .arg(dir)
+            .env(format!("CARGO_TARGET_{variable}_LINKER"), format!("{}-gcc", self.gnu))
+            .env(format!("CARGO_TARGET_{variable}_RUNNER"), self.runner());
+        let start = Instant::now();
+        run_command(&mut cargo)?;
+        let took = start.elapsed().as_secs_f64();
+        let program = dir.join(self.triple).join("release/flb-agent");
+        println!("the agent: {} bytes, built in {took:.0} s", size(&program)?);
+        Ok(Agent { runner: self.runner(), program })
+    }
+}
+
+/// This machine's programs, and where the chore puts what it makes.
+struct Here {
+    wamrc: PathBuf,
+    agent: Agent,
+    dir: PathBuf,
+}
+
+/// An agent, and the command before it that runs it.
+struct Agent {
+    runner: String,
+    program: PathBuf,
+}
+
+impl Here {
+    /// The programs as the tests have them, so that they are most likely there already. The tests
+    /// of filters through the whole agent leave all that each of them needs in a folder.
+    fn build() -> Result<Self> {
+        println!("== this machine: build, and run the cases");
+        run_command(&mut command("cargo build -p flb-wamrc -p flb-agent"))?;
+        run_command(&mut command("cargo test --quiet -p flb-agent --test filter"))?;
+        let target = target_dir()?;
+        let bin = target.join("debug");
+        let dir = target.join("cross");
+        let agent = Agent { runner: String::new(), program: bin.join("flb-agent") };
+        Ok(Self { wamrc: bin.join("flb-wamrc"), agent, dir })
+    }
+
+    /// What this machine answers to each trial. One that cannot be compared is not in the map.
+    fn expected(&self, trials: &[Trial]) -> Result<BTreeMap<String, Answer>> {
+        let mut expected = BTreeMap::new();
+        for trial in trials {
+            if let Some(why) = trial.skip()? {
+                println!("{}: SKIPPED: {why}", trial.name);
+                continue;
+            }
+            let answer = trial.run(self, None, &self.agent)?;
+            println!("{}: {answer}", trial.name);
+            expected.insert(trial.name.clone(), answer);
+        }
+        Ok(expected)
+    }
+}
+
+/// A run of the agent: its configuration, modules and input.
+struct Trial {
+    name: String,
+    conf: String,
+    modules: Vec<PathBuf>,
+    /// Other files beside the configuration.
+    files: Vec<PathBuf>,
+    input: Option<PathBuf>,
+}
+
+/// The filters of the examples.
+fn examples(dir: &Path) -> Result<Vec<Trial>> {
+    let folder = root().join("examples/filters");
+    let all = with_extension(&files(&folder)?, "wasm").len();
+    ensure!(all == EXAMPLES.len(), "{} knows not all of examples/filters/*.wasm", file!());
+
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let input = dir.join("records.jsonl");
+    let long = format!(r#"{{"time":"2026-11-22T13:49:44+0000","x":"{}"}}"#, "y".repeat(LONG));
+    fs::write(&input, format!("{}{long}\n", RECORDS.trim_start()))
+        .context("cannot write records")?;
+    let trial = |(name, function): &(&str, &str)| Trial {
+        name: (*name).to_owned(),
+        conf: CONF.replace("{module}", name).replace("{function}", function),
+        modules: vec![folder.join(format!("{name}.wasm"))],
+        files: vec![root().join("examples/conf/parsers.conf")],
+        input: Some(input.clone()),
+    };
+    Ok(EXAMPLES.iter().map(trial).collect())
+}
+
+/// The cases in `tests/filter`, as the agent's tests have just run them.
+fn cases() -> Result<Vec<Trial>> {
+    let mut trials = Vec::new();
+    for folder in with_extension(&files(&target_dir()?.join("tmp/filter"))?, "wasm") {
+        let conf = folder.join("agent.conf");
+        let Ok(conf) = fs::read_to_string(conf) else { continue };
+        let modules = with_extension(&files(&folder)?, "wasm");
+        let name = folder.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        trials.push(Trial { name, conf, modules, files: Vec::new(), input: None });
+    }
+    Ok(trials)
+}
+
+impl Trial {
+    /// Why the trial cannot tell anything, if so.
+    fn skip(&self) -> Result<Option<String>> {
+        for module in &self.modules {
+            let bytes = fs::read(module).with_context(|| format!("cannot read {module:?}"))?;
+            if String::from_utf8_lossy(&bytes).contains("wasi_snapshot_preview1") {
+                return Ok(Some("it needs WASI, and the agent without a compiler has none".into()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Compiles the modules for the machine and runs the agent there, or here if there is none.
+    fn run(&self, here: &Here, machine: Option<&Machine>, agent: &Agent) -> Result<Answer> {
+        let place = machine.map_or("here", |machine| machine.name);
+        let dir = here.dir.join("trials").join(place).join(&self.name);
+        fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        let mut conf = self.conf.clone();
+        let mut sizes = 0;
+        for module in &self.modules {
+            let name = module.file_name().unwrap_or_default().to_string_lossy();
+            let aot = dir.join(&*name).with_extension("aot");
+            let mut wamrc = Command::new(&here.wamrc);
+            wamrc.arg("-v=0");
+            wamrc.args(machine.map(|machine| format!("--target={machine}")));
+            wamrc.arg("-o").arg(&aot).arg(module).stdin(Stdio::null());
+            let refused = crate::run::output(&mut wamrc).err();
+            if let Some(error) = refused {
+                return Ok(Answer::refused(&format!("{error:#}")));
+            }
+            sizes += size(&aot)?;
+            conf = conf.replace(&*name, &name.replace(".wasm", ".aot"));
+        }
+        for file in &self.files {
+            fs::copy(file, dir.join(file.file_name().unwrap_or_default()))
+                .with_context(|| format!("cannot copy {}", file.display()))?;
+        }
+        fs::write(dir.join("agent.conf"), conf).context("cannot write a configuration")?;
+        let mut answer = agent.answer(&dir, self.input.as_deref())?;
+        answer.sizes = sizes;
+        Ok(answer)
+    }
+}
+
+impl Agent {
+    /// Runs the agent in a folder, until all records are through or until it ends.
+    fn answer(&self, dir: &Path, input: Option<&Path>) -> Result<Answer> {
+        let mut agent = command(&format!("timeout {LIMIT} {}", self.runner));
+        agent.arg(&self.program).args(["-c", "agent.conf"]).current_dir(dir);
+        agent.env_remove("FLB_LOG_LEVEL").stdout(Stdio::piped()).stderr(Stdio::piped());
+        if let Some(input) = input {
+            let file = File::open(input).with_context(|| format!("cannot read {input:?}"))?;
+            agent.stdin(file);
+        }
+        let line = line(&agent);
+        let start = Instant::now();
+        let mut child = agent.spawn().with_context(|| format!("cannot run {line}"))?;
+        let mut stdout = child.stdout.take().expect("it is piped");
+        let stdout = thread::spawn(move || {
+            let mut bytes = Vec::new();
+            stdout.read_to_end(&mut bytes).map(|_| bytes)
+        });
+        let mut said = String::new();
+        let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+        for bytes in stderr.split(b'\n') {
+            let bytes = bytes.with_context(|| format!("listening to {line}"))?;
+            let text = String::from_utf8_lossy(&bytes);
+            if text.contains(EMITTED) {
+                // What was emitted is filtered and printed before the agent ends.
+                run_quietly(command("kill -INT").arg(child.id().to_string()))?;
+            }
+            said += &text;
+            said.push('\n');
+        }
+        let code = child.wait().with_context(|| format!("waiting for {line}"))?.code();
+        let stdout = stdout.join().expect("a reader does not panic").context("reading answers")?;
+        ensure!(code != Some(124), "{line} had not ended after {LIMIT} s; it said\n{said}");
+        let seconds = start.elapsed().as_secs_f64();
+        Ok(Answer { code, stdout, said, sizes: 0, seconds })
+    }
+}
+
+fn run_quietly(command: &mut Command) -> Result<()> {
+    crate::run::output(command).map(drop)
+}
+
+/// What a run came to.
+struct Answer {
+    code: Option<i32>,
+    stdout: Vec<u8>,
+    /// What the agent logged; it need not be the same everywhere.
+    said: String,
+    /// Bytes in the .aot files.
+    sizes: u64,
+    seconds: f64,
+}
+
+impl Answer {
+    /// The compiler took the module for none.
+    fn refused(error: &str) -> Self {
+        let said = error.to_owned();
+        Self {
+            code: None,
+            stdout: b"refused by the compiler".to_vec(),
+            said,
+            sizes: 0,
+            seconds: 0.0,
+        }
+    }
+
+    /// How the answer differs from the one that was expected, if it does.
+    fn difference(&self, expected: &Self) -> Option<String> {
+        if self.code != expected.code {
+            return Some(format!("exit code {:?}, expected {:?}", self.code, expected.code));
+        }
+        if self.stdout == expected.stdout {
+            return None;
+        }
+        let (found, expected) = (lines(&self.stdout), lines(&expected.stdout));
+        let same = found.iter().zip(&expected).take_while(|(a, b)| a == b).count();
+        let one = |lines: &[String]| lines.get(same).map_or("nothing".into(), |line| excerpt(line));
+        let (found, expected) = (one(&found), one(&expected));
+        Some(format!("line {}\n  expected {expected}\n  found    {found}", same + 1))
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { code: Some(code), stdout, sizes, seconds, .. } = self else {
+            return f.write_str("refused by the compiler");
+        };
+        let lines = lines(stdout).len();
+        write!(f, "{sizes} bytes of code, {lines} lines, exit code {code}, {seconds:.1} s")
+    }
+}
+
+fn lines(bytes: &[u8]) -> Vec<String> {
+    String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect()
+}
+
+/// As much of the line as one wants to read.
+fn excerpt(line: &str) -> String {
+    line.char_indices().nth(500).map_or(line.to_owned(), |(at, _)| format!("{}...", &line[..at]))
+}
+
+/// A folder's entries, in order of their names.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {folder:?}"))?;
+    let mut paths = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<_>>>()
+        .with_context(|| format!("cannot read {folder:?}"))?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn with_extension(paths: &[PathBuf], wanted: &str) -> Vec<PathBuf> {
+    let fits = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == wanted);
+    paths.iter().filter(fits).cloned().collect()
+}
+
+fn size(path: &Path) -> Result<u64> {
+    let metadata = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(metadata.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(stdout: &str) -> Answer {
+        let stdout = stdout.as_bytes().to_vec();
+        Answer { code: Some(0), stdout, said: String::new(), sizes: 1, seconds: 1.0 }
+    }
+
+    #[test]
+    fn a_machine_is_chosen_by_its_name() {
+        let names = |words: &[&str]| {
+            let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
+            chosen(&words).map(|all| all.iter().map(|one| one.name).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(names(&[]).unwrap(), "aarch64 riscv64 s390x armv7");
+        assert_eq!(names(&["all"]).unwrap(), names(&[]).unwrap());
+        assert_eq!(names(&["s390x"]).unwrap(), "s390x");
+        let told = names(&["vax"]).unwrap_err().to_string();
+        assert!(told.contains("'vax'") && told.contains("aarch64"), "{told}");
+        assert!(names(&["s390x", "armv7"]).is_err());
+    }
+
+    #[test]
+    fn the_first_line_that_differs_is_shown() {
+        let expected = answer("same\nright\n");
+        assert!(answer("same\nright\n").difference(&expected).is_none());
+        for (stdout, found) in [("same\nwrong\n", "found    wrong"), ("same\n", "found    nothing")]
+        {
+            let told = answer(stdout).difference(&expected).unwrap();
+            assert!(told.contains("line 2\n  expected right") && told.contains(found), "{told}");
+        }
+        let failed = Answer { code: Some(1), ..answer("same\nright\n") };
+        assert!(failed.difference(&expected).unwrap().contains("exit code"));
+    }
+
+    #[test]
+    fn an_agent_is_interrupted_when_its_records_are_through() {
+        let script = "trap 'echo bye; exit 3' INT; echo samples are emitted >&2; \
+                      while :; do sleep 0.05; done";
+        let dir = std::env::temp_dir();
+        let agent = Agent { runner: "sh -c".into(), program: script.into() };
+        let answer = agent.answer(&dir, None).unwrap();
+        assert_eq!((answer.code, answer.stdout.as_slice()), (Some(3), &b"bye\n"[..]));
+    }
+}
