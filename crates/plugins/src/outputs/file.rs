@@ -427,6 +427,17 @@ mod tests {
     }
 
     #[test]
+    fn csv_of_a_record_without_keys_is_the_time_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().display().to_string();
+        let given = [("path", path.as_str()), ("file", "out"), ("format", "csv")];
+        let output = testing::build(&SPEC, &given).unwrap();
+        let chunk = testing::chunk("t", &[(7, 5, "{}")]);
+        assert!(matches!(testing::block_on(output.flush(&chunk)), Flush::Done));
+        assert_eq!(fs::read_to_string(folder.path().join("out")).unwrap(), "7.000000005\n");
+    }
+
+    #[test]
     fn ltsv_has_labels() {
         check(
             &[("format", "ltsv")],
