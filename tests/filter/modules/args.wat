@@ -1,0 +1,57 @@
+;; Answers what it was given: tag and record as text, their lengths, the byte behind each, and the time.
+(module
+    (memory (export "memory") 1)
+    (data (i32.const 0x10) "{\"tag\":\00")
+    (data (i32.const 0x20) ",\"tag_len\":\00")
+    (data (i32.const 0x30) ",\"tag_end\":\00")
+    (data (i32.const 0x40) ",\"sec\":\00")
+    (data (i32.const 0x50) ",\"nsec\":\00")
+    (data (i32.const 0x60) ",\"record\":\00")
+    (data (i32.const 0x70) ",\"len\":\00")
+    (data (i32.const 0x80) ",\"end\":\00")
+    (data (i32.const 0x90) "}\00")
+    (global $next (mut i32) (i32.const 0))  ;; where the answer's next byte goes
+
+    (func $put (param $byte i32)
+        (i32.store8 (global.get $next) (local.get $byte))
+        (global.set $next (i32.add (global.get $next) (i32.const 1))))
+    (func $text (param $at i32)
+        (loop $more
+            (if (i32.load8_u (local.get $at))
+                (then
+                    (call $put (i32.load8_u (local.get $at)))
+                    (local.set $at (i32.add (local.get $at) (i32.const 1)))
+                    (br $more)))))
+    (func $number (param $n i32)
+        (if (i32.ge_u (local.get $n) (i32.const 10))
+            (then (call $number (i32.div_u (local.get $n) (i32.const 10)))))
+        (call $put (i32.add (i32.const 48) (i32.rem_u (local.get $n) (i32.const 10)))))
+    ;; In quotes; a backslash goes before quotes and backslashes.
+    (func $string (param $at i32) (param $len i32) (local $byte i32)
+        (call $put (i32.const 34))
+        (loop $more
+            (if (local.get $len)
+                (then
+                    (local.set $byte (i32.load8_u (local.get $at)))
+                    (if (i32.or (i32.eq (local.get $byte) (i32.const 34)) (i32.eq (local.get $byte) (i32.const 92)))
+                        (then (call $put (i32.const 92))))
+                    (call $put (local.get $byte))
+                    (local.set $at (i32.add (local.get $at) (i32.const 1)))
+                    (local.set $len (i32.sub (local.get $len) (i32.const 1)))
+                    (br $more))))
+        (call $put (i32.const 34)))
+
+    (func (export "filter") (param $tag i32) (param $tag_len i32) (param $sec i32) (param $nsec i32)
+        (param $record i32) (param $len i32) (result i32)
+        (global.set $next (i32.const 1024))
+        (call $text (i32.const 0x10)) (call $string (local.get $tag) (local.get $tag_len))
+        (call $text (i32.const 0x20)) (call $number (local.get $tag_len))
+        (call $text (i32.const 0x30)) (call $number (i32.load8_u (i32.add (local.get $tag) (local.get $tag_len))))
+        (call $text (i32.const 0x40)) (call $number (local.get $sec))
+        (call $text (i32.const 0x50)) (call $number (local.get $nsec))
+        (call $text (i32.const 0x60)) (call $string (local.get $record) (local.get $len))
+        (call $text (i32.const 0x70)) (call $number (local.get $len))
+        (call $text (i32.const 0x80)) (call $number (i32.load8_u (i32.add (local.get $record) (local.get $len))))
+        (call $text (i32.const 0x90))
+        (call $put (i32.const 0))
+        (i32.const 1024)))

@@ -1,0 +1,17 @@
+;; Counts its calls, and fails in the second one if it is called by such a name.
+(module
+    (memory (export "memory") 1)
+    (data (i32.const 1024) "{\"n\":0}\00")
+    (func $count (export "count") (param i32 i32 i32 i32 i32 i32) (result i32)
+        (i32.store8 (i32.const 1029) (i32.add (i32.load8_u (i32.const 1029)) (i32.const 1)))
+        (i32.const 1024))
+    (func $is_second (result i32)
+        (i32.eq (i32.load8_u (i32.const 1029)) (i32.const 50)))
+    (func (export "trap_second") (param i32 i32 i32 i32 i32 i32) (result i32)
+        (drop (call $count (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))
+        (if (call $is_second) (then (unreachable)))
+        (i32.const 1024))
+    (func (export "load_outside_second") (param i32 i32 i32 i32 i32 i32) (result i32)
+        (drop (call $count (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))
+        (if (call $is_second) (then (drop (i32.load (i32.const 0x7ffffff0)))))
+        (i32.const 1024)))
