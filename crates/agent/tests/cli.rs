@@ -44,6 +44,7 @@ struct Agent {
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flb-agent"));
     command.args(arguments).env_remove("FLB_LOG_LEVEL").env("TZ", "UTC");
+    command.env_remove("HOME").env_remove("XDG_CACHE_HOME");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

@@ -174,6 +174,7 @@ fn check_refusal(case: &Case, refusal: &str) -> Result<(), Failed> {
 fn run(folder: &Path) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flb-agent"));
     command.args(["-c", "agent.conf"]).current_dir(folder).env_remove("FLB_LOG_LEVEL");
+    command.env_remove("HOME").env_remove("XDG_CACHE_HOME");
     let mut agent = Program::start(&mut command);
     if agent.wait_for("samples are emitted") {
         // What was emitted is filtered and printed before the agent ends.

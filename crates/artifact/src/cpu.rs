@@ -42,6 +42,10 @@ impl CpuTable {
             Architecture::Aarch64 => &AARCH64,
             Architecture::Riscv64 => &RISCV64,
             Architecture::S390x => &S390X,
+            Architecture::Pulley32
+            | Architecture::Pulley32be
+            | Architecture::Pulley64
+            | Architecture::Pulley64be => &PORTABLE,
         }
     }
 
@@ -344,6 +348,9 @@ static S390X: CpuTable = CpuTable {
     ],
 };
 
+/// Portable code is the same for every CPU.
+static PORTABLE: CpuTable = CpuTable { cpus: &[cpu("generic", &[], NONE)], features: &[] };
+
 /// The names whose standard library probe says yes, in the order given.
 macro_rules! detected {
     ($probe:ident: $($name:literal = $($std:tt)&&+),* $(,)?) => {{
@@ -379,7 +386,7 @@ impl Feature {
 mod tests {
     use super::*;
 
-    const TABLES: [&CpuTable; 4] = [&X86_64, &AARCH64, &RISCV64, &S390X];
+    const TABLES: [&CpuTable; 5] = [&X86_64, &AARCH64, &RISCV64, &S390X, &PORTABLE];
 
     #[test]
     fn every_cpu_has_known_sorted_features_and_a_name_of_its_own() {

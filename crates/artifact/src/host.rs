@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use target_lexicon::{Architecture as Arch, OperatingSystem, Triple};
 
+use crate::Architecture;
 use crate::cpu::Feature;
 
 /// An architecture, an operating system and the CPU features at hand.
@@ -32,7 +33,9 @@ impl Host {
             Arch::Aarch64(_) => "aarch64",
             Arch::Riscv64(_) => "riscv64",
             Arch::S390x => "s390x",
-            _ => "an unknown architecture",
+            // A machine without a native back end: what it runs is what helps to know.
+            _ => Architecture::portable(&self.triple)
+                .map_or("an unknown architecture", Architecture::name),
         }
     }
 
@@ -41,11 +44,21 @@ impl Host {
         &self.features
     }
 
-    /// Whether code for this target triple can run here, CPU features aside.
+    /// Whether code for this target triple can run here, CPU features aside: native code of this very kind of machine,
+    /// or portable code of its address width and byte order.
     pub fn runs(&self, target: &str) -> bool {
         let Ok(target) = Triple::from_str(target) else { return false };
-        target.architecture == self.triple.architecture
-            && target.operating_system == self.triple.operating_system
+        match Architecture::of(&target) {
+            None => false,
+            Some(portable) if portable.is_portable() => {
+                target.architecture == portable.triple().architecture
+                    && Architecture::portable(&self.triple) == Some(portable)
+            }
+            Some(_) => {
+                target.architecture == self.triple.architecture
+                    && target.operating_system == self.triple.operating_system
+            }
+        }
     }
 
     /// Those of `features` that are not at hand.
@@ -61,5 +74,41 @@ impl fmt::Display for Host {
             OperatingSystem::Linux => Ok(()),
             other => write!(f, " {other}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(host: &str, runs: &[&str], refuses: &[&str]) {
+        let host = Host::new(host.parse().unwrap(), &[]);
+        for target in runs {
+            assert!(host.runs(target), "{host} should run {target}");
+        }
+        for target in refuses {
+            assert!(!host.runs(target), "{host} should refuse {target}");
+        }
+    }
+
+    #[test]
+    fn a_host_runs_its_own_code_and_portable_code_of_its_width_and_byte_order() {
+        check(
+            "x86_64-unknown-linux-gnu",
+            &["x86_64-unknown-linux-gnu", "x86_64-unknown-linux-musl", "pulley64"],
+            &["pulley32", "pulley64be", "aarch64-unknown-linux-gnu", "x86_64-pc-windows-msvc", "x"],
+        );
+        check(
+            "s390x-unknown-linux-gnu",
+            &["s390x-unknown-linux-gnu", "pulley64be"],
+            &["pulley64", "pulley32be"],
+        );
+        check(
+            "armv7-unknown-linux-gnueabihf",
+            &["pulley32"],
+            &["pulley32be", "pulley64", "armv7-unknown-linux-gnueabihf"],
+        );
+        check("mips-unknown-linux-gnu", &["pulley32be"], &["pulley32"]);
+        check("aarch64-apple-darwin", &["aarch64-apple-darwin", "pulley64"], &[]);
     }
 }

@@ -20,8 +20,8 @@ pub use error::{ArtifactError, Foreign, Part};
 pub use host::Host;
 pub use layout::{FORMAT_VERSION, MAGIC};
 pub use metadata::{
-    Arguments, Encoding, EngineSettings, Export, Import, Interface, Interruption, Levels, Metadata,
-    Sha256Hex, Slice, SourceModule, Stored, ValueType,
+    Arguments, Collector, Encoding, EngineSettings, Export, Import, Interface, Interruption,
+    Levels, Metadata, Sha256Hex, Slice, SourceModule, Stored, ValueType,
 };
 pub use signing::{KeyError, PublicKey, SecretKey, Trust};
-pub use target::{Architecture, Target, TargetError};
+pub use target::{Architecture, TARGET_NAMES, Target, TargetError};

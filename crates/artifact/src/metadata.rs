@@ -195,6 +195,22 @@ pub struct EngineSettings {
     pub signals_based_traps: bool,
     /// Whether the engine inlines across functions.
     pub inlining: bool,
+    /// Whether the image has symbols for debuggers.
+    pub debug_symbols: bool,
+    /// Whether it has the module's own debug information.
+    pub debug_info: bool,
+    /// Whether the engine's support for concurrent components is on.
+    pub concurrency: bool,
+    /// How references are collected; exceptions are references.
+    pub collector: Collector,
+}
+
+/// How references are collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Collector {
+    /// Deferred reference counting.
+    Drc,
 }
 
 /// A SHA-256, written as 64 hexadecimal digits.

@@ -36,7 +36,7 @@ impl SecretKey {
 
     /// The key that verifies what this one signs.
     pub fn public(&self) -> PublicKey {
-        PublicKey(self.0.verifying_key())
+        PublicKey(self.0.verifying_key().to_bytes())
     }
 
     /// The secret's text form: one line.
@@ -63,28 +63,36 @@ impl FromStr for SecretKey {
     }
 }
 
-/// Verifies signatures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PublicKey(VerifyingKey);
+/// Verifies signatures. Its bytes are a point of the curve.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PublicKey([u8; 32]);
 
 impl PublicKey {
     /// The key's bytes; `None` when they are no point of the curve.
     pub(crate) fn from_bytes(bytes: &[u8; 32]) -> Option<Self> {
-        VerifyingKey::from_bytes(bytes).ok().map(Self)
+        VerifyingKey::from_bytes(bytes).ok().map(|_| Self(*bytes))
     }
 
     pub(crate) fn to_bytes(self) -> [u8; 32] {
-        self.0.to_bytes()
+        self.0
     }
 
     pub(crate) fn verifies(&self, digest: &Sha256Hex, signature: &[u8; 64]) -> bool {
-        self.0.verify_strict(&message(digest), &Signature::from_bytes(signature)).is_ok()
+        let signature = Signature::from_bytes(signature);
+        VerifyingKey::from_bytes(&self.0)
+            .is_ok_and(|key| key.verify_strict(&message(digest), &signature).is_ok())
     }
 }
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{PUBLIC}{}", Sha256Hex(self.to_bytes()))
+        write!(f, "{PUBLIC}{}", Sha256Hex(self.0))
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -3,12 +3,16 @@
 use std::fmt;
 use std::str::FromStr;
 
-use target_lexicon::{Architecture as Arch, OperatingSystem, Triple};
+use target_lexicon::{
+    Aarch64Architecture, Architecture as Arch, Endianness, OperatingSystem, PointerWidth, Triple,
+};
 
 use crate::cpu::{CpuTable, Feature};
 
-/// An architecture with a native back end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What kinds of code there are: native code of an architecture, and the portable code of Pulley, the engine's own
+/// interpreter, for machines without a native back end. Portable code only depends on the width of an address and on
+/// the order of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Architecture {
     /// 64-bit x86.
     X86_64,
@@ -18,11 +22,28 @@ pub enum Architecture {
     Riscv64,
     /// IBM Z.
     S390x,
+    /// Portable code for 32-bit machines.
+    Pulley32,
+    /// Portable code for 32-bit machines with the most significant byte first.
+    Pulley32be,
+    /// Portable code for 64-bit machines.
+    Pulley64,
+    /// Portable code for 64-bit machines with the most significant byte first.
+    Pulley64be,
 }
 
 impl Architecture {
     /// Every architecture.
-    pub const ALL: [Architecture; 4] = [Self::X86_64, Self::Aarch64, Self::Riscv64, Self::S390x];
+    pub const ALL: [Architecture; 8] = [
+        Self::X86_64,
+        Self::Aarch64,
+        Self::Riscv64,
+        Self::S390x,
+        Self::Pulley32,
+        Self::Pulley32be,
+        Self::Pulley64,
+        Self::Pulley64be,
+    ];
 
     /// The name that `--target` takes.
     pub fn name(self) -> &'static str {
@@ -31,34 +52,205 @@ impl Architecture {
             Self::Aarch64 => "aarch64",
             Self::Riscv64 => "riscv64",
             Self::S390x => "s390x",
+            Self::Pulley32 => "pulley32",
+            Self::Pulley32be => "pulley32be",
+            Self::Pulley64 => "pulley64",
+            Self::Pulley64be => "pulley64be",
         }
     }
 
-    /// This machine's, if code can be compiled for it.
+    /// Whether code is portable: interpreted, about 26 times slower than native code.
+    pub fn is_portable(self) -> bool {
+        match self {
+            Self::X86_64 | Self::Aarch64 | Self::Riscv64 | Self::S390x => false,
+            Self::Pulley32 | Self::Pulley32be | Self::Pulley64 | Self::Pulley64be => true,
+        }
+    }
+
+    /// Whether addresses have 32 bits.
+    pub fn is_32_bit(self) -> bool {
+        matches!(self, Self::Pulley32 | Self::Pulley32be)
+    }
+
+    /// What code for this machine is: native, or portable where there is no native back end.
     pub fn host() -> Option<Self> {
         Self::of(&Triple::host())
     }
 
-    fn of(triple: &Triple) -> Option<Self> {
+    /// The portable code that runs on this machine.
+    pub fn portable_host() -> Option<Self> {
+        Self::portable(&Triple::host())
+    }
+
+    /// What code for a target triple is. `None`: no code can be made for it.
+    pub fn of_triple(triple: &str) -> Option<Self> {
+        Self::of(&Triple::from_str(triple).ok()?)
+    }
+
+    pub(crate) fn of(triple: &Triple) -> Option<Self> {
         match triple.architecture {
             Arch::X86_64 => Some(Self::X86_64),
-            Arch::Aarch64(_) => Some(Self::Aarch64),
+            Arch::Aarch64(Aarch64Architecture::Aarch64) => Some(Self::Aarch64),
             Arch::Riscv64(_) => Some(Self::Riscv64),
             Arch::S390x => Some(Self::S390x),
+            Arch::Aarch64(_)
+            | Arch::Arm(_)
+            | Arch::LoongArch64
+            | Arch::Mips32(_)
+            | Arch::Mips64(_)
+            | Arch::Powerpc
+            | Arch::Powerpc64
+            | Arch::Powerpc64le
+            | Arch::Pulley32
+            | Arch::Pulley32be
+            | Arch::Pulley64
+            | Arch::Pulley64be
+            | Arch::Riscv32(_)
+            | Arch::Sparc
+            | Arch::Sparc64
+            | Arch::X86_32(_)
+            | Arch::XTensa => Self::portable(triple),
             _ => None,
         }
     }
 
-    fn linux_triple(self) -> Triple {
+    /// The portable code that runs on machines of this kind.
+    pub(crate) fn portable(triple: &Triple) -> Option<Self> {
+        match (triple.pointer_width().ok()?, triple.endianness().ok()?) {
+            (PointerWidth::U32, Endianness::Little) => Some(Self::Pulley32),
+            (PointerWidth::U32, Endianness::Big) => Some(Self::Pulley32be),
+            (PointerWidth::U64, Endianness::Little) => Some(Self::Pulley64),
+            (PointerWidth::U64, Endianness::Big) => Some(Self::Pulley64be),
+            (PointerWidth::U16, _) => None,
+        }
+    }
+
+    /// The triple that the bare name stands for: Linux, or no system at all.
+    pub(crate) fn triple(self) -> Triple {
         let text = match self {
             Self::X86_64 => "x86_64-unknown-linux-gnu",
             Self::Aarch64 => "aarch64-unknown-linux-gnu",
             Self::Riscv64 => "riscv64gc-unknown-linux-gnu",
             Self::S390x => "s390x-unknown-linux-gnu",
+            portable => portable.name(),
         };
         Triple::from_str(text).expect("a constant, tested below")
     }
 }
+
+/// The names that `--target=help` lists: those with native code, then those with portable code. Every triple of a
+/// known architecture is a name as well.
+pub const TARGET_NAMES: [&str; 75] = [
+    "x86_64",
+    "aarch64",
+    "aarch64v8",
+    "aarch64v8.1",
+    "aarch64v8.2",
+    "aarch64v8.3",
+    "aarch64v8.4",
+    "aarch64v8.5",
+    "aarch64v8.6",
+    "aarch64v8.7",
+    "aarch64v8.8",
+    "riscv64",
+    "s390x",
+    "x86_64-pc-windows-msvc",
+    "aarch64-pc-windows-msvc",
+    "x86_64-apple-darwin",
+    "aarch64-apple-darwin",
+    "arm",
+    "armv4",
+    "armv4t",
+    "armv5t",
+    "armv5te",
+    "armv5tej",
+    "armv6",
+    "armv6k",
+    "armv6kz",
+    "armv6m",
+    "armv6sm",
+    "armv6t2",
+    "armv7",
+    "armv7a",
+    "armv7em",
+    "armv7m",
+    "armv7r",
+    "armv8",
+    "armv8m.base",
+    "armv8m.main",
+    "armv8r",
+    "armv8.1m.main",
+    "armeb",
+    "thumb",
+    "thumbv4",
+    "thumbv4t",
+    "thumbv5t",
+    "thumbv5te",
+    "thumbv5tej",
+    "thumbv6",
+    "thumbv6k",
+    "thumbv6kz",
+    "thumbv6m",
+    "thumbv6sm",
+    "thumbv6t2",
+    "thumbv7",
+    "thumbv7em",
+    "thumbv8",
+    "thumbv8m.base",
+    "thumbv8m.main",
+    "thumbv8.1m.main",
+    "aarch64_be",
+    "i386",
+    "i686",
+    "loongarch64",
+    "mips",
+    "mipsel",
+    "mips64",
+    "mips64el",
+    "powerpc",
+    "powerpc64",
+    "powerpc64le",
+    "riscv32",
+    "xtensa",
+    "pulley32",
+    "pulley32be",
+    "pulley64",
+    "pulley64be",
+];
+
+/// What may follow `arm` and `thumb`.
+const ARM_VERSIONS: [&str; 30] = [
+    "",
+    "v4",
+    "v4t",
+    "v5",
+    "v5t",
+    "v5te",
+    "v5tej",
+    "v6",
+    "v6k",
+    "v6kz",
+    "v6l",
+    "v6m",
+    "v6sm",
+    "v6t2",
+    "v7",
+    "v7a",
+    "v7em",
+    "v7hl",
+    "v7k",
+    "v7l",
+    "v7m",
+    "v7neon",
+    "v7r",
+    "v7s",
+    "v7ve",
+    "v8",
+    "v8m.base",
+    "v8m.main",
+    "v8r",
+    "v8.1m.main",
+];
 
 /// What code is compiled for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +277,7 @@ pub enum TargetError {
         /// What was given.
         name: String,
     },
-    /// A real target, without a native back end.
+    /// A real target that nothing here can run on.
     #[error("target '{name}' has no native back end")]
     NoBackEnd {
         /// What was given.
@@ -121,14 +313,13 @@ pub enum TargetError {
     },
 }
 
-/// Names of 32-bit and other targets that users of the original compiler know.
-const NO_BACK_END: [&str; 8] =
-    ["arm", "thumb", "i386", "i686", "riscv32", "mips", "xtensa", "powerpc"];
-
 impl Target {
-    /// This machine, with all features of its CPU. `None` where there is no native back end.
+    /// This machine, with all features of its CPU; portable code where there is no native back end.
     pub fn host() -> Option<Self> {
         let architecture = Architecture::host()?;
+        if architecture.is_portable() {
+            return Some(Self::portable(architecture.name(), architecture));
+        }
         Some(Self {
             name: architecture.name().to_owned(),
             triple: Triple::host(),
@@ -138,13 +329,27 @@ impl Target {
         })
     }
 
-    /// The target that `--target`, `--cpu` and `--cpu-features` name together.
+    fn portable(name: &str, architecture: Architecture) -> Self {
+        Self {
+            name: name.to_owned(),
+            triple: architecture.triple(),
+            architecture,
+            cpu_name: CpuTable::of(architecture).cpus[0].name.to_owned(),
+            features: Vec::new(),
+        }
+    }
+
+    /// The target that `--target`, `--cpu` and `--cpu-features` name together. Portable code is the same for every
+    /// CPU, so CPUs and features of portable targets are not looked at.
     pub fn parse(
         name: &str,
         cpu: Option<&str>,
         features: Option<&str>,
     ) -> Result<Self, TargetError> {
         let (architecture, triple, mut set) = parse_name(name)?;
+        if architecture.is_portable() {
+            return Ok(Self::portable(name, architecture));
+        }
         let table = CpuTable::of(architecture);
         let cpu_name = match cpu {
             None => table.cpus[0].name,
@@ -176,6 +381,11 @@ impl Target {
         })
     }
 
+    /// Whether code is portable: interpreted, about 26 times slower than native code.
+    pub fn is_portable(&self) -> bool {
+        self.architecture.is_portable()
+    }
+
     /// The code generator's flags for the features.
     pub fn flags(&self) -> impl Iterator<Item = &'static str> {
         let table = CpuTable::of(self.architecture);
@@ -186,6 +396,7 @@ impl Target {
     pub fn page_size(&self) -> u64 {
         match (self.architecture, self.triple.operating_system) {
             (Architecture::Aarch64, OperatingSystem::Linux) => 64 << 10,
+            (portable, _) if portable.is_portable() => 64 << 10,
             (Architecture::Aarch64, _) => 16 << 10,
             _ => 4 << 10,
         }
@@ -204,48 +415,84 @@ fn owned(names: &[&str]) -> Vec<String> {
 
 type Parsed = (Architecture, Triple, Vec<&'static str>);
 
-/// `x86_64`, `aarch64v8.2`, or a full triple.
+/// `x86_64`, `aarch64v8.2`, `armv7`, or a full triple.
 fn parse_name(name: &str) -> Result<Parsed, TargetError> {
     if name.contains('-') {
         return parse_triple(name);
     }
-    if let Some(architecture) = Architecture::ALL.into_iter().find(|known| known.name() == name) {
-        return Ok((architecture, architecture.linux_triple(), Vec::new()));
+    if let Some(architecture) = parse_word(name) {
+        return Ok((architecture, architecture.triple(), Vec::new()));
     }
-    if name == "amd64" || name == "arm64" {
-        let architecture =
-            if name == "amd64" { Architecture::X86_64 } else { Architecture::Aarch64 };
-        return Ok((architecture, architecture.linux_triple(), Vec::new()));
+    let version = name.strip_prefix("aarch64v8");
+    let features: &[&str] = match version.map(|text| text.strip_prefix('.').unwrap_or(text)) {
+        Some("" | "0") => &[],
+        Some("1" | "2") => &["lse"],
+        Some("3") => &["lse", "pauth"],
+        Some("4" | "5") => &["dotprod", "lse", "pauth"],
+        Some("6" | "7" | "8") => &["dotprod", "i8mm", "lse", "pauth"],
+        _ => return Err(refusal(name)),
+    };
+    Ok((Architecture::Aarch64, Architecture::Aarch64.triple(), features.to_vec()))
+}
+
+/// An architecture by one of the names that people and other compilers have for it.
+fn parse_word(name: &str) -> Option<Architecture> {
+    if let Some(known) = Architecture::ALL.into_iter().find(|known| known.name() == name) {
+        return Some(known);
     }
-    if let Some(version) = name.strip_prefix("aarch64v8") {
-        let features: &[&str] = match version.strip_prefix('.').unwrap_or(version) {
-            "" | "0" => &[],
-            "1" | "2" => &["lse"],
-            "3" => &["lse", "pauth"],
-            "4" | "5" => &["dotprod", "lse", "pauth"],
-            "6" | "7" | "8" => &["dotprod", "i8mm", "lse", "pauth"],
-            _ => return Err(TargetError::Unknown { name: name.to_owned() }),
-        };
-        return Ok((
-            Architecture::Aarch64,
-            Architecture::Aarch64.linux_triple(),
-            features.to_vec(),
-        ));
+    let is_arm = |families: [&str; 2]| {
+        let versions = families.map(|family| name.strip_prefix(family));
+        versions.into_iter().flatten().any(|version| ARM_VERSIONS.contains(&version))
+    };
+    if is_arm(["arm", "thumb"]) {
+        return Some(Architecture::Pulley32);
     }
-    Err(refusal(name))
+    if is_arm(["armeb", "thumbeb"]) {
+        return Some(Architecture::Pulley32be);
+    }
+    match name {
+        "amd64" => Some(Architecture::X86_64),
+        "arm64" => Some(Architecture::Aarch64),
+        "i386" | "i486" | "i586" | "i686" | "mipsel" | "riscv32" | "x86" | "xtensa" => {
+            Some(Architecture::Pulley32)
+        }
+        "mips" | "powerpc" | "ppc" | "sparc" => Some(Architecture::Pulley32be),
+        "loongarch64" | "mips64el" | "powerpc64le" | "ppc64le" => Some(Architecture::Pulley64),
+        "aarch64_be" | "mips64" | "powerpc64" | "ppc64" | "sparc64" => {
+            Some(Architecture::Pulley64be)
+        }
+        _ if name.starts_with("aarch64_bev8") => Some(Architecture::Pulley64be),
+        _ => None,
+    }
 }
 
 fn parse_triple(name: &str) -> Result<Parsed, TargetError> {
-    let triple = Triple::from_str(name).map_err(|_| refusal(name))?;
+    let portable = |architecture: Architecture| (architecture, architecture.triple(), Vec::new());
+    let Ok(mut triple) = Triple::from_str(name) else {
+        // Names such as armv7em-none-eabi, whose first word is all that matters.
+        let word = name.split('-').next().and_then(parse_word);
+        let known = word.filter(|architecture| architecture.is_portable());
+        return known.map(portable).ok_or_else(|| refusal(name));
+    };
     let architecture = Architecture::of(&triple).ok_or_else(|| refusal(name))?;
-    match triple.operating_system {
-        OperatingSystem::Linux
-        | OperatingSystem::Windows
-        | OperatingSystem::Darwin(_)
-        | OperatingSystem::MacOSX(_) => Ok((architecture, triple, Vec::new())),
-        _ => Err(refusal(name)),
+    if architecture.is_portable() {
+        return Ok(portable(architecture));
     }
+    let personal = matches!(architecture, Architecture::X86_64 | Architecture::Aarch64);
+    triple.operating_system = match triple.operating_system {
+        OperatingSystem::Linux => OperatingSystem::Linux,
+        OperatingSystem::Windows if personal => OperatingSystem::Windows,
+        // One system, and its version is no matter: a loader compares the name that Rust has for it.
+        OperatingSystem::Darwin(_) | OperatingSystem::MacOSX(_) if personal => {
+            OperatingSystem::Darwin(None)
+        }
+        _ => return Err(refusal(name)),
+    };
+    Ok((architecture, triple, Vec::new()))
 }
+
+/// Machines that exist, but on which no code of ours can run.
+const NO_BACK_END: [&str; 5] = ["avr", "bpf", "msp430", "nvptx", "wasm"];
 
 fn refusal(name: &str) -> TargetError {
     let known = NO_BACK_END.iter().any(|prefix| name.starts_with(prefix));
@@ -314,7 +561,10 @@ mod tests {
     #[test]
     fn wrong_words_are_refused() {
         check("foo", None, None, "unknown target 'foo'");
-        check("armv7a", None, None, "target 'armv7a' has no native back end");
+        check("armv9z", None, None, "unknown target 'armv9z'");
+        check("msp430", None, None, "target 'msp430' has no native back end");
+        check("wasm32-wasip1", None, None, "target 'wasm32-wasip1' has no native back end");
+        check("riscv64-pc-windows-msvc", None, None, "unknown target 'riscv64-pc-windows-msvc'");
         check("aarch64v9x", None, None, "unknown target 'aarch64v9x'");
         check("x86_64-unknown-none", None, None, "unknown target 'x86_64-unknown-none'");
         check("x86_64", Some("cortex-a57"), None, "unknown CPU 'cortex-a57' for x86_64");
@@ -329,9 +579,51 @@ mod tests {
     }
 
     #[test]
-    fn every_architecture_has_a_linux_triple() {
+    fn machines_without_a_back_end_get_portable_code_of_their_width_and_byte_order() {
+        for (name, expected) in [
+            ("arm", "pulley32"),
+            ("armv7a", "pulley32"),
+            ("thumbv8.1m.main", "pulley32"),
+            ("armeb", "pulley32be"),
+            ("i386", "pulley32"),
+            ("riscv32", "pulley32"),
+            ("mips", "pulley32be"),
+            ("mipsel", "pulley32"),
+            ("powerpc64le", "pulley64"),
+            ("aarch64_bev8.2", "pulley64be"),
+            ("armv7-unknown-linux-gnueabihf", "pulley32"),
+            ("thumbv7-none-eabi", "pulley32"),
+            ("mips-unknown-linux-musl", "pulley32be"),
+            ("loongarch64-unknown-linux-gnu", "pulley64"),
+        ] {
+            let target = Target::parse(name, Some("any"), Some("+thing")).unwrap();
+            assert_eq!(target.architecture.name(), expected, "{name}");
+            assert!(target.is_portable() && target.features.is_empty());
+        }
+    }
+
+    #[test]
+    fn versions_of_apples_systems_are_one_target() {
+        for name in ["aarch64-apple-darwin", "aarch64-apple-darwin20.6", "arm64-apple-macosx11.0"] {
+            check(name, None, None, "aarch64-apple-darwin generic ");
+        }
+    }
+
+    #[test]
+    fn every_listed_name_is_a_target() {
+        for name in TARGET_NAMES {
+            assert!(Target::parse(name, None, None).is_ok(), "{name}");
+        }
+        let portable = |name: &&str| Target::parse(name, None, None).unwrap().is_portable();
+        assert!(TARGET_NAMES.is_sorted_by_key(portable), "native ones come first");
+    }
+
+    #[test]
+    fn every_architecture_has_a_triple() {
         for architecture in Architecture::ALL {
-            assert_eq!(Architecture::of(&architecture.linux_triple()), Some(architecture));
+            let triple = architecture.triple();
+            assert_eq!(Architecture::of(&triple), Some(architecture));
+            assert_eq!(Architecture::of_triple(&triple.to_string()), Some(architecture));
         }
     }
 }

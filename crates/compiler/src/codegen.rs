@@ -4,27 +4,46 @@
 //! only from the closed table of CPUs and features.
 #![expect(unsafe_code, reason = "setting code generator flags is unsafe; see the module's words")]
 
+use std::panic::{self, AssertUnwindSafe};
+
 use flb_artifact::{EngineSettings, Levels, Target};
+use target_lexicon::OperatingSystem;
 use wasmtime::{Config, Engine, OptLevel};
 
 use crate::CompileError;
 
-/// The engine's image for one target. The same input gives the same bytes.
+/// The engine's image for one target. The same input gives the same bytes, on many threads as on one.
 pub(crate) fn generate(
     wasm: &[u8],
     target: &Target,
     levels: Levels,
     settings: &EngineSettings,
+    parallel: bool,
 ) -> Result<Vec<u8>, CompileError> {
     let failed = |error: wasmtime::Error| CompileError::Codegen { reason: format!("{error:#}") };
     let mut config = flb_engine::config(settings);
     config
         .target(&target.triple.to_string())
         .map_err(failed)?
-        .cranelift_opt_level(if levels.opt_level == 0 { OptLevel::None } else { OptLevel::Speed });
+        .cranelift_opt_level(if levels.opt_level == 0 { OptLevel::None } else { OptLevel::Speed })
+        .generate_address_map(levels.size_level < 2)
+        .native_unwind_info(levels.size_level < 1 || needs_unwind_info(target))
+        .parallel_compilation(parallel);
     set_features(&mut config, target);
     let engine = Engine::new(&config).map_err(failed)?;
-    engine.precompile_module(wasm).map_err(failed)
+    // No module may end the program: what the code generator does not expect is an error like others. Nothing is left
+    // half done behind a panic, as the engine goes with it.
+    match panic::catch_unwind(AssertUnwindSafe(|| engine.precompile_module(wasm))) {
+        Ok(code) => code.map_err(failed),
+        Err(_) => Err(CompileError::Codegen {
+            reason: format!("it panicked while compiling for {}", target.triple),
+        }),
+    }
+}
+
+/// On Windows the system itself walks the stack.
+fn needs_unwind_info(target: &Target) -> bool {
+    target.triple.operating_system == OperatingSystem::Windows
 }
 
 fn set_features(config: &mut Config, target: &Target) {

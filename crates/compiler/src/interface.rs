@@ -1,8 +1,8 @@
 //! Reads what a module exports and imports, and refuses what cannot be a filter.
 
-use flb_artifact::{Arguments, Export, Foreign, Import, Interface, ValueType};
+use flb_artifact::{Architecture, Arguments, Export, Foreign, Import, Interface, ValueType};
 use wasmparser::types::{EntityType, Types};
-use wasmparser::{MemoryType, Payload, Validator};
+use wasmparser::{MemoryType, Payload, Validator, WasmFeatures};
 
 use crate::CompileError;
 use crate::passes::host_pages::RESERVED;
@@ -84,6 +84,33 @@ pub(crate) fn read(wasm: &[u8]) -> Result<ModuleInfo, CompileError> {
         ));
     }
     Ok(module)
+}
+
+/// Refuses a module that code for this architecture cannot express, though other code could.
+pub(crate) fn check_features(wasm: &[u8], architecture: Architecture) -> Result<(), CompileError> {
+    let (features, what, help) = match architecture {
+        // The vector extension is not part of what every machine has.
+        Architecture::Riscv64 => (
+            WasmFeatures::SIMD | WasmFeatures::RELAXED_SIMD,
+            "SIMD",
+            "build the filter without SIMD (without -msimd128 or +simd128)",
+        ),
+        portable if portable.is_portable() => (
+            WasmFeatures::THREADS,
+            "atomic",
+            "build the filter without threads (without -pthread or +atomics)",
+        ),
+        _ => return Ok(()),
+    };
+    let rest = flb_engine::features().difference(features);
+    match Validator::new_with_features(rest).validate_all(wasm) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let (name, why) = (architecture.name(), error.message());
+            let reason = format!("code for {name} has no {what} instructions ({why})");
+            Err(CompileError::unsupported(reason, help))
+        }
+    }
 }
 
 impl ModuleInfo {

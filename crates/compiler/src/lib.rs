@@ -7,7 +7,10 @@ mod error;
 mod interface;
 mod passes;
 
-use flb_artifact::{ArtifactBuilder, Levels, SliceCode, Target};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use flb_artifact::{Architecture, ArtifactBuilder, Levels, SliceCode, Target};
 
 pub use error::CompileError;
 pub use passes::host_pages::{EXPORT_LIMIT, EXPORT_MEMORY, EXPORT_PAGES};
@@ -18,7 +21,7 @@ pub const ENGINE: (&str, &str) = (flb_engine::NAME, flb_engine::VERSION);
 /// What to compile for, and how.
 #[derive(Debug, Clone)]
 pub struct CompileOptions {
-    /// One slice each, in this order.
+    /// One slice each, in this order, but portable ones last: a loader takes the first of equally good ones.
     pub targets: Vec<Target>,
     /// How hard to work for speed and size.
     pub levels: Levels,
@@ -26,6 +29,14 @@ pub struct CompileOptions {
     pub embed_wasm: bool,
     /// Name and version of the program that compiles, for the artifact's metadata.
     pub producer: String,
+    /// How many targets to compile at a time; with more than one, functions are compiled on all CPUs as well. The
+    /// result is the same for any number.
+    pub jobs: usize,
+}
+
+/// Whether these levels ask for slices to be stored compressed.
+pub fn compress(levels: Levels) -> bool {
+    levels.size_level >= 3
 }
 
 /// Compiles modules with one set of options.
@@ -43,20 +54,59 @@ impl Compiler {
     /// Compiles one module; returns the artifact file's bytes. The same input and options give the same bytes.
     pub fn compile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
         let module = interface::read(wasm)?;
-        let (rewritten, arguments) = passes::host_pages::run(wasm, &module)?;
-        let mut artifact =
-            ArtifactBuilder::new(&self.options.producer, wasm, module.interface(arguments));
-        for target in &self.options.targets {
-            let engine = flb_engine::settings(target.architecture);
-            let code = codegen::generate(&rewritten, target, self.options.levels, &engine)?;
-            artifact = artifact.slice(SliceCode {
-                target: target.clone(),
-                options: self.options.levels,
-                engine,
-                code,
-                compress: self.options.levels.size_level == 3,
-            });
+        let named = passes::sections::run(wasm)?;
+        let (paged, arguments) = passes::host_pages::run(&named, &module)?;
+        let rewritten = passes::run(paged, self.options.levels)?;
+        let interface = module.interface(arguments);
+        let mut artifact = ArtifactBuilder::new(&self.options.producer, wasm, interface);
+        for slice in self.slices(&rewritten)? {
+            artifact = artifact.slice(slice);
         }
         Ok(artifact.build(self.options.embed_wasm.then_some(wasm)))
+    }
+
+    /// Code for every target, on as many threads as there are jobs.
+    fn slices(&self, wasm: &[u8]) -> Result<Vec<SliceCode>, CompileError> {
+        let mut targets: Vec<&Target> = self.options.targets.iter().collect();
+        targets.sort_by_key(|target| target.is_portable());
+        let jobs = self.options.jobs.min(targets.len());
+        if jobs <= 1 {
+            return targets.into_iter().map(|target| self.slice(wasm, target)).collect();
+        }
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut done = Vec::new();
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(target) = targets.get(index) else { return done };
+                done.push((index, self.slice(wasm, target)));
+            }
+        };
+        let mut done = thread::scope(|scope| {
+            let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
+            let joined = workers.into_iter().map(|worker| {
+                worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+            joined.flatten().collect::<Vec<_>>()
+        });
+        done.sort_by_key(|(index, _)| *index);
+        done.into_iter().map(|(_, slice)| slice).collect()
+    }
+
+    fn slice(&self, wasm: &[u8], target: &Target) -> Result<SliceCode, CompileError> {
+        let CompileOptions { levels, jobs, .. } = self.options;
+        let engine = flb_engine::settings(target.architecture);
+        interface::check_features(wasm, target.architecture)?;
+        let hidden;
+        let wasm = match target.architecture {
+            Architecture::Riscv64 => {
+                hidden = passes::copy_length::run(wasm)?;
+                &hidden
+            }
+            _ => wasm,
+        };
+        let code = codegen::generate(wasm, target, levels, &engine, jobs > 1)?;
+        let compress = compress(levels);
+        Ok(SliceCode { target: target.clone(), options: levels, engine, code, compress })
     }
 }

@@ -4,35 +4,50 @@
 //! Wasmtime compares nearly every setting when it loads code and refuses on a difference, and some of its defaults depend on
 //! the cargo features that happen to be on. So every setting that matters is set here, none is left to a default.
 
-use flb_artifact::{Architecture, EngineSettings, Interruption};
-use wasmtime::{Collector, Config, Inlining, WasmFeatures};
+use flb_artifact::{Architecture, Collector, EngineSettings, Interruption};
+use wasmtime::{Config, Inlining, WasmBacktraceDetails, WasmFeatures};
 
 /// Name of the engine, as artifacts record it.
 pub const NAME: &str = "wasmtime";
 /// Exact version of the engine, as artifacts record it. A test holds it against Cargo.lock.
 pub const VERSION: &str = "48.0.8";
 
-/// The settings that code for `architecture` is compiled with.
+/// The settings that code for `architecture` is compiled with: the same ones wherever the compiler runs, so that a file
+/// made on a 64-bit machine loads on a 32-bit one.
 ///
-/// With 4 GiB reserved and a guard behind it, no load or store of a 32-bit memory needs a bounds check.
-pub fn settings(_architecture: Architecture) -> EngineSettings {
+/// Native code: with 4 GiB reserved and a guard behind it, no load or store of a 32-bit memory needs a bounds check.
+/// Portable code checks every access itself, so guards would be of no use, and on 32-bit machines address space is scarce.
+pub fn settings(architecture: Architecture) -> EngineSettings {
+    let native = !architecture.is_portable();
+    let (reservation, growth) =
+        if architecture.is_32_bit() { (10 << 20, 1 << 20) } else { (4 << 30, 2 << 30) };
     EngineSettings {
         name: NAME.to_owned(),
         version: VERSION.to_owned(),
         interruption: Interruption::Epoch,
-        memory_reservation: 4 << 30,
-        memory_guard_size: 32 << 20,
-        guard_before_linear_memory: true,
+        memory_reservation: reservation,
+        memory_guard_size: if native { 32 << 20 } else { 0 },
+        guard_before_linear_memory: native,
         memory_may_move: true,
-        memory_reservation_for_growth: 2 << 30,
+        memory_reservation_for_growth: growth,
         memory_init_cow: true,
         table_lazy_init: true,
-        signals_based_traps: true,
+        signals_based_traps: native,
         inlining: false,
+        debug_symbols: false,
+        debug_info: false,
+        concurrency: false,
+        collector: Collector::Drc,
     }
 }
 
-/// An engine configuration of just these settings, for compiling as for loading.
+/// Whether code with these settings is portable: all native code lets the CPU raise its traps, and an interpreter has none
+/// that could.
+fn is_portable(settings: &EngineSettings) -> bool {
+    !settings.signals_based_traps
+}
+
+/// An engine configuration of just these settings, for loading on this host. For compiling, the target follows.
 pub fn config(settings: &EngineSettings) -> Config {
     let mut config = Config::new();
     config
@@ -46,13 +61,25 @@ pub fn config(settings: &EngineSettings) -> Config {
         .table_lazy_init(settings.table_lazy_init)
         .signals_based_traps(settings.signals_based_traps)
         .compiler_inlining(if settings.inlining { Inlining::Yes } else { Inlining::No })
-        .concurrency_support(false)
-        .collector(Collector::DeferredReferenceCounting)
+        .concurrency_support(settings.concurrency)
+        .debug_symbols(settings.debug_symbols)
+        .wasm_backtrace_details(if settings.debug_info {
+            WasmBacktraceDetails::Enable
+        } else {
+            WasmBacktraceDetails::Disable
+        })
+        .collector(match settings.collector {
+            Collector::Drc => wasmtime::Collector::DeferredReferenceCounting,
+        })
         .gc_heap_reservation(settings.memory_reservation)
         .gc_heap_guard_size(settings.memory_guard_size)
         .gc_heap_reservation_for_growth(settings.memory_reservation_for_growth)
         .gc_heap_may_move(settings.memory_may_move);
-    set_features(&mut config);
+    if let Some(host) = Architecture::portable_host().filter(|_| is_portable(settings)) {
+        config.target(host.name()).expect("the engine knows its own interpreter's targets");
+    }
+    config.wasm_features(WasmFeatures::all(), false);
+    config.wasm_features(features_with(settings), true);
     config
 }
 
@@ -70,9 +97,9 @@ pub fn features() -> WasmFeatures {
         | WasmFeatures::GC_TYPES
 }
 
-fn set_features(config: &mut Config) {
-    config.wasm_features(WasmFeatures::all(), false);
-    config.wasm_features(features(), true);
+/// What of it code with these settings can use: the interpreter has no atomic instructions.
+fn features_with(settings: &EngineSettings) -> WasmFeatures {
+    if is_portable(settings) { features().difference(WasmFeatures::THREADS) } else { features() }
 }
 
 #[cfg(test)]
@@ -89,7 +116,9 @@ mod tests {
     #[test]
     fn the_settings_make_an_engine() {
         for architecture in Architecture::ALL {
-            config(&settings(architecture));
+            let settings = settings(architecture);
+            assert_eq!(is_portable(&settings), architecture.is_portable());
+            config(&settings);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One a process: the engines that code runs on, and the clock that ends calls which run too long.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
@@ -13,6 +14,15 @@ use crate::LoadError;
 /// How often the clock of all engines moves on: deadlines are as fine as this.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
+/// What holds for all modules of an engine.
+#[derive(Debug, Clone, Default)]
+pub struct EngineOptions {
+    /// Whose artifacts may run.
+    pub trust: Trust,
+    /// The folder where compiled code is kept; without it modules are compiled at each start.
+    pub cache: Option<PathBuf>,
+}
+
 /// Engines by their settings, and the host they run on. Cheap to clone; clones share everything.
 #[derive(Debug, Clone)]
 pub struct FilterEngine {
@@ -22,14 +32,14 @@ pub struct FilterEngine {
 #[derive(Debug)]
 struct Shared {
     host: Host,
-    trust: Trust,
+    options: EngineOptions,
     engines: Mutex<HashMap<EngineSettings, Engine>>,
 }
 
 impl FilterEngine {
-    /// An engine for this host that runs what `trust` accepts. Starts the clock's thread, which ends with the last clone.
-    pub fn new(trust: Trust) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared { host: Host::detect(), trust, engines: Mutex::default() });
+    /// An engine for this host. Starts the clock's thread, which ends with the last clone.
+    pub fn new(options: EngineOptions) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared { host: Host::detect(), options, engines: Mutex::default() });
         let clock = Arc::downgrade(&shared);
         thread::Builder::new().name("filter clock".to_owned()).spawn(move || tick(&clock))?;
         Ok(Self { shared })
@@ -42,7 +52,12 @@ impl FilterEngine {
 
     /// Whose artifacts may run.
     pub fn trust(&self) -> &Trust {
-        &self.shared.trust
+        &self.shared.options.trust
+    }
+
+    /// The folder where compiled code is kept.
+    pub fn cache(&self) -> Option<&Path> {
+        self.shared.options.cache.as_deref()
     }
 
     /// The engine with these settings, made on first use.

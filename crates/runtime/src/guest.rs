@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use flb_artifact::Arguments;
-use wasmtime::{Instance, Memory, Store, StoreLimits, StoreLimitsBuilder, TypedFunc};
+use wasmtime::{Global, Instance, Memory, Store, TypedFunc};
 
 use crate::engine::TICK;
-use crate::module::failure;
+use crate::failure::failure;
+use crate::state::State;
 use crate::{FilterError, FilterModule, LoadError};
 
 /// Exports that the compiler adds; see `docs/artifact-format.md`.
@@ -16,13 +17,6 @@ const LIMIT: &str = "flb:limit";
 /// Bytes in a page of WebAssembly memory.
 const PAGE: u64 = 64 << 10;
 
-/// What the host keeps for one guest.
-pub(crate) struct State {
-    limits: StoreLimits,
-    #[cfg(feature = "wasi")]
-    pub(crate) wasi: crate::wasi::Wasi,
-}
-
 type FilterFunction = TypedFunc<(u32, u32, u32, u32, u32, u32), u32>;
 
 /// One instance of the module.
@@ -31,6 +25,8 @@ pub(crate) struct Guest {
     memory: Memory,
     filter: FilterFunction,
     place: Place,
+    /// The size in pages that the guest sees, where the memory itself has a fixed one.
+    pages: Option<Global>,
     deadline: Duration,
 }
 
@@ -53,11 +49,7 @@ impl Guest {
     /// Instantiates the module, runs its start function and its constructors.
     pub(crate) fn start(module: &FilterModule) -> Result<Self, LoadError> {
         let options = module.options();
-        let state = State {
-            limits: limits(module.arguments(), options.memory_limit),
-            #[cfg(feature = "wasi")]
-            wasi: crate::wasi::context(&options.accessible_paths)?,
-        };
+        let state = State::new(module.arguments(), options)?;
         let mut store = Store::new(module.pre().module().engine(), state);
         store.limiter(|state| &mut state.limits);
         set_deadline(&mut store, options.deadline);
@@ -81,7 +73,8 @@ impl Guest {
         }
         let filter = instance.get_typed_func(&mut store, &options.function).map_err(failed)?;
         let place = place(&mut store, &instance, module.arguments())?;
-        Ok(Self { store, memory, filter, place, deadline: options.deadline })
+        let pages = instance.get_global(&mut store, PAGES);
+        Ok(Self { store, memory, filter, place, pages, deadline: options.deadline })
     }
 
     /// Copies tag and record into the guest's memory, each with a NUL behind it.
@@ -156,6 +149,15 @@ impl Guest {
         self.filter.call(&mut self.store, arguments).map_err(|error| failure(&error, self.deadline))
     }
 
+    /// Bytes of memory that the guest has taken for itself; the host's pages don't count.
+    pub(crate) fn memory_size(&mut self) -> u64 {
+        let pages = self.pages.and_then(|pages| pages.get(&mut self.store).i32());
+        match pages {
+            Some(pages) => u64::from(pages.cast_unsigned()) * PAGE,
+            None => self.memory.data_size(&self.store) as u64,
+        }
+    }
+
     /// The guest's memory from an address to its end; `None` outside it.
     pub(crate) fn read(&self, at: u32) -> Option<&[u8]> {
         self.memory.data(&self.store).get(at as usize..)
@@ -175,19 +177,6 @@ fn set_deadline(store: &mut Store<State>, deadline: Duration) {
     let ticks = deadline.as_nanos().div_ceil(TICK.as_nanos());
     // The tick under way may end at once, hence one more.
     store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX - 1).saturating_add(1));
-}
-
-/// Bounds of tables and instances, and of memory where the guest grows it itself. A memory with host pages has its fixed
-/// size, and the guest's part of it is bounded by the limit global.
-fn limits(arguments: Arguments, memory_limit: u64) -> StoreLimits {
-    let builder = StoreLimitsBuilder::new().instances(1).tables(16).table_elements(1 << 20);
-    let memory_limit = usize::try_from(memory_limit).unwrap_or(usize::MAX);
-    match arguments {
-        Arguments::Malloc => builder.memory_size(memory_limit),
-        Arguments::Pages { .. } => builder,
-    }
-    .memories(16)
-    .build()
 }
 
 /// Lowers how far the guest's part of a memory with host pages may grow.

@@ -14,6 +14,8 @@ pub struct FilterInstance {
     input: Vec<u8>,
     /// The body of the last replacement.
     body: Vec<u8>,
+    /// Whether the last JSON answer ended without its NUL.
+    unterminated: bool,
 }
 
 impl std::fmt::Debug for FilterInstance {
@@ -25,12 +27,28 @@ impl std::fmt::Debug for FilterInstance {
 impl FilterInstance {
     pub(crate) fn start(module: FilterModule) -> Result<Self, LoadError> {
         let guest = Guest::start(&module)?;
-        Ok(Self { module, guest: Some(guest), input: Vec::new(), body: Vec::new() })
+        Ok(Self {
+            module,
+            guest: Some(guest),
+            input: Vec::new(),
+            body: Vec::new(),
+            unterminated: false,
+        })
     }
 
     /// The module that this is an instance of.
     pub fn module(&self) -> &FilterModule {
         &self.module
+    }
+
+    /// Bytes of memory that the guest has taken so far; 0 after a call that ended it.
+    pub fn memory_size(&mut self) -> u64 {
+        self.guest.as_mut().map_or(0, Guest::memory_size)
+    }
+
+    /// Whether the last answer was JSON without its NUL: understood here, but other agents read on.
+    pub fn answer_was_unterminated(&self) -> bool {
+        self.unterminated
     }
 
     /// Asks the filter about one event. After a trap, a deadline or an exit the guest is replaced before the next call;
@@ -50,7 +68,7 @@ impl FilterInstance {
         self.guest = alive.then_some(guest);
         Ok(match verdict? {
             Answer::Drop => Verdict::Drop,
-            Answer::Body => Verdict::Replace(&self.body),
+            Answer::Body | Answer::Unterminated => Verdict::Replace(&self.body),
         })
     }
 
@@ -81,6 +99,7 @@ impl FilterInstance {
         let pointer = guest.call(placed, tag.len(), time, self.input.len())?;
         self.body.clear();
         let answer = understand(guest, pointer, self.module.options().format, &mut self.body);
+        self.unterminated = matches!(answer, Ok(Answer::Unterminated));
         guest.release(placed)?;
         answer
     }
@@ -92,6 +111,8 @@ enum Answer {
     Drop,
     /// The new body is in the instance's buffer.
     Body,
+    /// The same, but other bytes than a NUL followed the JSON.
+    Unterminated,
 }
 
 /// Reads the answer within the guest's memory. A NULL pointer and an empty answer drop the record.
@@ -115,7 +136,8 @@ fn understand(
         EventFormat::Json { .. } => {
             let text = &bytes[..memchr::memchr(0, bytes).unwrap_or(bytes.len())];
             match json::parse_object(text, body) {
-                Ok(_) => Ok(Answer::Body),
+                Ok(end) if is_terminated(&bytes[end..]) => Ok(Answer::Body),
+                Ok(_) => Ok(Answer::Unterminated),
                 Err(error) => bad(format!("invalid JSON format: {error}, buf: {}", start_of(text))),
             }
         }
@@ -127,6 +149,11 @@ fn understand(
             Err(error) => bad(format!("invalid msgpack: {error}")),
         },
     }
+}
+
+/// Whether nothing but blanks stands between the value and its NUL.
+fn is_terminated(rest: &[u8]) -> bool {
+    rest.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&0)
 }
 
 /// The first bytes of an answer, for a log line.

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flb_artifact::{Arguments, Artifact, Export, Foreign, Interface, Sha256Hex, Verified};
+use flb_artifact::{Arguments, Export, Interface, Sha256Hex};
 use wasmtime::{InstancePre, Linker, Module};
 
-use crate::guest::State;
-use crate::{FilterEngine, FilterError, FilterInstance, LoadError, Signature, native};
+use crate::load::{Loaded, load};
+use crate::state::State;
+use crate::{FilterEngine, FilterInstance, LoadError, Signature};
 
 /// How a record's body is given to the guest and taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +65,7 @@ struct Shared {
     options: FilterOptions,
     source: Sha256Hex,
     unknown_imports: Vec<String>,
+    notes: Vec<String>,
 }
 
 impl std::fmt::Debug for FilterModule {
@@ -82,11 +84,9 @@ impl FilterModule {
         bytes: Vec<u8>,
         options: FilterOptions,
     ) -> Result<Self, LoadError> {
-        let verified = verify(engine, bytes)?;
-        let metadata = verified.artifact().metadata();
+        let Loaded { module, artifact, notes } = load(engine, bytes)?;
+        let metadata = artifact.metadata();
         check_function(&metadata.interface, &options.function)?;
-        let native = engine.with(&verified.slice().engine)?;
-        let module = native::load(&native, &verified)?;
         let (pre, unknown_imports) = link(&module)?;
         Ok(Self {
             shared: Arc::new(Shared {
@@ -96,6 +96,7 @@ impl FilterModule {
                 options,
                 source: metadata.source.sha256,
                 unknown_imports,
+                notes,
             }),
         })
     }
@@ -120,6 +121,11 @@ impl FilterModule {
         &self.shared.unknown_imports
     }
 
+    /// What had to be done to load the module, for the log: compiled anew, and why; or a cache that cannot be used.
+    pub fn notes(&self) -> &[String] {
+        &self.shared.notes
+    }
+
     pub(crate) fn arguments(&self) -> Arguments {
         self.shared.arguments
     }
@@ -127,37 +133,6 @@ impl FilterModule {
     pub(crate) fn pre(&self) -> &InstancePre<State> {
         &self.shared.pre
     }
-}
-
-/// By content, not by name: an artifact as it is, WebAssembly through the compiler and then the same road.
-fn verify(engine: &FilterEngine, bytes: Vec<u8>) -> Result<Verified, LoadError> {
-    let bytes = if Artifact::is_artifact(&bytes) {
-        bytes
-    } else {
-        match Foreign::of(&bytes) {
-            Foreign::Wasm | Foreign::WasmComponent => compile(&bytes)?,
-            found => return Err(LoadError::Format(flb_artifact::ArtifactError::Foreign { found })),
-        }
-    };
-    let this_engine = (flb_engine::NAME, flb_engine::VERSION);
-    Ok(Artifact::parse(bytes)?.verify(engine.host(), this_engine, engine.trust())?)
-}
-
-#[cfg(feature = "jit")]
-fn compile(wasm: &[u8]) -> Result<Vec<u8>, LoadError> {
-    let target = flb_artifact::Target::host().ok_or(LoadError::NoCompiler)?;
-    let compiler = flb_compiler::Compiler::new(flb_compiler::CompileOptions {
-        targets: vec![target],
-        levels: flb_artifact::Levels { opt_level: 3, size_level: 0 },
-        embed_wasm: false,
-        producer: concat!("flb-runtime ", env!("CARGO_PKG_VERSION")).to_owned(),
-    });
-    compiler.compile(wasm).map_err(|error| LoadError::Compile { reason: error.to_string() })
-}
-
-#[cfg(not(feature = "jit"))]
-fn compile(_wasm: &[u8]) -> Result<Vec<u8>, LoadError> {
-    Err(LoadError::NoCompiler)
 }
 
 /// The function must be there and have a filter's type.
@@ -228,42 +203,4 @@ fn add_wasi(linker: &mut Linker<State>) -> Result<(), LoadError> {
 #[cfg(not(feature = "wasi"))]
 fn add_wasi(_linker: &mut Linker<State>) -> Result<(), LoadError> {
     Err(LoadError::NoWasi)
-}
-
-/// What a failed call of the guest was, deadline included.
-pub(crate) fn failure(error: &wasmtime::Error, deadline: Duration) -> FilterError {
-    #[cfg(feature = "wasi")]
-    if let Some(code) = crate::wasi::exit_code(error) {
-        return FilterError::Exit { code };
-    }
-    match error.downcast_ref::<wasmtime::Trap>() {
-        Some(wasmtime::Trap::Interrupt) => {
-            FilterError::Deadline { milliseconds: deadline.as_millis() }
-        }
-        Some(trap) => FilterError::Trap { reason: with_function(&trap_text(*trap), error) },
-        None => FilterError::Trap { reason: with_function(&error.root_cause().to_string(), error) },
-    }
-}
-
-/// The words that users know from other runtimes, where there are such words.
-fn trap_text(trap: wasmtime::Trap) -> String {
-    match trap {
-        wasmtime::Trap::UnreachableCodeReached => "unreachable".to_owned(),
-        wasmtime::Trap::MemoryOutOfBounds => "out of bounds memory access".to_owned(),
-        wasmtime::Trap::IntegerDivisionByZero => "integer divide by zero".to_owned(),
-        wasmtime::Trap::StackOverflow => "wasm operand stack overflow".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-/// Adds where in the guest it happened: the function's name, or its number where the module keeps no names.
-fn with_function(reason: &str, error: &wasmtime::Error) -> String {
-    let trace = error.downcast_ref::<wasmtime::WasmBacktrace>();
-    match trace.and_then(|trace| trace.frames().first()) {
-        Some(frame) => match frame.func_name() {
-            Some(name) => format!("{reason} (in {name})"),
-            None => format!("{reason} (in function {})", frame.func_index()),
-        },
-        None => reason.to_owned(),
-    }
 }

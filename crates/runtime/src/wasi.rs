@@ -7,7 +7,7 @@ use wasmtime_wasi::p1::{WasiP1Ctx, add_to_linker_sync};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
 use crate::LoadError;
-use crate::guest::State;
+use crate::state::State;
 
 /// What WASI keeps for one guest.
 pub(crate) type Wasi = WasiP1Ctx;

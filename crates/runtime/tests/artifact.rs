@@ -1,9 +1,9 @@
 //! Artifacts on the road to code: damaged ones are refused, sound ones do as their module does.
 
-use flb_artifact::{Artifact, Host, Levels, Target, Trust};
+use flb_artifact::{Artifact, Host, Levels, SecretKey, Target, Trust};
 use flb_compiler::{CompileOptions, Compiler};
 use flb_event::{Event, Tag, Timestamp, Verdict};
-use flb_runtime::{FilterEngine, FilterModule, FilterOptions};
+use flb_runtime::{EngineOptions, FilterEngine, FilterModule, FilterOptions};
 
 const C_ENRICH: &[u8] = include_bytes!("../../../examples/filters/c-enrich.wasm");
 
@@ -13,13 +13,14 @@ fn compile(target: Target) -> Vec<u8> {
         levels: Levels { opt_level: 3, size_level: 3 },
         embed_wasm: true,
         producer: "test".to_owned(),
+        jobs: 1,
     });
     compiler.compile(C_ENRICH).unwrap()
 }
 
 fn load(bytes: Vec<u8>) -> Result<FilterModule, flb_runtime::LoadError> {
     FilterModule::load(
-        &FilterEngine::new(Trust::anyone()).unwrap(),
+        &FilterEngine::new(EngineOptions::default()).unwrap(),
         bytes,
         FilterOptions::new("c_filter"),
     )
@@ -89,7 +90,9 @@ fn every_truncation_is_refused() {
 #[test]
 fn an_artifact_for_another_architecture_names_both() {
     let other = if cfg!(target_arch = "aarch64") { "x86_64" } else { "aarch64v8" };
-    let error = load(compile(Target::parse(other, None, None).unwrap())).unwrap_err().to_string();
+    let artifact = Artifact::parse(compile(Target::parse(other, None, None).unwrap())).unwrap();
+    let verified = artifact.verify(&Host::detect(), ("wasmtime", "48.0.8"), &Trust::anyone());
+    let error = verified.unwrap_err().to_string();
     let host = std::env::consts::ARCH;
     let built_for = if other == "x86_64" { other } else { "aarch64" };
     assert_eq!(
@@ -135,10 +138,121 @@ fn artifacts_are_made_for_every_architecture() {
             levels: Levels { opt_level: 3, size_level: 3 },
             embed_wasm: true,
             producer: "test".to_owned(),
+            jobs: 1,
         });
         match compiler.compile(C_ENRICH) {
             Ok(bytes) => assert_eq!(Artifact::parse(bytes).unwrap().metadata().slices.len(), 1),
             Err(error) => panic!("{name}: {error}"),
         }
+    }
+}
+
+/// An artifact that this host cannot run, with the module inside.
+fn unfit() -> Vec<u8> {
+    let other = if cfg!(target_arch = "s390x") { "x86_64" } else { "s390x" };
+    compile(Target::parse(other, None, None).unwrap())
+}
+
+fn load_with(
+    bytes: Vec<u8>,
+    options: EngineOptions,
+) -> Result<FilterModule, flb_runtime::LoadError> {
+    FilterModule::load(&FilterEngine::new(options).unwrap(), bytes, FilterOptions::new("c_filter"))
+}
+
+#[test]
+fn an_artifact_that_does_not_fit_is_compiled_once_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let options = EngineOptions { cache: Some(cache.clone()), ..EngineOptions::default() };
+    let files = || std::fs::read_dir(&cache).unwrap().map(|file| file.unwrap()).collect::<Vec<_>>();
+
+    let module = load_with(unfit(), options.clone()).unwrap();
+    assert!(module.notes()[0].contains("this host is"), "{:?}", module.notes());
+    let kept = files();
+    assert_eq!(kept.len(), 1);
+    let written = kept[0].metadata().unwrap().modified().unwrap();
+
+    load_with(C_ENRICH.to_vec(), options.clone()).unwrap();
+    assert_eq!(files()[0].metadata().unwrap().modified().unwrap(), written, "compiled again");
+
+    let mut damaged = std::fs::read(kept[0].path()).unwrap();
+    damaged[5000] ^= 1;
+    std::fs::write(kept[0].path(), damaged).unwrap();
+    load_with(unfit(), options).unwrap();
+    assert!(Artifact::parse(std::fs::read(kept[0].path()).unwrap()).is_ok(), "not mended");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_cache_that_others_may_write_to_is_not_used() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let options =
+        EngineOptions { cache: Some(folder.path().to_owned()), ..EngineOptions::default() };
+    let module = load_with(C_ENRICH.to_vec(), options).unwrap();
+    assert!(module.notes()[0].contains("others may write to it"), "{:?}", module.notes());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn only_trusted_signers_run_when_signatures_are_required() {
+    let [mine, other] = [1, 2].map(|byte| SecretKey::from_random([byte; 32]));
+    let options =
+        EngineOptions { trust: Trust::only(vec![mine.public()]), ..EngineOptions::default() };
+    let signed = |key: &SecretKey, bytes: Vec<u8>| {
+        let mut artifact = Artifact::parse(bytes).unwrap();
+        artifact.sign(key);
+        artifact.bytes().to_vec()
+    };
+    let fit = compile(Target::host().unwrap());
+    let load = |bytes| load_with(bytes, options.clone()).map(|_| ()).map_err(|e| e.to_string());
+    assert_eq!(load(signed(&mine, fit.clone())), Ok(()));
+    assert_eq!(load(signed(&mine, unfit())), Ok(()), "compiled from the signed module");
+    let refused = load(signed(&other, fit.clone())).unwrap_err();
+    assert!(refused.contains("which is not trusted"), "{refused}");
+    for unsigned in [fit, unfit(), C_ENRICH.to_vec()] {
+        let refused = load(unsigned).unwrap_err();
+        assert!(refused.starts_with("not signed, and a signature is required"), "{refused}");
+    }
+}
+
+#[test]
+fn flipped_bits_in_a_signed_artifact_are_refused() {
+    let mut artifact = Artifact::parse(compile(Target::host().unwrap())).unwrap();
+    artifact.sign(&SecretKey::from_random([1; 32]));
+    let whole = artifact.bytes().to_vec();
+    for byte in 0..160 {
+        for bit in 0..8 {
+            let mut flipped = whole.clone();
+            flipped[byte] ^= 1 << bit;
+            assert!(Artifact::parse(flipped).is_err(), "bit {bit} of byte {byte}");
+        }
+    }
+}
+
+#[test]
+fn a_trap_names_the_function_at_the_smallest_size_too() {
+    let text = r#"(module (memory 1)
+        (func $never (unreachable))
+        (func $inner (unreachable))
+        (func $outer (export "c_filter") (param i32 i32 i32 i32 i32 i32) (result i32) (call $inner) (i32.const 0)))"#;
+    let target = Target::host().unwrap();
+    let portable = flb_artifact::Architecture::portable_host().unwrap().name();
+    for target in [target, Target::parse(portable, None, None).unwrap()] {
+        let compiler = Compiler::new(CompileOptions {
+            targets: vec![target],
+            levels: Levels { opt_level: 3, size_level: 3 },
+            embed_wasm: false,
+            producer: "test".to_owned(),
+            jobs: 1,
+        });
+        let bytes = compiler.compile(&wat::parse_str(text).unwrap()).unwrap();
+        let mut instance = load(bytes).unwrap().instantiate().unwrap();
+        let time = Timestamp { sec: 0, nsec: 0 };
+        let event = Event { time, metadata: Event::NO_METADATA, body: &[0x80] };
+        let error = instance.call(&Tag::new("t").unwrap(), event).unwrap_err().to_string();
+        assert_eq!(error, "Exception: unreachable (in inner)");
     }
 }

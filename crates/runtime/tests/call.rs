@@ -1,8 +1,9 @@
 //! What filters answer and what becomes of it: a module as text, a record as JSON, the verdict as text.
 
-use flb_artifact::Trust;
 use flb_event::{Event, Tag, Timestamp, Verdict, json};
-use flb_runtime::{EventFormat, FilterEngine, FilterInstance, FilterModule, FilterOptions};
+use flb_runtime::{
+    EngineOptions, EventFormat, FilterEngine, FilterInstance, FilterModule, FilterOptions,
+};
 
 /// Data at address 16 and a function `f` with the given body.
 fn module(data: &str, body: &str) -> String {
@@ -18,7 +19,7 @@ fn options() -> FilterOptions {
 }
 
 fn load(text: &str, options: FilterOptions) -> Result<FilterInstance, flb_runtime::LoadError> {
-    let engine = FilterEngine::new(Trust::anyone()).unwrap();
+    let engine = FilterEngine::new(EngineOptions::default()).unwrap();
     let wasm = wat::parse_str(text).unwrap();
     FilterModule::load(&engine, wasm, options)?.instantiate()
 }
@@ -317,7 +318,7 @@ fn a_directory_that_is_missing_is_named() {
 
 #[test]
 fn what_is_no_module_is_refused_by_content() {
-    let engine = FilterEngine::new(Trust::anyone()).unwrap();
+    let engine = FilterEngine::new(EngineOptions::default()).unwrap();
     for (bytes, expected) in [
         (&b""[..], "it is empty"),
         (b"\0aot\x05\0\0\0", "an artifact of WAMR's compiler"),

@@ -1,81 +1,137 @@
 //! The main job: reads a module, compiles it, writes the artifact whole or not at all.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use flb_artifact::{Artifact, Target};
 use flb_compiler::{CompileOptions, Compiler};
 use indicatif::ProgressBar;
+use serde_json::{Value, json};
 
-use crate::options::Request;
+use crate::output::{Outcome, say, write_whole};
+use crate::request::{Asked, Request, parse};
+use crate::{features, input};
+
+/// Name and version of this program, as artifacts record it.
+pub(crate) const PRODUCER: &str = concat!("flb-wamrc ", env!("CARGO_PKG_VERSION"));
+
+/// Does what the command line asks the compiler for.
+pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<Outcome> {
+    match parse(arguments)? {
+        Asked::Show(text) => say(&text)?,
+        Asked::Compile(request) => compile(&request)?,
+    }
+    Ok(Outcome::Done)
+}
 
 /// Compiles one module and says so in the lines that users know.
-pub(crate) fn run(request: &Request) -> anyhow::Result<()> {
-    for note in &request.notes {
-        eprintln!("note: {note}");
-    }
-    let wasm = std::fs::read(&request.input).with_context(|| {
-        format!("Read file to buffer failed: open file {} failed", request.input.display())
-    })?;
+fn compile(request: &Request) -> anyhow::Result<()> {
+    let lines = request.verbosity > 1 && !request.json;
     if request.verbosity > 0 {
-        print!("{}", announcement(request));
+        request.notes.iter().for_each(|note| eprintln!("note: {note}"));
     }
-    let progress = ProgressBar::new_spinner().with_message("compiling");
-    progress.enable_steady_tick(Duration::from_millis(100));
-    let compiler = Compiler::new(CompileOptions {
-        targets: vec![request.target.clone()],
-        levels: request.levels,
-        embed_wasm: true,
-        producer: concat!("flb-wamrc ", env!("CARGO_PKG_VERSION")).to_owned(),
-    });
-    let artifact = compiler.compile(&wasm).with_context(|| request.input.display().to_string());
-    progress.finish_and_clear();
-    write(&request.output, &artifact?)?;
-    if request.verbosity > 0 {
-        println!("Compile success, file {} was generated.", request.output.display());
+    let wasm = input::read(&request.input)?;
+    if lines {
+        say(&announcement(request))?;
+    }
+    let started = Instant::now();
+    let bytes = generate(request, &wasm).with_context(|| request.input.display().to_string())?;
+    let took = started.elapsed();
+    write_whole(&request.output, &bytes)?;
+    let artifact = Artifact::parse(bytes).context("the artifact just made is not sound")?;
+    if request.verbosity > 2 {
+        eprint!("{}", details(&artifact, took));
+    }
+    if request.json {
+        say(&format!("{}\n", object(request, &artifact)))?;
+    } else if lines {
+        say(&format!("Compile success, file {} was generated.\n", request.output.display()))?;
     }
     Ok(())
 }
 
+fn generate(request: &Request, wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
+    features::refuse(wasm, &request.without)?;
+    let progress = ProgressBar::new_spinner().with_message("compiling");
+    progress.enable_steady_tick(Duration::from_millis(100));
+    let compiler = Compiler::new(CompileOptions {
+        targets: request.targets.clone(),
+        levels: request.levels,
+        embed_wasm: request.embed_wasm,
+        producer: PRODUCER.to_owned(),
+        jobs: request.jobs,
+    });
+    let compiled = compiler.compile(wasm);
+    progress.finish_and_clear();
+    Ok(compiled?)
+}
+
 fn announcement(request: &Request) -> String {
-    let target = &request.target;
-    let features: Vec<String> = target.features.iter().map(|name| format!("+{name}")).collect();
-    format!(
-        "Create AoT compiler with:\n  target:        {}\n  target cpu:    {}\n  target triple: {}\n  cpu features:  {}\n  \
-         opt level:     {}\n  size level:    {}\n  output format: AoT file\n",
-        target.name,
-        target.cpu_name,
-        target.triple,
-        features.join(","),
-        request.levels.opt_level,
-        request.levels.size_level,
-    )
-}
-
-/// Writes beside the output and renames, so that nobody ever sees half an artifact.
-fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let failed = || format!("open or create aot file failed: {}", path.display());
-    anyhow::ensure!(
-        !path.is_dir(),
-        "{}: it is a directory; help: give a file name to -o",
-        failed()
-    );
-    let temporary = temporary(path);
-    let written = std::fs::File::create(&temporary)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(&temporary, path));
-    if written.is_err() {
-        // The reason for the failure is worth more than that of the clean-up.
-        let _ = std::fs::remove_file(&temporary);
+    let mut text = String::from("Create AoT compiler with:\n");
+    for target in &request.targets {
+        // Writing to a String cannot fail, here and below.
+        let _ = write!(
+            text,
+            "  target:        {}\n  target cpu:    {}\n  target triple: {}\n  cpu features:  {}\n",
+            target.name,
+            target.cpu_name,
+            target.triple,
+            switched_on(target),
+        );
     }
-    written.with_context(failed)
+    let _ = write!(
+        text,
+        "  opt level:     {}\n  size level:    {}\n  output format: AoT file\n",
+        request.levels.opt_level, request.levels.size_level,
+    );
+    text
 }
 
-/// A name in the same directory that no other run uses.
-fn temporary(path: &Path) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}", std::process::id()));
-    path.with_file_name(name)
+fn switched_on(target: &Target) -> String {
+    let features: Vec<String> = target.features.iter().map(|name| format!("+{name}")).collect();
+    features.join(",")
+}
+
+/// What higher verbosities say.
+fn details(artifact: &Artifact, took: Duration) -> String {
+    let mut text = format!("compiled in {} ms\n", took.as_millis());
+    for slice in &artifact.metadata().slices {
+        let _ = writeln!(
+            text,
+            "{}: {} bytes of code image, {} in the file",
+            slice.target, slice.code.size, slice.code.length
+        );
+    }
+    text
+}
+
+/// What `--json` prints.
+fn object(request: &Request, artifact: &Artifact) -> Value {
+    let metadata = artifact.metadata();
+    let slices = metadata.slices.iter().map(|slice| {
+        json!({
+            "target": slice.target,
+            "cpu": slice.cpu,
+            "features": slice.features,
+            "size": slice.code.size,
+            "stored": slice.code.length,
+        })
+    });
+    json!({
+        "output": request.output.to_string_lossy(),
+        "size": artifact.bytes().len(),
+        "digest": artifact.digest().to_string(),
+        "source": {
+            "path": request.input.to_string_lossy(),
+            "sha256": metadata.source.sha256.to_string(),
+            "size": metadata.source.size,
+            "embedded": metadata.source.embedded.is_some(),
+        },
+        "opt_level": request.levels.opt_level,
+        "size_level": request.levels.size_level,
+        "targets": slices.collect::<Vec<_>>(),
+        "notes": request.notes,
+    })
 }

@@ -1,31 +1,72 @@
-//! `flb-wamrc`: compiles WebAssembly filters to native artifacts, ahead of time.
-#![expect(clippy::print_stdout, reason = "a command line program talks on stdout")]
+//! `flb-wamrc`: compiles WebAssembly filters to native artifacts ahead of time, and looks at what came out.
 
+#[cfg(feature = "run")]
+mod check;
+mod commands;
 mod compile;
+mod compile_options;
+mod completions;
+mod disasm;
+#[cfg(test)]
+mod docs;
+mod features;
+mod help;
+mod image;
+mod input;
+mod inspect;
+mod keys;
+mod man;
+mod module;
+mod nearest;
 mod options;
+mod output;
+#[cfg(feature = "run")]
+mod probe;
+mod request;
+#[cfg(not(feature = "run"))]
+#[path = "without_run.rs"]
+mod run;
+#[cfg(feature = "run")]
+mod run;
 mod table;
+mod targets;
+mod verify;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use options::{Command, parse};
+use commands::{COMMANDS, Command};
+use options::{Order, read};
+use output::{Outcome, say};
 
-/// Exit code of every failure, be it of usage, input or output.
+/// Exit code of every failure, be it of usage, input or output, and of every problem that was looked for and found.
 const FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    let done = parse(&arguments).map_err(anyhow::Error::from).and_then(|command| match command {
-        Command::Show(text) => {
-            print!("{text}");
-            Ok(())
-        }
-        Command::Compile(request) => compile::run(&request),
-    });
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
+    match dispatch(&arguments) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Problems) => ExitCode::from(FAILURE),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(FAILURE)
         }
     }
+}
+
+fn dispatch(arguments: &[OsString]) -> anyhow::Result<Outcome> {
+    let first = arguments.first();
+    match COMMANDS.iter().find(|command| first.is_some_and(|word| word == command.name)) {
+        Some(command) => run_command(command, &arguments[1..]),
+        None => compile::run(arguments),
+    }
+}
+
+fn run_command(command: &Command, arguments: &[OsString]) -> anyhow::Result<Outcome> {
+    let (given, operands) = read(arguments, command.options, Order::Mixed)?;
+    if given.show.is_some() {
+        say(&help::command(command))?;
+        return Ok(Outcome::Done);
+    }
+    (command.run)(&given, &operands)
 }

@@ -1,3 +1,246 @@
-//! Wasm-to-wasm passes, one file each.
+//! Wasm-to-wasm passes, one file each, and which of them run.
+//!
+//! | pass | runs at | what for |
+//! |---|---|---|
+//! | `sections` | always, first | custom sections but `name` are of no use from here on |
+//! | `host_pages` | always, second | room for records that no allocator of the guest can reach |
+//! | `dead_code` | size level 2 and more | less to compile, less to store |
+//! | `br_table` | opt level 2 and more | processors predict compares better than indirect jumps |
+//! | `unroll` | opt level 3 | fewer jumps, moves and looks at the deadline |
+//! | `copy_length` | RISC-V, last | the code generator fails without it |
 
+mod br_table;
+pub(crate) mod copy_length;
+mod dead_code;
+mod functions;
 pub(crate) mod host_pages;
+pub(crate) mod sections;
+mod unroll;
+
+use flb_artifact::Levels;
+
+use crate::CompileError;
+
+/// A pass that the levels choose.
+struct Pass {
+    run: fn(&[u8]) -> Result<Vec<u8>, CompileError>,
+    wanted: fn(Levels) -> bool,
+}
+
+/// In the order in which they run: what is dropped need not be improved.
+const PASSES: [Pass; 3] = [
+    Pass { run: dead_code::run, wanted: |levels| levels.size_level >= 2 },
+    Pass { run: br_table::run, wanted: |levels| levels.opt_level >= 2 },
+    Pass { run: unroll::run, wanted: |levels| levels.opt_level >= 3 },
+];
+
+/// Rewrites the module as the levels say.
+pub(crate) fn run(wasm: Vec<u8>, levels: Levels) -> Result<Vec<u8>, CompileError> {
+    let wanted = PASSES.iter().filter(|pass| (pass.wanted)(levels));
+    wanted.into_iter().try_fold(wasm, |wasm, pass| (pass.run)(&wasm))
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! Rewritten modules, compared and run.
+
+    use super::*;
+
+    /// Panics if the module is not valid.
+    pub(crate) fn validate(wasm: &[u8]) {
+        let features = flb_engine::features();
+        wasmparser::Validator::new_with_features(features).validate_all(wasm).unwrap();
+    }
+
+    /// The locals and instructions of every function, one a line.
+    fn dump(wasm: &[u8]) -> String {
+        let mut text = String::new();
+        functions::rewrite_bodies(wasm, |_, body| {
+            let locals = body.locals.iter().flat_map(|(count, ty)| vec![*ty; *count as usize]);
+            text += &format!("function {:?}\n", locals.collect::<Vec<_>>());
+            body.code.iter().for_each(|instruction| text += &format!("  {instruction:?}\n"));
+        })
+        .unwrap();
+        text
+    }
+
+    /// Rewrites a module given as text, checks that the result is valid and that it has the same functions as `expected`.
+    pub(crate) fn check(
+        pass: fn(&[u8]) -> Result<Vec<u8>, CompileError>,
+        text: &str,
+        expected: &str,
+    ) {
+        let wasm = wat::parse_str(text).unwrap();
+        let rewritten = pass(&wasm).unwrap();
+        validate(&rewritten);
+        assert_eq!(pass(&wasm).unwrap(), rewritten, "twice the same");
+        let (found, expected) = (dump(&rewritten), dump(&wat::parse_str(expected).unwrap()));
+        assert!(found == expected, "rewritten:\n{found}\nexpected:\n{expected}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Each pass alone, and all of them, leave what code does as it was.
+
+    use wasmtime::{Engine, Instance, Module, Store};
+
+    use super::*;
+
+    type Rewrite = fn(&[u8]) -> Result<Vec<u8>, CompileError>;
+
+    const ALONE: [(&str, Rewrite); 6] = [
+        ("none", |wasm| Ok(wasm.to_vec())),
+        ("sections", sections::run),
+        ("dead_code", dead_code::run),
+        ("br_table", br_table::run),
+        ("unroll", unroll::run),
+        ("copy_length", copy_length::run),
+    ];
+
+    /// Calls a filter without imports, with tag and record in a page added for them; returns its answers' texts.
+    fn call_filter(wasm: &[u8], function: &str, records: &[String]) -> Vec<String> {
+        let engine = Engine::default();
+        let module = Module::new(&engine, wasm).unwrap();
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let memory = instance.get_memory(&mut store, "memory").unwrap();
+        let at = u32::try_from(memory.grow(&mut store, 1).unwrap() << 16).unwrap();
+        type Filter = wasmtime::TypedFunc<(u32, u32, u32, u32, u32, u32), u32>;
+        let filter: Filter = instance.get_typed_func(&mut store, function).unwrap();
+        let call = |record: &String| {
+            let bytes = format!("tag\0{record}\0");
+            memory.write(&mut store, at as usize, bytes.as_bytes()).unwrap();
+            let arguments = (at, 3, 1_700_000_000, 5, at + 4, record.len() as u32);
+            let answer = filter.call(&mut store, arguments).unwrap();
+            let rest = &memory.data(&store)[answer as usize..];
+            std::ffi::CStr::from_bytes_until_nul(rest).unwrap().to_str().unwrap().to_owned()
+        };
+        records.iter().map(call).collect()
+    }
+
+    fn check_filter(wasm: &[u8], function: &str) {
+        let records = [
+            "{}".to_owned(),
+            r#"{"log":"GET / HTTP/1.1\" 200 \\ \u00e9","n":[1,-2.5e3,true,null],"o":{"p":"q"}}"#
+                .to_owned(),
+            format!(r#"{{"text":"{}","level":"error"}}"#, "lorem ipsum \\n ".repeat(50)),
+        ];
+        let expected = call_filter(wasm, function, &records);
+        assert!(expected.iter().all(|answer| answer.starts_with('{')), "{expected:?}");
+        for (name, pass) in ALONE {
+            let rewritten = pass(wasm).unwrap();
+            testing::validate(&rewritten);
+            assert_eq!(call_filter(&rewritten, function, &records), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn each_pass_alone_leaves_the_example_filters_as_they_were() {
+        let c = include_bytes!("../../../../examples/filters/c-enrich.wasm");
+        check_filter(c, "c_filter");
+        let rust = include_bytes!("../../../../examples/filters/rust-enrich.wasm");
+        check_filter(rust, "rust_filter");
+    }
+
+    /// Calls `f` with every number below 300, and with some that are huge.
+    fn numbers(wasm: &[u8]) -> Vec<String> {
+        let engine = Engine::default();
+        let module = Module::new(&engine, wasm).unwrap();
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let f = instance.get_typed_func::<u32, u64>(&mut store, "f").unwrap();
+        let inputs = (0..300).chain([0x7fff_ffff, 0x8000_0000, u32::MAX]);
+        inputs
+            .map(|input| match f.call(&mut store, input) {
+                Ok(answer) => answer.to_string(),
+                Err(error) => error.downcast::<wasmtime::Trap>().unwrap().to_string(),
+            })
+            .collect()
+    }
+
+    fn check_numbers(body: &str) {
+        let text = format!(
+            r#"(module (memory 1) (data (i32.const 7) "some data")
+                (func $unused (result i64) (call $used (i64.const 1)))
+                (func $used (param i64) (result i64) (i64.mul (local.get 0) (i64.const 3)))
+                (func (export "f") (param i32) (result i64) (local $sum i64) (local $i i32)
+                    {body}
+                    (call $used (local.get $sum))))"#
+        );
+        let wasm = wat::parse_str(text).unwrap();
+        let expected = numbers(&wasm);
+        for (name, pass) in ALONE {
+            let rewritten = pass(&wasm).unwrap();
+            testing::validate(&rewritten);
+            assert_eq!(numbers(&rewritten), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn each_pass_alone_leaves_tables_of_every_shape_as_they_were() {
+        let tables = [
+            "0 0 0 0 0",
+            "0 1 2 3 4",
+            "4 4 4 4 0",
+            "0 1 1 1 1 1 1 1 1 2 3 0",
+            "4 4 4 4 4 4 4 4 0 1 0 4",
+            "0 1 2 2 2 2 2 2 2 2 3 1 1 1 1 1 1 1 1 1 4",
+            "3 3 3 1 1 1 2 2 2 2 0",
+            "1 0 1 0 1 0 1 0 1 0 2",
+        ];
+        for table in tables {
+            let arm = |n: u64| {
+                format!(
+                    "(local.set $sum (i64.add (i64.rotl (local.get $sum) (i64.const 5)) (i64.const {n})))"
+                )
+            };
+            check_numbers(&format!(
+                "(block (block (block (block (block (br_table {table} (local.get 0))) {}) {}) {}) {})",
+                arm(1),
+                arm(2),
+                arm(3),
+                arm(4)
+            ));
+        }
+    }
+
+    #[test]
+    fn each_pass_alone_leaves_loops_as_they_were() {
+        let step = "(local.set $i (i32.add (local.get $i) (i32.const 1)))
+            (local.set $sum (i64.add (i64.mul (local.get $sum) (i64.const 31))
+                (i64.load8_u (local.get $i))))";
+        // At the end, at the start, in the middle, out of two blocks, with a table, with a value, with a trap.
+        for body in [
+            format!("(loop $l {step} (br_if $l (i32.lt_u (local.get $i) (local.get 0))))"),
+            format!(
+                "(block $b (loop $l (br_if $b (i32.ge_u (local.get $i) (local.get 0))) {step} (br $l)))"
+            ),
+            format!(
+                "(block $a (block $b (loop $l (br_if $b (i32.ge_u (local.get $i) (local.get 0))) {step}
+                    (if (i32.eq (i32.rem_u (local.get $i) (i32.const 7)) (i32.const 3)) (then {step} (br $l)))
+                    (if (i32.eq (local.get $i) (i32.const 111)) (then (br $a))) {step} (br $l))
+                ) {step})"
+            ),
+            format!(
+                "(block $a (block $b (loop $l {step}
+                    (block $in (br_table $in $l $b $a $l $in (i32.and (local.get $i) (local.get 0)))) {step}
+                    (br_if $l (i32.lt_u (local.get $i) (local.get 0))))))"
+            ),
+            format!(
+                "(local.set $sum (loop $l (result i64) {step}
+                    (br_if $l (i32.lt_u (local.get $i) (local.get 0)))
+                    (i64.extend_i32_u (local.get $i))))"
+            ),
+            format!(
+                "(loop $l {step} (drop (i32.div_u (i32.const 1) (i32.sub (i32.const 250) (local.get $i))))
+                    (br_if $l (i32.lt_u (local.get $i) (local.get 0))))"
+            ),
+            format!("(loop $l {step} (if (i32.lt_u (local.get $i) (local.get 0)) (then (br $l)) (else (return (i64.const 5)))))"),
+        ] {
+            check_numbers(&format!(
+                "(if (i32.gt_u (local.get 0) (i32.const 1000)) (then (return (i64.const 9)))) {body}"
+            ));
+        }
+    }
+}

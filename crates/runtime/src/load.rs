@@ -1,0 +1,108 @@
+//! From a file's bytes to code that this host can run.
+//!
+//! Artifacts are taken as they are. What has to be compiled here (a raw module, or an artifact that no longer fits and holds
+//! its module) is compiled once and kept in the cache, and then takes the same road as any artifact.
+
+use std::borrow::Cow;
+
+use flb_artifact::{Artifact, ArtifactError, Foreign, Trust};
+use wasmtime::Module;
+
+#[cfg(feature = "jit")]
+use crate::cache::Cache;
+use crate::{FilterEngine, LoadError, native};
+
+/// Code in its engine, where it comes from, and what had to be done to get it.
+pub(crate) struct Loaded {
+    pub(crate) module: Module,
+    pub(crate) artifact: Artifact,
+    /// What an operator may want to know, in whole sentences.
+    pub(crate) notes: Vec<String>,
+}
+
+const THIS_ENGINE: (&str, &str) = (flb_engine::NAME, flb_engine::VERSION);
+
+/// By content, not by name.
+pub(crate) fn load(engine: &FilterEngine, bytes: Vec<u8>) -> Result<Loaded, LoadError> {
+    if Artifact::is_artifact(&bytes) {
+        return load_artifact(engine, Artifact::parse(bytes)?);
+    }
+    match Foreign::of(&bytes) {
+        Foreign::Wasm | Foreign::WasmComponent if engine.trust() != &Trust::anyone() => {
+            Err(ArtifactError::Untrusted { signer: None }.into())
+        }
+        Foreign::Wasm | Foreign::WasmComponent => compile(engine, &bytes, Vec::new()),
+        found => Err(LoadError::Format(ArtifactError::Foreign { found })),
+    }
+}
+
+/// An artifact that does not fit this host or engine is compiled anew from the module inside, if there is one.
+fn load_artifact(engine: &FilterEngine, artifact: Artifact) -> Result<Loaded, LoadError> {
+    let unfit = match map(engine, artifact.clone(), engine.trust()) {
+        Ok(module) => return Ok(Loaded { module, artifact, notes: Vec::new() }),
+        Err(error) if is_misfit(&error) => error,
+        Err(error) => return Err(error),
+    };
+    let wasm = artifact.wasm()?.map(Cow::into_owned);
+    let Some(wasm) = wasm.filter(|_| cfg!(feature = "jit")) else { return Err(unfit) };
+    let note =
+        format!("the artifact does not fit: {unfit}. The module inside is compiled for this host");
+    compile(engine, &wasm, vec![note])
+}
+
+fn is_misfit(error: &LoadError) -> bool {
+    use ArtifactError as Unfit;
+    matches!(
+        error,
+        LoadError::Engine { .. }
+            | LoadError::Artifact(Unfit::Target { .. } | Unfit::Cpu { .. } | Unfit::Engine { .. })
+    )
+}
+
+/// Verifies the artifact and makes its code part of the engine with its settings.
+fn map(engine: &FilterEngine, artifact: Artifact, trust: &Trust) -> Result<Module, LoadError> {
+    let verified = artifact.verify(engine.host(), THIS_ENGINE, trust)?;
+    native::load(&engine.with(&verified.slice().engine)?, &verified)
+}
+
+/// Compiles a module for this host, unless the cache has it.
+#[cfg(feature = "jit")]
+fn compile(
+    engine: &FilterEngine,
+    wasm: &[u8],
+    mut notes: Vec<String>,
+) -> Result<Loaded, LoadError> {
+    let target = flb_artifact::Target::host().ok_or(LoadError::NoCompiler)?;
+    let compiler = flb_compiler::Compiler::new(flb_compiler::CompileOptions {
+        targets: vec![target],
+        levels: flb_artifact::Levels { opt_level: 3, size_level: 0 },
+        embed_wasm: false,
+        producer: concat!("flb-runtime ", env!("CARGO_PKG_VERSION")).to_owned(),
+        jobs: 1,
+    });
+    let cache = engine.cache().and_then(|folder| {
+        Cache::open(folder, wasm, engine.host()).map_err(|error| notes.push(error)).ok()
+    });
+    let load = |bytes| {
+        let artifact = Artifact::parse(bytes)?;
+        let module = map(engine, artifact.clone(), &Trust::anyone())?;
+        Ok::<_, LoadError>((module, artifact))
+    };
+    if let Some((module, artifact)) =
+        cache.as_ref().and_then(Cache::read).and_then(|kept| load(kept).ok())
+    {
+        return Ok(Loaded { module, artifact, notes });
+    }
+    let compiled = compiler.compile(wasm);
+    let bytes = compiled.map_err(|error| LoadError::Compile { reason: error.to_string() })?;
+    if let Some(cache) = cache {
+        notes.extend(cache.write(&bytes).err());
+    }
+    let (module, artifact) = load(bytes)?;
+    Ok(Loaded { module, artifact, notes })
+}
+
+#[cfg(not(feature = "jit"))]
+fn compile(_: &FilterEngine, _: &[u8], _: Vec<String>) -> Result<Loaded, LoadError> {
+    Err(LoadError::NoCompiler)
+}

@@ -1,0 +1,234 @@
+//! Proves before deploying that a filter fits the agent: its interface first, then a trial run.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use flb_artifact::{Arguments, Artifact, Interface};
+use serde_json::json;
+
+use crate::input::{self, Filter};
+use crate::inspect::type_of;
+use crate::module::{compile, measures};
+use crate::nearest::nearest;
+use crate::options::Given;
+use crate::output::{Outcome, say};
+use crate::probe;
+use crate::run::{body, is_filter, only_filter};
+
+/// How serious a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// As it should be.
+    Ok,
+    /// It works here, but somebody should know.
+    Warning,
+    /// Records would be lost, or the agent would not start.
+    Problem,
+}
+
+impl Level {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Problem => "problem",
+        }
+    }
+}
+
+/// One thing that was looked at.
+pub(crate) struct Finding {
+    level: Level,
+    about: &'static str,
+    text: String,
+}
+
+impl Finding {
+    pub(crate) fn new(level: Level, about: &'static str, text: impl Into<String>) -> Self {
+        Self { level, about, text: text.into() }
+    }
+}
+
+/// The command `check`.
+pub(crate) fn check(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcome> {
+    let file = input::only_file(operands)?;
+    if let Some(record) = &given.record {
+        body(record)?;
+    }
+    let findings = findings(&file, given)?;
+    let problems = findings.iter().filter(|one| one.level == Level::Problem).count();
+    let text = if given.json {
+        object(&file, &findings, problems)
+    } else {
+        lines(&file, &findings, problems)
+    };
+    say(&text)?;
+    Ok(if problems == 0 { Outcome::Done } else { Outcome::Problems })
+}
+
+fn findings(file: &Path, given: &Given) -> anyhow::Result<Vec<Finding>> {
+    let bytes = match Filter::read(file)? {
+        Filter::Wasm(wasm) => match compile(&wasm) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                return Ok(vec![Finding::new(Level::Problem, "module", format!("{error:#}"))]);
+            }
+        },
+        Filter::Aot(artifact) => artifact.bytes().to_vec(),
+    };
+    let artifact = Artifact::parse(bytes)?;
+    let metadata = artifact.metadata();
+    let size = metadata.source.size;
+    let mut findings = vec![Finding::new(Level::Ok, "module", format!("{size} bytes, valid"))];
+    let (finding, function) = function(&metadata.interface, given);
+    findings.push(finding);
+    findings.extend(imports(&metadata.interface));
+    findings.extend(memory(&artifact)?);
+    if let Some(function) = function {
+        findings.extend(probe::findings(artifact.bytes().to_vec(), function, given));
+    }
+    Ok(findings)
+}
+
+/// The function must be exported with a filter's type.
+fn function(interface: &Interface, given: &Given) -> (Finding, Option<String>) {
+    let problem = |text: String| (Finding::new(Level::Problem, "function", text), None);
+    let name = match &given.function {
+        Some(name) => name.clone(),
+        None => match only_filter(interface) {
+            Ok(name) => name,
+            Err(error) => return problem(error.to_string()),
+        },
+    };
+    let Some(export) = interface.exports.iter().find(|export| export.name == name) else {
+        return problem(missing(interface, &name));
+    };
+    let shown = format!("{name}: {}", type_of(export));
+    if is_filter(export) {
+        return (Finding::new(Level::Ok, "function", shown), Some(name));
+    }
+    problem(format!(
+        "{shown}; help: a filter has the type (i32, i32, i32, i32, i32, i32) -> i32: tag, \
+         tag_len, sec, nsec, record, \
+         record_len, each 32 bits wide (seconds too), and it returns a pointer"
+    ))
+}
+
+fn missing(interface: &Interface, name: &str) -> String {
+    let names: Vec<&str> = interface.exports.iter().map(|export| export.name.as_str()).collect();
+    let mangled = names.iter().find(|known| is_mangled(known, name));
+    let near = mangled.copied().or_else(|| nearest(name, names.iter().copied()));
+    let advice = match (mangled, near) {
+        (Some(mangled), _) => format!(
+            "'{mangled}' is '{name}' with its name mangled: add #[unsafe(no_mangle)] in Rust, \
+             extern \"C\" in C++"
+        ),
+        (None, Some(near)) => format!("did you mean '{near}'?"),
+        (None, None) => {
+            "export it: #[unsafe(no_mangle)] pub extern \"C\" fn in Rust, //go:wasmexport in Go, \
+             __attribute__((export_name(\"..\"))) in C"
+                .to_owned()
+        }
+    };
+    format!("'{name}' is not exported; exported functions: {}; help: {advice}", names.join(", "))
+}
+
+/// Whether `known` is how Rust or C++ write `name` when it keeps its module's path and types.
+fn is_mangled(known: &str, name: &str) -> bool {
+    (known.starts_with("_Z") || known.starts_with("_R"))
+        && known.contains(&format!("{}{name}", name.len()))
+}
+
+fn imports(interface: &Interface) -> Vec<Finding> {
+    let unknown: Vec<String> = interface
+        .imports
+        .iter()
+        .filter(|import| import.module != "wasi_snapshot_preview1")
+        .map(|import| format!("{}.{}", import.module, import.name))
+        .collect();
+    let all = interface.imports.len();
+    let known = match all - unknown.len() {
+        0 => "none but those below".to_owned(),
+        count => format!("{count} of WASI"),
+    };
+    let known = if all == 0 { "none".to_owned() } else { known };
+    let mut findings = vec![Finding::new(Level::Ok, "imports", known)];
+    if !unknown.is_empty() {
+        findings.push(Finding::new(
+            Level::Warning,
+            "imports",
+            format!(
+                "nobody provides {}; calling one traps; help: link it into the module",
+                unknown.join(", ")
+            ),
+        ));
+    }
+    findings
+}
+
+/// Most memory that the agent grants a guest.
+const LIMIT: u64 = 256 << 20;
+/// Bytes in a page of WebAssembly memory.
+const PAGE: u64 = 64 << 10;
+
+fn memory(artifact: &Artifact) -> anyhow::Result<Vec<Finding>> {
+    let Some(wasm) = artifact.wasm()? else {
+        return Ok(vec![Finding::new(
+            Level::Warning,
+            "memory",
+            "not known: the artifact does not hold its module",
+        )]);
+    };
+    let measures = measures(&wasm);
+    let bytes =
+        |pages: Option<u64>, default| pages.map_or(default, |pages| pages.saturating_mul(PAGE));
+    let starts = bytes(measures.initial_pages, 0);
+    let grows = bytes(measures.maximum_pages, LIMIT).min(LIMIT);
+    let arguments = match artifact.metadata().interface.arguments {
+        Arguments::Malloc => "its own malloc and free",
+        Arguments::Pages { .. } => "pages of the host",
+    };
+    let text = format!(
+        "starts with {}, may grow to {}; records come through {arguments}",
+        size(starts),
+        size(grows)
+    );
+    if starts <= LIMIT {
+        return Ok(vec![Finding::new(Level::Ok, "memory", text)]);
+    }
+    let text = format!("{text}; help: the agent grants {}: lower --initial-memory", size(LIMIT));
+    Ok(vec![Finding::new(Level::Problem, "memory", text)])
+}
+
+/// Bytes as people say them.
+pub(crate) fn size(bytes: u64) -> String {
+    if bytes >= 1 << 20 && bytes.is_multiple_of(1 << 20) {
+        format!("{} MiB", bytes >> 20)
+    } else {
+        format!("{} KiB", bytes >> 10)
+    }
+}
+
+fn object(file: &Path, findings: &[Finding], problems: usize) -> String {
+    let each = findings
+        .iter()
+        .map(|one| json!({ "level": one.level.name(), "about": one.about, "text": one.text }));
+    let each: Vec<_> = each.collect();
+    let object = json!({ "file": file.to_string_lossy(), "problems": problems, "findings": each });
+    format!("{object}\n")
+}
+
+fn lines(file: &Path, findings: &[Finding], problems: usize) -> String {
+    let mut text = format!("{}\n", file.display());
+    for Finding { level, about, text: found } in findings {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{:<8} {about:<9} {found}", level.name());
+    }
+    text.push_str(&match problems {
+        0 => "no problems\n".to_owned(),
+        1 => "1 problem\n".to_owned(),
+        several => format!("{several} problems\n"),
+    });
+    text
+}

@@ -1,0 +1,230 @@
+//! The commands beside compiling, one row each, and their options.
+
+use std::ffi::OsString;
+
+use crate::compile_options::set_json;
+use crate::options::{Given, UsageError};
+use crate::output::Outcome;
+use crate::table::{Form, Row};
+use crate::{completions, disasm, help, inspect, keys, man, run, verify};
+
+/// One command: the first word of the command line.
+#[derive(Debug)]
+pub(crate) struct Command {
+    /// The word.
+    pub(crate) name: &'static str,
+    /// What follows it, beside options.
+    pub(crate) operands: &'static str,
+    /// What it does, in one sentence.
+    pub(crate) about: &'static str,
+    /// Its options.
+    pub(crate) options: &'static [Row],
+    /// Does it.
+    pub(crate) run: fn(&Given, &[OsString]) -> anyhow::Result<Outcome>,
+}
+
+impl Command {
+    /// How it is written.
+    pub(crate) fn usage(&self) -> String {
+        let options = if self.options.len() > 1 { " [options]" } else { "" };
+        format!("flb-wamrc {}{options} {}", self.name, self.operands).trim_end().to_owned()
+    }
+}
+
+/// All commands, in the order of the help text.
+pub(crate) static COMMANDS: &[Command] = &[
+    Command {
+        name: "inspect",
+        operands: "FILE",
+        about: "Show what an artifact or a module is made of",
+        options: INSPECT,
+        run: inspect::run,
+    },
+    Command {
+        name: "check",
+        operands: "FILE.wasm|FILE.aot",
+        about: "Prove before deploying that a filter fits the agent, by its interface and by a \
+            trial run",
+        options: CHECK,
+        run: run::check,
+    },
+    Command {
+        name: "run",
+        operands: "FILE.wasm|FILE.aot",
+        about: "Run a filter on one record and print its verdict",
+        options: RUN,
+        run: run::run,
+    },
+    Command {
+        name: "disasm",
+        operands: "FILE.aot [FUNCTION]",
+        about: "Show an artifact's machine code, function by function",
+        options: DISASM,
+        run: disasm::run,
+    },
+    Command {
+        name: "verify",
+        operands: "FILE.aot",
+        about: "Check all of an artifact's checksums and its signature, and that its code comes \
+            from its module",
+        options: VERIFY,
+        run: verify::run,
+    },
+    Command {
+        name: "keygen",
+        operands: "FILE",
+        about: "Make a key: FILE for signing, FILE.pub for verifying",
+        options: NONE,
+        run: keys::keygen,
+    },
+    Command {
+        name: "sign",
+        operands: "FILE.aot",
+        about: "Sign an artifact, in place",
+        options: SIGN,
+        run: keys::sign,
+    },
+    Command {
+        name: "completions",
+        operands: "bash|zsh|fish",
+        about: "Print a shell's completions",
+        options: NONE,
+        run: completions::run,
+    },
+    Command {
+        name: "man",
+        operands: "",
+        about: "Print the manual page",
+        options: NONE,
+        run: man::run,
+    },
+];
+
+const HELP: Row = Row::new("--help", Form::Flag, "Print this text", |given, _| {
+    given.show = Some(|_| Ok(help::compiler()));
+    Ok(())
+})
+.alias(&["-h"]);
+
+static NONE: &[Row] = &[HELP];
+
+static INSPECT: &[Row] = &[Row::new("--json", Form::Flag, "Print one JSON object", set_json), HELP];
+
+static VERIFY: &[Row] = &[
+    Row::new(
+        "--key",
+        Form::Either("FILE.pub"),
+        "Require a signature by this key; may be given several times",
+        add_key,
+    ),
+    Row::new(
+        "--rebuild",
+        Form::Flag,
+        "Compile the module inside again, as it is recorded, and compare byte for byte",
+        |given, _| {
+            given.rebuild = true;
+            Ok(())
+        },
+    ),
+    Row::new(
+        "--wasm",
+        Form::Either("FILE.wasm"),
+        "Rebuild from this file, for an artifact without its module inside",
+        |given, value| {
+            given.wasm = Some(value.into());
+            given.rebuild = true;
+            Ok(())
+        },
+    ),
+    HELP,
+];
+
+static SIGN: &[Row] =
+    &[Row::new("--key", Form::Either("FILE"), "Sign with this key, made by keygen", add_key), HELP];
+
+static DISASM: &[Row] = &[
+    Row::new(
+        "--target",
+        Form::Either("TRIPLE"),
+        "Show the code for this target (default: all)",
+        |given, value| {
+            given.target = Some(value.to_owned());
+            Ok(())
+        },
+    ),
+    HELP,
+];
+
+const FUNCTION: Row = Row::new(
+    "--function",
+    Form::Either("NAME"),
+    "The exported function that is the filter",
+    |given, value| {
+        given.function = Some(value.to_owned());
+        Ok(())
+    },
+);
+
+const FORMAT: Row = Row::new(
+    "--format",
+    Form::Either("json|msgpack"),
+    "How the record is handed over (default json)",
+    format,
+);
+
+const RECORD: &str = "The record's body, a JSON object";
+
+static CHECK: &[Row] = &[
+    FUNCTION,
+    FORMAT,
+    Row::new("--record", Form::Either("JSON"), RECORD, set_record),
+    Row::new("--json", Form::Flag, "Print one JSON object", set_json),
+    HELP,
+];
+
+static RUN: &[Row] = &[
+    FUNCTION,
+    Row::new("--record", Form::Either("JSON"), RECORD, set_record),
+    Row::new(
+        "--tag",
+        Form::Either("TAG"),
+        "The record's tag (default: flb-wamrc)",
+        |given, value| {
+            given.tag = Some(value.to_owned());
+            Ok(())
+        },
+    ),
+    Row::new(
+        "--time",
+        Form::Either("SEC[.FRACTION]"),
+        "The record's time (default: 0)",
+        |given, value| {
+            given.time = Some(value.to_owned());
+            Ok(())
+        },
+    ),
+    FORMAT,
+    HELP,
+];
+
+fn add_key(given: &mut Given, value: &str) -> Result<(), UsageError> {
+    given.keys.push(value.into());
+    Ok(())
+}
+
+fn set_record(given: &mut Given, value: &str) -> Result<(), UsageError> {
+    given.record = Some(value.to_owned());
+    Ok(())
+}
+
+fn format(given: &mut Given, value: &str) -> Result<(), UsageError> {
+    given.msgpack = match value {
+        "json" => false,
+        "msgpack" => true,
+        _ => {
+            let message = format!("'{value}' is not a record format");
+            return Err(UsageError::new(message, "give json or msgpack"));
+        }
+    };
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! Shows an artifact's machine code, function by function.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use capstone::Capstone;
+use capstone::arch::{
+    BuildsCapstone as _, BuildsCapstoneExtraMode as _, BuildsCapstoneSyntax as _, arm64, riscv,
+    sysz, x86,
+};
+use flb_artifact::{Architecture, Slice};
+
+use crate::image::{Function, Image};
+use crate::input;
+use crate::nearest::nearest;
+use crate::options::{Given, UsageError};
+use crate::output::{Outcome, say};
+
+/// The command `disasm`.
+pub(crate) fn run(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcome> {
+    let (file, wanted) = operands_of(operands)?;
+    let artifact = input::artifact(&file)?;
+    let wanted_target = |slice: &&Slice| {
+        given.target.as_ref().is_none_or(|target| slice.target.starts_with(target.as_str()))
+    };
+    let slices: Vec<&Slice> = artifact.metadata().slices.iter().filter(wanted_target).collect();
+    if slices.is_empty() {
+        let built: Vec<&str> =
+            artifact.metadata().slices.iter().map(|slice| slice.target.as_str()).collect();
+        anyhow::bail!("no code for that target; help: there is code for {}", built.join(", "));
+    }
+    let only = slices.len() == 1;
+    for slice in slices {
+        if !only && Architecture::of_triple(&slice.target).is_some_and(Architecture::is_portable) {
+            eprintln!("note: the code for {} is portable: nothing to disassemble", slice.target);
+            continue;
+        }
+        let code = artifact.code(slice)?;
+        let text = disassemble(slice, &Image::read(slice, &code)?, wanted.as_deref())
+            .with_context(|| file.display().to_string())?;
+        say(&text)?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn operands_of(operands: &[OsString]) -> Result<(PathBuf, Option<String>), UsageError> {
+    match operands {
+        [file, function] => {
+            Ok((PathBuf::from(file), Some(function.to_string_lossy().into_owned())))
+        }
+        one => Ok((input::only_file(one)?, None)),
+    }
+}
+
+fn disassemble(slice: &Slice, image: &Image<'_>, wanted: Option<&str>) -> anyhow::Result<String> {
+    let Some(functions) = &image.functions else {
+        anyhow::bail!(
+            "its tables of functions cannot be read; it was made by {} {}, this program knows {} {}; \
+             help: use the flb-wamrc that made it",
+            slice.engine.name,
+            slice.engine.version,
+            flb_compiler::ENGINE.0,
+            flb_compiler::ENGINE.1
+        );
+    };
+    let disassembler = disassembler(slice)?;
+    let is_wanted = |function: &&Function| wanted.is_none_or(|wanted| function.name == wanted);
+    let chosen: Vec<&Function> = functions.iter().filter(is_wanted).collect();
+    if let (Some(wanted), true) = (wanted, chosen.is_empty()) {
+        let names = functions.iter().map(|function| function.name.as_str());
+        let help = match nearest(wanted, names) {
+            Some(near) => format!("did you mean '{near}'?"),
+            None => "leave the name out to see them all".to_owned(),
+        };
+        anyhow::bail!("there is no function '{wanted}'; help: {help}");
+    }
+    let mut text = String::new();
+    for function in chosen {
+        add(&mut text, slice, function, image.code(function), &disassembler)?;
+    }
+    Ok(text)
+}
+
+fn disassembler(slice: &Slice) -> anyhow::Result<Capstone> {
+    let architecture = Architecture::of_triple(&slice.target);
+    let builder = Capstone::new();
+    let built = match architecture {
+        Some(Architecture::X86_64) => {
+            builder.x86().mode(x86::ArchMode::Mode64).syntax(x86::ArchSyntax::Intel).build()
+        }
+        Some(Architecture::Aarch64) => builder.arm64().mode(arm64::ArchMode::Arm).build(),
+        Some(Architecture::Riscv64) => {
+            let compressed = [riscv::ArchExtraMode::RiscVC];
+            builder
+                .riscv()
+                .mode(riscv::ArchMode::RiscV64)
+                .extra_mode(compressed.into_iter())
+                .build()
+        }
+        Some(Architecture::S390x) => builder.sysz().mode(sysz::ArchMode::Default).build(),
+        _ => anyhow::bail!(
+            "the code for {} is portable: it is for the engine's interpreter, not for a machine; \
+             help: choose native code with \
+             --target",
+            slice.target
+        ),
+    };
+    let mut disassembler = built.map_err(|error| anyhow::anyhow!("no disassembler: {error}"))?;
+    // Constants stand between instructions: they are shown as bytes instead of ending the listing.
+    let _ = disassembler.set_skipdata(true);
+    Ok(disassembler)
+}
+
+fn add(
+    text: &mut String,
+    slice: &Slice,
+    function: &Function,
+    code: &[u8],
+    disassembler: &Capstone,
+) -> anyhow::Result<()> {
+    // Writing to a String cannot fail, here and below.
+    let _ = writeln!(text, "{} ({}, {} bytes)", function.name, slice.target, code.len());
+    let lines = disassembler
+        .disasm_all(code, function.start as u64)
+        .map_err(|error| anyhow::anyhow!("{}: {error}", function.name))?;
+    for line in lines.iter() {
+        let bytes: Vec<String> = line.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let (name, operands) = (line.mnemonic().unwrap_or("?"), line.op_str().unwrap_or(""));
+        let shown = format!("{:8x}:  {:<30}  {name} {operands}", line.address(), bytes.join(" "));
+        let _ = writeln!(text, "{}", shown.trim_end());
+    }
+    text.push('\n');
+    Ok(())
+}

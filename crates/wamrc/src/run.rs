@@ -1,0 +1,158 @@
+//! Runs a filter on one record and prints its verdict.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use anyhow::Context as _;
+use flb_artifact::{Artifact, Export, Interface, ValueType};
+use flb_event::json::{self, JsonOptions};
+use flb_event::{Event, Tag, Timestamp, Verdict};
+use flb_runtime::{EngineOptions, EventFormat, FilterEngine, FilterModule, FilterOptions};
+
+pub(crate) use crate::check::check;
+use crate::input::{self, Filter};
+use crate::module;
+use crate::options::{Given, UsageError};
+use crate::output::{Outcome, say};
+
+/// The command `run`.
+pub(crate) fn run(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcome> {
+    let file = input::only_file(operands)?;
+    let record = given.record.as_deref().ok_or_else(|| {
+        UsageError::new("no record was given", "add one: --record '{\"log\":\"hello\"}'")
+    })?;
+    let body = body(record)?;
+    let tag = Tag::new(given.tag.as_deref().unwrap_or("flb-wamrc"))?;
+    let time = time(given.time.as_deref().unwrap_or("0"))?;
+    let module = load(&file, given)?;
+    module.notes().iter().for_each(|note| eprintln!("note: {note}"));
+    for import in module.unknown_imports() {
+        eprintln!("note: nobody provides {import}; calling it traps");
+    }
+    let mut instance = module.instantiate().with_context(|| file.display().to_string())?;
+    let event = Event { time, metadata: Event::NO_METADATA, body: &body };
+    match instance.call(&tag, event).with_context(|| file.display().to_string())? {
+        Verdict::Drop => say("dropped\n")?,
+        Verdict::Keep => say(&text(&body)?)?,
+        Verdict::Replace(new) => say(&text(new)?)?,
+    }
+    Ok(Outcome::Done)
+}
+
+/// Loads the file as the agent would.
+fn load(file: &Path, given: &Given) -> anyhow::Result<FilterModule> {
+    let named = || file.display().to_string();
+    let bytes = match Filter::read(file)? {
+        Filter::Wasm(wasm) => module::compile(&wasm).with_context(named)?,
+        Filter::Aot(artifact) => artifact.bytes().to_vec(),
+    };
+    let interface = Artifact::parse(bytes.clone())?.metadata().interface.clone();
+    let function = match &given.function {
+        Some(name) => name.clone(),
+        None => only_filter(&interface).with_context(named)?,
+    };
+    let engine = FilterEngine::new(EngineOptions::default()).context("cannot start the clock")?;
+    FilterModule::load(&engine, bytes, options(function, given)).with_context(named)
+}
+
+/// How a filter is called.
+pub(crate) fn options(function: String, given: &Given) -> FilterOptions {
+    let format = if given.msgpack {
+        EventFormat::Msgpack
+    } else {
+        EventFormat::Json { escape_unicode: true }
+    };
+    FilterOptions { format, ..FilterOptions::new(function) }
+}
+
+/// Whether an export has a filter's type.
+pub(crate) fn is_filter(export: &Export) -> bool {
+    export.params == [ValueType::I32; 6] && export.results == [ValueType::I32]
+}
+
+/// The function that is meant when none is named: the only one with a filter's type.
+pub(crate) fn only_filter(interface: &Interface) -> Result<String, UsageError> {
+    let filters: Vec<&str> = interface
+        .exports
+        .iter()
+        .filter(|export| is_filter(export))
+        .map(|export| export.name.as_str())
+        .collect();
+    match filters.as_slice() {
+        [only] => Ok((*only).to_owned()),
+        [] => {
+            let all: Vec<&str> =
+                interface.exports.iter().map(|export| export.name.as_str()).collect();
+            Err(UsageError::new(
+                format!(
+                    "no exported function has a filter's type; exported functions: {}",
+                    all.join(", ")
+                ),
+                "see what is wrong with flb-wamrc check --function NAME",
+            ))
+        }
+        several => Err(UsageError::new(
+            format!("several functions have a filter's type: {}", several.join(", ")),
+            "name one with --function",
+        )),
+    }
+}
+
+/// A record's body: JSON text as msgpack.
+pub(crate) fn body(record: &str) -> anyhow::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    let end = json::parse_object(record.as_bytes(), &mut body).map_err(|error| {
+        UsageError::new(
+            format!("the record is no JSON object: {error}"),
+            "write it like '{\"log\":\"hello\"}'",
+        )
+    })?;
+    let rest = record[end..].trim();
+    if !rest.is_empty() {
+        let message = format!("'{rest}' follows the record");
+        return Err(UsageError::new(message, "give one record at a time").into());
+    }
+    Ok(body)
+}
+
+/// `SEC` or `SEC.FRACTION`.
+fn time(text: &str) -> Result<Timestamp, UsageError> {
+    let wrong = || {
+        UsageError::new(format!("'{text}' is not a time"), "give seconds since 1970: 1700000000.5")
+    };
+    let (sec, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = !fraction.is_empty() && fraction.bytes().all(|digit| digit.is_ascii_digit());
+    if !digits || fraction.len() > 9 {
+        return Err(wrong());
+    }
+    Ok(Timestamp {
+        sec: sec.parse().map_err(|_| wrong())?,
+        nsec: format!("{fraction:0<9}").parse().map_err(|_| wrong())?,
+    })
+}
+
+/// A body as a line of JSON.
+fn text(body: &[u8]) -> anyhow::Result<String> {
+    let mut out = Vec::new();
+    json::write(body, &mut out, JsonOptions { escape_unicode: false })?;
+    out.push(b'\n');
+    Ok(String::from_utf8_lossy(&out).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_seconds_with_a_fraction() {
+        let check = |text: &str, sec, nsec| {
+            assert_eq!(time(text).unwrap(), Timestamp { sec, nsec }, "{text}");
+        };
+        check("0", 0, 0);
+        check("1700000000.5", 1_700_000_000, 500_000_000);
+        check("1.000000001", 1, 1);
+        for wrong in ["", "x", "1.", "-1", "1.0000000001", "1.-5", "4294967296"] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
+}

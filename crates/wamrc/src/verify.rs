@@ -1,0 +1,158 @@
+//! Checks an artifact: whole, by whom, and, if wished, that its code is what the compiler makes of its module.
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::path::Path;
+
+use anyhow::Context as _;
+use flb_artifact::{Artifact, Sha256Hex, Slice, Target, Trust};
+use flb_compiler::{CompileOptions, Compiler};
+
+use crate::options::Given;
+use crate::output::{Outcome, say};
+use crate::{input, keys};
+
+/// Where the header holds a signature: it is no part of what is rebuilt.
+const SIGNATURE: Range<usize> = 64..160;
+
+/// The command `verify`.
+pub(crate) fn run(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcome> {
+    let file = input::only_file(operands)?;
+    let artifact = input::artifact(&file)?;
+    let named = || file.display().to_string();
+    let mut text = sound(&artifact).with_context(named)?;
+    text.push_str(&signature(&artifact, given).with_context(named)?);
+    if given.rebuild {
+        text.push_str(&rebuild(&artifact, given.wasm.as_deref()).with_context(named)?);
+    }
+    say(&format!("{}: sound\n{text}", file.display()))?;
+    Ok(Outcome::Done)
+}
+
+/// Parsing checked every byte as stored; this checks what unpacks from them.
+fn sound(artifact: &Artifact) -> anyhow::Result<String> {
+    let slices = &artifact.metadata().slices;
+    for slice in slices {
+        artifact.code(slice)?;
+    }
+    let held = if artifact.wasm()?.is_some() { "with" } else { "without" };
+    Ok(format!(
+        "checksums:  all hold ({} bytes, code for {}, {held} the module inside)\ndigest:     {}\n",
+        artifact.bytes().len(),
+        targets(slices),
+        artifact.digest(),
+    ))
+}
+
+fn targets(slices: &[Slice]) -> String {
+    let names: Vec<&str> = slices.iter().map(|slice| slice.target.as_str()).collect();
+    names.join(", ")
+}
+
+fn signature(artifact: &Artifact, given: &Given) -> anyhow::Result<String> {
+    let signer = artifact.signer();
+    let shown = match signer {
+        Some(key) => format!("signature:  holds, by {key}"),
+        None => "signature:  none".to_owned(),
+    };
+    if given.keys.is_empty() {
+        return Ok(shown + "\n");
+    }
+    let trusted: Vec<_> =
+        given.keys.iter().map(|path| keys::public(path)).collect::<Result<_, _>>()?;
+    match (Trust::only(trusted).accepts(signer), signer) {
+        (true, _) => Ok(shown + ", which is one of the given keys\n"),
+        (false, Some(key)) => anyhow::bail!("signed by {key}, which is none of the given keys"),
+        (false, None) => {
+            anyhow::bail!("not signed; help: sign it with flb-wamrc sign --key FILE x.aot")
+        }
+    }
+}
+
+fn rebuild(artifact: &Artifact, path: Option<&Path>) -> anyhow::Result<String> {
+    let wasm = source(artifact, path)?;
+    let again = Artifact::parse(compile(artifact, &wasm)?)?;
+    let mut text = String::new();
+    let slices = artifact.metadata().slices.iter().zip(&again.metadata().slices);
+    for (old, new) in slices {
+        anyhow::ensure!(
+            artifact.code(old)? == again.code(new)?,
+            "the code for {} is not what this compiler makes of the module; help: don't run it",
+            old.target
+        );
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "rebuilt:    {}: the same {} bytes", old.target, old.code.size);
+    }
+    anyhow::ensure!(
+        artifact.metadata().interface == again.metadata().interface,
+        "what the artifact says of its module's interface is not so; help: don't run it"
+    );
+    if unsigned(artifact) == unsigned(&again) {
+        text.push_str("rebuilt:    the whole file is the same\n");
+    }
+    Ok(text)
+}
+
+/// The module, from the artifact or from the file that is said to be its.
+fn source<'a>(artifact: &'a Artifact, path: Option<&Path>) -> anyhow::Result<Cow<'a, [u8]>> {
+    let Some(path) = path else {
+        return artifact
+            .wasm()?
+            .context("the artifact does not hold its module; help: give it with --wasm FILE.wasm");
+    };
+    let wasm = input::read(path)?;
+    let expected = artifact.metadata().source.sha256;
+    let found = Sha256Hex::of(&[&wasm]);
+    anyhow::ensure!(
+        found == expected,
+        "the artifact was compiled from another module: its SHA-256 is {expected}, that of {} is \
+         {found}",
+        path.display()
+    );
+    Ok(wasm.into())
+}
+
+fn compile(artifact: &Artifact, wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let metadata = artifact.metadata();
+    let first = &metadata.slices[0];
+    for slice in &metadata.slices {
+        let engine = &slice.engine;
+        anyhow::ensure!(
+            (engine.name.as_str(), engine.version.as_str()) == flb_compiler::ENGINE,
+            "made by engine {} {}, this program has {} {}; help: verify it with the flb-wamrc \
+             that made it",
+            engine.name,
+            engine.version,
+            flb_compiler::ENGINE.0,
+            flb_compiler::ENGINE.1
+        );
+        anyhow::ensure!(
+            slice.options == first.options,
+            "its slices were compiled with different levels"
+        );
+    }
+    let compiler = Compiler::new(CompileOptions {
+        targets: metadata.slices.iter().map(target).collect::<anyhow::Result<_>>()?,
+        levels: first.options,
+        embed_wasm: metadata.source.embedded.is_some(),
+        producer: metadata.producer.clone(),
+        jobs: std::thread::available_parallelism().map_or(1, usize::from),
+    });
+    Ok(compiler.compile(wasm)?)
+}
+
+/// What a slice was compiled for, as it is recorded.
+fn target(slice: &Slice) -> anyhow::Result<Target> {
+    let target = Target::parse(&slice.target, None, None)?;
+    Ok(Target { cpu_name: slice.cpu.clone(), features: slice.features.clone(), ..target })
+}
+
+fn unsigned(artifact: &Artifact) -> Vec<u8> {
+    let mut bytes = artifact.bytes().to_vec();
+    if let Some(area) = bytes.get_mut(SIGNATURE) {
+        area.fill(0);
+    }
+    bytes
+}

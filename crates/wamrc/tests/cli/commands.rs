@@ -1,0 +1,343 @@
+//! The commands beside compiling, each with real files.
+
+use flb_artifact::{Artifact, ArtifactBuilder, Levels, SliceCode, Target};
+use flb_compiler::{CompileOptions, Compiler};
+
+use crate::stage::{Stage, answer, filter};
+
+const RUST_ENRICH: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/filters/rust-enrich.wasm");
+
+#[test]
+fn inspect_shows_what_an_artifact_is_made_of() {
+    let stage = Stage::new();
+    let line = format!("--target=x86_64:x86-64-v2,aarch64 -o x.aot {RUST_ENRICH}");
+    stage.run(&line).check(0, &[], &[]);
+    stage.run("inspect x.aot").check(
+        0,
+        &[
+            "kind:          artifact\n",
+            "target:        x86_64-unknown-linux-gnu\n",
+            "  cpu:         x86-64-v2\n",
+            "  features:    cmpxchg16b popcnt sse3 sse41 sse42 ssse3\n",
+            "  engine:      wasmtime 48.",
+            "  rust_filter: (i32, i32, i32, i32, i32, i32) -> i32\n",
+            "signer:        none\n",
+            " rust_filter\n",
+            " .text\n",
+        ],
+        &[],
+    );
+    let run = stage.run("inspect --json x.aot");
+    let object: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(object["slices"][0]["cpu"], "x86-64-v2");
+    assert_eq!(object["slices"][0]["compressed"], true);
+    assert_eq!(object["source"]["size"], std::fs::metadata(RUST_ENRICH).unwrap().len());
+    let functions = object["slices"][1]["functions"].as_array().unwrap();
+    assert!(functions.iter().any(|one| one[0] == "rust_filter" && one[1].as_u64() > Some(0)));
+}
+
+#[test]
+fn inspect_shows_what_a_module_is_made_of() {
+    let stage = Stage::new();
+    stage.run("inspect ok.wasm").check(
+        0,
+        &["kind:          module\n", "memory:        initial pages 1", " code\n", "  f: (i32,"],
+        &[],
+    );
+    stage.run("inspect").check(1, &[], &["no file was given"]);
+    stage.run("inspect ok.wasm ok.wasm").check(1, &[], &["a second file 'ok.wasm'"]);
+    stage.run("inspect --jsn ok.wasm").check(1, &[], &["did you mean '--json'?"]);
+    stage.run("inspect --help").check(0, &["Usage: flb-wamrc inspect [options] FILE"], &[]);
+}
+
+#[test]
+fn verify_finds_every_kind_of_damage() {
+    let stage = Stage::new();
+    stage.run("--target=x86_64,aarch64,armv7 -o x.aot ok.wasm").check(0, &[], &[]);
+    stage.run("verify x.aot --rebuild").check(
+        0,
+        &["x.aot: sound\n", "aarch64-unknown-linux-gnu: the same", "the whole file is the same\n"],
+        &[],
+    );
+    let whole = std::fs::read(stage.path("x.aot")).unwrap();
+    for at in [0, 9, 40, 170, whole.len() / 2, whole.len() - 1] {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        stage.write("damaged.aot", &damaged);
+        stage.run("verify damaged.aot").check(1, &[], &["error: damaged.aot: "]);
+    }
+    stage.write("cut.aot", &whole[..whole.len() - 1]);
+    stage.run("verify cut.aot").check(1, &[], &["bytes where the header says"]);
+}
+
+/// An artifact of one module with the code of another.
+fn forge(stage: &Stage, wasm: &[u8], text: &str, change: impl Fn(&mut Vec<u8>)) {
+    let target = Target::parse("x86_64", None, None).unwrap();
+    let compiler = Compiler::new(CompileOptions {
+        targets: vec![target.clone()],
+        levels: Levels { opt_level: 3, size_level: 3 },
+        embed_wasm: false,
+        producer: "flb-wamrc 0.1.0".to_owned(),
+        jobs: 1,
+    });
+    let made = compiler.compile(&wat::parse_str(text).unwrap()).unwrap();
+    let made = Artifact::parse(made).unwrap();
+    let slice = &made.metadata().slices[0];
+    let mut code = made.code(slice).unwrap().into_owned();
+    change(&mut code);
+    let forged = ArtifactBuilder::new("flb-wamrc 0.1.0", wasm, made.metadata().interface.clone())
+        .slice(SliceCode {
+            target,
+            options: slice.options,
+            engine: slice.engine.clone(),
+            code,
+            compress: true,
+        })
+        .build(Some(wasm));
+    stage.write("forged.aot", &forged);
+}
+
+#[test]
+fn verify_finds_code_that_the_module_does_not_give() {
+    let stage = Stage::new();
+    let good = std::fs::read(stage.path("ok.wasm")).unwrap();
+    forge(&stage, &good, &answer("evil"), |_| {});
+    stage.run("verify forged.aot").check(0, &["forged.aot: sound"], &[]);
+    stage.run("verify forged.aot --rebuild").check(
+        1,
+        &[],
+        &["is not what this compiler makes of the module; help: don't run it"],
+    );
+}
+
+#[test]
+fn forged_images_crash_nothing() {
+    let stage = Stage::new();
+    let text = answer("evil");
+    let wasm = wat::parse_str(&text).unwrap();
+    for step in 0..120 {
+        forge(&stage, &wasm, &text, |code| {
+            let at = code.len() - 1 - step * 7;
+            code[at] ^= 0xff;
+        });
+        for command in ["inspect", "disasm"] {
+            let run = stage.run(&format!("{command} forged.aot"));
+            assert!(run.code <= 1, "{command}, {step}: {run:?}");
+        }
+    }
+}
+
+#[test]
+fn keys_sign_and_verify() {
+    let stage = Stage::new();
+    stage.run("-o x.aot ok.wasm").check(0, &[], &[]);
+    stage.run("verify x.aot").check(0, &["signature:  none"], &[]);
+    let made = stage.run("keygen mine");
+    made.check(0, &["flb-public-key:"], &[]);
+    assert_eq!(std::fs::read_to_string(stage.path("mine.pub")).unwrap(), made.stdout);
+    stage.run("keygen other").check(0, &[], &[]);
+    stage.run("verify x.aot --key mine.pub").check(1, &[], &["not signed; help: sign it"]);
+    let key = made.stdout.trim();
+    stage.run("sign --key mine x.aot").check(0, &["x.aot: signed by ", key], &[]);
+    stage.run("verify --key=other.pub --key mine.pub x.aot --rebuild").check(
+        0,
+        &[key, "one of the given keys", "the whole file is the same"],
+        &[],
+    );
+    stage.run("verify --key other.pub x.aot").check(1, &[], &["which is none of the given keys"]);
+    stage.run("inspect x.aot").check(0, &["signer:        flb-public-key:"], &[]);
+    stage.run("keygen mine").check(
+        1,
+        &[],
+        &["mine.pub is there already; help: choose another name"],
+    );
+    stage.run("sign x.aot").check(1, &[], &["one --key is needed"]);
+    stage.run("sign --key mine.pub x.aot").check(
+        1,
+        &[],
+        &["not a key: expected 'flb-secret-key:'"],
+    );
+    stage.run("sign --key mine ok.wasm").check(1, &[], &["it is a WebAssembly module"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn nobody_else_may_read_a_new_key() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let stage = Stage::new();
+    stage.run("keygen k").check(0, &[], &[]);
+    let mode =
+        |name: &str| std::fs::metadata(stage.path(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("k"), 0o600);
+    std::fs::remove_file(stage.path("k.pub")).unwrap();
+    let secret = std::fs::read(stage.path("k")).unwrap();
+    stage.run("keygen k").check(1, &[], &["k is there already"]);
+    assert_eq!(std::fs::read(stage.path("k")).unwrap(), secret);
+}
+
+#[test]
+fn disasm_shows_machine_code_for_every_native_target() {
+    let stage = Stage::new();
+    stage.run("--target=x86_64,aarch64,riscv64,s390x,armv7 -o x.aot ok.wasm").check(0, &[], &[]);
+    for (target, instruction) in [
+        ("x86_64", "push rbp"),
+        ("aarch64", "stp x29, x30"),
+        ("riscv64", "addi"),
+        ("s390x", "stmg"),
+    ] {
+        let run = stage.run(&format!("disasm x.aot f --target {target}"));
+        run.check(0, &[&format!("f ({target}"), instruction], &[]);
+    }
+    stage.run("disasm x.aot").check(0, &["f (s390x"], &["pulley32", "nothing to disassemble"]);
+    stage.run("disasm x.aot g").check(1, &[], &["there is no function 'g'"]);
+    stage.run("disasm x.aot --target pulley").check(1, &[], &["for the engine's interpreter"]);
+    stage.run("disasm x.aot --target mips").check(1, &[], &["there is code for x86_64-"]);
+    stage.run("disasm ok.wasm").check(1, &[], &["it is a WebAssembly module"]);
+}
+
+#[test]
+fn run_prints_the_verdict() {
+    let stage = Stage::new();
+    stage.module("drop.wasm", &format!("(module (memory 1) {})", filter("i32.const 0")));
+    stage.module("trap.wasm", &format!("(module (memory 1) {})", filter("unreachable")));
+    stage.module("bad.wasm", &answer(r"oops\00"));
+    stage.run("run ok.wasm --record {}").check(0, &["{\"a\":1}\n"], &[]);
+    stage.run("run drop.wasm --record {}").check(0, &["dropped\n"], &[]);
+    stage.run("run trap.wasm --record {}").check(
+        1,
+        &[],
+        &["error: trap.wasm: Exception: unreachable"],
+    );
+    stage.run("run bad.wasm --record {}").check(1, &[], &["invalid JSON format", "buf: oops"]);
+    stage.run("run ok.wasm --function g --record {}").check(1, &[], &["did you mean 'f'?"]);
+    stage.run("run ok.wasm").check(1, &[], &["no record was given; help: add one: --record"]);
+    stage.run("run ok.wasm --record [1]").check(1, &[], &["the record is no JSON object"]);
+    stage.run("run ok.wasm --record {}{}").check(1, &[], &["'{}' follows the record"]);
+    stage.run("run ok.wasm --record {} --time x").check(1, &[], &["'x' is not a time"]);
+    stage.run("run ok.wasm --record {} --format xml").check(1, &[], &["give json or msgpack"]);
+}
+
+#[test]
+fn run_hands_over_tag_time_and_record() {
+    let stage = Stage::new();
+    stage.run(&format!("-o x.aot {RUST_ENRICH}")).check(0, &[], &[]);
+    for file in ["x.aot", RUST_ENRICH] {
+        let words = ["run", file, "--record", "{\"log\": \"hé\"}", "--tag=a.b", "--time", "12.5"];
+        stage.run_words("", &words).check(
+            0,
+            &["\"log\":\"hé\"", "\"tag\":\"a.b\"", "1970-01-01T00:00:12.500000000Z"],
+            &[],
+        );
+    }
+    let other = if cfg!(target_arch = "x86_64") { "aarch64" } else { "x86_64" };
+    stage.run(&format!("--target={other} -o other.aot ok.wasm")).check(0, &[], &[]);
+    stage.run("run other.aot --record {}").check(
+        0,
+        &["{\"a\":1}"],
+        &["note: the artifact does not fit"],
+    );
+    stage.module("echo.wasm", &format!("(module (memory 1) {})", filter("local.get 4")));
+    stage.run("run echo.wasm --format=msgpack --record {\"k\":[1,null]}").check(
+        0,
+        &["{\"k\":[1,null]}\n"],
+        &[],
+    );
+}
+
+#[test]
+fn check_passes_a_good_filter() {
+    let stage = Stage::new();
+    stage.run(&format!("check {RUST_ENRICH}")).check(
+        0,
+        &["ok       function  rust_filter", "10000 answered, 0 dropped, 0 failed", "no problems\n"],
+        &[],
+    );
+    stage.run("-o x.aot ok.wasm").check(0, &[], &[]);
+    let run = stage.run("check --json --function f x.aot");
+    let object: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((run.code, &object["problems"]), (0, &serde_json::json!(0)));
+}
+
+/// Checks a module as text; the exit code and a finding of it.
+fn check(stage: &Stage, module: &str, arguments: &str, code: i32, finding: &str) {
+    stage.module("x.wasm", module);
+    stage.run(&format!("check x.wasm {arguments}")).check(code, &[finding], &[]);
+}
+
+#[test]
+fn check_finds_what_stands_in_the_agents_way() {
+    let stage = Stage::new();
+    let ok = answer(r"{}\00");
+    check(&stage, &ok, "--function g", 1, "'g' is not exported; exported functions: f");
+    let mangled = ok.replace("\"f\"", "\"_ZN6filter8rust_log17h0123456789abcdefE\"");
+    check(&stage, &mangled, "--function rust_log", 1, "add #[unsafe(no_mangle)] in Rust");
+    let wide = ok.replacen("i32 i32 i32)", "i64 i32 i32)", 1);
+    check(&stage, &wide, "--function f", 1, "each 32 bits wide (seconds too)");
+    check(&stage, &wide, "", 1, "no exported function has a filter's type; exported functions: f");
+    let import = ok.replace("(module", "(module (import \"env\" \"now\" (func))");
+    check(&stage, &import, "", 0, "warning  imports   nobody provides env.now");
+    let large = ok.replace("\"memory\") 1", "\"memory\") 5000");
+    check(&stage, &large, "", 1, "the agent grants 256 MiB: lower --initial-memory");
+    check(&stage, "(module)", "", 1, "it exports no function");
+}
+
+#[test]
+fn check_finds_mistakes_by_a_trial() {
+    let stage = Stage::new();
+    let trap = format!("(module (memory 1) {})", filter("unreachable"));
+    check(&stage, &trap, "", 1, "10000 failed, the first with: Exception: unreachable");
+    check(
+        &stage,
+        &answer("{}rest of an older one"),
+        "",
+        0,
+        "warning  answer    its JSON ends without a NUL",
+    );
+    check(&stage, &answer(r"{}\n\00"), "", 0, "no problems");
+    let leak = "(global $top (mut i32) (i32.const 65536))";
+    let body = "(global.set $top (i32.add (global.get $top) (i32.const 256)))
+        (if (i32.ge_u (i32.add (global.get $top) (i32.const 256)) (i32.shl (memory.size) (i32.const 16)))
+            (then (drop (memory.grow (i32.const 1)))))
+        (i32.store (global.get $top) (i32.const 0x7d7b))
+        (global.get $top)";
+    let leak = format!("(module (memory 2) {leak} {})", filter(body));
+    check(&stage, &leak, "", 1, "bytes a record, and does not stop");
+    let needs = "(if (i32.lt_u (local.get 5) (i32.const 9)) (then unreachable)) (local.get 4)";
+    let needs = format!("(module (memory 1) {})", filter(needs));
+    check(&stage, &needs, "", 1, "try it with a record of yours");
+    check(&stage, &needs, "--record {\"log\":123}", 0, "10000 answered");
+    stage.run("check x.wasm --record nonsense").check(1, &[], &["the record is no JSON object"]);
+}
+
+#[test]
+fn completions_and_the_manual_page_have_every_working_option() {
+    let stage = Stage::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let run = stage.run(&format!("completions {shell}"));
+        let target = if shell == "fish" { "-l target " } else { "--target=" };
+        run.check(0, &[target, "size-level", "keygen", "rebuild"], &[]);
+        assert!(!run.stdout.contains("mllvm"));
+    }
+    stage.run("completions tcsh").check(1, &[], &["unknown shell 'tcsh'"]);
+    stage.run("completions").check(1, &[], &["write flb-wamrc completions bash, zsh or fish"]);
+    let page =
+        ["\\-\\-size\\-level=0..3", ".SS flb\\-wamrc verify", "\\-\\-mllvm=OPTION", ".TH FLB"];
+    stage.run("man").check(0, &page, &[]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn bash_takes_its_completions() {
+    let stage = Stage::new();
+    let mut script = stage.run("completions bash").stdout;
+    script.push_str("COMP_WORDS=(flb-wamrc --tar)\nCOMP_CWORD=1\n_flb_wamrc 2>/dev/null\n");
+    script.push_str("echo \"${COMPREPLY[*]}\"\n");
+    stage.write("test.bash", script.as_bytes());
+    let Ok(output) = std::process::Command::new("bash").arg(stage.path("test.bash")).output()
+    else {
+        eprintln!("skipped: there is no bash");
+        return;
+    };
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "--target= --target-abi=\n");
+}

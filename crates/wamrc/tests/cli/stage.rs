@@ -1,0 +1,90 @@
+//! A folder with modules, and the program run in it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A filter's parameters and result.
+const TYPE: &str = "(param i32 i32 i32 i32 i32 i32) (result i32)";
+
+/// A fresh folder.
+pub(crate) struct Stage {
+    folder: tempfile::TempDir,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub(crate) struct Run {
+    line: String,
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    /// The exit code, and words that stdout and stderr have.
+    #[track_caller]
+    pub(crate) fn check(&self, code: i32, stdout: &[&str], stderr: &[&str]) {
+        assert_eq!(self.code, code, "{self:#?}");
+        for (words, text) in [(stdout, &self.stdout), (stderr, &self.stderr)] {
+            for word in words {
+                assert!(text.contains(word), "{}: no '{word}' in\n{text}", self.line);
+            }
+        }
+    }
+}
+
+impl Stage {
+    /// A folder with `ok.wasm`, whose filter `f` answers `{"a":1}`.
+    pub(crate) fn new() -> Self {
+        let stage = Self { folder: tempfile::tempdir().unwrap() };
+        stage.module("ok.wasm", &answer(r#"{\"a\":1}\00"#));
+        stage
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.path(name), bytes).unwrap();
+    }
+
+    /// Writes a module given as text.
+    pub(crate) fn module(&self, name: &str, text: &str) {
+        self.write(name, &wat::parse_str(text).unwrap());
+    }
+
+    /// Runs the program with the words of a line.
+    pub(crate) fn run(&self, line: &str) -> Run {
+        self.run_in("", line)
+    }
+
+    pub(crate) fn run_in(&self, folder: &str, line: &str) -> Run {
+        self.run_words(folder, &line.split_whitespace().collect::<Vec<_>>())
+    }
+
+    pub(crate) fn run_words(&self, folder: impl AsRef<Path>, words: &[&str]) -> Run {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flb-wamrc"));
+        let folder = self.folder.path().join(folder);
+        let output = command.args(words).current_dir(folder).output().unwrap();
+        Run {
+            line: words.join(" "),
+            code: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// A filter `f` that answers with these bytes.
+pub(crate) fn answer(data: &str) -> String {
+    format!(
+        "(module (memory (export \"memory\") 1) (data (i32.const 16) \"{data}\") {})",
+        filter("i32.const 16")
+    )
+}
+
+/// A filter `f` with this body.
+pub(crate) fn filter(body: &str) -> String {
+    format!("(func (export \"f\") {TYPE} {body})")
+}

@@ -1,0 +1,4 @@
+;;! target = "x86_64-apple-darwin"
+;;! triple = "x86_64-apple-darwin"
+;;! below = 8192
+(module (memory 1) (func (export "f") (param i32 i32 i32 i32 i32 i32) (result i32) local.get 4))

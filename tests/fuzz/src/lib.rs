@@ -1,0 +1,40 @@
+//! What the targets check: the oracles of the crates' own tests, so that a find replays there.
+
+#[path = "../../../crates/artifact/tests/oracle/mod.rs"]
+mod artifact_oracle;
+mod config;
+#[path = "../../../crates/event/tests/oracle/mod.rs"]
+mod event_oracle;
+
+use libfuzzer_sys::Corpus;
+
+pub use config::config;
+
+/// Any bytes taken as msgpack.
+pub fn msgpack(data: &[u8]) {
+    event_oracle::check_msgpack(data);
+}
+
+/// As [`msgpack`], but keeps only what is well-formed, so that the fuzzer learns to print.
+pub fn well_formed_msgpack(data: &[u8]) -> Corpus {
+    if flb_event::msgpack::value_len(data).is_err() {
+        return Corpus::Reject;
+    }
+    event_oracle::check_msgpack(data);
+    Corpus::Keep
+}
+
+/// Any bytes taken as JSON.
+pub fn json(data: &[u8]) {
+    event_oracle::check_json(data);
+}
+
+/// Any bytes taken as a whole artifact. Hardly any gets past the first digest.
+pub fn artifact(data: &[u8]) {
+    drop(artifact_oracle::check_file(data));
+}
+
+/// Any bytes taken as an artifact's metadata and, after a zero byte, what stands behind it.
+pub fn artifact_metadata(data: &[u8]) {
+    drop(artifact_oracle::check_metadata(data));
+}
