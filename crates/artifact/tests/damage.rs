@@ -5,9 +5,11 @@
 
 mod oracle;
 
+use std::ops::Range;
+
 use flb_artifact::{
-    Arguments, Artifact, ArtifactBuilder, ArtifactError, Collector, EngineSettings, Export, Import,
-    Interface, Interruption, Levels, Metadata, SecretKey, Sha256Hex, SliceCode, Target, ValueType,
+    Arguments, Artifact, ArtifactBuilder, ArtifactError, EngineSettings, Export, Import, Interface,
+    Levels, Metadata, SecretKey, Sha256Hex, SliceCode, Target, ValueType,
 };
 use oracle::{HEADER_LEN, check_file, check_metadata, seal};
 use serde_json::{Value, json};
@@ -138,16 +140,23 @@ fn seal_makes_the_builders_file() {
     assert_eq!(seal(&metadata, &behind), sound());
 }
 
+fn check_flips(whole: &[u8], bytes: Range<usize>) {
+    for (byte, bit) in bytes.flat_map(|byte| (0..8).map(move |bit| (byte, bit))) {
+        let mut flipped = whole.to_vec();
+        flipped[byte] ^= 1 << bit;
+        assert!(Artifact::parse(flipped).is_err(), "bit {bit} of byte {byte}");
+    }
+}
+
 #[test]
 fn every_flipped_bit_is_refused() {
-    for whole in [sound(), signed().bytes().to_vec()] {
-        for bit in 0..whole.len() * 8 {
-            let mut flipped = whole.clone();
-            flipped[bit / 8] ^= 1 << (bit % 8);
-            let parsed = Artifact::parse(flipped);
-            assert!(parsed.is_err(), "bit {} of byte {}", bit % 8, bit / 8);
-        }
-    }
+    let whole = sound();
+    check_flips(&whole, 0..whole.len());
+}
+
+#[test]
+fn every_flipped_bit_of_a_signed_header_is_refused() {
+    check_flips(signed().bytes(), 0..HEADER_LEN);
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test panic as the test does")]
 
-use flb_artifact::{Artifact, Levels, Target};
-use flb_compiler::{CompileOptions, Compiler};
+use flb_artifact::{Artifact, Host, Levels, Target, Trust};
+use flb_compiler::{CompileOptions, Compiler, ENGINE};
 
 const RUST_ENRICH: &[u8] = include_bytes!("../../../examples/filters/rust-enrich.wasm");
 
@@ -28,16 +28,24 @@ fn any_number_of_jobs_gives_the_same_bytes() {
 }
 
 #[test]
-fn portable_slices_come_last() {
+fn portable_slices_come_last_and_are_the_second_choice() {
     let artifact = Artifact::parse(compile(2, &["armv7", "pulley64", "x86_64"])).unwrap();
     let slices = artifact.metadata().slices.iter();
     let targets: Vec<&str> = slices.map(|slice| slice.target.as_str()).collect();
-    assert_eq!(
-        targets,
-        [
-            "x86_64-unknown-linux-gnu",
-            "pulley32-unknown-unknown-elf",
-            "pulley64-unknown-unknown-elf"
-        ]
-    );
+    let [native, portable32, portable64] = [
+        "x86_64-unknown-linux-gnu",
+        "pulley32-unknown-unknown-elf",
+        "pulley64-unknown-unknown-elf",
+    ];
+    assert_eq!(targets, [native, portable32, portable64]);
+    for (host, expected) in [
+        (native, native),
+        ("aarch64-unknown-linux-gnu", portable64),
+        ("x86_64-pc-windows-msvc", portable64),
+        ("armv7-unknown-linux-gnueabihf", portable32),
+    ] {
+        let host = Host::new(host.parse().unwrap(), &[]);
+        let verified = artifact.clone().verify(&host, ENGINE, &Trust::anyone()).unwrap();
+        assert_eq!(verified.slice().target, expected, "{host}");
+    }
 }

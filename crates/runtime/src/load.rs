@@ -36,7 +36,8 @@ pub(crate) fn load(engine: &FilterEngine, bytes: Vec<u8>) -> Result<Loaded, Load
     }
 }
 
-/// An artifact that does not fit this host or engine is compiled anew from the module inside, if there is one.
+/// An artifact that does not fit this CPU or engine any more is compiled anew from the module inside, if there is one. One
+/// for another architecture or system is refused: somebody put it on the wrong machine.
 fn load_artifact(engine: &FilterEngine, artifact: Artifact) -> Result<Loaded, LoadError> {
     let unfit = match map(engine, artifact.clone(), engine.trust()) {
         Ok(module) => return Ok(Loaded { module, artifact, notes: Vec::new() }),
@@ -51,11 +52,10 @@ fn load_artifact(engine: &FilterEngine, artifact: Artifact) -> Result<Loaded, Lo
 }
 
 fn is_misfit(error: &LoadError) -> bool {
-    use ArtifactError as Unfit;
     matches!(
         error,
         LoadError::Engine { .. }
-            | LoadError::Artifact(Unfit::Target { .. } | Unfit::Cpu { .. } | Unfit::Engine { .. })
+            | LoadError::Artifact(ArtifactError::Cpu { .. } | ArtifactError::Engine { .. })
     )
 }
 

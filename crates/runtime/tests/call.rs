@@ -1,5 +1,7 @@
 //! What filters answer and what becomes of it: a module as text, a record as JSON, the verdict as text.
 
+#![expect(clippy::unwrap_used, reason = "helpers of a test panic as the test does")]
+
 use flb_event::{Event, Tag, Timestamp, Verdict, json};
 use flb_runtime::{
     EngineOptions, EventFormat, FilterEngine, FilterInstance, FilterModule, FilterOptions,

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod commands;
+#[cfg(unix)]
+mod examples;
 mod options;
 mod stage;
 
