@@ -82,6 +82,34 @@ fn a_thousand_flipped_bits_are_all_refused() {
 }
 
 #[test]
+fn a_hundred_thousand_flips_and_cuts_of_signed_and_unsigned_artifacts_are_refused() {
+    let wasm = wat::parse_str(
+        r#"(module (memory 1) (func (export "f") (param i32 i32 i32 i32 i32 i32) (result i32) local.get 4))"#,
+    );
+    let compiler = Compiler::new(CompileOptions {
+        targets: vec![Target::host().unwrap()],
+        levels: Levels { opt_level: 3, size_level: 3 },
+        embed_wasm: true,
+        jobs: 1,
+        producer: "test".to_owned(),
+    });
+    let unsigned = compiler.compile(&wasm.unwrap()).unwrap();
+    let mut signed = Artifact::parse(unsigned.clone()).unwrap();
+    signed.sign(&SecretKey::from_random([1; 32]));
+    let mut random = Random(2);
+    for whole in [unsigned, signed.bytes().to_vec()] {
+        for round in 0..50_000 {
+            let mut damaged = whole.clone();
+            damaged[random.below(whole.len())] ^= 1 << random.below(8);
+            if round % 2 == 1 {
+                damaged.truncate(random.below(whole.len()));
+            }
+            assert!(Artifact::parse(damaged).is_err(), "round {round}");
+        }
+    }
+}
+
+#[test]
 fn every_truncation_is_refused() {
     let whole = compile(Target::host().unwrap());
     for length in 0..whole.len() {
