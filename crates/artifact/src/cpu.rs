@@ -234,10 +234,12 @@ const SAPPHIRERAPIDS: &[&str] = &[
 
 static X86_64: CpuTable = CpuTable {
     cpus: &[
+        // The levels of the System V psABI for x86-64.
         cpu("x86-64", &["generic", "x86-64-v1", "k8", "opteron", "athlon64", "athlon-fx"], NONE),
         cpu("x86-64-v2", &[], V2),
         cpu("x86-64-v3", &[], V3),
         cpu("x86-64-v4", &[], V4),
+        // Intel 64 and IA-32 software developer's manual, and the ISA extensions reference, by core.
         cpu("nocona", &["k8-sse3", "opteron-sse3", "athlon64-sse3"], SSE3),
         cpu("core2", &["atom", "bonnell"], SSSE3),
         cpu("penryn", &[], PENRYN),
@@ -253,6 +255,7 @@ static X86_64: CpuTable = CpuTable {
         cpu("cannonlake", &[], CANNONLAKE),
         cpu("icelake-client", &["icelake-server", "tigerlake", "rocketlake"], ICELAKE),
         cpu("sapphirerapids", &["emeraldrapids", "graniterapids"], SAPPHIRERAPIDS),
+        // AMD64 programmer's manual and the software optimization guides, by family.
         cpu("amdfam10", &["barcelona"], BARCELONA),
         cpu("btver1", &[], BTVER1),
         cpu("btver2", &[], BTVER2),
@@ -292,6 +295,7 @@ const V1: &[&str] = &["dotprod", "fp16", "i8mm", "lse", "pauth"];
 
 static AARCH64: CpuTable = CpuTable {
     cpus: &[
+        // Arm's architecture reference manual, and the technical reference manual of each core.
         cpu("generic", &["armv8-a"], NONE),
         cpu("cortex-a35", &[], NONE),
         cpu("cortex-a53", &[], NONE),
@@ -308,6 +312,7 @@ static AARCH64: CpuTable = CpuTable {
         cpu("neoverse-v1", &["neoverse-512tvb"], V1),
         cpu("neoverse-n2", &["cortex-a710"], V1),
         cpu("neoverse-v2", &["neoverse-v3", "grace"], V1),
+        // What the operating system reports as hw.optional.arm on these machines.
         cpu("apple-m1", &["apple-a14"], A78C),
         cpu("apple-m2", &["apple-m3", "apple-m4"], V1),
     ],
