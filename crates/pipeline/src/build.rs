@@ -49,6 +49,7 @@ impl Blueprint<'_> {
                 .require_signature
                 .then(|| self.settings.trusted_keys.clone()),
             code_cache: self.settings.code_cache.clone(),
+            ..Service::default()
         };
         let world = (self.registry, &service, &variables);
         let parsers = build_parsers(self.document, self.parsers, world, &mut findings.config);

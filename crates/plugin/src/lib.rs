@@ -10,6 +10,7 @@ mod options;
 mod output;
 mod parser;
 mod registry;
+mod shared;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,6 +22,7 @@ pub use options::{Kind, OptionSpec, Options};
 pub use output::{Flush, Output};
 pub use parser::{ParseError, Parsed, Parser, Parsers};
 pub use registry::{Build, Registry, Service, Spec};
+pub use shared::Shared;
 
 /// A boxed future, so that plugin traits are object safe.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,10 +1,11 @@
 //! The tables of plugins, and what a plugin is given when it is built.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use flb_event::Tag;
 
-use crate::{BuildError, Filter, Input, OptionSpec, Options, Output, Parser, Parsers};
+use crate::{BuildError, Filter, Input, OptionSpec, Options, Output, Parser, Parsers, Shared};
 
 /// One plugin: a row of a table.
 pub struct Spec<T: ?Sized> {
@@ -35,11 +36,19 @@ pub struct Service {
     pub trusted_keys: Option<Vec<PathBuf>>,
     /// The folder where code that was compiled at start is kept.
     pub code_cache: Option<PathBuf>,
+    /// What plugins make once for all of them.
+    pub shared: Arc<Shared>,
 }
 
 impl Default for Service {
     fn default() -> Self {
-        Self { escape_unicode: true, config_dir: None, trusted_keys: None, code_cache: None }
+        Self {
+            escape_unicode: true,
+            config_dir: None,
+            trusted_keys: None,
+            code_cache: None,
+            shared: Arc::default(),
+        }
     }
 }
 

@@ -85,8 +85,7 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildE
     })?;
     let refused =
         |error: flb_runtime::LoadError| BuildError::new(format!("{}: {error}", path.display()));
-    let engine = FilterEngine::new(engine_options(build.service)?)
-        .map_err(|error| BuildError::new(format!("cannot start the filter clock: {error}")))?;
+    let engine = build.service.shared.get_or_make(|| engine(build.service))?;
     let module =
         FilterModule::load(&engine, bytes, module_options(options, function, build.service))
             .map_err(refused)?;
@@ -110,12 +109,14 @@ fn find(path: &Path, service: &Service) -> PathBuf {
     }
 }
 
-fn engine_options(service: &Service) -> Result<EngineOptions, BuildError> {
+/// The engine of all wasm filters.
+fn engine(service: &Service) -> Result<FilterEngine, BuildError> {
     let trust = match &service.trusted_keys {
         None => Trust::anyone(),
         Some(files) => Trust::only(files.iter().map(|file| key(file)).collect::<Result<_, _>>()?),
     };
-    Ok(EngineOptions { trust, cache: service.code_cache.clone() })
+    FilterEngine::new(EngineOptions { trust, cache: service.code_cache.clone() })
+        .map_err(|error| BuildError::new(format!("cannot start the filter clock: {error}")))
 }
 
 /// Reads a public key.
