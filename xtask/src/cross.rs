@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::filters;
 use crate::run::{command, line, root, run as run_command, target_dir, works};
 
 /// A machine that qemu can be.
@@ -199,11 +200,9 @@ fn check(
 }
 
 impl Machine {
-    /// Rust's library, a linker with a C library, and an emulator.
+    /// A linker with a C library, and an emulator.
     fn set_up(&self) -> Result<()> {
-        let Self { triple, gnu, qemu, library, .. } = self;
-        run_command(&mut command(&format!("rustup target add {triple}")))
-            .with_context(|| format!("rustup brings no library for {triple}"))?;
+        let Self { gnu, qemu, library, .. } = self;
         let there = works(&format!("{gnu}-gcc --version"))
             && works(&format!("{qemu} --version"))
             && self.root().join("lib/crt1.o").exists();
@@ -241,6 +240,14 @@ impl Machine {
             .arg(dir)
             .env(format!("CARGO_TARGET_{variable}_LINKER"), format!("{}-gcc", self.gnu))
             .env(format!("CARGO_TARGET_{variable}_RUNNER"), self.runner());
+        if !works(&format!("rustup target add {}", self.triple)) {
+            println!("== rustup has no library for {}: building it", self.triple);
+            let source = filters::library_source(&target_dir()?.join("filters"))?;
+            cargo
+                .arg("-Zbuild-std=std")
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("__CARGO_TESTS_ONLY_SRC_ROOT", source);
+        }
         let start = Instant::now();
         run_command(&mut cargo)?;
         let took = start.elapsed().as_secs_f64();

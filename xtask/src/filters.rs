@@ -159,19 +159,19 @@ fn renamed_paths() -> Result<Vec<(PathBuf, String)>> {
 }
 
 /// The folder with the source of Rust's library, from Debian; apt's own lists stay as they are.
-fn library_source(dir: &Path) -> Result<PathBuf> {
+pub(crate) fn library_source(dir: &Path) -> Result<PathBuf> {
     let version = first_line(&mut command("rustc --version"))?;
     ensure!(
         version.contains(RUST_RELEASE),
-        "rustup has no wasm32-unknown-unknown for {version}, and the source of the library is \
-         known for {RUST_RELEASE} only"
+        "rustup has no such library for {version}, and the source of the library is known for \
+         {RUST_RELEASE} only"
     );
     let dir = dir.join("rust-src");
     let library = dir.join(format!("usr/src/rustc-{RUST_RELEASE}/library"));
     if library.join("std/Cargo.toml").exists() {
         return Ok(library);
     }
-    println!("== rustup has no wasm32-unknown-unknown: fetching {RUST_PACKAGE} from {RUST_SUITE}");
+    println!("== rustup does not have the library: fetching {RUST_PACKAGE} from {RUST_SUITE}");
     for folder in ["lists/partial", "cache/archives/partial"] {
         fs::create_dir_all(dir.join(folder)).context("cannot create a folder for apt")?;
     }

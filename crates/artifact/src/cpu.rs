@@ -356,6 +356,7 @@ static S390X: CpuTable = CpuTable {
 /// Portable code is the same for every CPU.
 static PORTABLE: CpuTable = CpuTable { cpus: &[cpu("generic", &[], NONE)], features: &[] };
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 /// The names whose standard library probe says yes, in the order given.
 macro_rules! detected {
     ($probe:ident: $($name:literal = $($std:tt)&&+),* $(,)?) => {{

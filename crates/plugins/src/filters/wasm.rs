@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use flb_artifact::{PublicKey, Trust};
 use flb_event::{Chunk, ChunkBuilder, Event, Verdict};
@@ -46,6 +47,18 @@ pub(super) const SPEC: Spec<dyn Filter> = Spec {
             "Accepted and not needed: the stack is bounded by the engine",
         ),
         OptionSpec::new(
+            "deadline",
+            Kind::Double,
+            Some("1"),
+            "Longest time for one call, in seconds",
+        ),
+        OptionSpec::new(
+            "memory_limit",
+            Kind::Size,
+            None,
+            "Most bytes that the module's memory may grow to (default 256 MiB)",
+        ),
+        OptionSpec::new(
             "on_error",
             Kind::Choice(&["keep", "drop"]),
             Some("keep"),
@@ -87,7 +100,7 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildE
         |error: flb_runtime::LoadError| BuildError::new(format!("{}: {error}", path.display()));
     let engine = build.service.shared.get_or_make(|| engine(build.service))?;
     let module =
-        FilterModule::load(&engine, bytes, module_options(options, function, build.service))
+        FilterModule::load(&engine, bytes, module_options(options, function, build.service)?)
             .map_err(refused)?;
     for note in module.notes() {
         tracing::warn!("{label} {}: {note}", path.display());
@@ -127,15 +140,33 @@ fn key(file: &Path) -> Result<PublicKey, BuildError> {
     text.parse().map_err(|error: flb_artifact::KeyError| refused(error.to_string()))
 }
 
-fn module_options(options: &Options, function: &str, service: &Service) -> FilterOptions {
-    FilterOptions {
+fn module_options(
+    options: &Options,
+    function: &str,
+    service: &Service,
+) -> Result<FilterOptions, BuildError> {
+    let defaults = FilterOptions::new(function);
+    Ok(FilterOptions {
         format: match options.text("event_format") {
             Some("msgpack") => EventFormat::Msgpack,
             _ => EventFormat::Json { escape_unicode: service.escape_unicode },
         },
+        deadline: deadline(options.double("deadline"))?,
+        memory_limit: options.size("memory_limit").unwrap_or(defaults.memory_limit),
         accessible_paths: options.list("accessible_paths").iter().map(PathBuf::from).collect(),
-        ..FilterOptions::new(function)
-    }
+        ..defaults
+    })
+}
+
+/// Between a millisecond and an hour: less ends every call, more ends none.
+fn deadline(seconds: Option<f64>) -> Result<Duration, BuildError> {
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|time| (Duration::from_millis(1)..=Duration::from_secs(3600)).contains(time))
+        .ok_or_else(|| {
+            BuildError::new("invalid value for property 'deadline'")
+                .help("give seconds between 0.001 and 3600")
+        })
 }
 
 impl Filter for Wasm {
