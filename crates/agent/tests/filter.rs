@@ -33,15 +33,15 @@ const SECTIONS: &[&str] = &["filters", "stdout", "stderr"];
 fn main() {
     let mut trials = Vec::new();
     for path in files("tests/filter").filter(|path| path.extension() == Some("case".as_ref())) {
-        let name = path.file_stem().unwrap().to_str().unwrap();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         let case = Case::parse(&fs::read_to_string(&path).unwrap(), SETTINGS, SECTIONS);
         if modules(&configuration(&case)).is_empty() {
-            trials.push(Trial::test(name, move || check(&case, Kind::Wasm)));
+            trials.push(Trial::test(name.clone(), move || check(&name, &case, Kind::Wasm)));
             continue;
         }
         for kind in [Kind::Wasm, Kind::Aot] {
-            let case = case.clone();
-            trials.push(Trial::test(format!("{name}.{kind}"), move || check(&case, kind)));
+            let (name, case) = (name.clone(), case.clone());
+            trials.push(Trial::test(format!("{name}.{kind}"), move || check(&name, &case, kind)));
         }
     }
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
@@ -63,8 +63,8 @@ impl fmt::Display for Kind {
     }
 }
 
-fn check(case: &Case, kind: Kind) -> Result<(), Failed> {
-    let folder = tempfile::tempdir()?;
+fn check(name: &str, case: &Case, kind: Kind) -> Result<(), Failed> {
+    let folder = folder(name, kind)?;
     let mut configuration = configuration(case);
     for module in modules(&configuration) {
         let file = module.with_extension(kind.to_string());
@@ -77,11 +77,21 @@ fn check(case: &Case, kind: Kind) -> Result<(), Failed> {
                 Err(refusal) => return check_refusal(case, &refusal),
             },
         };
-        fs::write(folder.path().join(file), bytes)?;
+        fs::write(folder.join(file), bytes)?;
         configuration = configuration.replace(&placeholder(&module), file);
     }
-    fs::write(folder.path().join("agent.conf"), configuration)?;
-    compare(case, &run(folder.path()))
+    fs::write(folder.join("agent.conf"), configuration)?;
+    compare(case, &run(&folder))
+}
+
+/// A new folder for one run. It stays, so that a failed run can be looked at, and `cargo xtask cross` can run it again.
+fn folder(name: &str, kind: Kind) -> std::io::Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("filter/{name}.{kind}"));
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
 }
 
 /// The configuration, with placeholders for modules.

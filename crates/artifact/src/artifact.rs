@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::layout::{
-    DIGEST, FORMAT_VERSION, HASHED_LEN, HEADER_LEN, MAGIC, MAX_ALIGN, MAX_METADATA, SIGNATURE,
-    SIGNER,
+    DIGEST, FORMAT_VERSION, HASHED_LEN, HEADER_LEN, MAGIC, MAX_ALIGN, MAX_METADATA, RESERVED,
+    SIGNATURE, SIGNER,
 };
 use crate::packing::unpack;
 use crate::{
@@ -44,8 +44,11 @@ impl Artifact {
             return Err(ArtifactError::Corrupt { part: Part::Metadata });
         }
         let signer = check_signature(&bytes, &digest)?;
-        let metadata: Metadata = serde_json::from_slice(json)
-            .map_err(|error| ArtifactError::Metadata { reason: error.to_string() })?;
+        let metadata: Metadata =
+            serde_json::from_slice(json).map_err(|error| faulty(&error.to_string()))?;
+        if metadata.slices.iter().any(has_odd_names) {
+            return Err(faulty("a name in it has control characters"));
+        }
         check_places(&bytes, metadata_range.end, &metadata)?;
         Ok(Self { bytes, metadata, digest, signer })
     }
@@ -143,6 +146,9 @@ fn check_header(bytes: &[u8]) -> Result<Range<usize>, ArtifactError> {
     if version != FORMAT_VERSION {
         return Err(ArtifactError::Version { found: version });
     }
+    if header[RESERVED].iter().any(|byte| *byte != 0) {
+        return Err(ArtifactError::Corrupt { part: Part::Metadata });
+    }
     let expected = u64::from(le_u32(header, 16)) | u64::from(le_u32(header, 20)) << 32;
     if expected != found {
         return Err(ArtifactError::Length { expected, found });
@@ -156,6 +162,19 @@ fn check_header(bytes: &[u8]) -> Result<Range<usize>, ArtifactError> {
 
 fn le_u32(header: &[u8; HEADER_LEN], at: usize) -> u32 {
     u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+}
+
+/// A faulty writer's doing. The reason may hold the writer's own words, and those go to terminals and logs.
+fn faulty(reason: &str) -> ArtifactError {
+    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    ArtifactError::Metadata { reason: reason.chars().map(shown).collect() }
+}
+
+/// Whether a name that messages show could write to a terminal what it should not.
+fn has_odd_names(slice: &Slice) -> bool {
+    let engine = [&slice.engine.name, &slice.engine.version];
+    let names = [&slice.target, &slice.cpu].into_iter().chain(engine).chain(&slice.features);
+    names.flat_map(|name| name.chars()).any(char::is_control)
 }
 
 /// No signature is all zeros; any other bytes are one that must hold.
@@ -174,7 +193,6 @@ fn check_signature(bytes: &[u8], digest: &Sha256Hex) -> Result<Option<PublicKey>
 
 /// What is stored stands in order, aligned, within the file to its last byte, zeros between, each as its digest says.
 fn check_places(bytes: &[u8], first: usize, metadata: &Metadata) -> Result<(), ArtifactError> {
-    let faulty = |reason: &str| ArtifactError::Metadata { reason: reason.to_owned() };
     if metadata.slices.is_empty() {
         return Err(faulty("it has no code"));
     }

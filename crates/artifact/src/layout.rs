@@ -11,6 +11,8 @@ pub const FORMAT_VERSION: u32 = 1;
 pub(crate) const HEADER_LEN: usize = 160;
 /// The part of the header that the digest covers, beside the metadata.
 pub(crate) const HASHED_LEN: usize = 32;
+/// Bytes that are zero in this version.
+pub(crate) const RESERVED: Range<usize> = 24..32;
 /// Where the digest is.
 pub(crate) const DIGEST: Range<usize> = 32..64;
 /// Where the signer's public key is, or zeros.

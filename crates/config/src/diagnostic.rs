@@ -62,7 +62,7 @@ impl Diagnostic {
         Self { help: Some(help.into()), ..self }
     }
 
-    /// Anything in it may come from a file, so all of it is cleaned of control characters: the
+    /// Anything in it may come from a file, so all of it is cleaned of ASCII control characters: the
     /// label and the help here, the rest within annotate-snippets.
     fn group<'a>(&'a self, sources: &'a [Source]) -> Group<'a> {
         let level = match self.severity {
@@ -121,32 +121,36 @@ impl<'a> Excerpt<'a> {
 
 /// Diagnostics in the order they were found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Diagnostics(Vec<Diagnostic>);
+pub struct Diagnostics {
+    all: Vec<Diagnostic>,
+    errors: usize,
+}
 
 impl Diagnostics {
     /// Adds one.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        self.0.push(diagnostic);
+        self.errors += usize::from(diagnostic.severity == Severity::Error);
+        self.all.push(diagnostic);
     }
 
     /// Whether any of them is an error.
     pub fn has_errors(&self) -> bool {
-        self.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+        self.errors > 0
     }
 
     /// All of them, in order.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
-        self.0.iter()
+        self.all.iter()
     }
 
     /// How many.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
     }
 
     /// All of them as plain text for people, with the lines they are about. `sources` are those of
@@ -168,13 +172,15 @@ impl Diagnostics {
 
 impl Extend<Diagnostic> for Diagnostics {
     fn extend<I: IntoIterator<Item = Diagnostic>>(&mut self, more: I) {
-        self.0.extend(more);
+        more.into_iter().for_each(|one| self.push(one));
     }
 }
 
 impl From<Diagnostic> for Diagnostics {
     fn from(one: Diagnostic) -> Self {
-        Self(vec![one])
+        let mut all = Self::default();
+        all.push(one);
+        all
     }
 }
 
@@ -183,7 +189,7 @@ impl IntoIterator for Diagnostics {
     type IntoIter = std::vec::IntoIter<Diagnostic>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        self.all.into_iter()
     }
 }
 

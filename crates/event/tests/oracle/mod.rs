@@ -259,7 +259,11 @@ pub(crate) fn check_json(text: &[u8]) {
             let ours = rmpv::decode::read_value_ref(&mut &*value).unwrap();
             assert_alike(&expected(&ours, RAW).expect("keys are text"), &theirs, &shown);
         }
-        Err(error) => assert!(is_our_exception(consumed), "{error}: {shown}"),
+        // Without its slow feature serde_json takes some numbers just below the greatest double for too large.
+        Err(error) => assert!(
+            is_our_exception(consumed) || error.to_string().contains("out of range"),
+            "{error}: {shown}"
+        ),
     }
     check_msgpack(value);
 }
