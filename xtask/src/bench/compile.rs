@@ -16,7 +16,7 @@ use super::generate;
 use super::measure::{Cost, measure, median};
 use crate::run::{command, root, run as run_command, target_dir};
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 
 /// One row of the result.
 struct Variant {
