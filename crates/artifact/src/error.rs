@@ -158,7 +158,7 @@ pub enum ArtifactError {
     },
     /// Another version of the engine.
     #[error(
-        "built by engine {built_by}, this program has {engine}; help: compile the .wasm again with the flb-wamrc of this release"
+        "built by engine {built_by}, this program has {engine}; help: compile again with this release: flb-wamrc -o filter.aot filter.wasm"
     )]
     Engine {
         /// Name and version of the engine that built it.

@@ -54,7 +54,7 @@ pub enum LoadError {
     },
     /// The engine refuses its settings or the code.
     #[error(
-        "the engine refuses the code: {reason}; help: compile the .wasm again with the flb-wamrc of this release"
+        "the engine refuses the code: {reason}; help: compile again with this release: flb-wamrc -o filter.aot filter.wasm"
     )]
     Engine {
         /// What it said.
