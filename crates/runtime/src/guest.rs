@@ -96,8 +96,9 @@ impl Guest {
             }
             Place::Malloc { malloc, .. } => {
                 let malloc = malloc.clone();
-                let tag = self.allocate(&malloc, tag.len() + 1)?;
+                // The large one first: where it finds no room, nothing is left behind.
                 let record = self.allocate(&malloc, record.len() + 1)?;
+                let tag = self.allocate(&malloc, tag.len() + 1)?;
                 Placed { tag, record }
             }
         };

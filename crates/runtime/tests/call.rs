@@ -246,6 +246,7 @@ fn a_module_with_malloc_and_free_gets_its_arguments_through_them() {
     }
     let large = format!(r#"{{"text":"{}"}}"#, "x".repeat(70_000));
     assert_eq!(ask(&mut instance, &large), "error: the guest's malloc has no 70012 bytes left");
+    assert_eq!(ask(&mut instance, r#"{"a":1}"#), r#"{"a":1}"#, "something was left behind");
 }
 
 #[test]
