@@ -1,7 +1,5 @@
 //! Every row of the CPU tables names flags that the code generator has.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use flb_artifact::{Architecture, CpuTable, Levels, Target};
 use flb_compiler::{CompileOptions, Compiler};
 
