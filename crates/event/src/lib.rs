@@ -2,6 +2,7 @@
 //!
 //! Pure data. No files, no clock, no threads; nothing here panics on any input.
 
+mod accessor;
 mod chunk;
 pub mod json;
 pub mod msgpack;
@@ -9,6 +10,7 @@ mod tag;
 pub mod text;
 mod time;
 
+pub use accessor::{Accessor, AccessorError, Scene, Template, write_text};
 pub use chunk::{Chunk, ChunkBuilder, Event, RecordTooLarge, Records};
 pub use tag::{Pattern, Tag, TagTooLong};
 pub use time::Timestamp;
