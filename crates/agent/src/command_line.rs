@@ -326,7 +326,8 @@ fn explain(error: lexopt::Error) -> Mistake {
 mod tests {
     use super::*;
 
-    static REGISTRY: Registry = Registry { inputs: &[], filters: &[], outputs: &[], parsers: &[] };
+    static REGISTRY: Registry =
+        Registry { inputs: &[], filters: &[], outputs: &[], parsers: &[], multiline: &[] };
 
     fn ask(arguments: &[&str]) -> Result<Request, Mistake> {
         read(arguments.iter().map(OsString::from), &REGISTRY)

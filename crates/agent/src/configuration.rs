@@ -52,6 +52,7 @@ pub(crate) fn build(
         variables: &variables,
         registry: &flb_plugins::REGISTRY,
         parsers: &flb_plugins::builtin_parsers(),
+        multiline: &flb_plugins::builtin_multiline(),
         settings: &settings,
         config_dir: folder,
     };

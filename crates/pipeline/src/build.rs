@@ -8,13 +8,15 @@ use flb_config::{
     Diagnostic, Diagnostics, Document, Section, SectionKind, Variables, did_you_mean,
 };
 use flb_event::{Pattern, Tag};
-use flb_plugin::{Build, BuildError, Filter, Options, Parsers, Registry, Service, Spec};
+use flb_plugin::{
+    Build, BuildError, Filter, MultilineParsers, Options, Parsers, Registry, Service, Spec,
+};
 
 use crate::counters::{Counters, FilterRow, InputRow, OutputRow};
 use crate::findings::Findings;
 use crate::instance::{Instance, Role};
 use crate::lane::LaneFilter;
-use crate::parsers::{build_parsers, find_spec};
+use crate::parsers::{World, build_multiline, build_parsers, find_spec};
 use crate::properties::{Core, reserved};
 use crate::retry::RetryLimit;
 use crate::run::{InputPart, OutputPart, Pipeline, Timing};
@@ -31,6 +33,8 @@ pub struct Blueprint<'a> {
     pub registry: &'a Registry,
     /// Parsers that are there without being configured.
     pub parsers: &'a Parsers,
+    /// Multiline parsers that are there without being configured.
+    pub multiline: &'a MultilineParsers,
     /// What the service sections settle.
     pub settings: &'a Settings,
     /// The directory of the main configuration file.
@@ -51,11 +55,11 @@ impl Blueprint<'_> {
             code_cache: self.settings.code_cache.clone(),
             ..Service::default()
         };
-        let world = (self.registry, &service, &variables);
-        let parsers = build_parsers(self.document, self.parsers, world, &mut findings.config);
-        let mut builder =
-            Builder { document: self.document, variables, service, parsers, findings };
-        let registry = self.registry;
+        let Self { document, registry, .. } = *self;
+        let world = World { document, registry, service: &service, variables: &variables };
+        let parsers = build_parsers(world, self.parsers, &mut findings.config);
+        let multiline = build_multiline(world, &parsers, self.multiline, &mut findings.config);
+        let mut builder = Builder { document, variables, service, parsers, multiline, findings };
         let inputs = builder.plan(Role::Input, SectionKind::Input, registry.inputs);
         let mut filters = builder.plan(Role::Filter, SectionKind::Filter, registry.filters);
         let mut outputs = builder.plan(Role::Output, SectionKind::Output, registry.outputs);
@@ -105,6 +109,7 @@ struct Builder<'a, 'f> {
     variables: Variables,
     service: Service,
     parsers: Parsers,
+    multiline: MultilineParsers,
     findings: &'f mut Findings,
 }
 
@@ -221,6 +226,7 @@ impl<'a> Builder<'a, '_> {
                 instance: &instance.name,
                 tag: &tag,
                 parsers: &self.parsers,
+                multiline: &self.multiline,
                 service: &self.service,
             };
             instance.span().in_scope(|| (spec.build)(&options, &build))

@@ -1,20 +1,17 @@
-//! Parsers files: finds them, reads them into the document, and builds a parser of each `[PARSER]` section.
+//! Parsers files: finds them, reads them into the document, and builds a parser of each `[PARSER]` and
+//! `[MULTILINE_PARSER]` section.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use flb_config::{
     Diagnostic, Diagnostics, Document, FileKind, Files, Section, SectionKind, Variables,
     did_you_mean, read_classic,
 };
 use flb_event::Tag;
-use flb_plugin::{Build, Options, Parser, Parsers, Registry, Service, Spec};
+use flb_plugin::{Build, MultilineParsers, Named, Options, Parsers, Registry, Service, Spec};
 
 use crate::findings::Findings;
 use crate::service::Settings;
-
-/// The keys of a parser section that are not its format's.
-const RESERVED: [&str; 2] = ["name", "format"];
 
 /// Reads all files that the settings name into `document`. A relative path is looked for as it is, then in `config_dir`.
 /// False when a file could not be read or has mistakes; the document is then good for showing them only.
@@ -46,49 +43,100 @@ fn find(text: &str, config_dir: Option<&Path>, files: &dyn Files) -> PathBuf {
     }
 }
 
+/// What sections of parsers are built with.
+#[derive(Clone, Copy)]
+pub(crate) struct World<'a> {
+    pub(crate) document: &'a Document,
+    pub(crate) registry: &'a Registry,
+    pub(crate) service: &'a Service,
+    pub(crate) variables: &'a Variables,
+}
+
 /// Builds the parsers of all sections; those of `builtin` fill the names that are left.
 pub(crate) fn build_parsers(
-    document: &Document,
+    world: World<'_>,
     builtin: &Parsers,
-    (registry, service, variables): (&Registry, &Service, &Variables),
     diagnostics: &mut Diagnostics,
 ) -> Parsers {
-    let mut parsers = Parsers::default();
-    for section in document.sections_of(SectionKind::Parser) {
-        let named = build_parser(section, registry, service, variables, diagnostics);
-        let Some((name, parser)) = named else { continue };
-        if !parsers.insert(&name, parser) {
-            let message = format!("[parser] parser named '{name}' already exists, skip.");
+    let none = (&Parsers::default(), &MultilineParsers::default());
+    let kind = Kind {
+        section: SectionKind::Parser,
+        word: "parser",
+        choice: "format",
+        specs: world.registry.parsers,
+    };
+    build_all(world, &kind, none, builtin, diagnostics)
+}
+
+/// The same with multiline parsers, which may name `parsers`.
+pub(crate) fn build_multiline(
+    world: World<'_>,
+    parsers: &Parsers,
+    builtin: &MultilineParsers,
+    diagnostics: &mut Diagnostics,
+) -> MultilineParsers {
+    let known = (parsers, &MultilineParsers::default());
+    let kind = Kind {
+        section: SectionKind::MultilineParser,
+        word: "multiline parser",
+        choice: "type",
+        specs: world.registry.multiline,
+    };
+    build_all(world, &kind, known, builtin, diagnostics)
+}
+
+/// A kind of sections.
+struct Kind<T: ?Sized + 'static> {
+    section: SectionKind,
+    /// What such a thing is called.
+    word: &'static str,
+    /// The key that says which row of `specs` is meant.
+    choice: &'static str,
+    specs: &'static [Spec<T>],
+}
+
+type Known<'a> = (&'a Parsers, &'a MultilineParsers);
+
+fn build_all<T: ?Sized>(
+    world: World<'_>,
+    kind: &Kind<T>,
+    known: Known<'_>,
+    builtin: &Named<T>,
+    diagnostics: &mut Diagnostics,
+) -> Named<T> {
+    let mut all = Named::default();
+    for section in world.document.sections_of(kind.section) {
+        let Some((name, built)) = build_one(world, kind, section, known, diagnostics) else {
+            continue;
+        };
+        if !all.insert(&name, built.into()) {
+            let word = kind.word;
+            let message = format!("[{word}] {word} named '{name}' already exists, skip.");
             diagnostics.push(Diagnostic::error(message).at(section.name.span));
         }
     }
-    for section in document.sections_of(SectionKind::MultilineParser) {
-        let warning = Diagnostic::warning("multiline parsers are not supported yet");
-        diagnostics.push(warning.at(section.name.span).label("has no effect"));
-    }
-    for name in builtin.names() {
-        if let Some(parser) = builtin.find(name) {
-            parsers.insert(name, Arc::clone(parser));
-        }
-    }
-    parsers
+    all.fill(builtin);
+    all
 }
 
-fn build_parser(
+fn build_one<T: ?Sized>(
+    world: World<'_>,
+    kind: &Kind<T>,
     section: &Section,
-    registry: &Registry,
-    service: &Service,
-    variables: &Variables,
+    (parsers, multiline): Known<'_>,
     diagnostics: &mut Diagnostics,
-) -> Option<(String, Arc<dyn Parser>)> {
-    let name = required(section, "name", variables, diagnostics)?;
-    let format = required(section, "format", variables, diagnostics)?;
-    let Some(spec) = find_spec(registry.parsers, &format) else {
-        diagnostics.push(unknown_format(section, &format, registry.parsers));
+) -> Option<(String, Box<T>)> {
+    let World { service, variables, .. } = world;
+    let word = kind.word;
+    let name = required(section, word, "name", variables, diagnostics)?;
+    let choice = required(section, word, kind.choice, variables, diagnostics)?;
+    let Some(spec) = find_spec(kind.specs, &choice) else {
+        diagnostics.push(unknown(section, kind, &choice));
         return None;
     };
     let mut found = Diagnostics::default();
-    let options = Options::read(spec.name, spec.options, section, &RESERVED, variables, &mut found);
+    let reserved = ["name", kind.choice];
+    let options = Options::read(spec.name, spec.options, section, &reserved, variables, &mut found);
     let refused = found.has_errors();
     diagnostics.extend(found);
     if refused {
@@ -96,12 +144,11 @@ fn build_parser(
     }
     // No text this short is too long for a tag.
     let tag = Tag::new("").ok()?;
-    let parsers = Parsers::default();
-    let build = Build { instance: &name, tag: &tag, parsers: &parsers, service };
+    let build = Build { instance: &name, tag: &tag, parsers, multiline, service };
     match (spec.build)(&options, &build) {
-        Ok(parser) => Some((name, parser.into())),
+        Ok(built) => Some((name, built)),
         Err(error) => {
-            let message = format!("[parser:{name}] {}", error.message);
+            let message = format!("[{word}:{name}] {}", error.message);
             let diagnostic = Diagnostic::error(message).at(section.name.span);
             diagnostics.push(match error.help {
                 Some(help) => diagnostic.help(help),
@@ -114,6 +161,7 @@ fn build_parser(
 
 fn required(
     section: &Section,
+    word: &str,
     key: &str,
     variables: &Variables,
     diagnostics: &mut Diagnostics,
@@ -125,24 +173,22 @@ fn required(
     });
     let text = text.filter(|text| !text.is_empty());
     if text.is_none() {
-        let message = format!("[parser] a parser is missing the '{key}' property");
+        let message = format!("[{word}] a {word} is missing the '{key}' property");
         diagnostics.push(Diagnostic::error(message).at(section.name.span));
     }
     text
 }
 
-fn unknown_format(
-    section: &Section,
-    format: &str,
-    specs: &'static [Spec<dyn Parser>],
-) -> Diagnostic {
-    let names: Vec<&str> = specs.iter().map(|spec| spec.name).collect();
-    let help = match did_you_mean(format, names.iter().copied()) {
+fn unknown<T: ?Sized>(section: &Section, kind: &Kind<T>, given: &str) -> Diagnostic {
+    let names: Vec<&str> = kind.specs.iter().map(|spec| spec.name).collect();
+    let help = match did_you_mean(given, names.iter().copied()) {
         Some(near) => format!("did you mean '{near}'?"),
         None => format!("use one of {}", names.join(", ")),
     };
-    let span = section.property("format").map_or(section.name.span, |property| property.value.span);
-    Diagnostic::error(format!("[parser] unknown format '{format}'")).at(span).help(help)
+    let property = section.property(kind.choice);
+    let span = property.map_or(section.name.span, |property| property.value.span);
+    let (word, choice) = (kind.word, kind.choice);
+    Diagnostic::error(format!("[{word}] unknown {choice} '{given}'")).at(span).help(help)
 }
 
 /// The row with this name, in any case.

@@ -6,9 +6,11 @@
 mod failure;
 mod filter;
 mod input;
+mod multiline;
 mod options;
 mod output;
 mod parser;
+mod regex;
 mod registry;
 mod shared;
 
@@ -18,9 +20,11 @@ use std::pin::Pin;
 pub use failure::{BuildError, InputError, OutputError};
 pub use filter::{Failure, Filter, Filtered, Tally};
 pub use input::{Closed, Context, End, Input};
+pub use multiline::{MultilineParser, MultilineParsers, Rule, Whole};
 pub use options::{Kind, OptionSpec, Options};
 pub use output::{Flush, Output};
-pub use parser::{ParseError, Parsed, Parser, Parsers};
+pub use parser::{Named, ParseError, Parsed, Parser, Parsers};
+pub use regex::{Groups, Regex, RegexError, TooManySteps};
 pub use registry::{Build, Registry, Service, Spec};
 pub use shared::Shared;
 

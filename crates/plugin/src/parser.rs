@@ -19,32 +19,54 @@ pub struct Parsed {
 
 /// Turns one line of text into one msgpack map.
 pub trait Parser: Send + Sync {
-    /// Appends the map to `body`. On an error `body` is as it was.
-    fn parse(&self, line: &[u8], body: &mut Vec<u8>) -> Result<Parsed, ParseError>;
+    /// Appends the map to `body`. `now` stands in for what a line's time leaves open, such as the year. On an error `body` is
+    /// as it was.
+    fn parse(&self, line: &[u8], now: Timestamp, body: &mut Vec<u8>) -> Result<Parsed, ParseError>;
 }
 
-/// The parsers that a configuration may name.
-#[derive(Clone, Default)]
-pub struct Parsers(BTreeMap<String, Arc<dyn Parser>>);
+/// Things that a configuration may name.
+pub struct Named<T: ?Sized>(BTreeMap<String, Arc<T>>);
 
-impl std::fmt::Debug for Parsers {
+/// The parsers that a configuration may name.
+pub type Parsers = Named<dyn Parser>;
+
+impl<T: ?Sized> Default for Named<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T: ?Sized> Clone for Named<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T: ?Sized> std::fmt::Debug for Named<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
-impl Parsers {
-    /// Adds a parser; false when the name is taken.
-    pub fn insert(&mut self, name: &str, parser: Arc<dyn Parser>) -> bool {
+impl<T: ?Sized> Named<T> {
+    /// Adds one; false when the name is taken.
+    pub fn insert(&mut self, name: &str, thing: Arc<T>) -> bool {
         let free = !self.0.contains_key(name);
         if free {
-            self.0.insert(name.to_owned(), parser);
+            self.0.insert(name.to_owned(), thing);
         }
         free
     }
 
-    /// The parser with this name.
-    pub fn find(&self, name: &str) -> Option<&Arc<dyn Parser>> {
+    /// Adds those of `others` whose names are still free.
+    pub fn fill(&mut self, others: &Self) {
+        for (name, thing) in &others.0 {
+            self.insert(name, Arc::clone(thing));
+        }
+    }
+
+    /// The one with this name.
+    pub fn find(&self, name: &str) -> Option<&Arc<T>> {
         self.0.get(name)
     }
 

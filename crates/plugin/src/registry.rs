@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use flb_event::Tag;
 
-use crate::{BuildError, Filter, Input, OptionSpec, Options, Output, Parser, Parsers, Shared};
+use crate::{
+    BuildError, Filter, Input, MultilineParser, MultilineParsers, OptionSpec, Options, Output,
+    Parser, Parsers, Shared,
+};
 
 /// One plugin: a row of a table.
 pub struct Spec<T: ?Sized> {
@@ -61,6 +64,8 @@ pub struct Build<'a> {
     pub tag: &'a Tag,
     /// The parsers that options may name.
     pub parsers: &'a Parsers,
+    /// The multiline parsers that options may name.
+    pub multiline: &'a MultilineParsers,
     /// What the whole agent has settled.
     pub service: &'a Service,
 }
@@ -76,4 +81,6 @@ pub struct Registry {
     pub outputs: &'static [Spec<dyn Output>],
     /// Parsers, alphabetic; the name is the value of a parser section's `Format`.
     pub parsers: &'static [Spec<dyn Parser>],
+    /// Multiline parsers, alphabetic; the name is the value of a multiline parser section's `Type`.
+    pub multiline: &'static [Spec<MultilineParser>],
 }

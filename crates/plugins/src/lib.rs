@@ -4,11 +4,13 @@ mod filters;
 mod inputs;
 mod log;
 mod map;
+mod multiline;
 mod outputs;
 mod parsers;
 #[cfg(test)]
 mod testing;
 
+pub use multiline::builtin_multiline;
 pub use parsers::builtin_parsers;
 
 /// Every plugin of this crate.
@@ -17,6 +19,7 @@ pub static REGISTRY: flb_plugin::Registry = flb_plugin::Registry {
     filters: filters::ALL,
     outputs: outputs::ALL,
     parsers: parsers::ALL,
+    multiline: multiline::ALL,
 };
 
 #[cfg(test)]
@@ -33,5 +36,6 @@ mod tests {
         assert!(is_sorted(REGISTRY.filters.iter().map(|spec| spec.name)));
         assert!(is_sorted(REGISTRY.outputs.iter().map(|spec| spec.name)));
         assert!(is_sorted(REGISTRY.parsers.iter().map(|spec| spec.name)));
+        assert!(is_sorted(REGISTRY.multiline.iter().map(|spec| spec.name)));
     }
 }

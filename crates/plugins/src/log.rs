@@ -25,6 +25,11 @@ impl Label {
         Self(format!("[output:{plugin}:{}]", build.instance))
     }
 
+    /// A label by its text.
+    pub(crate) fn named(text: String) -> Self {
+        Self(text)
+    }
+
     /// The label of a parser.
     pub(crate) fn parser(build: &Build<'_>) -> Self {
         Self(format!("[parser:{}]", build.instance))

@@ -16,6 +16,14 @@ pub(crate) fn remove(buffer: &mut Vec<u8>, start: usize, entry: Range<usize>) {
     resize(buffer, start, |length| length.saturating_sub(1));
 }
 
+/// Says how many entries the map at `buffer[start..]` has. Its header was the one byte of an empty map.
+pub(crate) fn set_len(buffer: &mut Vec<u8>, start: usize, count: u32) {
+    match u8::try_from(count) {
+        Ok(few @ 0..=15) => buffer[start] = 0x80 | few,
+        _ => resize(buffer, start, |_| count),
+    }
+}
+
 /// Writes the map's header anew. Bytes that are no map stay as they are.
 fn resize(buffer: &mut Vec<u8>, start: usize, new: impl FnOnce(u32) -> u32) {
     let Ok((length, header)) = msgpack::map_header(&buffer[start..]) else { return };
@@ -43,6 +51,17 @@ mod tests {
             let mut buffer = map(entries);
             append(&mut buffer, 1, 1, &[entries as u8, 0xc0]);
             assert_eq!(buffer, map(entries + 1));
+        }
+    }
+
+    #[test]
+    fn the_length_may_be_set_at_the_end() {
+        for entries in [0, 15, 16, 70_000] {
+            let mut buffer = map(0);
+            let header = map(entries).len() - 2 * entries as usize;
+            buffer.extend_from_slice(&map(entries)[header..]);
+            set_len(&mut buffer, 1, entries);
+            assert_eq!(buffer, map(entries));
         }
     }
 

@@ -14,8 +14,11 @@ use flb_event::json::{self, JsonOptions};
 use flb_event::{Chunk, ChunkBuilder, Event, Tag, Timestamp};
 use flb_plugin::{
     BoxFuture, Build, BuildError, Closed, Context, End, Input, InputError, OptionSpec, Options,
-    Service, Spec,
+    Parser, Service, Spec,
 };
+
+/// A time to parse lines at.
+pub(crate) const NOW: Timestamp = Timestamp { sec: 1_700_000_000, nsec: 0 };
 
 /// Options as a configuration would give them.
 pub(crate) fn options(specs: &'static [OptionSpec], given: &[(&str, &str)]) -> Options {
@@ -59,9 +62,45 @@ fn build_as<T>(
         instance: &format!("{name}.0"),
         tag: &Tag::new(tag).unwrap(),
         parsers: &crate::builtin_parsers(),
+        multiline: &crate::builtin_multiline(),
         service: &Service::default(),
     };
     build(&options(specs, given), &build_with)
+}
+
+/// A parser and what it makes of lines.
+pub(crate) struct ParserCheck(Box<dyn Parser>);
+
+impl ParserCheck {
+    pub(crate) fn new(spec: &Spec<dyn Parser>, given: &[(&str, &str)]) -> Self {
+        Self(build(spec, given).unwrap())
+    }
+
+    fn parse(&self, line: &str) -> Result<(Option<u32>, String), String> {
+        let mut body = b"before".to_vec();
+        let parsed = self.0.parse(line.as_bytes(), NOW, &mut body);
+        if parsed.is_err() {
+            assert_eq!(body, b"before", "on an error the body is as it was");
+        }
+        let parsed = parsed.map_err(|error| error.0)?;
+        Ok((parsed.time.map(|time| time.sec), json_text(&body[6..])))
+    }
+
+    /// The line has no time of its own.
+    pub(crate) fn reads(&self, line: &str, body: &str) -> &Self {
+        assert_eq!(self.parse(line), Ok((None, body.to_owned())), "{line}");
+        self
+    }
+
+    pub(crate) fn reads_at(&self, line: &str, sec: u32, body: &str) -> &Self {
+        assert_eq!(self.parse(line), Ok((Some(sec), body.to_owned())), "{line}");
+        self
+    }
+
+    pub(crate) fn refuses(&self, line: &str, why: &str) -> &Self {
+        assert_eq!(self.parse(line), Err(why.to_owned()), "{line}");
+        self
+    }
 }
 
 /// A chunk of these records: time, and body as JSON.

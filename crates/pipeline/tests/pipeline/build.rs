@@ -216,3 +216,17 @@ fn parsers_come_from_files() {
     );
     check_words(&build(conf).config(), &["could not open configuration file", "main.conf:2"]);
 }
+
+#[test]
+fn multiline_parsers_come_from_files_and_find_the_parsers() {
+    let conf = "[SERVICE]\n Parsers_File p.conf\n[INPUT]\n Name count\n";
+    let said = |parsers: &str| build_with(conf, &[("etc/p.conf", parsers)]).config();
+    let pairs = "[MULTILINE_PARSER]\n Name m\n Type pairs\n Parser a\n";
+    assert_eq!(said(&format!("{pairs}[PARSER]\n Name a\n Format strict\n")), "");
+    check_words(&said(pairs), &["[multiline parser:m] parser 'a' is not known", "p.conf:1"]);
+    check_words(&said("[MULTILINE_PARSER]\n Name m\n Type pair\n"), &["'pair'", "'pairs'"]);
+    check_words(
+        &said("[MULTILINE_PARSER]\n Name m\n"),
+        &["a multiline parser is missing the 'type' property"],
+    );
+}

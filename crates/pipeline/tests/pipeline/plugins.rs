@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use flb_event::{Chunk, ChunkBuilder, Event, Tag};
+use flb_event::{Chunk, ChunkBuilder, Event, Tag, Timestamp};
 use flb_plugin::{
     BoxFuture, Build, BuildError, Context, End, Filter, Filtered, Flush, Input, InputError, Kind,
-    OptionSpec, Options, Output, OutputError, ParseError, Parsed, Parser, Registry, Spec, Tally,
+    MultilineParser, OptionSpec, Options, Output, OutputError, ParseError, Parsed, Parser,
+    Registry, Spec, Tally, Whole,
 };
 
 use crate::world::{Sink, body, sink};
@@ -74,7 +75,28 @@ pub(crate) static REGISTRY: Registry = Registry {
         options: &[OptionSpec::new("level", Kind::Int, None, "How strict.")],
         build: |_, _| Ok(Box::new(Strict)),
     }],
+    multiline: &[Spec {
+        name: "pairs",
+        about: "Joins lines by the parser that it is told.",
+        options: &[OptionSpec::new("parser", Kind::Text, None, "Of lines.")],
+        build: build_pairs,
+    }],
 };
+
+fn build_pairs(options: &Options, build: &Build<'_>) -> Result<Box<MultilineParser>, BuildError> {
+    let name = options.text("parser").unwrap_or_default();
+    let Some(parser) = build.parsers.find(name) else {
+        return Err(BuildError::new(format!("parser '{name}' is not known")));
+    };
+    Ok(Box::new(MultilineParser {
+        whole: Whole::Rules(Vec::new()),
+        parser: Some(Arc::clone(parser)),
+        key_content: None,
+        key_pattern: None,
+        key_group: None,
+        flush_timeout: Duration::ZERO,
+    }))
+}
 
 struct Count {
     tag: Tag,
@@ -251,7 +273,7 @@ impl Output for Keep {
 struct Strict;
 
 impl Parser for Strict {
-    fn parse(&self, _: &[u8], _: &mut Vec<u8>) -> Result<Parsed, ParseError> {
+    fn parse(&self, _: &[u8], _: Timestamp, _: &mut Vec<u8>) -> Result<Parsed, ParseError> {
         Err(ParseError("nothing is good enough".to_owned()))
     }
 }

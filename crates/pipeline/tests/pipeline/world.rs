@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use flb_config::{Document, FileKind, Memory, Variables, read_classic};
 use flb_event::Chunk;
 use flb_pipeline::{Blueprint, Findings, Meter, Pipeline, Report, Settings, Stop};
-use flb_plugin::Parsers;
+use flb_plugin::{MultilineParsers, Parsers};
 
 use crate::plugins::REGISTRY;
 
@@ -114,6 +114,7 @@ pub(crate) fn build_with(text: &str, files: &[(&str, &str)]) -> Built {
         variables: &variables,
         registry: &REGISTRY,
         parsers: &Parsers::default(),
+        multiline: &MultilineParsers::default(),
         settings: &settings,
         config_dir: Some("etc".into()),
     };

@@ -2,7 +2,8 @@
 
 use flb_plugin::{Filter, Spec};
 
+mod parser;
 mod wasm;
 
 /// Every filter, alphabetic.
-pub(crate) static ALL: &[Spec<dyn Filter>] = &[wasm::SPEC];
+pub(crate) static ALL: &[Spec<dyn Filter>] = &[parser::SPEC, wasm::SPEC];

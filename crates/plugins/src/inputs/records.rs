@@ -81,7 +81,7 @@ impl LineRecords {
         let timed = &mut self.timed;
         let pushed = batch.push_with(now, Event::NO_METADATA, |out| {
             let start = out.len();
-            let parsed = parser.parse(line, out).map_err(Setback::Unparsable)?;
+            let parsed = parser.parse(line, now, out).map_err(Setback::Unparsable)?;
             if entries.count > 0 {
                 map::append(out, start, entries.count, entries.bytes);
             }

@@ -142,6 +142,7 @@ mod tests {
             instance: "x.0",
             tag: &flb_event::Tag::new("t").unwrap(),
             parsers: &flb_plugin::Parsers::default(),
+            multiline: &Default::default(),
             service: &flb_plugin::Service::default(),
         };
         let (metadata, body) = (testing::msgpack(metadata), testing::msgpack(body));

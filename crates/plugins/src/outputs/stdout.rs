@@ -237,6 +237,7 @@ mod tests {
             instance: "stdout.0",
             tag: &Tag::new("").unwrap(),
             parsers: &flb_plugin::Parsers::default(),
+            multiline: &Default::default(),
             service: &flb_plugin::Service::default(),
         };
         let options = testing::options(SPEC.options, given);

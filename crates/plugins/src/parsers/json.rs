@@ -1,47 +1,33 @@
 //! `json`: a line that is one JSON object.
 
-use std::ops::Range;
+use flb_event::{Timestamp, json};
+use flb_plugin::{Build, BuildError, Options, ParseError, Parsed, Parser, Spec};
 
-use flb_event::{Timestamp, json, msgpack};
-use flb_plugin::{Build, BuildError, Kind, OptionSpec, Options, ParseError, Parsed, Parser, Spec};
+use super::OPTIONS;
+use super::fields::Common;
 
-use super::time_format::{self, TimeFormat};
-use crate::log::{Label, Mishaps, excerpt};
-use crate::map;
-
-pub(super) const SPEC: Spec<dyn Parser> = Spec {
-    name: "json",
-    about: "Parse a line that is one JSON object",
-    options: &[
-        OptionSpec::new("name", Kind::Text, None, "Name that inputs and filters use"),
-        OptionSpec::new("format", Kind::Text, None, "json"),
-        OptionSpec::new("time_key", Kind::Text, Some("time"), "Key of the time"),
-        OptionSpec::new("time_format", Kind::Text, None, "How the time is written, as strptime"),
-        OptionSpec::new("time_keep", Kind::Bool, Some("off"), "Keep the time's key"),
-        OptionSpec::new("time_strict", Kind::Bool, Some("on"), "The time must be written so"),
-        OptionSpec::new("time_offset", Kind::Text, None, "Time zone, if the time has none: +0200"),
-    ],
-    build,
-};
+pub(super) const SPEC: Spec<dyn Parser> =
+    Spec { name: "json", about: "Parse a line that is one JSON object", options: OPTIONS, build };
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Parser>, BuildError> {
-    Ok(Box::new(JsonParser { time: TimeField::new(options, build)? }))
+    Ok(Box::new(JsonParser { common: Common::new(options, build)? }))
 }
 
 /// The parser.
+#[derive(Default)]
 pub(super) struct JsonParser {
-    time: Option<TimeField>,
+    common: Common,
 }
 
 impl JsonParser {
-    /// A parser that does not look for a time.
-    pub(super) fn plain() -> Self {
-        Self { time: None }
+    /// A parser with what all formats have in common.
+    pub(super) fn new(common: Common) -> Self {
+        Self { common }
     }
 }
 
 impl Parser for JsonParser {
-    fn parse(&self, line: &[u8], body: &mut Vec<u8>) -> Result<Parsed, ParseError> {
+    fn parse(&self, line: &[u8], now: Timestamp, body: &mut Vec<u8>) -> Result<Parsed, ParseError> {
         let start = body.len();
         let consumed =
             json::parse_object(line, body).map_err(|error| ParseError(error.to_string()))?;
@@ -49,7 +35,7 @@ impl Parser for JsonParser {
             body.truncate(start);
             return Err(error);
         }
-        Ok(Parsed { time: self.time.as_ref().and_then(|time| time.take(body, start)) })
+        Ok(self.common.finish(body, start, now))
     }
 }
 
@@ -59,80 +45,6 @@ fn only_junk(rest: &[u8]) -> Result<(), ParseError> {
         return Ok(());
     }
     Err(ParseError("a second JSON value follows the object".to_owned()))
-}
-
-/// The key that says when the record happened.
-struct TimeField {
-    label: Label,
-    key: Vec<u8>,
-    /// The format as it was given.
-    text: String,
-    format: TimeFormat,
-    keeps_key: bool,
-    is_strict: bool,
-    invalid: Mishaps,
-}
-
-impl TimeField {
-    /// None without a `time_format`.
-    fn new(options: &Options, build: &Build<'_>) -> Result<Option<Self>, BuildError> {
-        let Some(text) = options.text("time_format") else { return Ok(None) };
-        let offset = options.text("time_offset").unwrap_or("Z");
-        let Some(offset) = time_format::offset(offset) else {
-            return Err(BuildError::new(format!("'{offset}' is no time_offset"))
-                .help("write hours and minutes: +0200 or -03:30"));
-        };
-        let format = TimeFormat::new(text, offset)
-            .map_err(|error| BuildError::new(format!("time_format '{text}': {error}")))?;
-        Ok(Some(Self {
-            label: Label::parser(build),
-            key: options.text("time_key").unwrap_or("time").as_bytes().to_vec(),
-            text: text.to_owned(),
-            format,
-            keeps_key: options.bool("time_keep"),
-            is_strict: options.bool("time_strict"),
-            invalid: Mishaps::default(),
-        }))
-    }
-
-    /// The time that the map at `body[start..]` says; its key goes, unless it shall stay. A time that can't be understood
-    /// stays where it is.
-    fn take(&self, body: &mut Vec<u8>, start: usize) -> Option<Timestamp> {
-        let (entry, text) = self.find(body, start)?;
-        let (time, is_whole) = self.format.parse(&body[text.clone()]);
-        if self.is_strict && !is_whole || time.is_none() {
-            if let Some(total) = self.invalid.another() {
-                tracing::warn!(
-                    "{} invalid time format {} for '{}' ({total} so far)",
-                    self.label,
-                    self.text,
-                    excerpt(&body[text])
-                );
-            }
-            return None;
-        }
-        if !self.keeps_key {
-            map::remove(body, start, entry);
-        }
-        time
-    }
-
-    /// Where the entry is, and the text in it. None if there is none, or no text.
-    fn find(&self, body: &[u8], start: usize) -> Option<(Range<usize>, Range<usize>)> {
-        let mut reader = msgpack::Reader::new(&body[start..]);
-        let msgpack::Value::Map(length) = reader.next().ok()? else { return None };
-        for _ in 0..length {
-            let entry = start + reader.position();
-            let key = reader.skip().ok()?;
-            let value = reader.skip().ok()?;
-            if msgpack::as_str(key) == Some(&self.key) {
-                let end = start + reader.position();
-                let text = msgpack::as_str(value)?;
-                return Some((entry..end, end - text.len()..end));
-            }
-        }
-        None
-    }
 }
 
 #[cfg(test)]
@@ -146,7 +58,7 @@ mod tests {
     ) -> Result<(Option<Timestamp>, String), ParseError> {
         let parser = testing::build(&SPEC, given).unwrap();
         let mut body = b"before".to_vec();
-        let parsed = parser.parse(line.as_bytes(), &mut body);
+        let parsed = parser.parse(line.as_bytes(), testing::NOW, &mut body);
         if parsed.is_err() {
             assert_eq!(body, b"before", "on an error the body is as it was");
         }
@@ -231,5 +143,22 @@ mod tests {
             refused(&[("time_format", "%s"), ("time_offset", "2h")]),
             "'2h' is no time_offset"
         );
+    }
+
+    #[test]
+    fn zones_exclude_each_other() {
+        let refused = |given: &[(&str, &str)]| {
+            let given = [&[("time_format", "%s")], given].concat();
+            testing::build(&SPEC, &given).err().unwrap().message
+        };
+        let both = [("time_offset", "Z"), ("time_system_timezone", "on")];
+        assert!(refused(&both).ends_with("exclude each other"));
+        assert!(refused(&[("time_zone", "Nowhere/At_All")]).contains("is no time_zone"));
+    }
+
+    #[test]
+    fn a_field_may_be_decoded() {
+        let given = [("decode_field_as", "json log"), ("time_format", "%s")];
+        check(&given, r#"{"time":"5","log":"[1]"}"#, Some((5, 0)), r#"{"log":[1]}"#);
     }
 }

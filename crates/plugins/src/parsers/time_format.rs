@@ -1,13 +1,48 @@
 //! Times by a format, as strptime reads them: `%Y-%m-%dT%H:%M:%S.%L%z`. The format is taken apart once.
 
 use flb_event::Timestamp;
+use jiff::civil::{Date, Time};
+use jiff::tz::{Offset, TimeZone};
 
 /// A format of times.
 #[derive(Debug, Clone)]
 pub(super) struct TimeFormat {
     parts: Vec<Part>,
-    /// Seconds east of UTC, for times without a zone.
-    offset: i64,
+    zone: Zone,
+    says_year: bool,
+}
+
+/// The zone of times that name none.
+#[derive(Debug, Clone)]
+pub(super) enum Zone {
+    /// So many seconds east of UTC.
+    Offset(i64),
+    /// A place with its own rules.
+    Named(TimeZone),
+}
+
+impl Zone {
+    /// The instant of a local time, which is in seconds since the local 1970.
+    fn instant(&self, local: i64) -> Option<i64> {
+        match self {
+            Self::Offset(offset) => Some(local - offset),
+            Self::Named(zone) => {
+                let local = Offset::UTC.to_datetime(jiff::Timestamp::from_second(local).ok()?);
+                Some(zone.to_timestamp(local).ok()?.as_second())
+            }
+        }
+    }
+
+    /// The date at an instant.
+    fn date(&self, now: Timestamp) -> Option<Date> {
+        let sec = i64::from(now.sec);
+        Some(match self {
+            Self::Offset(offset) => {
+                Offset::UTC.to_datetime(jiff::Timestamp::from_second(sec + offset).ok()?).date()
+            }
+            Self::Named(zone) => zone.to_datetime(jiff::Timestamp::from_second(sec).ok()?).date(),
+        })
+    }
 }
 
 /// Why a format can't be used.
@@ -17,8 +52,6 @@ pub(super) enum FormatError {
     Unknown(char),
     #[error("it ends in %")]
     Unfinished,
-    #[error("it has no year: add %Y, %y, %s or %F")]
-    NoYear,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,25 +86,37 @@ enum Field {
 }
 
 impl TimeFormat {
-    /// Takes a format apart. `offset`: seconds east of UTC, for times without a zone.
-    pub(super) fn new(format: &str, offset: i64) -> Result<Self, FormatError> {
+    /// Takes a format apart. `zone` is for times without one.
+    pub(super) fn new(format: &str, zone: Zone) -> Result<Self, FormatError> {
         let mut parts = Vec::new();
         take_apart(format, &mut parts)?;
-        let says_year = |part: &Part| {
-            matches!(part, Part::Field(Field::Year | Field::ShortYear | Field::Epoch))
-        };
-        if !parts.iter().any(says_year) {
-            return Err(FormatError::NoYear);
-        }
-        Ok(Self { parts, offset })
+        let says_year = parts
+            .iter()
+            .any(|part| matches!(part, Part::Field(Field::Year | Field::ShortYear | Field::Epoch)));
+        Ok(Self { parts, zone, says_year })
     }
 
     /// Reads a time. Whether the text has the whole format comes with it; if it has not, the time is what was read so far,
     /// with the rest from the start of 1970. None if there is no such time. What follows the time is not looked at.
-    pub(super) fn parse(&self, text: &[u8]) -> (Option<Timestamp>, bool) {
-        let mut reading = Reading::new(text, self.offset);
+    ///
+    /// A format without a year means the last such day before `now`, give or take a day; what else it leaves open is today's.
+    pub(super) fn parse(&self, text: &[u8], now: Timestamp) -> (Option<Timestamp>, bool) {
+        let mut reading = Reading::new(text);
+        if !self.says_year
+            && let Some(today) = self.zone.date(now)
+        {
+            reading.year = today.year().into();
+            reading.month = today.month().into();
+            reading.day = today.day().into();
+        }
         let is_whole = self.parts.iter().all(|part| reading.read(*part).is_some());
-        (reading.time(), is_whole)
+        let time = reading.time(&self.zone);
+        let is_ahead = time.is_some_and(|time| time.sec > now.sec.saturating_add(86_400));
+        if !self.says_year && is_ahead {
+            reading.year -= 1;
+            return (reading.time(&self.zone).or(time), is_whole);
+        }
+        (time, is_whole)
     }
 }
 
@@ -182,11 +227,12 @@ struct Reading<'t> {
     second: i64,
     nsec: u32,
     epoch: Option<i64>,
-    offset: i64,
+    /// Seconds east of UTC, if the time says so.
+    offset: Option<i64>,
 }
 
 impl<'t> Reading<'t> {
-    fn new(text: &'t [u8], offset: i64) -> Self {
+    fn new(text: &'t [u8]) -> Self {
         Self {
             rest: text,
             century: None,
@@ -200,7 +246,7 @@ impl<'t> Reading<'t> {
             second: 0,
             nsec: 0,
             epoch: None,
-            offset,
+            offset: None,
         }
     }
 
@@ -233,7 +279,7 @@ impl<'t> Reading<'t> {
             Field::Second => self.second = self.number(2, 0..=60)?,
             Field::Fraction => self.nsec = self.fraction()?,
             Field::Epoch => self.epoch = Some(self.number(10, 0..=i64::from(u32::MAX))?),
-            Field::Zone => self.offset = self.zone()?,
+            Field::Zone => self.offset = Some(self.zone()?),
             Field::WeekdayName => _ = self.name(WEEKDAYS, 3)?,
             Field::Number(digits) => _ = self.number(usize::from(digits), 0..=9999)?,
         }
@@ -295,21 +341,25 @@ impl<'t> Reading<'t> {
     }
 
     /// The time that was read; none if there is no such date, or 32 bits of seconds do not reach it.
-    fn time(&self) -> Option<Timestamp> {
-        let sec = self.epoch.or_else(|| Some(self.local_seconds()? - self.offset))?;
+    fn time(&self, zone: &Zone) -> Option<Timestamp> {
+        let instant = || match self.offset {
+            Some(offset) => Some(self.local_seconds()? - offset),
+            None => zone.instant(self.local_seconds()?),
+        };
+        let sec = self.epoch.or_else(instant)?;
         Some(Timestamp { sec: u32::try_from(sec).ok()?, nsec: self.nsec })
     }
 
     fn local_seconds(&self) -> Option<i64> {
         let year = self.century.map_or(self.year, |century| century * 100 + self.year % 100);
         let (month, day) = self.day_of_year.map_or((self.month, self.day), |_| (1, 1));
-        let date = jiff::civil::Date::new(
+        let date = Date::new(
             i16::try_from(year).ok()?,
             i8::try_from(month).ok()?,
             i8::try_from(day).ok()?,
         );
-        let midnight = date.ok()?.to_datetime(jiff::civil::Time::midnight());
-        let midnight = jiff::tz::Offset::UTC.to_timestamp(midnight).ok()?.as_second();
+        let midnight = date.ok()?.to_datetime(Time::midnight());
+        let midnight = Offset::UTC.to_timestamp(midnight).ok()?.as_second();
         let days = self.day_of_year.map_or(0, |day| day - 1);
         let hour = self.hour + self.half.map_or(0, |half| half * 12);
         Some(midnight + days * 86_400 + hour * 3600 + self.minute * 60 + self.second)
@@ -356,8 +406,14 @@ mod tests {
     use super::*;
 
     fn check(format: &str, text: &str, expected: &str) {
-        let format = TimeFormat::new(format, 0).unwrap();
-        let (time, is_whole) = format.parse(text.as_bytes());
+        check_in(Zone::Offset(0), "2023-11-14T22:13:20Z", format, text, expected);
+    }
+
+    fn check_in(zone: Zone, now: &str, format: &str, text: &str, expected: &str) {
+        let format = TimeFormat::new(format, zone).unwrap();
+        let now: jiff::Timestamp = now.parse().unwrap();
+        let now = Timestamp { sec: u32::try_from(now.as_second()).unwrap(), nsec: 0 };
+        let (time, is_whole) = format.parse(text.as_bytes(), now);
         let shown = time.map_or("none".to_owned(), |time| {
             let date = jiff::Timestamp::from_second(i64::from(time.sec)).unwrap();
             format!("{date} {}", time.nsec)
@@ -413,10 +469,34 @@ mod tests {
 
     #[test]
     fn formats_that_cannot_be_used_are_refused() {
-        let refused = |format| TimeFormat::new(format, 0).unwrap_err();
-        assert_eq!(refused("%b %d %H:%M:%S"), FormatError::NoYear);
+        let refused = |format| TimeFormat::new(format, Zone::Offset(0)).unwrap_err();
         assert_eq!(refused("%Y %"), FormatError::Unfinished);
         assert_eq!(refused("%Y %Q"), FormatError::Unknown('Q'));
+    }
+
+    #[test]
+    fn a_date_without_a_year_is_the_last_one() {
+        let utc = || Zone::Offset(0);
+        let format = "%b %d %H:%M:%S";
+        let check = |now, text, expected| check_in(utc(), now, format, text, expected);
+        check("2024-03-01T12:00:00Z", "Feb 29 11:00:00", "2024-02-29T11:00:00Z 0");
+        check("2024-03-01T12:00:00Z", "Mar  2 11:00:00", "2024-03-02T11:00:00Z 0");
+        check("2024-03-01T12:00:00Z", "Mar  3 11:00:00", "2023-03-03T11:00:00Z 0");
+        check("2024-01-01T00:00:05Z", "Dec 31 23:59:59", "2023-12-31T23:59:59Z 0");
+        check_in(utc(), "2024-03-01T12:00:00Z", "%H:%M", "07:30", "2024-03-01T07:30:00Z 0");
+        let west = Zone::Offset(-3600);
+        check_in(west, "2024-01-01T00:30:00Z", "%H:%M", "23:10", "2024-01-01T00:10:00Z 0");
+    }
+
+    #[test]
+    fn a_zone_may_have_rules_of_its_own() {
+        let Ok(vienna) = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3") else { panic!("a zone") };
+        let check = |text, expected| {
+            let zone = Zone::Named(vienna.clone());
+            check_in(zone, "2024-01-01T00:00:00Z", "%Y-%m-%d %H", text, expected);
+        };
+        check("2024-01-01 12", "2024-01-01T11:00:00Z 0");
+        check("2024-07-01 12", "2024-07-01T10:00:00Z 0");
     }
 
     #[test]
