@@ -23,6 +23,8 @@ pub enum Kind {
     Text,
     /// Texts separated by commas.
     List,
+    /// Texts separated by blanks; one in double quotes may hold blanks.
+    Words,
     /// One of these words, in any case.
     Choice(&'static [&'static str]),
 }
@@ -30,7 +32,8 @@ pub enum Kind {
 /// One option of a plugin.
 #[derive(Debug, Clone, Copy)]
 pub struct OptionSpec {
-    /// The key, in lower case.
+    /// The key, in lower case. One that ends in `*` stands for all keys that begin like it; their texts are told by
+    /// [`Options::keyed`].
     pub name: &'static str,
     /// What its text must be.
     pub kind: Kind,
@@ -52,6 +55,18 @@ impl OptionSpec {
     ) -> Self {
         Self { name, kind, default, multiple: false, about }
     }
+
+    /// The option that may be given more than once.
+    pub const fn repeated(self) -> Self {
+        Self { multiple: true, ..self }
+    }
+
+    fn stands_for(&self, key: &str) -> bool {
+        match self.name.strip_suffix('*') {
+            Some(beginning) => key.strip_prefix(beginning).is_some_and(|rest| !rest.is_empty()),
+            None => self.name == key,
+        }
+    }
 }
 
 /// A checked value.
@@ -64,6 +79,8 @@ enum Value {
     Time(Duration),
     Text(String),
     List(Vec<String>),
+    /// What the key has in place of the `*`, and the text.
+    Keyed(String, String),
 }
 
 /// A plugin's options, checked against its table. Asking for an option by another name or kind than its table says is a bug
@@ -90,11 +107,11 @@ impl Options {
             if reserved.contains(&key) {
                 continue;
             }
-            let Some(spec) = specs.iter().find(|spec| spec.name == key) else {
+            let Some(spec) = specs.iter().find(|spec| spec.stands_for(key)) else {
                 diagnostics.push(unknown(plugin, specs, reserved, property));
                 continue;
             };
-            if !spec.multiple && options.has(spec.name) {
+            if !spec.multiple && options.has_key(spec, key) {
                 diagnostics.push(repeated(plugin, property, section));
                 continue;
             }
@@ -102,7 +119,7 @@ impl Options {
             if text.is_empty() {
                 continue;
             }
-            match parse(spec.kind, &text) {
+            match parse_for(spec, key, &text) {
                 Ok(value) => {
                     options.values.push((spec.name, value, Some(property.value.span)));
                 }
@@ -125,6 +142,15 @@ impl Options {
     /// Whether the option was given or has a default.
     pub fn has(&self, name: &str) -> bool {
         self.values.iter().any(|(known, ..)| *known == name)
+    }
+
+    fn has_key(&self, spec: &OptionSpec, key: &str) -> bool {
+        match spec.name.strip_suffix('*') {
+            Some(beginning) => {
+                self.keyed(spec.name).any(|(rest, _)| key.strip_prefix(beginning) == Some(rest))
+            }
+            None => self.has(spec.name),
+        }
     }
 
     /// Where the configuration gives the option.
@@ -186,7 +212,15 @@ impl Options {
         })
     }
 
-    /// A [`Kind::List`].
+    /// The keys that an option whose name ends in `*` stands for, without what they have in common, and their texts.
+    pub fn keyed<'a>(&'a self, name: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.all(name).filter_map(|value| match value {
+            Value::Keyed(key, text) => Some((key.as_str(), text.as_str())),
+            _ => None,
+        })
+    }
+
+    /// A [`Kind::List`] or [`Kind::Words`].
     pub fn list(&self, name: &str) -> &[String] {
         self.all(name)
             .find_map(|value| match value {
@@ -195,6 +229,15 @@ impl Options {
             })
             .unwrap_or_default()
     }
+}
+
+fn parse_for(spec: &OptionSpec, key: &str, text: &str) -> Result<Value, value::ValueError> {
+    let value = parse(spec.kind, text)?;
+    let rest = spec.name.strip_suffix('*').and_then(|beginning| key.strip_prefix(beginning));
+    Ok(match rest {
+        Some(rest) => Value::Keyed(rest.to_owned(), text.to_owned()),
+        None => value,
+    })
 }
 
 fn parse(kind: Kind, text: &str) -> Result<Value, value::ValueError> {
@@ -206,6 +249,7 @@ fn parse(kind: Kind, text: &str) -> Result<Value, value::ValueError> {
         Kind::Time => Value::Time(value::parse_time(text)?),
         Kind::Text => Value::Text(text.to_owned()),
         Kind::List => Value::List(value::parse_clist(text)),
+        Kind::Words => Value::List(value::parse_slist(text, None)?),
         Kind::Choice(words) => Value::Text(value::parse_choice(text, words)?.to_owned()),
     })
 }

@@ -11,7 +11,9 @@ static SPECS: &[OptionSpec] = &[
     OptionSpec::new("limit", Kind::Size, None, ""),
     OptionSpec::new("format", Kind::Choice(&["json", "msgpack"]), Some("json"), ""),
     OptionSpec::new("paths", Kind::List, None, ""),
-    OptionSpec { multiple: true, ..OptionSpec::new("rule", Kind::Text, None, "") },
+    OptionSpec::new("rule", Kind::Text, None, "").repeated(),
+    OptionSpec::new("words", Kind::Words, None, ""),
+    OptionSpec::new("config.*", Kind::Text, None, ""),
 ];
 
 /// Reads the properties given, one a line, and shows what came of them and what was said.
@@ -30,7 +32,7 @@ fn check(properties: &str, options: &str, said: &str) {
         std::sync::Arc::new(Memory::default()),
     );
     let read = Options::read("x", SPECS, section, &["name", "match"], &variables, &mut diagnostics);
-    let shown = format!(
+    let mut shown = format!(
         "{} {:?} {:?} {:?} {:?} {:?}",
         read.bool("switch"),
         read.int("count"),
@@ -39,6 +41,12 @@ fn check(properties: &str, options: &str, said: &str) {
         read.list("paths"),
         read.texts("rule").collect::<Vec<_>>()
     );
+    if !read.list("words").is_empty() {
+        shown += &format!(" {:?}", read.list("words"));
+    }
+    for (key, text) in read.keyed("config.*") {
+        shown += &format!(" {key}={text}");
+    }
     let messages: Vec<String> = diagnostics
         .iter()
         .map(|one| match &one.help {
@@ -73,8 +81,7 @@ fn variables_are_filled_in_and_an_empty_value_counts_as_none() {
 
 #[test]
 fn an_unknown_option_is_refused_with_those_that_are_allowed() {
-    let allowed =
-        "The following properties are allowed: switch, count, limit, format, paths, and rule.";
+    let allowed = "The following properties are allowed: switch, count, limit, format, paths, rule, words, and config.*.";
     check(
         "fromat json",
         DEFAULTS,
@@ -97,6 +104,20 @@ fn an_option_given_twice_is_refused_unless_it_may_repeat() {
         "count 1\ncount 2",
         DEFAULTS,
         "[config] x: configuration property 'count' is set 2 times; help: give it once",
+    );
+}
+
+#[test]
+fn words_are_separated_by_blanks() {
+    check(r#"words -v "one two" three"#, &format!(r#"{DEFAULTS} ["-v", "one two", "three"]"#), "");
+}
+
+#[test]
+fn an_option_may_stand_for_all_keys_that_begin_like_it() {
+    check(
+        "Config.Level debug\nconfig.a.b ${HOME_DIR}\nconfig.level info",
+        &format!("{DEFAULTS} level=debug a.b=/home/me"),
+        "[config] x: configuration property 'config.level' is set 2 times; help: give it once",
     );
 }
 
