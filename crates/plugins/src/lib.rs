@@ -1,6 +1,7 @@
 //! Inputs, filters, outputs and parsers: one file a plugin, one table a kind.
 
 mod filters;
+mod guest;
 mod inputs;
 mod log;
 mod map;

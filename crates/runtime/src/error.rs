@@ -40,6 +40,16 @@ pub enum LoadError {
         /// The one that was probably meant.
         near: Option<String>,
     },
+    /// The module is no program: it has nowhere to start.
+    #[error(
+        "WASI main function is not found; exported functions: {}; help: build a program with a main function, which \
+         exports _start, and not a library",
+        list(exports)
+    )]
+    StartMissing {
+        /// The functions there are.
+        exports: Vec<String>,
+    },
     /// The function has another type than a filter.
     #[error(
         "the function '{name}' has the type {found}, a filter has {}; help: give it the parameters \

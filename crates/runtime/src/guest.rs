@@ -49,7 +49,7 @@ impl Guest {
     /// Instantiates the module, runs its start function and its constructors.
     pub(crate) fn start(module: &FilterModule) -> Result<Self, LoadError> {
         let options = module.options();
-        let state = State::new(module.arguments(), options)?;
+        let state = State::new(module.arguments(), options.memory_limit, &options.sandbox)?;
         let mut store = Store::new(module.pre().module().engine(), state);
         store.limiter(|state| &mut state.limits);
         set_deadline(&mut store, options.deadline);
@@ -174,14 +174,14 @@ impl Guest {
     }
 }
 
-fn set_deadline(store: &mut Store<State>, deadline: Duration) {
+pub(crate) fn set_deadline(store: &mut Store<State>, deadline: Duration) {
     let ticks = deadline.as_nanos().div_ceil(TICK.as_nanos());
     // The tick under way may end at once, hence one more.
     store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX - 1).saturating_add(1));
 }
 
 /// Lowers how far the guest's part of a memory with host pages may grow.
-fn limit_growth(store: &mut Store<State>, instance: &Instance, memory_limit: u64) {
+pub(crate) fn limit_growth(store: &mut Store<State>, instance: &Instance, memory_limit: u64) {
     let mut global = |name: &str| {
         let global = instance.get_global(&mut *store, name)?;
         let pages = global.get(&mut *store).i32()?;

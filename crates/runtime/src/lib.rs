@@ -1,18 +1,27 @@
 //! Runs filters: verified code becomes a module, a module becomes instances, an instance gives verdicts.
 //!
 //! Three nouns, each built from the one before: [`FilterEngine`], one a process; [`FilterModule`], one a file;
-//! [`FilterInstance`], one a lane. `docs/abi.md` says what a filter exports and what its answers mean.
+//! [`FilterInstance`], one a lane. `docs/abi.md` says what a filter exports and what its answers mean. A [`Program`] runs to
+//! its end instead, and what it writes is kept. A [`Sandbox`] says what either may see of the host.
 
 #[cfg(feature = "jit")]
 mod cache;
+#[cfg(feature = "wasi")]
+mod capture;
 mod engine;
 mod error;
 mod failure;
 mod guest;
+mod imports;
 mod instance;
 mod load;
 mod module;
 mod native;
+#[cfg_attr(not(feature = "wasi"), allow(dead_code, reason = "only WASI lets a guest print"))]
+mod output;
+#[cfg(feature = "wasi")]
+mod program;
+mod sandbox;
 mod state;
 #[cfg(feature = "wasi")]
 mod wasi;
@@ -21,3 +30,7 @@ pub use engine::{EngineOptions, FilterEngine};
 pub use error::{FilterError, LoadError, Signature};
 pub use instance::FilterInstance;
 pub use module::{EventFormat, FilterModule, FilterOptions};
+pub use output::{GuestLog, GuestOutput, GuestStream, Heard, LINE};
+#[cfg(feature = "wasi")]
+pub use program::{Program, ProgramOptions, ProgramRun};
+pub use sandbox::{Directory, NoVariable, Sandbox, variable};

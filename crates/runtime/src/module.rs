@@ -1,15 +1,15 @@
 //! One a file: code, and the function in it that is the filter, found and type-checked once.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flb_artifact::{Arguments, Export, Interface, Sha256Hex};
-use wasmtime::{InstancePre, Linker, Module};
+use wasmtime::InstancePre;
 
+use crate::imports::link;
 use crate::load::{Loaded, load};
 use crate::state::State;
-use crate::{FilterEngine, FilterInstance, LoadError, Signature};
+use crate::{FilterEngine, FilterInstance, LoadError, Sandbox, Signature};
 
 /// How a record's body is given to the guest and taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,19 +34,19 @@ pub struct FilterOptions {
     pub deadline: Duration,
     /// Most bytes that the guest's memory may grow to.
     pub memory_limit: u64,
-    /// Directories that the guest may use, each under the name as written.
-    pub accessible_paths: Vec<PathBuf>,
+    /// What the guest may see and use of the host.
+    pub sandbox: Sandbox,
 }
 
 impl FilterOptions {
-    /// The function `function` with JSON records, one second, 256 MiB and no directories.
+    /// The function `function` with JSON records, one second, 256 MiB and nothing of the host.
     pub fn new(function: impl Into<String>) -> Self {
         Self {
             function: function.into(),
             format: EventFormat::Json { escape_unicode: true },
             deadline: Duration::from_secs(1),
             memory_limit: 256 << 20,
-            accessible_paths: Vec::new(),
+            sandbox: Sandbox::default(),
         }
     }
 }
@@ -164,43 +164,4 @@ fn nearest(interface: &Interface, name: &str) -> Option<String> {
     let mut filters = interface.exports.iter().filter(is_filter);
     let only = filters.next().filter(|_| filters.next().is_none());
     same.or(only).map(|export| export.name.clone())
-}
-
-/// The module name of WASI preview 1.
-const WASI: &str = "wasi_snapshot_preview1";
-
-/// Provides what the module imports: WASI, and a trap for whatever nobody knows.
-fn link(module: &Module) -> Result<(InstancePre<State>, Vec<String>), LoadError> {
-    let refused = |error: wasmtime::Error| LoadError::Instantiate { reason: format!("{error:#}") };
-    let mut linker = Linker::<State>::new(module.engine());
-    let (wasi, unknown): (Vec<_>, Vec<_>) =
-        module.imports().partition(|import| import.module() == WASI);
-    if !wasi.is_empty() {
-        add_wasi(&mut linker)?;
-    }
-    for import in &unknown {
-        let Some(ty) = import.ty().func().cloned() else { continue };
-        let name = format!("({}, {})", import.module(), import.name());
-        linker
-            .func_new(import.module(), import.name(), ty, move |_, _, _| {
-                Err(wasmtime::Error::msg(format!("failed to call unlinked import function {name}")))
-            })
-            .map_err(refused)?;
-    }
-    // What a later WASI may add.
-    linker.define_unknown_imports_as_traps(module).map_err(refused)?;
-    let pre = linker.instantiate_pre(module).map_err(refused)?;
-    let names = unknown.iter().map(|import| format!("{}.{}", import.module(), import.name()));
-    Ok((pre, names.collect()))
-}
-
-#[cfg(feature = "wasi")]
-fn add_wasi(linker: &mut Linker<State>) -> Result<(), LoadError> {
-    crate::wasi::link(linker)
-        .map_err(|error| LoadError::Instantiate { reason: format!("{error:#}") })
-}
-
-#[cfg(not(feature = "wasi"))]
-fn add_wasi(_linker: &mut Linker<State>) -> Result<(), LoadError> {
-    Err(LoadError::NoWasi)
 }

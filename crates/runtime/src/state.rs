@@ -3,7 +3,9 @@
 use flb_artifact::Arguments;
 use wasmtime::{StoreLimits, StoreLimitsBuilder};
 
-use crate::{FilterOptions, LoadError};
+#[cfg(feature = "wasi")]
+use crate::capture::Capture;
+use crate::{LoadError, Sandbox};
 
 /// What the host keeps for one guest.
 pub(crate) struct State {
@@ -13,12 +15,32 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(arguments: Arguments, options: &FilterOptions) -> Result<Self, LoadError> {
+    pub(crate) fn new(
+        arguments: Arguments,
+        memory_limit: u64,
+        #[cfg_attr(
+            not(feature = "wasi"),
+            expect(unused_variables, reason = "only WASI shows the guest anything of the host")
+        )]
+        sandbox: &Sandbox,
+    ) -> Result<Self, LoadError> {
         Ok(Self {
-            limits: limits(arguments, options.memory_limit),
+            limits: limits(arguments, memory_limit),
             #[cfg(feature = "wasi")]
-            wasi: crate::wasi::context(&options.accessible_paths)?,
+            wasi: crate::wasi::context(sandbox, None)?,
         })
+    }
+
+    /// For a program whose output is kept.
+    #[cfg(feature = "wasi")]
+    pub(crate) fn with_capture(
+        arguments: Arguments,
+        memory_limit: u64,
+        sandbox: &Sandbox,
+        stdout: Capture,
+    ) -> Result<Self, LoadError> {
+        let wasi = crate::wasi::context(sandbox, Some(stdout))?;
+        Ok(Self { limits: limits(arguments, memory_limit), wasi })
     }
 }
 

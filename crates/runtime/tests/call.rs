@@ -4,7 +4,7 @@
 
 use flb_event::{Event, Tag, Timestamp, Verdict, json};
 use flb_runtime::{
-    EngineOptions, EventFormat, FilterEngine, FilterInstance, FilterModule, FilterOptions,
+    EngineOptions, EventFormat, FilterEngine, FilterInstance, FilterModule, FilterOptions, Sandbox,
 };
 
 /// Data at address 16 and a function `f` with the given body.
@@ -314,7 +314,8 @@ fn an_unknown_import_traps_only_when_called() {
 fn a_directory_that_is_missing_is_named() {
     let text = r#"(module (import "wasi_snapshot_preview1" "sched_yield" (func (result i32))) (memory 1)
         (func (export "f") (param i32 i32 i32 i32 i32 i32) (result i32) i32.const 0))"#;
-    let options = FilterOptions { accessible_paths: vec!["/no/such/place".into()], ..options() };
+    let sandbox = Sandbox { directories: vec!["/no/such/place".into()], ..Sandbox::default() };
+    let options = FilterOptions { sandbox, ..options() };
     let error = load(text, options).unwrap_err().to_string();
     assert!(error.contains("error while pre-opening directory /no/such/place"), "{error}");
 }

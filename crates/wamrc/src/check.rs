@@ -86,7 +86,7 @@ fn findings(file: &Path, given: &Given) -> anyhow::Result<Vec<Finding>> {
     findings.extend(imports(&metadata.interface));
     findings.extend(memory(&artifact)?);
     if let Some(function) = function {
-        findings.extend(probe::findings(artifact.bytes().to_vec(), function, given));
+        findings.extend(probe::findings(artifact.bytes().to_vec(), file, function, given)?);
     }
     Ok(findings)
 }

@@ -174,9 +174,42 @@ const FORMAT: Row = Row::new(
 
 const RECORD: &str = "The record's body, a JSON object";
 
+const DIR: Row = Row::new(
+    "--dir",
+    Form::Either("DIR[:ro]"),
+    "A directory that it may use, as in Accessible_Paths; may be given several times",
+    |given, value| {
+        given.directories.push(value.to_owned());
+        Ok(())
+    },
+);
+
+const ENV: Row = Row::new(
+    "--env",
+    Form::Either("KEY=VALUE"),
+    "A variable of its environment; may be given several times",
+    |given, value| {
+        given.variables.push(value.to_owned());
+        Ok(())
+    },
+);
+
+const ARG: Row = Row::new(
+    "--arg",
+    Form::Either("TEXT"),
+    "One of its arguments; may be given several times",
+    |given, value| {
+        given.arguments.push(value.to_owned());
+        Ok(())
+    },
+);
+
 static CHECK: &[Row] = &[
     FUNCTION,
     FORMAT,
+    DIR,
+    ENV,
+    ARG,
     Row::new("--record", Form::Either("JSON"), RECORD, set_record),
     Row::new("--json", Form::Flag, "Print one JSON object", set_json),
     HELP,
@@ -204,6 +237,9 @@ static RUN: &[Row] = &[
         },
     ),
     FORMAT,
+    DIR,
+    ENV,
+    ARG,
     HELP,
 ];
 

@@ -55,6 +55,9 @@ pub(crate) struct Given {
     pub(crate) tag: Option<String>,
     pub(crate) time: Option<String>,
     pub(crate) msgpack: bool,
+    pub(crate) directories: Vec<String>,
+    pub(crate) variables: Vec<String>,
+    pub(crate) arguments: Vec<String>,
     pub(crate) show: Option<Show>,
     /// Options that were given and change nothing, each with its reason, each once.
     pub(crate) notes: Vec<String>,
@@ -83,6 +86,9 @@ impl Default for Given {
             tag: None,
             time: None,
             msgpack: false,
+            directories: Vec::new(),
+            variables: Vec::new(),
+            arguments: Vec::new(),
             show: None,
             notes: Vec::new(),
         }

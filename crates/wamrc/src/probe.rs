@@ -1,12 +1,17 @@
 //! The trial run of `check`: many calls under the agent's limits, while memory is watched.
 
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use flb_event::{Event, Tag, Timestamp, Verdict};
-use flb_runtime::{EngineOptions, FilterEngine, FilterInstance, FilterModule};
+use flb_runtime::{
+    EngineOptions, FilterEngine, FilterInstance, FilterModule, GuestLog, GuestOutput, Heard,
+};
 
 use crate::check::{Finding, Level, size};
-use crate::options::Given;
+use crate::options::{Given, UsageError};
 use crate::run::{body, options};
 
 /// How many calls a trial has, if it has the time.
@@ -30,24 +35,55 @@ struct Trial {
 }
 
 /// Loads the filter and tries it.
-pub(crate) fn findings(bytes: Vec<u8>, function: String, given: &Given) -> Vec<Finding> {
-    let problem = |text: String| vec![Finding::new(Level::Problem, "trial", text)];
+pub(crate) fn findings(
+    bytes: Vec<u8>,
+    file: &Path,
+    function: String,
+    given: &Given,
+) -> Result<Vec<Finding>, UsageError> {
+    let problem = |text: String| Ok(vec![Finding::new(Level::Problem, "trial", text)]);
     let engine = match FilterEngine::new(EngineOptions::default()) {
         Ok(engine) => engine,
         Err(error) => return problem(format!("cannot start the clock: {error}")),
     };
-    let module = match FilterModule::load(&engine, bytes, options(function, given)) {
+    let (output, lines) = counted();
+    let options = options(function, file, given, output)?;
+    let module = match FilterModule::load(&engine, bytes, options) {
         Ok(module) => module,
         Err(error) => return problem(error.to_string()),
     };
     let notes = module.notes().iter();
     let mut findings: Vec<Finding> =
         notes.map(|note| Finding::new(Level::Warning, "code", note)).collect();
-    findings.extend(match module.instantiate() {
-        Ok(mut instance) => judge(&trial(&mut instance, &records(given))),
-        Err(error) => problem(error.to_string()),
+    match module.instantiate() {
+        Ok(mut instance) => findings.extend(judge(&trial(&mut instance, &records(given)))),
+        Err(error) => findings.extend(problem(error.to_string())?),
+    }
+    findings.extend(printed(lines.load(Ordering::Relaxed)));
+    Ok(findings)
+}
+
+/// A place for the guest's output that counts its lines.
+fn counted() -> (GuestOutput, Arc<AtomicU64>) {
+    let lines = Arc::<AtomicU64>::default();
+    let count = Arc::clone(&lines);
+    let log = GuestLog::new(u32::MAX, move |heard| {
+        if matches!(heard, Heard::Line { .. }) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     });
-    findings
+    (GuestOutput::Lines(log), lines)
+}
+
+/// Printing costs more than most filters do.
+fn printed(lines: u64) -> Option<Finding> {
+    let text = match lines {
+        0 => return None,
+        1 => "it prints: 1 line in all".to_owned(),
+        lines => format!("it prints: {lines} lines in all; the agent logs ten of them a second"),
+    };
+    let often = lines >= CALLS as u64;
+    Some(Finding::new(if often { Level::Warning } else { Level::Ok }, "output", text))
 }
 
 /// The user's record; else a long one and short ones, so that an answer without its NUL runs into an older one's rest.

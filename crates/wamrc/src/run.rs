@@ -7,7 +7,10 @@ use anyhow::Context as _;
 use flb_artifact::{Artifact, Export, Interface, ValueType};
 use flb_event::json::{self, JsonOptions};
 use flb_event::{Event, Tag, Timestamp, Verdict};
-use flb_runtime::{EngineOptions, EventFormat, FilterEngine, FilterModule, FilterOptions};
+use flb_runtime::{
+    Directory, EngineOptions, EventFormat, FilterEngine, FilterModule, FilterOptions, GuestOutput,
+    Sandbox, variable,
+};
 
 pub(crate) use crate::check::check;
 use crate::input::{self, Filter};
@@ -52,17 +55,39 @@ fn load(file: &Path, given: &Given) -> anyhow::Result<FilterModule> {
         None => only_filter(&interface).with_context(named)?,
     };
     let engine = FilterEngine::new(EngineOptions::default()).context("cannot start the clock")?;
-    FilterModule::load(&engine, bytes, options(function, given)).with_context(named)
+    let options = options(function, file, given, GuestOutput::Inherit)?;
+    FilterModule::load(&engine, bytes, options).with_context(named)
 }
 
-/// How a filter is called.
-pub(crate) fn options(function: String, given: &Given) -> FilterOptions {
+/// How a filter is called, and what it may see of the host.
+pub(crate) fn options(
+    function: String,
+    file: &Path,
+    given: &Given,
+    output: GuestOutput,
+) -> Result<FilterOptions, UsageError> {
     let format = if given.msgpack {
         EventFormat::Msgpack
     } else {
         EventFormat::Json { escape_unicode: true }
     };
-    FilterOptions { format, ..FilterOptions::new(function) }
+    let sandbox = sandbox(file, given, output)?;
+    Ok(FilterOptions { format, sandbox, ..FilterOptions::new(function) })
+}
+
+fn sandbox(file: &Path, given: &Given, output: GuestOutput) -> Result<Sandbox, UsageError> {
+    let variables = given.variables.iter().map(|text| {
+        let refused = |error| UsageError::new(format!("'{text}': {error}"), "--env LEVEL=debug");
+        variable(text).map_err(refused)
+    });
+    let name = file.file_name().filter(|_| !given.arguments.is_empty());
+    let name = name.map(|name| name.to_string_lossy().into_owned());
+    Ok(Sandbox {
+        directories: given.directories.iter().map(|text| Directory::from(text.as_str())).collect(),
+        environment: variables.collect::<Result<_, _>>()?,
+        arguments: name.into_iter().chain(given.arguments.iter().cloned()).collect(),
+        output,
+    })
 }
 
 /// Whether an export has a filter's type.

@@ -1,19 +1,14 @@
 //! Filter `wasm`: a function of a WebAssembly module, or of an artifact compiled from one, decides about every record.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use flb_artifact::{PublicKey, Trust};
 use flb_event::{Chunk, ChunkBuilder, Event, Verdict};
 use flb_plugin::{
     Build, BuildError, Failure, Filter, Filtered, Kind, OptionSpec, Options, Service, Spec, Tally,
 };
-use flb_runtime::{
-    EngineOptions, EventFormat, FilterEngine, FilterError, FilterInstance, FilterModule,
-    FilterOptions,
-};
+use flb_runtime::{EventFormat, FilterError, FilterInstance, FilterModule, FilterOptions, Sandbox};
 
+use crate::guest;
 use crate::log::{Label, Mishaps};
 
 pub(super) const SPEC: Spec<dyn Filter> = Spec {
@@ -27,37 +22,21 @@ pub(super) const SPEC: Spec<dyn Filter> = Spec {
             "How records are given to the function",
         ),
         OptionSpec::new("wasm_path", Kind::Text, None, "The module: a .wasm or .aot file"),
-        OptionSpec::new(
-            "accessible_paths",
-            Kind::List,
-            None,
-            "Directories that the module may read and write",
-        ),
+        guest::ACCESSIBLE_PATHS,
+        guest::ENV,
+        guest::ARGS,
+        guest::CONFIG,
+        guest::GUEST_OUTPUT,
         OptionSpec::new("function_name", Kind::Text, None, "The exported function to call"),
-        OptionSpec::new(
-            "wasm_heap_size",
-            Kind::Size,
-            None,
-            "Accepted and not needed: records of any size reach the function",
-        ),
-        OptionSpec::new(
-            "wasm_stack_size",
-            Kind::Size,
-            None,
-            "Accepted and not needed: the stack is bounded by the engine",
-        ),
+        guest::HEAP_SIZE,
+        guest::STACK_SIZE,
         OptionSpec::new(
             "deadline",
             Kind::Double,
             Some("1"),
             "Longest time for one call, in seconds",
         ),
-        OptionSpec::new(
-            "memory_limit",
-            Kind::Size,
-            None,
-            "Most bytes that the module's memory may grow to (default 256 MiB)",
-        ),
+        guest::MEMORY_LIMIT,
         OptionSpec::new(
             "on_error",
             Kind::Choice(&["keep", "drop"]),
@@ -91,82 +70,35 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildE
     let function = options.text("function_name").ok_or_else(|| {
         BuildError::new("no WASM 'function name' was given").help("add Function_Name")
     })?;
-    let path = find(Path::new(path), build.service);
-    let bytes = std::fs::read(&path).map_err(|error| {
-        BuildError::new(format!("cannot access wasm program at {}: {error}", path.display()))
-            .help("give the path of a .wasm or .aot file that the agent may read")
-    })?;
+    let (engine, bytes, path) = guest::open(path, build.service)?;
     let refused =
         |error: flb_runtime::LoadError| BuildError::new(format!("{}: {error}", path.display()));
-    let engine = build.service.shared.get_or_make(|| engine(build.service))?;
-    let module =
-        FilterModule::load(&engine, bytes, module_options(options, function, build.service)?)
-            .map_err(refused)?;
-    for note in module.notes() {
-        tracing::warn!("{label} {}: {note}", path.display());
-    }
-    for import in module.unknown_imports() {
-        tracing::warn!("{label} {}: nobody provides {import}; calling it traps", path.display());
-    }
+    let sandbox = guest::sandbox(options, &path, &label)?;
+    let module_options = module_options(options, function, build.service, sandbox)?;
+    let module = FilterModule::load(&engine, bytes, module_options).map_err(refused)?;
+    guest::log_notes(&label, &path, module.notes(), module.unknown_imports());
     let instance = module.instantiate().map_err(refused)?;
     let on_error =
         if options.text("on_error") == Some("drop") { OnError::Drop } else { OnError::Keep };
     Ok(Box::new(Wasm { instance, on_error, label, mishaps: Arc::default() }))
 }
 
-/// A path that is not there as it is may be meant from the configuration's directory.
-fn find(path: &Path, service: &Service) -> PathBuf {
-    match &service.config_dir {
-        Some(directory) if path.is_relative() && !path.exists() => directory.join(path),
-        _ => path.to_owned(),
-    }
-}
-
-/// The engine of all wasm filters.
-fn engine(service: &Service) -> Result<FilterEngine, BuildError> {
-    let trust = match &service.trusted_keys {
-        None => Trust::anyone(),
-        Some(files) => Trust::only(files.iter().map(|file| key(file)).collect::<Result<_, _>>()?),
-    };
-    FilterEngine::new(EngineOptions { trust, cache: service.code_cache.clone() })
-        .map_err(|error| BuildError::new(format!("cannot start the filter clock: {error}")))
-}
-
-/// Reads a public key.
-fn key(file: &Path) -> Result<PublicKey, BuildError> {
-    let refused =
-        |reason: String| BuildError::new(format!("trusted key {}: {reason}", file.display()));
-    let text = std::fs::read_to_string(file).map_err(|error| refused(error.to_string()))?;
-    text.parse().map_err(|error: flb_artifact::KeyError| refused(error.to_string()))
-}
-
 fn module_options(
     options: &Options,
     function: &str,
     service: &Service,
+    sandbox: Sandbox,
 ) -> Result<FilterOptions, BuildError> {
-    let defaults = FilterOptions::new(function);
     Ok(FilterOptions {
         format: match options.text("event_format") {
             Some("msgpack") => EventFormat::Msgpack,
             _ => EventFormat::Json { escape_unicode: service.escape_unicode },
         },
-        deadline: deadline(options.double("deadline"))?,
-        memory_limit: options.size("memory_limit").unwrap_or(defaults.memory_limit),
-        accessible_paths: options.list("accessible_paths").iter().map(PathBuf::from).collect(),
-        ..defaults
+        deadline: guest::deadline(options)?,
+        memory_limit: guest::memory_limit(options),
+        sandbox,
+        ..FilterOptions::new(function)
     })
-}
-
-/// Between a millisecond and an hour: less ends every call, more ends none.
-fn deadline(seconds: Option<f64>) -> Result<Duration, BuildError> {
-    seconds
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|time| (Duration::from_millis(1)..=Duration::from_secs(3600)).contains(time))
-        .ok_or_else(|| {
-            BuildError::new("invalid value for property 'deadline'")
-                .help("give seconds between 0.001 and 3600")
-        })
 }
 
 impl Filter for Wasm {

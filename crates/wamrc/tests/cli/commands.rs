@@ -255,6 +255,36 @@ fn check_passes_a_good_filter() {
     assert_eq!((run.code, &object["problems"]), (0, &serde_json::json!(0)));
 }
 
+/// The module of the agent's tests that looks around in its sandbox.
+const SANDBOX: &str = include_str!("../../../../tests/filter/modules/sandbox.wat");
+
+#[test]
+fn run_grants_directories_variables_and_arguments() {
+    let stage = Stage::new();
+    stage.module("s.wasm", SANDBOX);
+    let run = |line: &str, answer: &str| {
+        let line = format!("run s.wasm --record {{}} --function {line}");
+        stage.run(&line).check(0, &[answer], &[]);
+    };
+    run("environment", r#"{"list":""}"#);
+    run("environment --env A=1 --env B=", r#"{"list":"A=1;B=;"}"#);
+    run("arguments --arg=-v --arg x", r#"{"list":"s.wasm;-v;x;"}"#);
+    run("create --dir .:ro", r#"{"errno":63}"#);
+    run("create --dir .", r#"{"errno":0}"#);
+    assert!(stage.path("new.txt").exists());
+    run("flood", "one\ntwo\n\u{1b}[0mthree\n");
+    let wrong = "run s.wasm --record {} --function environment --env";
+    stage.run(&format!("{wrong} A")).check(1, &[], &["'A': a variable is KEY=VALUE"]);
+}
+
+#[test]
+fn check_counts_what_a_filter_prints() {
+    let stage = Stage::new();
+    stage.module("s.wasm", SANDBOX);
+    let lines = "warning  output    it prints: 140000 lines in all; the agent logs ten of them";
+    stage.run("check s.wasm --function flood").check(0, &[lines], &[]);
+}
+
 /// Checks a module as text; the exit code and a finding of it.
 fn check(stage: &Stage, module: &str, arguments: &str, code: i32, finding: &str) {
     stage.module("x.wasm", module);

@@ -1,0 +1,154 @@
+//! A program for WASI: a module that runs from its start to its end, in a fresh instance each time, while what it writes to
+//! its stdout is kept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flb_artifact::{Arguments, Export, Interface, ValueType};
+use wasmtime::{Instance, InstancePre, Store, Val};
+
+use crate::capture::Capture;
+use crate::failure::failure;
+use crate::guest::{limit_growth, set_deadline};
+use crate::imports::link;
+use crate::load::{Loaded, load};
+use crate::state::State;
+use crate::{FilterEngine, FilterError, LoadError, Sandbox};
+
+/// What a program is allowed.
+#[derive(Debug, Clone)]
+pub struct ProgramOptions {
+    /// Longest time for one run.
+    pub deadline: Duration,
+    /// Most bytes that its memory may grow to.
+    pub memory_limit: u64,
+    /// Most bytes that it may write to its stdout in one run.
+    pub output_limit: usize,
+    /// What it may see and use of the host. Of its output, only stderr goes there.
+    pub sandbox: Sandbox,
+}
+
+/// A program, compiled and ready to run. Cheap to clone; clones share the code.
+#[derive(Clone)]
+pub struct Program {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// Keeps the clock running as long as there is code that needs it.
+    _engine: FilterEngine,
+    pre: InstancePre<State>,
+    arguments: Arguments,
+    start: Export,
+    options: ProgramOptions,
+    unknown_imports: Vec<String>,
+    notes: Vec<String>,
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Program").field("options", &self.shared.options).finish_non_exhaustive()
+    }
+}
+
+/// What one run came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgramRun {
+    /// What the program wrote, also before it failed.
+    pub stdout: Vec<u8>,
+    /// Its exit code, 0 if it just returned; or how it failed.
+    pub ended: Result<i32, FilterError>,
+}
+
+impl Program {
+    /// Loads a file's bytes, be they WebAssembly or an artifact, whatever the file was called.
+    pub fn load(
+        engine: &FilterEngine,
+        bytes: Vec<u8>,
+        options: ProgramOptions,
+    ) -> Result<Self, LoadError> {
+        let Loaded { module, artifact, notes } = load(engine, bytes)?;
+        let interface = &artifact.metadata().interface;
+        let start = start(interface)?.clone();
+        let (pre, unknown_imports) = link(&module)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                _engine: engine.clone(),
+                pre,
+                arguments: interface.arguments,
+                start,
+                options,
+                unknown_imports,
+                notes,
+            }),
+        })
+    }
+
+    /// Imports that nobody provides; calling one traps.
+    pub fn unknown_imports(&self) -> &[String] {
+        &self.shared.unknown_imports
+    }
+
+    /// What had to be done to load the module, for the log.
+    pub fn notes(&self) -> &[String] {
+        &self.shared.notes
+    }
+
+    /// Runs the program from its start to its end; blocks until then. The error is that it could not be started.
+    pub fn run(&self) -> Result<ProgramRun, LoadError> {
+        let Shared { options, arguments, pre, .. } = &*self.shared;
+        let capture = Capture::new(options.output_limit);
+        let state = State::with_capture(
+            *arguments,
+            options.memory_limit,
+            &options.sandbox,
+            capture.clone(),
+        )?;
+        let mut store = Store::new(pre.module().engine(), state);
+        store.limiter(|state| &mut state.limits);
+        set_deadline(&mut store, options.deadline);
+        let ended = pre.instantiate(&mut store).and_then(|instance| {
+            limit_growth(&mut store, &instance, options.memory_limit);
+            self.start(&mut store, &instance)
+        });
+        // What holds the other end of the program's output goes first.
+        drop(store);
+        let (stdout, full) = capture.into_bytes();
+        let ended = match ended.map_err(|error| failure(&error, options.deadline)) {
+            _ if full => Err(FilterError::BadOutput {
+                reason: format!("it wrote more than {} bytes to its stdout", options.output_limit),
+            }),
+            Err(FilterError::Exit { code }) => Ok(code),
+            ended => ended,
+        };
+        Ok(ProgramRun { stdout, ended })
+    }
+
+    fn start(&self, store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<i32> {
+        let Export { name, params, results } = &self.shared.start;
+        let function = instance
+            .get_func(&mut *store, name)
+            .ok_or_else(|| wasmtime::Error::msg(format!("{name} is gone")))?;
+        // No arguments: argc and argv are zero.
+        let params = vec![Val::I32(0); params.len()];
+        let mut results = vec![Val::I32(0); results.len()];
+        function.call(store, &params, &mut results)?;
+        Ok(results.first().and_then(Val::i32).unwrap_or(0))
+    }
+}
+
+/// Where the program starts: WASI's name for it, or else a main function as compilers spell it.
+fn start(interface: &Interface) -> Result<&Export, LoadError> {
+    let all_i32 = |types: &[ValueType]| types.iter().all(|ty| *ty == ValueType::I32);
+    let startable = |export: &&Export| {
+        let Export { params, results, .. } = export;
+        matches!(params.len(), 0 | 2) && results.len() <= 1 && all_i32(params) && all_i32(results)
+    };
+    ["_start", "main", "__main_argc_argv", "_main"]
+        .iter()
+        .find_map(|name| interface.exports.iter().find(|export| export.name == *name))
+        .filter(startable)
+        .ok_or_else(|| LoadError::StartMissing {
+            exports: interface.exports.iter().map(|export| export.name.clone()).collect(),
+        })
+}
