@@ -190,11 +190,9 @@ fn section(opened: &Opened, source: SourceId) -> Section {
     };
     let property =
         |(key, value): &(Piece, Piece)| Property { key: spanned(key), value: spanned(value) };
-    Section {
-        kind: opened.kind,
-        name: spanned(&opened.name),
-        properties: opened.properties.iter().map(property).collect(),
-    }
+    let mut section = Section::new(opened.kind, spanned(&opened.name));
+    section.properties = opened.properties.iter().map(property).collect();
+    section
 }
 
 fn role(kind: SectionKind) -> Option<Role> {

@@ -8,28 +8,13 @@ use std::path::{Path, PathBuf};
 use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
 use crate::document::{Document, Property, Section, SectionKind, SourceId, Span, Spanned};
 use crate::files::Files;
-
-/// How many files one configuration may consist of.
-const MAX_FILES: usize = 1000;
-/// How deep files may include each other; reading recurses, and the stack is finite.
-const MAX_DEPTH: usize = 64;
-
-/// How many diagnostics are worth showing: what is no configuration at all need not be told by
-/// line.
-const MAX_DIAGNOSTICS: usize = 100;
+use crate::limits::{MAX_DEPTH, MAX_DIAGNOSTICS, MAX_FILES};
 
 const COMMANDS: [&str; 2] = ["@INCLUDE", "@SET"];
 
-/// Sections that Fluent Bit knows beyond those of [`SectionKind`]: no slips of the pen.
-const OTHER_SECTIONS: [&str; 7] = [
-    "custom",
-    "node",
-    "plugins",
-    "stream_processor",
-    "stream_task",
-    "upstream",
-    "upstream_servers",
-];
+/// Sections that Fluent Bit knows and the agent has nothing for: no slips of the pen.
+const OTHER_SECTIONS: [&str; 5] =
+    ["custom", "plugins", "stream_processor", "stream_task", "upstream_servers"];
 
 /// What a file is read for, which decides the sections that may stand in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +48,25 @@ pub fn read_classic(
         Ok(text) => reader.read_text(path, &text),
         Err(error) => reader.diagnostics.push(unreadable(path, &error)),
     }
-    reader.diagnostics
+    let diagnostics = reader.diagnostics;
+    document.sections = nest_nodes(std::mem::take(&mut document.sections));
+    diagnostics
+}
+
+/// Puts each `[NODE]` into the `[UPSTREAM]` before it.
+fn nest_nodes(sections: Vec<Section>) -> Vec<Section> {
+    let mut nested: Vec<Section> = Vec::with_capacity(sections.len());
+    for section in sections {
+        match nested.last_mut() {
+            Some(upstream)
+                if section.kind == SectionKind::Node && upstream.kind == SectionKind::Upstream =>
+            {
+                upstream.children.push(section);
+            }
+            _ => nested.push(section),
+        }
+    }
+    nested
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
@@ -156,7 +159,7 @@ impl Reader<'_> {
                 self.check_behind_section(inside.skip(end + 1).trim());
             }
         }
-        let section = Section { kind, name: name.spanned(), properties: Vec::new() };
+        let section = Section::new(kind, name.spanned());
         self.document.sections.push(section);
         context.section = Some(self.document.sections.len() - 1);
         context.in_group = false;
@@ -189,7 +192,8 @@ impl Reader<'_> {
 
     fn check_other_section(&mut self, name: Piece<'_>) {
         if OTHER_SECTIONS.iter().any(|known| known.eq_ignore_ascii_case(name.text)) {
-            return;
+            let message = format!("section [{}] is not supported yet, and ignored", name.text);
+            return self.diagnostics.push(Diagnostic::warning(message).at(name.span()));
         }
         let message = format!("unknown section [{}] is ignored", name.text);
         let warning = Diagnostic::warning(message).at(name.span());

@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
-use annotate_snippets::{
-    AnnotationKind, Group, Level, Message, Renderer, Snippet, normalize_untrusted_str,
-};
+use annotate_snippets::{AnnotationKind, Group, Level, Message, Renderer, Snippet};
 
 use crate::document::{Source, Span};
+use crate::tame::tame;
 
 /// How bad a [`Diagnostic`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,14 +61,13 @@ impl Diagnostic {
         Self { help: Some(help.into()), ..self }
     }
 
-    /// Anything in it may come from a file, so all of it is cleaned of ASCII control characters: the
-    /// label and the help here, the rest within annotate-snippets.
+    /// Anything in it may come from a file, so all of it is tamed.
     fn group<'a>(&'a self, sources: &'a [Source]) -> Group<'a> {
         let level = match self.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        Group::with_title(level.primary_title(self.message.as_str()))
+        Group::with_title(level.primary_title(tame(&self.message)))
             .elements(self.snippet(sources))
             .elements(self.help_message())
     }
@@ -81,10 +79,10 @@ impl Diagnostic {
         let span = self.span?;
         let source = sources.get(span.source.0 as usize)?;
         let excerpt = Excerpt::around(span.range(), source);
-        let label = self.label.as_deref().map(normalize_untrusted_str);
+        let label = self.label.as_deref().map(tame);
         Some(
             Snippet::source(excerpt.text)
-                .path(source.name.as_str())
+                .path(tame(&source.name))
                 .line_start(excerpt.line)
                 .annotation(AnnotationKind::Primary.span(excerpt.marked).label(label)),
         )
@@ -92,30 +90,35 @@ impl Diagnostic {
 
     fn help_message(&self) -> Option<Message<'_>> {
         let help = self.help.as_deref()?;
-        Some(Level::HELP.message(normalize_untrusted_str(help)))
+        Some(Level::HELP.message(tame(help)))
     }
 }
 
 /// The whole lines around a marked place, so that the renderer need not walk the rest of the file.
-struct Excerpt<'a> {
-    text: &'a str,
+struct Excerpt {
+    text: String,
     /// The number of its first line, counted from 1.
     line: usize,
     /// The marked bytes within `text`.
     marked: Range<usize>,
 }
 
-impl<'a> Excerpt<'a> {
+impl Excerpt {
     /// Any range will do: one that leaves the text or cuts a character is moved onto it.
-    fn around(range: Range<usize>, source: &'a Source) -> Self {
+    fn around(range: Range<usize>, source: &Source) -> Self {
         let text = source.text.as_str();
         let start = text.floor_char_boundary(range.start);
         let end = text.ceil_char_boundary(range.end).max(start);
         let first = text[..start].rfind('\n').map_or(0, |at| at + 1);
         let last = text[end..].find('\n').map_or(text.len(), |at| end + at);
         let excerpt = text[first..last].trim_end_matches('\r');
-        let marked = (start - first).min(excerpt.len())..(end - first).min(excerpt.len());
-        Self { text: excerpt, line: source.line(first), marked }
+        let (start, end) = ((start - first).min(excerpt.len()), (end - first).min(excerpt.len()));
+        let mut text = tame(&excerpt[..start]).into_owned();
+        let start_tamed = text.len();
+        text.push_str(&tame(&excerpt[start..end]));
+        let marked = start_tamed..text.len();
+        text.push_str(&tame(&excerpt[end..]));
+        Self { text, line: source.line(first), marked }
     }
 }
 
@@ -298,10 +301,10 @@ error: a
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
-        let escape = "\u{1b}[31m";
+        let escape = "\u{1b}[31m\u{9b}32m";
         let diagnostic = Diagnostic::error(escape).at(span(0, 1)).label(escape).help(escape);
         let shown = Diagnostics::from(diagnostic.clone()).render(document().sources());
-        assert!(!shown.contains('\u{1b}'), "{shown}");
+        assert!(!shown.contains(['\u{1b}', '\u{9b}']), "{shown}");
         let coloured = Diagnostics::from(diagnostic).render_coloured(document().sources());
         assert!(coloured.contains('\u{1b}') && !coloured.contains(escape), "{coloured}");
     }

@@ -7,6 +7,12 @@ use std::ops::Range;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourceId(pub(crate) u32);
 
+impl SourceId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// A place in the text: bytes `start..end` of one source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
@@ -58,19 +64,43 @@ pub enum SectionKind {
     Parser,
     /// `[MULTILINE_PARSER]`, in a parsers file.
     MultilineParser,
+    /// `[UPSTREAM]`: a set of servers, each a [`Node`](Self::Node) among its children.
+    Upstream,
+    /// `[NODE]`: one server of a set.
+    Node,
+    /// A filter that belongs to one input or output: a child of that section.
+    Processor,
+    /// Which records a filter or processor is for: its child. Has a child for each rule.
+    Condition,
+    /// One rule of a condition.
+    Rule,
     /// Any other name: kept, and ignored by the agent.
     Other,
 }
 
 impl SectionKind {
-    pub(crate) const NAMES: [(&str, Self); 6] = [
+    pub(crate) const NAMES: [(&str, Self); 8] = [
         ("service", Self::Service),
         ("input", Self::Input),
         ("filter", Self::Filter),
         ("output", Self::Output),
         ("parser", Self::Parser),
         ("multiline_parser", Self::MultilineParser),
+        ("upstream", Self::Upstream),
+        ("node", Self::Node),
     ];
+
+    /// The kind's name, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Processor => "processor",
+            Self::Condition => "condition",
+            Self::Rule => "rule",
+            _ => {
+                Self::NAMES.iter().find(|(_, kind)| *kind == self).map_or("other", |(name, _)| name)
+            }
+        }
+    }
 
     /// The kind that a section's name says, in any case.
     pub fn of(name: &str) -> Self {
@@ -90,9 +120,33 @@ pub struct Section {
     pub name: Spanned,
     /// The properties, in the order given; keys may repeat.
     pub properties: Vec<Property>,
+    /// The sections inside, in the order given: an input's processors, a processor's condition.
+    pub children: Vec<Section>,
 }
 
 impl Section {
+    /// A section without properties.
+    pub fn new(kind: SectionKind, name: Spanned) -> Self {
+        Self { kind, name, properties: Vec::new(), children: Vec::new() }
+    }
+
+    /// The children of one kind, in order.
+    pub fn children_of(&self, kind: SectionKind) -> impl Iterator<Item = &Section> {
+        self.children.iter().filter(move |child| child.kind == kind)
+    }
+
+    /// Moves all places by so many sources.
+    fn shift(&mut self, sources: u32) {
+        let properties = self.properties.iter_mut();
+        let spanned = properties.flat_map(|property| [&mut property.key, &mut property.value]);
+        for spanned in spanned.chain([&mut self.name]) {
+            spanned.span.source.0 += sources;
+        }
+        for child in &mut self.children {
+            child.shift(sources);
+        }
+    }
+
     /// The first property with this key (in lower case).
     pub fn property(&self, key: &str) -> Option<&Property> {
         self.properties.iter().find(|property| property.key.text == key)
@@ -112,6 +166,13 @@ impl Source {
     /// The number of the line that a byte is in, counted from 1.
     pub fn line(&self, offset: usize) -> usize {
         1 + self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+    }
+
+    /// The numbers of the line and of the character within it that a byte is in, both counted from 1.
+    pub fn line_and_column(&self, offset: usize) -> (usize, usize) {
+        let before = &self.text[..self.text.floor_char_boundary(offset)];
+        let start = before.rfind('\n').map_or(0, |at| at + 1);
+        (self.line(offset), 1 + before[start..].chars().count())
     }
 }
 
@@ -150,25 +211,11 @@ impl Document {
     /// Appends all of `other` behind what is here: sources, sections, variables.
     pub fn append(&mut self, other: Document) {
         let shift = u32::try_from(self.sources.len()).unwrap_or(u32::MAX);
-        let moved = |mut spanned: Spanned| {
-            spanned.span.source.0 += shift;
-            spanned
-        };
         self.sources.extend(other.sources);
         self.variables.extend(other.variables);
-        self.sections.extend(other.sections.into_iter().map(|section| {
-            Section {
-                kind: section.kind,
-                name: moved(section.name),
-                properties: section
-                    .properties
-                    .into_iter()
-                    .map(|property| Property {
-                        key: moved(property.key),
-                        value: moved(property.value),
-                    })
-                    .collect(),
-            }
+        self.sections.extend(other.sections.into_iter().map(|mut section| {
+            section.shift(shift);
+            section
         }));
     }
 }
@@ -184,11 +231,10 @@ mod tests {
         let end = u32::try_from(text.len()).unwrap();
         let spanned = Spanned { text: text.to_owned(), span: Span { source, start: 0, end } };
         document.variables.push((text.to_owned(), text.to_owned()));
-        document.sections.push(Section {
-            kind: SectionKind::of(text),
-            name: spanned.clone(),
-            properties: vec![Property { key: spanned.clone(), value: spanned }],
-        });
+        let mut section = Section::new(SectionKind::of(text), spanned.clone());
+        section.properties.push(Property { key: spanned.clone(), value: spanned });
+        section.children.push(section.clone());
+        document.sections.push(section);
         document
     }
 
@@ -198,10 +244,12 @@ mod tests {
         all.append(document("OUTPUT"));
         all.append(document("custom"));
         for section in &all.sections {
-            let Property { key, value } = &section.properties[0];
-            for spanned in [&section.name, key, value] {
-                let source = all.source(spanned.span).unwrap();
-                assert_eq!(source.text[spanned.span.range()], spanned.text);
+            for section in [section, &section.children[0]] {
+                let Property { key, value } = &section.properties[0];
+                for spanned in [&section.name, key, value] {
+                    let source = all.source(spanned.span).unwrap();
+                    assert_eq!(source.text[spanned.span.range()], spanned.text);
+                }
             }
         }
         let kinds: Vec<_> = all.sections.iter().map(|section| section.kind).collect();

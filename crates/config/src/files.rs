@@ -1,10 +1,12 @@
 //! How configuration reaches files: through a trait, so that tests and fuzzers need no disk.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use glob::MatchOptions;
+
+use crate::limits::MAX_FILE_SIZE;
 
 /// As a shell does it: `*` stays within a folder and passes over hidden files.
 const GLOB: MatchOptions = MatchOptions {
@@ -15,7 +17,8 @@ const GLOB: MatchOptions = MatchOptions {
 
 /// Reads configuration files.
 pub trait Files {
-    /// The whole text of a file. Bytes that are not UTF-8 are an error of kind `InvalidData`.
+    /// The whole text of a file. Bytes that are not UTF-8, and too many bytes, are an error of kind
+    /// `InvalidData`.
     fn read(&self, path: &Path) -> io::Result<String>;
     /// The files that a `*` pattern names, sorted.
     fn glob(&self, pattern: &Path) -> io::Result<Vec<PathBuf>>;
@@ -32,7 +35,14 @@ pub struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &Path) -> io::Result<String> {
-        std::fs::read_to_string(path)
+        let mut text = String::new();
+        let file = std::fs::File::open(path)?;
+        let read = file.take(MAX_FILE_SIZE + 1).read_to_string(&mut text)?;
+        if read as u64 > MAX_FILE_SIZE {
+            let message = format!("it is larger than {} MiB", MAX_FILE_SIZE >> 20);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        Ok(text)
     }
 
     fn glob(&self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
@@ -86,6 +96,12 @@ mod tests {
         assert_eq!(identity, Disk.identity(Path::new("src/lib.rs")));
         let missing = Path::new("missing");
         assert_eq!(Disk.identity(missing), missing);
+    }
+
+    #[test]
+    fn a_file_without_end_is_refused() {
+        let error = Disk.read(Path::new("/dev/zero")).unwrap_err();
+        assert_eq!(error.to_string(), "it is larger than 32 MiB");
     }
 
     #[test]

@@ -7,11 +7,29 @@ mod classic;
 mod diagnostic;
 mod document;
 mod files;
+mod limits;
+mod tame;
 pub mod value;
 mod variables;
+mod yaml;
 
 pub use classic::{FileKind, read_classic};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, did_you_mean};
 pub use document::{Document, Property, Section, SectionKind, Source, SourceId, Span, Spanned};
 pub use files::{Disk, Files, Memory};
+pub use tame::tame;
 pub use variables::{Expanded, Unreadable, Variables};
+pub use yaml::{is_yaml, read_yaml};
+
+use std::path::Path;
+
+/// Reads a file in the format that its name says: YAML for `.yaml` and `.yml`, else classic.
+pub fn read_file(
+    document: &mut Document,
+    path: &Path,
+    kind: FileKind,
+    files: &dyn Files,
+) -> Diagnostics {
+    let read = if is_yaml(path) { read_yaml } else { read_classic };
+    read(document, path, kind, files)
+}

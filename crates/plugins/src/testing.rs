@@ -28,14 +28,11 @@ pub(crate) fn options(specs: &'static [OptionSpec], given: &[(&str, &str)]) -> O
         text: text.to_owned(),
         span: flb_config::Span { source, start: 0, end: 0 },
     };
-    let section = Section {
-        kind: SectionKind::Other,
-        name: spanned("test"),
-        properties: given
-            .iter()
-            .map(|(key, value)| Property { key: spanned(key), value: spanned(value) })
-            .collect(),
-    };
+    let mut section = Section::new(SectionKind::Other, spanned("test"));
+    section.properties = given
+        .iter()
+        .map(|(key, value)| Property { key: spanned(key), value: spanned(value) })
+        .collect();
     let mut diagnostics = Diagnostics::default();
     let options =
         Options::read("test", specs, &section, &[], &Variables::default(), &mut diagnostics);
