@@ -7,15 +7,17 @@ use std::sync::Arc;
 use flb_config::{
     Diagnostic, Diagnostics, Document, Section, SectionKind, Variables, did_you_mean,
 };
-use flb_event::{Pattern, Tag};
+use flb_event::Tag;
 use flb_plugin::{
     Build, BuildError, Filter, MultilineParsers, Options, Parsers, Registry, Service, Spec,
 };
 
+use crate::buffer::DEFAULT_LIMIT;
 use crate::counters::{Counters, FilterRow, InputRow, OutputRow};
 use crate::findings::Findings;
 use crate::instance::{Instance, Role};
 use crate::lane::LaneFilter;
+use crate::matching::Match;
 use crate::parsers::{World, build_multiline, build_parsers, find_spec};
 use crate::properties::{Core, reserved};
 use crate::retry::RetryLimit;
@@ -187,7 +189,7 @@ impl<'a> Builder<'a, '_> {
     }
 
     fn check_filters_match(&mut self, filters: &[Plan<'_, dyn Filter>]) {
-        for plan in filters.iter().filter(|plan| plan.core.pattern.is_none()) {
+        for plan in filters.iter().filter(|plan| !plan.core.matching.is_given()) {
             let name = &plan.instance.name;
             let message = format!("[filter] NO match rule for {name} filter instance, unloading.");
             let help = "say which tags it is for, with * for any text: Match *";
@@ -201,11 +203,11 @@ impl<'a> Builder<'a, '_> {
     fn check_outputs_match<T: ?Sized>(&mut self, outputs: &mut [Plan<'_, T>]) {
         let count = |kind| self.document.sections_of(kind).count();
         if count(SectionKind::Input) == 1 && count(SectionKind::Output) == 1 {
-            for only in &mut *outputs {
-                only.core.pattern.get_or_insert_with(|| Pattern::new("*"));
+            for only in outputs.iter_mut().filter(|only| !only.core.matching.is_given()) {
+                only.core.matching = Match::all();
             }
         }
-        for plan in outputs.iter().filter(|plan| plan.core.pattern.is_none()) {
+        for plan in outputs.iter().filter(|plan| !plan.core.matching.is_given()) {
             let message = format!("[router] NO match for {} output instance", plan.instance.name);
             let help = "say which tags it is for, with * for any text: Match *";
             let warning = Diagnostic::warning(message).at(plan.section.name.span);
@@ -263,7 +265,7 @@ fn tag_of(core: &Core, numbered: &str) -> Result<Tag, BuildError> {
     }
 }
 
-/// Puts everything in its place: each input gets its own copy of all filters.
+/// Puts everything in its place: each lane of each input gets its own copy of all filters.
 fn assemble(
     inputs: Vec<Made<dyn flb_plugin::Input>>,
     filters: Vec<Made<dyn Filter>>,
@@ -274,30 +276,38 @@ fn assemble(
     for filter in &filters {
         counters.filters.push(Arc::new(FilterRow::new(filter.instance.clone())));
     }
-    let mut filters = Some(filters);
+    let mut lanes = copies(filters, inputs.iter().map(|input| input.core.workers()).sum())?;
     let mut input_parts = Vec::new();
-    let lanes = inputs.len();
-    for (lane, Made { plugin, instance, .. }) in inputs.into_iter().enumerate() {
-        // The last lane takes the filters themselves.
-        let own = if lane + 1 == lanes { filters.take() } else { None };
-        let copies = match own {
-            Some(own) => own,
-            None => fork(filters.as_deref().unwrap_or_default())?,
-        };
-        let row = Arc::new(InputRow::new(instance));
+    for Made { plugin, instance, core } in inputs {
+        let limit = core.buffer_limit.unwrap_or(Some(DEFAULT_LIMIT));
+        let row = Arc::new(InputRow::new(instance, limit));
         counters.inputs.push(Arc::clone(&row));
-        let filters = lane_filters(copies, &counters.filters);
-        input_parts.push(InputPart { input: plugin, filters, row });
+        let own = lanes.drain(..core.workers());
+        let lanes = own.map(|filters| lane_filters(filters, &counters.filters)).collect();
+        input_parts.push(InputPart { input: plugin, lanes, row });
     }
     let mut output_parts = Vec::new();
     for Made { plugin, instance, core } in outputs {
         let row = Arc::new(OutputRow::new(instance));
         counters.outputs.push(Arc::clone(&row));
         let limit = core.retry_limit.unwrap_or(RetryLimit::Times(1));
-        output_parts.push(OutputPart { output: plugin, pattern: core.pattern, limit, row });
+        let workers = core.workers();
+        let matching = core.matching;
+        output_parts.push(OutputPart { output: plugin, matching, limit, workers, row });
     }
     let counters = Arc::new(counters);
     Ok(Pipeline { inputs: input_parts, outputs: output_parts, counters, timing })
+}
+
+/// A plugin of each filter for each lane.
+type Copies = Vec<Vec<Made<dyn Filter>>>;
+
+/// The filters as often as there are lanes; one of the lanes takes those that are there.
+fn copies(filters: Vec<Made<dyn Filter>>, lanes: usize) -> Result<Copies, (Instance, BuildError)> {
+    let forks = (1..lanes).map(|_| fork(&filters));
+    let mut copies = forks.collect::<Result<Copies, _>>()?;
+    copies.push(filters);
+    Ok(copies)
 }
 
 fn fork(filters: &[Made<dyn Filter>]) -> Result<Vec<Made<dyn Filter>>, (Instance, BuildError)> {
@@ -313,8 +323,7 @@ fn lane_filters(filters: Vec<Made<dyn Filter>>, rows: &[Arc<FilterRow>]) -> Vec<
     let with_rows = filters.into_iter().zip(rows);
     with_rows
         .map(|(Made { plugin, instance, core }, row)| LaneFilter {
-            // Checked before: a filter without a pattern is an error.
-            pattern: core.pattern.unwrap_or_else(|| Pattern::new("")),
+            matching: core.matching,
             filter: plugin,
             row: Arc::clone(row),
             span: instance.span(),

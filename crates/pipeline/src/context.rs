@@ -1,13 +1,15 @@
-//! What an input is lent: the clock, the way into its lane, and word of the stop. The wall clock is read here only.
+//! What an input is lent: the clock, the way into its lanes, and word of the stop. The wall clock is read here only.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use flb_event::{Chunk, Timestamp};
+use flb_event::{Chunk, Tag, Timestamp};
 use flb_plugin::{BoxFuture, Closed, Context};
 
+use crate::buffer::Held;
 use crate::counters::InputRow;
-use crate::queue::Sender;
+use crate::queue::{Batch, Sender};
 use crate::stop::Stop;
 
 /// The time of the day.
@@ -20,11 +22,21 @@ pub(crate) fn now() -> Timestamp {
     }
 }
 
-/// The context of one input. Dropping it tells the lane that nothing more will come.
+/// The context of one input. Dropping it tells the lanes that nothing more will come.
 pub(crate) struct InputContext {
-    pub(crate) lane: Sender,
+    /// At least one.
+    pub(crate) lanes: Vec<Sender>,
     pub(crate) row: Arc<InputRow>,
     pub(crate) stop: Stop,
+}
+
+impl InputContext {
+    /// The lane of a tag: always the same one, so that the records of a tag keep their order.
+    fn lane(&self, tag: &Tag) -> &Sender {
+        let mut hasher = DefaultHasher::new();
+        tag.hash(&mut hasher);
+        &self.lanes[(hasher.finish() % self.lanes.len() as u64) as usize]
+    }
 }
 
 impl Context for InputContext {
@@ -41,8 +53,10 @@ impl Context for InputContext {
             if batch.is_empty() {
                 return Ok(());
             }
+            self.row.buffer.room().await;
             let (records, bytes) = (batch.len(), batch.bytes().len());
-            self.lane.send(batch).await?;
+            let held = Held::new(&self.row, bytes);
+            self.lane(batch.tag()).send(Batch { chunk: batch, held }).await?;
             self.row.records.add(records);
             self.row.bytes.add(bytes);
             Ok(())

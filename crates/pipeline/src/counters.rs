@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flb_plugin::Tally;
 
+use crate::buffer::Buffer;
 use crate::instance::Instance;
 
 /// A number that only grows.
@@ -21,10 +22,30 @@ impl Count {
     }
 }
 
-/// An input and its lane.
+/// A number that rises and falls.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge(AtomicU64);
+
+impl Gauge {
+    pub(crate) fn add(&self, more: usize) {
+        self.0.fetch_add(more as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sub(&self, less: usize) {
+        self.0.fetch_sub(less as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// An input and its lanes.
 #[derive(Debug)]
 pub(crate) struct InputRow {
     pub(crate) instance: Instance,
+    /// The memory of its records.
+    pub(crate) buffer: Buffer,
     /// Taken from the input.
     pub(crate) records: Count,
     pub(crate) bytes: Count,
@@ -36,18 +57,28 @@ pub(crate) struct InputRow {
     pub(crate) unrouted: Count,
     /// Times that the input ended with an error or a panic.
     pub(crate) failures: Count,
+    /// Chunks that are open or on their way to outputs.
+    pub(crate) chunks: Gauge,
+    /// Those on their way, and their size.
+    pub(crate) chunks_busy: Gauge,
+    pub(crate) busy_bytes: Gauge,
 }
 
 impl InputRow {
-    pub(crate) fn new(instance: Instance) -> Self {
+    /// An input that is paused while it has `limit` bytes in memory.
+    pub(crate) fn new(instance: Instance, limit: Option<usize>) -> Self {
         Self {
             instance,
+            buffer: Buffer::new(limit),
             records: Count::default(),
             bytes: Count::default(),
             filtered: Count::default(),
             routed: Count::default(),
             unrouted: Count::default(),
             failures: Count::default(),
+            chunks: Gauge::default(),
+            chunks_busy: Gauge::default(),
+            busy_bytes: Gauge::default(),
         }
     }
 }
@@ -59,11 +90,23 @@ pub(crate) struct FilterRow {
     tally: Mutex<Tally>,
     /// Batches that the filter panicked on; their records passed.
     pub(crate) panics: Count,
+    /// Bytes that left the filter, and those by which batches became smaller.
+    pub(crate) bytes: Count,
+    pub(crate) bytes_dropped: Count,
+    /// Records by which batches grew.
+    pub(crate) added: Count,
 }
 
 impl FilterRow {
     pub(crate) fn new(instance: Instance) -> Self {
-        Self { instance, tally: Mutex::default(), panics: Count::default() }
+        Self {
+            instance,
+            tally: Mutex::default(),
+            panics: Count::default(),
+            bytes: Count::default(),
+            bytes_dropped: Count::default(),
+            added: Count::default(),
+        }
     }
 
     pub(crate) fn add(&self, tally: &Tally) {
@@ -87,10 +130,13 @@ pub(crate) struct OutputRow {
     pub(crate) dropped: Count,
     /// Times that the output refused a chunk for good, or panicked.
     pub(crate) errors: Count,
-    /// Times that a chunk was put off.
+    /// Times that a chunk was put off, and the records in those chunks.
     pub(crate) retries: Count,
+    pub(crate) retried: Count,
     /// Chunks that ran out of retries.
     pub(crate) retries_failed: Count,
+    /// Chunks that it is delivering.
+    pub(crate) under_way: Gauge,
     /// Chunks sent to this output, and those of them whose fate is settled.
     pub(crate) tasks: Count,
     pub(crate) tasks_settled: Count,
@@ -106,7 +152,9 @@ impl OutputRow {
             dropped: Count::default(),
             errors: Count::default(),
             retries: Count::default(),
+            retried: Count::default(),
             retries_failed: Count::default(),
+            under_way: Gauge::default(),
             tasks: Count::default(),
             tasks_settled: Count::default(),
         }

@@ -1,25 +1,32 @@
-//! A lane: the thread behind one input. It filters batches in the order they came, gathers them by tag and hands full or
+//! A lane: a thread behind an input. It filters batches in the order they came, gathers them by tag and hands full or
 //! due chunks to the router.
+//!
+//! An input has one lane, or as many as its `Workers` says. Then each tag has its lane, and each lane its own copies of the
+//! filters.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flb_event::{Chunk, ChunkBuilder, Pattern, Tag};
+use flb_event::{Chunk, ChunkBuilder, Tag};
 use flb_plugin::{Filter, Filtered, Tally};
 use tracing::Span;
 
+use crate::buffer::Held;
+use crate::context;
 use crate::counters::{FilterRow, InputRow};
+use crate::matching::Match;
 use crate::panics::caught;
-use crate::queue::{Received, Receiver};
+use crate::queue::{Batch, Received, Receiver};
 use crate::router::Router;
+use crate::task::ChunkName;
 
 /// A chunk over this size leaves at once instead of waiting for the flush.
 const FULL_CHUNK: usize = 2_048_000;
 
 /// A filter's copy for one lane.
 pub(crate) struct LaneFilter {
-    pub(crate) pattern: Pattern,
+    pub(crate) matching: Match,
     pub(crate) filter: Box<dyn Filter>,
     pub(crate) row: Arc<FilterRow>,
     pub(crate) span: Span,
@@ -30,6 +37,7 @@ impl LaneFilter {
     fn apply(&mut self, batch: Chunk) -> Chunk {
         let span = self.span.clone();
         let _entered = span.enter();
+        let (records, size) = (batch.len(), batch.bytes().len());
         let Filtered { chunk, tally } = match caught(|| self.filter.filter(batch.clone())) {
             Ok(filtered) => filtered,
             Err(message) => {
@@ -38,6 +46,9 @@ impl LaneFilter {
             }
         };
         self.row.add(&tally);
+        self.row.bytes.add(chunk.bytes().len());
+        self.row.bytes_dropped.add(size.saturating_sub(chunk.bytes().len()));
+        self.row.added.add(chunk.len().saturating_sub(records));
         chunk
     }
 
@@ -54,14 +65,32 @@ impl LaneFilter {
     }
 }
 
-/// Everything between one input and the router.
+/// A chunk that takes more records.
+pub(crate) struct Open {
+    name: ChunkName,
+    builder: ChunkBuilder,
+    held: Held,
+}
+
+impl Open {
+    fn new(tag: &Tag, row: &Arc<InputRow>) -> Self {
+        row.chunks.add(1);
+        Self {
+            name: ChunkName { created: context::now(), process: std::process::id() },
+            builder: ChunkBuilder::new(tag.clone()),
+            held: Held::new(row, 0),
+        }
+    }
+}
+
+/// Everything between an input and the router.
 pub(crate) struct Lane {
     pub(crate) queue: Receiver,
     pub(crate) filters: Vec<LaneFilter>,
     pub(crate) router: Router,
     pub(crate) row: Arc<InputRow>,
     pub(crate) flush_every: Duration,
-    pub(crate) open: BTreeMap<Tag, ChunkBuilder>,
+    pub(crate) open: BTreeMap<Tag, Open>,
 }
 
 impl Lane {
@@ -83,55 +112,58 @@ impl Lane {
         self.flush();
     }
 
-    fn take(&mut self, batch: Chunk) {
-        let taken = batch.len();
-        let mut chunk = batch;
+    fn take(&mut self, batch: Batch) {
+        let Batch { mut chunk, mut held } = batch;
+        let taken = chunk.len();
         for filter in &mut self.filters {
             if chunk.is_empty() {
                 break;
             }
-            if filter.pattern.matches(chunk.tag()) {
+            if filter.matching.matches(chunk.tag()) {
                 chunk = filter.apply(chunk);
             }
         }
         self.row.filtered.add(taken.saturating_sub(chunk.len()));
         if !chunk.is_empty() {
-            self.gather(&chunk);
+            held.resize(chunk.bytes().len());
+            self.gather(&chunk, held);
         }
     }
 
     /// Adds a batch to the open chunk of its tag.
-    fn gather(&mut self, batch: &Chunk) {
+    fn gather(&mut self, batch: &Chunk, held: Held) {
         let tag = batch.tag();
-        let mut builder = self.open.remove(tag).unwrap_or_else(|| ChunkBuilder::new(tag.clone()));
-        if builder.append(batch).is_err() {
+        let mut open = self.open.remove(tag).unwrap_or_else(|| Open::new(tag, &self.row));
+        if open.builder.append(batch).is_err() {
             // Both together exceed what a chunk can hold; each of them fits alone.
-            self.route(&builder.build());
-            self.route(batch);
-        } else if builder.size() >= FULL_CHUNK {
-            self.route(&builder.build());
+            self.route(open);
+            return self.gather(batch, held);
+        }
+        open.held.merge(held);
+        if open.builder.size() >= FULL_CHUNK {
+            self.route(open);
         } else {
-            self.open.insert(tag.clone(), builder);
+            self.open.insert(tag.clone(), open);
         }
     }
 
     fn flush(&mut self) {
-        for builder in std::mem::take(&mut self.open).into_values() {
-            self.route(&builder.build());
+        for open in std::mem::take(&mut self.open).into_values() {
+            self.route(open);
         }
     }
 
-    fn route(&self, chunk: &Chunk) {
-        if self.router.route(chunk, &self.row) {
-            self.row.routed.add(chunk.len());
+    fn route(&self, open: Open) {
+        let Open { name, builder, held } = open;
+        let chunk = builder.build();
+        let (tag, records) = (chunk.tag().clone(), chunk.len());
+        if self.router.route(name, &self.row, (chunk, held)) {
+            self.row.routed.add(records);
             return;
         }
         if self.row.unrouted.get() == 0 {
-            tracing::warn!(
-                "[router] records of tag '{}' match no output and are dropped",
-                chunk.tag()
-            );
+            tracing::warn!("[router] records of tag '{tag}' match no output and are dropped");
         }
-        self.row.unrouted.add(chunk.len());
+        self.row.unrouted.add(records);
     }
 }

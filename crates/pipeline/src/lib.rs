@@ -1,9 +1,11 @@
 //! The pipeline: builds inputs, filters and outputs from a configuration, and moves records between them.
 //!
 //! A record travels from its input to a lane, through the lane's filters into a chunk, and by the router to outputs; never
-//! back. Lanes are threads, inputs and outputs are tasks of the caller's tokio runtime, and all queues between them are
-//! bounded, so a slow output slows its inputs down. Knows plugins only by their traits.
+//! back. Lanes are threads, inputs and outputs are tasks of the caller's tokio runtime. What an output has not taken yet
+//! counts as memory of the input that it came from, which is paused at its limit. Knows plugins only by their traits.
 
+mod backlog;
+mod buffer;
 mod build;
 mod context;
 
@@ -11,6 +13,7 @@ mod counters;
 mod findings;
 mod instance;
 mod lane;
+mod matching;
 mod panics;
 mod parsers;
 mod properties;
@@ -21,6 +24,7 @@ mod router;
 mod run;
 mod service;
 mod stop;
+mod task;
 mod worker;
 
 pub use build::Blueprint;

@@ -1,9 +1,12 @@
 //! Core properties: what every plugin's section may say beside the plugin's own options.
 
+use std::num::NonZeroUsize;
+
 use flb_config::{Diagnostic, Diagnostics, Property, Section, Severity, Span, Variables, value};
 use flb_event::{Pattern, Tag};
 
 use crate::instance::Role;
+use crate::matching::{Match, TagRegex};
 use crate::retry::RetryLimit;
 use crate::service::LogLevel;
 
@@ -13,8 +16,12 @@ pub(crate) struct Core {
     pub(crate) alias: Option<String>,
     pub(crate) log_level: Option<LogLevel>,
     pub(crate) tag: Option<Tag>,
-    pub(crate) pattern: Option<Pattern>,
+    pub(crate) matching: Match,
     pub(crate) retry_limit: Option<RetryLimit>,
+    /// Lanes of an input, or chunks that an output delivers at a time.
+    workers: Option<NonZeroUsize>,
+    /// Most bytes of an input in memory, if it says so; the inner nothing is no limit.
+    pub(crate) buffer_limit: Option<Option<usize>>,
     /// A filter that is switched off.
     pub(crate) inactive: bool,
 }
@@ -88,8 +95,6 @@ const STORAGE: Effect = Effect::Inert("chunks are kept in memory; storage is not
 
 const NOT_YET: Effect = Effect::Inert("not supported yet");
 const THREAD: Effect = Effect::Inert("each input has a thread and a queue of its own");
-const NO_REGEX: Effect =
-    Effect::Refused("use 'Match' with * for any text; regular expressions are not supported yet");
 const NO_CONDITION: Effect = Effect::Refused("conditions are not supported yet; leave it out");
 
 const KEYS: &[Key] = &[
@@ -98,6 +103,12 @@ const KEYS: &[Key] = &[
     key("log_level", ALL, Effect::Set(set_log_level), "How much this instance logs."),
     key("tag", &[Input], Effect::Set(set_tag), "Tag of the records; else the instance's name."),
     key("match", MATCHING, Effect::Set(set_match), "Tags it is for; * stands for any text."),
+    key(
+        "match_regex",
+        MATCHING,
+        Effect::Set(set_match_regex),
+        "Tags it is for, by a regular expression for their beginning.",
+    ),
     key("active", &[Filter], Effect::Set(set_active), "Whether the filter is used at all."),
     key(
         "retry_limit",
@@ -105,10 +116,15 @@ const KEYS: &[Key] = &[
         Effect::Set(set_retry_limit),
         "How often a chunk is tried again: a number, no_limits or no_retries.",
     ),
-    unneeded("match_regex", MATCHING, NO_REGEX),
     unneeded("condition", &[Filter], NO_CONDITION),
-    unneeded("workers", &[Output], Effect::Set(check_workers)),
-    unneeded("mem_buf_limit", &[Input], Effect::Set(check_size)),
+    key("workers", &[Output], Effect::Set(set_workers), "Chunks that it delivers at a time."),
+    key("workers", &[Input], Effect::Set(set_workers), "Threads that filter its records, by tag."),
+    key(
+        "mem_buf_limit",
+        &[Input],
+        Effect::Set(set_buffer_limit),
+        "Bytes in memory at which it is paused; default 64M, 0 for no limit.",
+    ),
     unneeded("threaded", &[Input], Effect::Set(check_switch)),
     unneeded("thread.", &[Input], THREAD),
     unneeded("routable", &[Input], Effect::Set(check_routable)),
@@ -133,6 +149,11 @@ pub fn core_properties(role: Role) -> impl Iterator<Item = (&'static str, &'stat
 }
 
 impl Core {
+    /// Lanes of an input, or chunks that an output delivers at a time.
+    pub(crate) fn workers(&self) -> usize {
+        self.workers.map_or(1, NonZeroUsize::get)
+    }
+
     /// Reads a section's core properties. Those that the plugin has among its own options, `own`, are the plugin's. Of a
     /// property given twice the later one counts.
     pub(crate) fn read(
@@ -229,7 +250,14 @@ fn set_tag(core: &mut Core, text: &str) -> Result<(), Problem> {
 }
 
 fn set_match(core: &mut Core, text: &str) -> Result<(), Problem> {
-    core.pattern = Some(Pattern::new(text));
+    core.matching.pattern = Some(Pattern::new(text));
+    Ok(())
+}
+
+fn set_match_regex(core: &mut Core, text: &str) -> Result<(), Problem> {
+    let help = "it is matched from the tag's beginning: ^app\\. or /^app/i";
+    let regex = TagRegex::parse(text).map_err(|why| Problem::error(why, help))?;
+    core.matching.regex = Some(regex);
     Ok(())
 }
 
@@ -247,16 +275,17 @@ fn set_retry_limit(core: &mut Core, text: &str) -> Result<(), Problem> {
     Err(Problem::warning(why, "use a number over 0, no_limits or no_retries"))
 }
 
-fn check_workers(_: &mut Core, text: &str) -> Result<(), Problem> {
-    if value::parse_int(text)? <= 1 {
-        return Ok(());
-    }
-    Err(Problem::warning("each output has one worker", "use 1"))
+/// None and one are the same: somebody must do the work.
+fn set_workers(core: &mut Core, text: &str) -> Result<(), Problem> {
+    let number = usize::try_from(value::parse_int(text)?).ok().filter(|number| *number <= 256);
+    let number = number.ok_or_else(|| Problem::error("not between 0 and 256", "use 1, 2 or so"))?;
+    core.workers = NonZeroUsize::new(number);
+    Ok(())
 }
 
-/// The queue before a lane bounds memory, so the value is only checked.
-fn check_size(_: &mut Core, text: &str) -> Result<(), Problem> {
-    value::parse_size(text)?;
+fn set_buffer_limit(core: &mut Core, text: &str) -> Result<(), Problem> {
+    let bytes = usize::try_from(value::parse_size(text)?).unwrap_or(usize::MAX);
+    core.buffer_limit = Some(Some(bytes).filter(|bytes| *bytes > 0));
     Ok(())
 }
 

@@ -11,7 +11,17 @@ use flb_event::Chunk;
 use flb_plugin::Closed;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-type Item = (Chunk, OwnedSemaphorePermit);
+use crate::buffer::Held;
+
+/// Records on their way into a lane.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) chunk: Chunk,
+    /// Their memory.
+    pub(crate) held: Held,
+}
+
+type Item = (Batch, OwnedSemaphorePermit);
 
 /// The input's end.
 #[derive(Debug)]
@@ -27,7 +37,7 @@ pub(crate) struct Receiver(mpsc::Receiver<Item>);
 /// What came of waiting for a batch.
 #[derive(Debug)]
 pub(crate) enum Received {
-    Batch(Chunk),
+    Batch(Batch),
     /// Nothing within the time.
     Nothing,
     /// Nothing, and nothing will come.
@@ -42,7 +52,7 @@ pub(crate) fn queue(capacity: usize) -> (Sender, Receiver) {
 
 impl Sender {
     /// Waits for room, then hands the batch over.
-    pub(crate) async fn send(&self, batch: Chunk) -> Result<(), Closed> {
+    pub(crate) async fn send(&self, batch: Batch) -> Result<(), Closed> {
         let permit = self.room.clone().acquire_owned().await.map_err(|_| Closed)?;
         self.items.send((batch, permit)).map_err(|_| Closed)
     }
@@ -64,9 +74,14 @@ mod tests {
     use flb_event::{ChunkBuilder, Tag};
 
     use super::*;
+    use crate::counters::InputRow;
+    use crate::instance::{Instance, Role};
 
-    fn batch() -> Chunk {
-        ChunkBuilder::new(Tag::new("t").unwrap()).build()
+    fn batch() -> Batch {
+        let name = "in.0".into();
+        let instance = Instance { role: Role::Input, plugin: "in", name, log_level: None };
+        let held = Held::new(&Arc::new(InputRow::new(instance, None)), 0);
+        Batch { chunk: ChunkBuilder::new(Tag::new("t").unwrap()).build(), held }
     }
 
     #[tokio::test]

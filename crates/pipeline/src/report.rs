@@ -24,6 +24,18 @@ pub struct InputReport {
     pub pending: u64,
     /// Times that it ended with an error or a panic.
     pub failures: u64,
+    /// Bytes of its records in memory.
+    pub memory: u64,
+    /// Where it is paused, if it is limited.
+    pub memory_limit: Option<u64>,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// Its chunks that are open or on their way to outputs.
+    pub chunks: u64,
+    /// Those on their way.
+    pub chunks_busy: u64,
+    /// Size of those on their way.
+    pub busy_bytes: u64,
 }
 
 /// A filter's numbers.
@@ -35,6 +47,12 @@ pub struct FilterReport {
     pub tally: Tally,
     /// Batches that it panicked on; their records count as kept.
     pub panics: u64,
+    /// Bytes that left it.
+    pub bytes: u64,
+    /// Bytes by which batches became smaller.
+    pub bytes_dropped: u64,
+    /// Records by which batches grew.
+    pub added: u64,
 }
 
 /// An output's numbers.
@@ -56,10 +74,14 @@ pub struct OutputReport {
     pub errors: u64,
     /// Times that a chunk was put off.
     pub retries: u64,
+    /// Records in chunks that were put off, as often as they were.
+    pub retried: u64,
     /// Chunks that ran out of retries.
     pub retries_failed: u64,
     /// Chunks sent to it whose fate is open.
     pub pending_tasks: u64,
+    /// Those of them that it is delivering.
+    pub under_way: u64,
 }
 
 /// The numbers of a whole pipeline, in the configuration's order.
@@ -87,12 +109,21 @@ impl Report {
                 unrouted: row.unrouted.get(),
                 pending: records.saturating_sub(gone),
                 failures: row.failures.get(),
+                memory: row.buffer.used() as u64,
+                memory_limit: row.buffer.limit.map(|limit| limit as u64),
+                paused: row.buffer.is_paused(),
+                chunks: row.chunks.get(),
+                chunks_busy: row.chunks_busy.get(),
+                busy_bytes: row.busy_bytes.get(),
             }
         });
         let filters = counters.filters.iter().map(|row| FilterReport {
             instance: row.instance.clone(),
             tally: row.tally(),
             panics: row.panics.get(),
+            bytes: row.bytes.get(),
+            bytes_dropped: row.bytes_dropped.get(),
+            added: row.added.get(),
         });
         let outputs = counters.outputs.iter().map(|row| {
             let (records, delivered, dropped) =
@@ -106,7 +137,9 @@ impl Report {
                 pending: records.saturating_sub(delivered + dropped),
                 errors: row.errors.get(),
                 retries: row.retries.get(),
+                retried: row.retried.get(),
                 retries_failed: row.retries_failed.get(),
+                under_way: row.under_way.get(),
                 pending_tasks: row.tasks.get().saturating_sub(row.tasks_settled.get()),
             }
         });

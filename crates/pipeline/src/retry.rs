@@ -1,5 +1,7 @@
 //! When a chunk that could not be delivered is tried again, and when it is given up.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
 /// How often an output's chunks are tried again.
@@ -36,7 +38,8 @@ impl RetryLimit {
     }
 }
 
-/// The waiting times between tries: the base, twice the base and so on up to the cap.
+/// The waiting times between tries: somewhere between the base and twice the base, four times the base and so on up to
+/// the cap, and a second. That they are random keeps agents apart that lost the same receiver at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Backoff {
     pub(crate) base: Duration,
@@ -53,10 +56,33 @@ impl Backoff {
     /// The longest wait while the pipeline drains.
     pub(crate) const DRAINING: Duration = Duration::from_secs(1);
 
-    /// How long to wait before retry number `retry`, which counts from 1.
-    pub(crate) fn wait(&self, retry: u32) -> Duration {
-        let factor = 1_u32.checked_shl(retry.saturating_sub(1)).unwrap_or(u32::MAX);
-        self.base.saturating_mul(factor).min(self.cap)
+    /// How long to wait before retry number `retry`, which counts from 1. `random` is any number.
+    pub(crate) fn wait(&self, retry: u32, random: u64) -> Duration {
+        let factor = 1_u32.checked_shl(retry).unwrap_or(u32::MAX);
+        let longest = self.base.saturating_mul(factor).min(self.cap).as_secs();
+        let base = self.base.as_secs();
+        let wait = base + random % (longest.saturating_sub(base) + 1);
+        Duration::from_secs(wait.saturating_add(1))
+    }
+}
+
+/// Random numbers, good enough to keep retries apart.
+#[derive(Debug)]
+pub(crate) struct Dice(u64);
+
+impl Default for Dice {
+    fn default() -> Self {
+        Self(RandomState::new().build_hasher().finish())
+    }
+}
+
+impl Dice {
+    /// The next number (splitmix64).
+    pub(crate) fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
     }
 }
 
@@ -90,9 +116,16 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_up_to_the_cap() {
+    fn waits_are_random_between_the_base_and_a_limit_that_doubles_up_to_the_cap() {
         let backoff = Backoff::default();
-        let waits: Vec<u64> = [1, 2, 3, 9, 10, 40].map(|n| backoff.wait(n).as_secs()).to_vec();
-        assert_eq!(waits, [5, 10, 20, 1280, 2000, 2000]);
+        for (retry, longest) in [(1, 10), (2, 20), (3, 40), (9, 2000), (40, 2000)] {
+            let mut dice = Dice(7);
+            let waits: Vec<u64> =
+                (0..20_000).map(|_| backoff.wait(retry, dice.roll()).as_secs()).collect();
+            assert_eq!(waits.iter().min(), Some(&6), "retry {retry}");
+            assert_eq!(waits.iter().max(), Some(&(longest + 1)), "retry {retry}");
+        }
+        let short = Backoff { base: Duration::from_secs(9), cap: Duration::from_secs(3) };
+        assert_eq!(short.wait(1, u64::MAX).as_secs(), 10);
     }
 }

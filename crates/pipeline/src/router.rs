@@ -1,30 +1,22 @@
-//! From a lane's finished chunk to the queues of all outputs that match its tag.
+//! From a lane's finished chunk to the backlogs of all outputs that match its tag. Never waits for any of them, so a slow
+//! or dead output does not stop the others: what it has not taken yet counts as its input's memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flb_event::{Chunk, Pattern, Timestamp};
+use flb_event::Chunk;
 use tokio::sync::mpsc;
 
-use crate::context;
+use crate::buffer::Held;
 use crate::counters::{InputRow, OutputRow};
-
-/// One chunk on its way to one output.
-#[derive(Debug, Clone)]
-pub(crate) struct Delivery {
-    pub(crate) chunk: Chunk,
-    pub(crate) from: Arc<InputRow>,
-    /// Counts the chunks of the whole pipeline.
-    pub(crate) task: u64,
-    /// When the chunk left its lane.
-    pub(crate) created: Timestamp,
-}
+use crate::matching::Match;
+use crate::task::{ChunkName, Task};
 
 /// The way to one output.
 #[derive(Debug, Clone)]
 pub(crate) struct Route {
-    pub(crate) pattern: Pattern,
-    pub(crate) queue: mpsc::Sender<Delivery>,
+    pub(crate) matching: Match,
+    pub(crate) queue: mpsc::UnboundedSender<Arc<Task>>,
     pub(crate) row: Arc<OutputRow>,
 }
 
@@ -40,22 +32,28 @@ impl Router {
         Self { routes, tasks: Arc::default() }
     }
 
-    /// Hands `chunk` to every output that matches; waits while one is full. False when none matches.
-    ///
-    /// Blocks the thread, so it must not be called from a runtime's.
-    pub(crate) fn route(&self, chunk: &Chunk, from: &Arc<InputRow>) -> bool {
-        let task = self.tasks.fetch_add(1, Ordering::Relaxed);
-        let created = context::now();
-        let mut matched = false;
-        for route in self.routes.iter().filter(|route| route.pattern.matches(chunk.tag())) {
-            matched = true;
-            route.row.routed.add(chunk.len());
+    /// Hands a chunk to every output that matches. False when none matches.
+    pub(crate) fn route(
+        &self,
+        name: ChunkName,
+        from: &Arc<InputRow>,
+        (chunk, held): (Chunk, Held),
+    ) -> bool {
+        let fits = |route: &&Route| route.matching.matches(chunk.tag());
+        let routes: Vec<&Route> = self.routes.iter().filter(fits).collect();
+        if routes.is_empty() {
+            from.chunks.sub(1);
+            return false;
+        }
+        let number = self.tasks.fetch_add(1, Ordering::Relaxed);
+        let task = Arc::new(Task::new(number, name, Arc::clone(from), (chunk, held)));
+        for route in routes {
+            route.row.routed.add(task.records());
             route.row.tasks.add(1);
-            let delivery = Delivery { chunk: chunk.clone(), from: Arc::clone(from), task, created };
             // A closed queue means that the output was given up at the end of the grace period. What was routed and
             // neither delivered nor dropped is reported as lost.
-            let _ = route.queue.blocking_send(delivery);
+            let _ = route.queue.send(Arc::clone(&task));
         }
-        matched
+        true
     }
 }

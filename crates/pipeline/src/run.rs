@@ -6,7 +6,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flb_event::Pattern;
 use flb_plugin::{End, Input, InputError, Output};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -16,6 +15,7 @@ use tracing::Instrument;
 use crate::context::InputContext;
 use crate::counters::{Counters, InputRow, OutputRow};
 use crate::lane::{Lane, LaneFilter};
+use crate::matching::Match;
 use crate::panics::caught_async;
 use crate::queue::{self, queue};
 use crate::report::Report;
@@ -23,12 +23,10 @@ use crate::retry::{Backoff, RetryLimit};
 use crate::router::{Route, Router};
 use crate::service::LogLevel;
 use crate::stop::Stop;
-use crate::worker::Worker;
+use crate::worker::{Delivery, Worker};
 
-/// Batches between an input and its lane.
+/// Batches between an input and a lane.
 const INPUT_QUEUE: usize = 16;
-/// Chunks between the lanes and an output.
-const OUTPUT_QUEUE: usize = 16;
 /// What is left after the grace period gets this long to notice that it is over.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
 
@@ -40,19 +38,20 @@ pub struct RunError {
     source: io::Error,
 }
 
-/// An input and what its lane needs.
+/// An input and what its lanes need.
 pub(crate) struct InputPart {
     pub(crate) input: Box<dyn Input>,
-    pub(crate) filters: Vec<LaneFilter>,
+    /// The filters of each lane.
+    pub(crate) lanes: Vec<Vec<LaneFilter>>,
     pub(crate) row: Arc<InputRow>,
 }
 
 /// An output and what its worker needs.
 pub(crate) struct OutputPart {
     pub(crate) output: Box<dyn Output>,
-    /// Without one, nothing is routed here.
-    pub(crate) pattern: Option<Pattern>,
+    pub(crate) matching: Match,
     pub(crate) limit: RetryLimit,
+    pub(crate) workers: usize,
     pub(crate) row: Arc<OutputRow>,
 }
 
@@ -120,31 +119,34 @@ impl Pipeline {
         let mut workers = JoinSet::new();
         let mut routes = Vec::new();
         for (index, part) in self.outputs.into_iter().enumerate() {
-            let (sender, receiver) = mpsc::channel(OUTPUT_QUEUE);
-            if let Some(pattern) = part.pattern {
-                routes.push(Route { pattern, queue: sender, row: Arc::clone(&part.row) });
-            }
-            let span = part.row.instance.span();
-            let retry = (part.limit, self.timing.backoff);
-            let worker = Worker::new(part.output, part.row, index, receiver, retry, stop.clone());
+            let OutputPart { output, matching, limit, workers: at_a_time, row } = part;
+            let (queue, receiver) = mpsc::unbounded_channel();
+            routes.push(Route { matching, queue, row: Arc::clone(&row) });
+            let span = row.instance.span();
+            let output = Arc::from(output);
+            let delivery = Delivery { output, row, index, limit, workers: at_a_time };
+            let worker = Worker::new(delivery, receiver, self.timing.backoff, stop.clone());
             workers.spawn(worker.run().instrument(span));
         }
         let router = Router::new(routes);
         let (lane_alive, lanes) = mpsc::channel(1);
         let mut inputs = JoinSet::new();
         for part in self.inputs {
-            let (sender, receiver) = queue(INPUT_QUEUE);
-            let row = Arc::clone(&part.row);
-            let lane = Lane {
-                queue: receiver,
-                filters: part.filters,
-                router: router.clone(),
-                row: part.row,
-                flush_every: self.timing.flush_every,
-                open: BTreeMap::new(),
-            };
-            spawn_lane(lane, lane_alive.clone())?;
-            inputs.spawn(run_input(part.input, row, sender, stop.clone()));
+            let mut senders = Vec::new();
+            for filters in part.lanes {
+                let (sender, receiver) = queue(INPUT_QUEUE);
+                let lane = Lane {
+                    queue: receiver,
+                    filters,
+                    router: router.clone(),
+                    row: Arc::clone(&part.row),
+                    flush_every: self.timing.flush_every,
+                    open: BTreeMap::new(),
+                };
+                spawn_lane(lane, lane_alive.clone())?;
+                senders.push(sender);
+            }
+            inputs.spawn(run_input(part.input, part.row, senders, stop.clone()));
         }
         Ok(Running { inputs, lanes, workers, grace: self.timing.grace })
     }
@@ -173,11 +175,11 @@ struct Ended {
 async fn run_input(
     input: Box<dyn Input>,
     row: Arc<InputRow>,
-    lane: queue::Sender,
+    lanes: Vec<queue::Sender>,
     stop: Stop,
 ) -> Ended {
     let span = row.instance.span();
-    let context = InputContext { lane, row: Arc::clone(&row), stop };
+    let context = InputContext { lanes, row: Arc::clone(&row), stop };
     let how = caught_async(input.run(&context)).instrument(span).await;
     Ended { row, how }
 }

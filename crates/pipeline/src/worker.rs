@@ -1,74 +1,80 @@
-//! An output's worker: delivers chunks one after the other, and keeps those that wait for a retry.
+//! An output's worker: delivers the chunks of its backlog, up to `Workers` at a time, and puts those off that fail.
 //!
-//! A chunk that waits does not hold up those behind it, until so many wait that the worker takes no more: then the queue
-//! fills, the lanes wait, and so do the inputs.
+//! Chunks of one tag are delivered one after the other in their order, also when one of them waits for a retry; chunks of
+//! different tags do not wait for each other.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flb_event::Timestamp;
 use flb_plugin::{Flush, Output};
 use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
+use tracing::{Instrument, Span};
 
+use crate::backlog::Backlog;
 use crate::counters::OutputRow;
 use crate::panics::caught_async;
-use crate::retry::{Backoff, RetryLimit};
-use crate::router::Delivery;
+use crate::retry::{Backoff, Dice, RetryLimit};
 use crate::stop::Stop;
+use crate::task::Task;
 
-/// The worker takes no new chunk while this many wait for a retry, or chunks of this many bytes.
-const MAX_WAITING: usize = 256;
-const MAX_WAITING_BYTES: usize = 64_000_000;
-
-/// A chunk between two tries.
-struct Waiting {
-    delivery: Delivery,
-    /// Number of the retry that it waits for, from 1.
-    retry: u32,
-}
-
-pub(crate) struct Worker {
-    pub(crate) output: Box<dyn Output>,
+/// An output and how it is used.
+pub(crate) struct Delivery {
+    pub(crate) output: Arc<dyn Output>,
     pub(crate) row: Arc<OutputRow>,
     /// The output's place in the configuration.
     pub(crate) index: usize,
-    pub(crate) queue: mpsc::Receiver<Delivery>,
     pub(crate) limit: RetryLimit,
-    pub(crate) backoff: Backoff,
-    pub(crate) stop: Stop,
-    waiting: BTreeMap<(Instant, u64), Waiting>,
+    /// Most chunks at a time.
+    pub(crate) workers: usize,
+}
+
+pub(crate) struct Worker {
+    delivery: Delivery,
+    queue: mpsc::UnboundedReceiver<Arc<Task>>,
+    backoff: Backoff,
+    stop: Stop,
+    backlog: Backlog,
+    tries: JoinSet<Try>,
+    dice: Dice,
+}
+
+/// A chunk that was tried, and what came of it. An error is a panic's message.
+struct Try {
+    task: Arc<Task>,
+    fate: Result<Flush, String>,
 }
 
 impl Worker {
     pub(crate) fn new(
-        output: Box<dyn Output>,
-        row: Arc<OutputRow>,
-        index: usize,
-        queue: mpsc::Receiver<Delivery>,
-        (limit, backoff): (RetryLimit, Backoff),
+        delivery: Delivery,
+        queue: mpsc::UnboundedReceiver<Arc<Task>>,
+        backoff: Backoff,
         stop: Stop,
     ) -> Self {
-        Self { output, row, index, queue, limit, backoff, stop, waiting: BTreeMap::new() }
+        let (backlog, tries, dice) = (Backlog::default(), JoinSet::new(), Dice::default());
+        Self { delivery, queue, backoff, stop, backlog, tries, dice }
     }
 
-    /// Runs until all lanes have ended and no chunk waits any more.
+    /// Runs until all lanes have ended and nothing is left to deliver.
     pub(crate) async fn run(mut self) {
         let stop = self.stop.clone();
         let mut open = true;
         let mut draining = false;
-        while open || !self.waiting.is_empty() {
-            let due = self.waiting.first_key_value().map(|((due, _), _)| *due);
+        while open || !self.backlog.is_empty() {
+            self.begin();
+            let has_room = self.has_room();
             tokio::select! {
                 biased;
                 () = stop.asked(), if !draining => {
                     draining = true;
-                    self.hurry();
+                    self.backlog.hurry(Instant::now() + Backoff::DRAINING);
                 }
-                () = until(due) => self.retry_first().await,
-                received = self.queue.recv(), if open && self.has_room() => match received {
-                    Some(delivery) => self.deliver(delivery, 0).await,
+                Some(tried) = self.tries.join_next() => self.settle(tried),
+                () = until(self.backlog.due()), if has_room => {}
+                task = self.queue.recv(), if open => match task {
+                    Some(task) => self.backlog.push(task),
                     None => open = false,
                 },
             }
@@ -76,73 +82,73 @@ impl Worker {
     }
 
     fn has_room(&self) -> bool {
-        let bytes: usize =
-            self.waiting.values().map(|waiting| waiting.delivery.chunk.bytes().len()).sum();
-        self.waiting.len() < MAX_WAITING && bytes < MAX_WAITING_BYTES
+        self.tries.len() < self.delivery.workers
     }
 
-    /// The pipeline drains: whatever waits is due soon.
-    fn hurry(&mut self) {
-        let latest = Instant::now() + Backoff::DRAINING;
-        self.waiting = std::mem::take(&mut self.waiting)
-            .into_iter()
-            .map(|((due, task), waiting)| ((due.min(latest), task), waiting))
-            .collect();
-    }
-
-    async fn retry_first(&mut self) {
-        if let Some((_, Waiting { delivery, retry })) = self.waiting.pop_first() {
-            self.deliver(delivery, retry).await;
+    /// Tries as many chunks as may be tried now.
+    fn begin(&mut self) {
+        while self.has_room()
+            && let Some(task) = self.backlog.take(Instant::now())
+        {
+            self.delivery.row.under_way.add(1);
+            let output = Arc::clone(&self.delivery.output);
+            self.tries.spawn(attempt(output, task).instrument(Span::current()));
         }
     }
 
-    /// Tries to deliver; `retry` is 0 the first time.
-    async fn deliver(&mut self, delivery: Delivery, retry: u32) {
-        match caught_async(self.output.flush(&delivery.chunk)).await {
-            Ok(Flush::Done) => self.delivered(&delivery, retry),
+    fn settle(&mut self, tried: Result<Try, JoinError>) {
+        // Tries are cut off with their worker only, and panics are caught within.
+        let Ok(Try { task, fate }) = tried else { return };
+        self.delivery.row.under_way.sub(1);
+        match fate {
+            Ok(Flush::Done) => self.delivered(&task),
             Ok(Flush::Retry { reason, after }) => {
                 tracing::warn!("{reason}");
-                self.put_off(delivery, retry, after);
+                self.put_off(&task, after);
             }
-            Ok(Flush::Fail(error)) => self.refused(&delivery, &error.to_string()),
-            Err(panic) => self.refused(&delivery, &format!("the output panicked: {panic}")),
+            Ok(Flush::Fail(error)) => self.refused(&task, &error.to_string()),
+            Err(panic) => self.refused(&task, &format!("the output panicked: {panic}")),
         }
     }
 
-    fn delivered(&self, delivery: &Delivery, retry: u32) {
-        self.row.tasks_settled.add(1);
-        self.row.delivered.add(delivery.chunk.len());
-        self.row.delivered_bytes.add(delivery.chunk.bytes().len());
-        if retry > 0 {
-            let (name, way) = (chunk_name(delivery), self.way(delivery));
+    fn delivered(&mut self, task: &Task) {
+        let row = &self.delivery.row;
+        row.tasks_settled.add(1);
+        row.delivered.add(task.records());
+        row.delivered_bytes.add(task.bytes());
+        let retries = self.backlog.delivered(task.tag());
+        if retries > 0 {
+            let (name, way) = (task.name, self.way(task));
             tracing::info!(
                 parent: None,
-                "[engine] flush chunk '{name}' succeeded at retry {retry}: {way}"
+                "[engine] flush chunk '{name}' succeeded at retry {retries}: {way}"
             );
         }
     }
 
-    fn put_off(&mut self, delivery: Delivery, retry: u32, after: Option<Duration>) {
-        if !self.limit.allows(retry) {
-            return self.given_up(&delivery);
+    fn put_off(&mut self, task: &Task, after: Option<Duration>) {
+        let failures = self.backlog.failed(task.tag());
+        if !self.delivery.limit.allows(failures.saturating_sub(1)) {
+            return self.given_up(task);
         }
-        let retry = retry + 1;
-        let wait = after.unwrap_or_else(|| self.backoff.wait(retry)).min(self.backoff.cap);
+        let wait = after.unwrap_or_else(|| self.backoff.wait(failures, self.dice.roll()));
+        let wait = wait.min(self.backoff.cap.saturating_add(Duration::from_secs(1)));
         let wait = if self.stop.is_asked() { wait.min(Backoff::DRAINING) } else { wait };
         tracing::warn!(
             parent: None,
             "[engine] failed to flush chunk '{}', retry in {} seconds: {}",
-            chunk_name(&delivery),
+            task.name,
             wait.as_secs_f32(),
-            self.way(&delivery)
+            self.way(task)
         );
-        self.row.retries.add(1);
-        self.waiting.insert((Instant::now() + wait, delivery.task), Waiting { delivery, retry });
+        self.delivery.row.retries.add(1);
+        self.delivery.row.retried.add(task.records());
+        self.backlog.put_off(task.tag(), Instant::now() + wait);
     }
 
-    fn given_up(&self, delivery: &Delivery) {
-        let (name, way) = (chunk_name(delivery), self.way(delivery));
-        if self.limit == RetryLimit::Never {
+    fn given_up(&mut self, task: &Task) {
+        let (name, way) = (task.name, self.way(task));
+        if self.delivery.limit == RetryLimit::Never {
             tracing::warn!(
                 parent: None,
                 "[engine] chunk '{name}' is not retried (no retry config): {way}"
@@ -150,31 +156,38 @@ impl Worker {
         } else {
             tracing::error!(parent: None, "[engine] chunk '{name}' cannot be retried: {way}");
         }
-        self.row.retries_failed.add(1);
-        self.row.tasks_settled.add(1);
-        self.row.dropped.add(delivery.chunk.len());
+        self.delivery.row.retries_failed.add(1);
+        self.dropped(task);
     }
 
-    fn refused(&self, delivery: &Delivery, reason: &str) {
-        tracing::error!("{reason}; {} records dropped", delivery.chunk.len());
-        self.row.errors.add(1);
-        self.row.tasks_settled.add(1);
-        self.row.dropped.add(delivery.chunk.len());
+    fn refused(&mut self, task: &Task, reason: &str) {
+        tracing::error!("{reason}; {} records dropped", task.records());
+        self.delivery.row.errors.add(1);
+        self.dropped(task);
+    }
+
+    fn dropped(&mut self, task: &Task) {
+        self.delivery.row.tasks_settled.add(1);
+        self.delivery.row.dropped.add(task.records());
+        self.backlog.leave(task.tag());
     }
 
     /// From where to where, for log lines.
-    fn way(&self, delivery: &Delivery) -> String {
+    fn way(&self, task: &Task) -> String {
         format!(
             "task_id={}, input={} > output={} (out_id={})",
-            delivery.task, delivery.from.instance.name, self.row.instance.name, self.index
+            task.number,
+            task.from.instance.name,
+            self.delivery.row.instance.name,
+            self.delivery.index
         )
     }
 }
 
-/// The chunk's name in log lines: process and time.
-fn chunk_name(delivery: &Delivery) -> String {
-    let Timestamp { sec, nsec } = delivery.created;
-    format!("{}-{sec}.{nsec:09}.flb", std::process::id())
+/// Tries to deliver one chunk.
+async fn attempt(output: Arc<dyn Output>, task: Arc<Task>) -> Try {
+    let fate = caught_async(output.flush(task.chunk())).await;
+    Try { task, fate }
 }
 
 async fn until(due: Option<Instant>) {

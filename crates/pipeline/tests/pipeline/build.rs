@@ -85,8 +85,10 @@ fn a_core_property_is_checked() {
         ("[INPUT]\n Name count\n Storage.Type tape\n", "property 'storage.type' on input plugin"),
         ("[INPUT]\n Name count\n Routable off\n", "not routed are not supported yet"),
         ("[FILTER]\n Name even\n Condition x\n", "conditions are not supported yet"),
-        ("[FILTER]\n Name even\n Match_Regex ^a\n", "property 'match_regex' on filter plugin"),
-        ("[OUTPUT]\n Name keep\n Match_Regex ^a\n", "use 'Match'"),
+        ("[FILTER]\n Name even\n Match_Regex (\n", "property 'match_regex' on filter plugin"),
+        ("[OUTPUT]\n Name keep\n Match_Regex /a/q\n", "'q' are not options"),
+        ("[INPUT]\n Name count\n Workers 1000\n", "property 'workers' on input plugin"),
+        ("[OUTPUT]\n Name keep\n Workers -1\n", "not between 0 and 256"),
     ] {
         check_config(section, &["[config] could not configure ", words]);
     }
@@ -98,15 +100,14 @@ fn a_core_property_without_effect_is_a_warning() {
         ("[INPUT]\n Name count\n Storage.Type filesystem\n", "kept in memory"),
         ("[INPUT]\n Name count\n Thread.Ring_Buffer.Window 5\n", "has no effect on this input"),
         ("[INPUT]\n Name count\n Log_Suppress_Interval 5\n", "not supported yet"),
-        ("[OUTPUT]\n Name keep\n Match *\n Workers 4\n", "one worker"),
         ("[OUTPUT]\n Name keep\n Match *\n Retry_Limit x\n", "retried once"),
         ("[OUTPUT]\n Name keep\n Match *\n Net.Keepalive on\n", "does not use the network"),
     ] {
         check_warning(section, &["warning", words]);
     }
     for section in [
-        "[INPUT]\n Name count\n Storage.Type memory\n Mem_Buf_Limit 5MB\n Threaded on\n Tls off\n",
-        "[OUTPUT]\n Name keep\n Match *\n Workers 1\n Retry_Limit False\n",
+        "[INPUT]\n Name count\n Storage.Type memory\n Mem_Buf_Limit 5MB\n Workers 2\n Threaded on\n Tls off\n",
+        "[OUTPUT]\n Name keep\n Match *\n Workers 4\n Retry_Limit False\n",
     ] {
         assert_eq!(build(section).config(), "");
     }

@@ -20,6 +20,7 @@ pub(crate) static REGISTRY: Registry = Registry {
         options: &[
             OptionSpec::new("records", Kind::Int, Some("10"), "How many."),
             OptionSpec::new("batch", Kind::Int, Some("1"), "How many at once."),
+            OptionSpec::new("tags", Kind::Int, Some("1"), "Tags that take turns, if several."),
             OptionSpec::new("padding", Kind::Size, Some("0"), "Metadata bytes of each record."),
             OptionSpec::new(
                 "end",
@@ -63,6 +64,7 @@ pub(crate) static REGISTRY: Registry = Registry {
             OptionSpec::new("sink", Kind::Text, None, "Where."),
             OptionSpec::new("slow", Kind::Int, Some("0"), "Milliseconds a chunk takes."),
             OptionSpec::new("retries", Kind::Int, Some("0"), "How often each chunk is put off."),
+            OptionSpec::new("down", Kind::Int, Some("0"), "How many tries fail at first."),
             OptionSpec::new("after", Kind::Time, None, "For how long it is put off."),
             OptionSpec::new("refuse", Kind::Int, Some("0"), "How many chunks it refuses."),
             OptionSpec::new("panic", Kind::Int, Some("0"), "How many chunks it panics on."),
@@ -102,6 +104,7 @@ struct Count {
     tag: Tag,
     records: u32,
     batch: u32,
+    tags: u32,
     padding: usize,
     end: String,
 }
@@ -112,14 +115,23 @@ fn build_count(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, B
         tag: build.tag.clone(),
         records: number("records").unwrap_or_default(),
         batch: number("batch").unwrap_or(1).max(1),
+        tags: number("tags").unwrap_or(1).max(1),
         padding: options.size("padding").and_then(|size| size.try_into().ok()).unwrap_or_default(),
         end: options.text("end").unwrap_or_default().to_owned(),
     }))
 }
 
 impl Count {
+    /// The tag of a batch: one of several that take turns.
+    fn tag(&self, batch: u32) -> Tag {
+        match self.tags {
+            1 => self.tag.clone(),
+            tags => Tag::new(&format!("{}.{}", self.tag, batch % tags)).unwrap(),
+        }
+    }
+
     fn batch(&self, from: u32, context: &dyn Context) -> Chunk {
-        let mut builder = ChunkBuilder::new(self.tag.clone());
+        let mut builder = ChunkBuilder::new(self.tag(from / self.batch));
         // A map with one pair: a key of one byte, and a string of the padding's length.
         let mut metadata = vec![0x80];
         if self.padding > 0 {
@@ -223,6 +235,7 @@ struct Keep {
     sink: Arc<Sink>,
     slow: Duration,
     retries: u32,
+    down: AtomicU32,
     after: Option<Duration>,
     refuse: AtomicU32,
     panic: AtomicU32,
@@ -236,6 +249,7 @@ fn build_keep(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, B
         sink: sink(options.text("sink").unwrap_or(build.instance)),
         slow: Duration::from_millis(number("slow").into()),
         retries: number("retries"),
+        down: AtomicU32::new(number("down")),
         after: options.time("after"),
         refuse: AtomicU32::new(number("refuse")),
         panic: AtomicU32::new(number("panic")),
@@ -255,7 +269,10 @@ impl Keep {
         if take(&self.refuse) {
             return Flush::Fail(OutputError("not this one".to_owned()));
         }
-        if self.tries.fetch_add(1, Ordering::Relaxed) < self.retries {
+        if take(&self.down) {
+            return Flush::Retry { reason: "down".to_owned(), after: self.after };
+        }
+        if self.retries > 0 && self.tries.fetch_add(1, Ordering::Relaxed) < self.retries {
             return Flush::Retry { reason: "not now".to_owned(), after: self.after };
         }
         self.tries.store(0, Ordering::Relaxed);

@@ -36,18 +36,49 @@ fn no_retries_means_none() {
 }
 
 #[test]
-fn a_waiting_chunk_does_not_hold_up_the_next() {
-    // The first chunk waits for an hour; the second is delivered all the same.
+fn a_waiting_chunk_holds_up_its_own_tag_only() {
+    // The first chunk waits for an hour; that of another tag is delivered all the same, the next of its own is not.
     let running = start(
-        "[SERVICE]\n Flush 3600\n Grace 10\n[INPUT]\n Name count\n Records 2\n \
-                         Padding 2100k\n End wait\n[OUTPUT]\n Name keep\n Sink overtaken\n \
-                         Retries 1\n After 1h\n",
+        "[SERVICE]\n Flush 3600\n Grace 10\n[INPUT]\n Name count\n Tag t\n Tags 2\n \
+         Records 4\n Padding 2100k\n End wait\n[OUTPUT]\n Name keep\n Sink overtaken\n \
+         Match *\n Down 1\n After 1h\n",
     );
-    sink("overtaken").wait_for_chunks(1);
-    assert_eq!(sink("overtaken").numbers(), [1]);
-    // While the pipeline drains, nobody waits for an hour. The output puts the chunk off no more than once.
+    sink("overtaken").wait_for_chunks(2);
+    assert_eq!(sink("overtaken").numbers(), [1, 3]);
+    // While the pipeline drains, nobody waits for an hour.
     let report = running.stop();
     assert_eq!(report.outputs[0].pending, 0);
+    assert_eq!(sink("overtaken").tagged("t.0"), [0, 2]);
+}
+
+#[test]
+fn the_order_of_a_tag_is_kept_while_the_receiver_is_down() {
+    let running = start(
+        "[SERVICE]\n Flush 0.001\n[INPUT]\n Name count\n Tag t\n Tags 3\n Records 300\n \
+         Batch 5\n End wait\n[OUTPUT]\n Name keep\n Sink outage\n Match *\n Down 40\n \
+         After 0\n Retry_Limit no_limits\n Workers 2\n",
+    );
+    running.wait_until(|report| report.outputs[0].delivered == 300);
+    let report = running.stop();
+    for tag in 0..3 {
+        let numbers = sink("outage").tagged(&format!("t.{tag}"));
+        assert!(numbers.is_sorted() && numbers.len() == 100, "{numbers:?}");
+    }
+    assert_eq!((report.outputs[0].retries, report.outputs[0].dropped), (40, 0));
+}
+
+#[test]
+fn a_dead_output_gives_up_what_stands_in_line_as_soon_as_each_failed_itself() {
+    // The input waits until both chunks are in line.
+    let running = start(
+        "[SERVICE]\n Flush 3600\n Scheduler.Base 1\n Scheduler.Cap 1\n[INPUT]\n Name count\n \
+         Records 3\n Padding 2100k\n End wait\n[OUTPUT]\n Name keep\n Sink hopeless\n \
+         Down 1000\n Retry_Limit 1\n",
+    );
+    running.wait_until(|report| report.outputs[0].dropped == 3);
+    let output = &running.stop().outputs[0];
+    // Only the first one is put off; the failures count for the others, too, and each is tried.
+    assert_eq!((output.retries, output.retries_failed, output.delivered), (1, 3, 0));
 }
 
 #[test]

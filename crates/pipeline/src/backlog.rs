@@ -1,0 +1,229 @@
+//! What waits for an output: a line of chunks for each tag, each in the order of its chunks.
+//!
+//! Only the first chunk of a line is ever tried, so the order of a tag is kept whatever fails. A line whose first chunk
+//! waits for a retry holds up nobody but itself. A failure of the first counts for those behind it too, as they would
+//! have failed with it; but none is given up before it failed itself.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use flb_event::Tag;
+use tokio::time::Instant;
+
+use crate::task::Task;
+
+/// All lines of one output.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    lines: BTreeMap<Tag, Line>,
+    /// Lines whose first chunk may be tried, by its number.
+    ready: BTreeMap<u64, Tag>,
+    /// Lines whose first chunk waits, by when it is due.
+    waiting: BTreeMap<(Instant, u64), Tag>,
+}
+
+/// The chunks of one tag. Never empty.
+#[derive(Debug)]
+struct Line {
+    chunks: VecDeque<Place>,
+    /// Failures since the last delivery.
+    failures: u32,
+    state: State,
+}
+
+#[derive(Debug)]
+struct Place {
+    task: Arc<Task>,
+    /// The line's failures before this chunk joined it.
+    failures_before: u32,
+    /// How often this chunk itself was put off.
+    retries: u32,
+}
+
+/// What the first chunk of a line does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Ready,
+    Waiting(Instant),
+    /// It is being delivered.
+    Away,
+}
+
+impl Backlog {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Adds a chunk at the end of its tag's line.
+    pub(crate) fn push(&mut self, task: Arc<Task>) {
+        let (tag, number) = (task.tag().clone(), task.number);
+        if let Some(line) = self.lines.get_mut(&tag) {
+            line.chunks.push_back(Place { task, failures_before: line.failures, retries: 0 });
+            return;
+        }
+        let chunks = VecDeque::from([Place { task, failures_before: 0, retries: 0 }]);
+        self.ready.insert(number, tag.clone());
+        self.lines.insert(tag, Line { chunks, failures: 0, state: State::Ready });
+    }
+
+    /// When the next chunk that waits is due.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.waiting.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// Takes the oldest chunk that may be tried now. Its line then stands until the chunk's fate is told.
+    pub(crate) fn take(&mut self, now: Instant) -> Option<Arc<Task>> {
+        while let Some(entry) = self.waiting.first_entry()
+            && entry.key().0 <= now
+        {
+            let ((_, number), tag) = entry.remove_entry();
+            self.ready.insert(number, tag);
+        }
+        let (_, tag) = self.ready.pop_first()?;
+        let line = self.lines.get_mut(&tag)?;
+        line.state = State::Away;
+        line.chunks.front().map(|place| Arc::clone(&place.task))
+    }
+
+    /// The first chunk of `tag` was delivered. How often it had been put off.
+    pub(crate) fn delivered(&mut self, tag: &Tag) -> u32 {
+        let Some(line) = self.lines.get_mut(tag) else { return 0 };
+        let retries = line.chunks.front().map_or(0, |first| first.retries);
+        if line.failures > 0 {
+            line.failures = 0;
+            line.chunks.iter_mut().for_each(|place| place.failures_before = 0);
+        }
+        self.leave(tag);
+        retries
+    }
+
+    /// The first chunk of `tag` is given up: the next one's turn.
+    pub(crate) fn leave(&mut self, tag: &Tag) {
+        let Some(line) = self.lines.get_mut(tag) else { return };
+        line.chunks.pop_front();
+        line.state = State::Ready;
+        match line.chunks.front() {
+            Some(next) => drop(self.ready.insert(next.task.number, tag.clone())),
+            None => drop(self.lines.remove(tag)),
+        }
+    }
+
+    /// The first chunk of `tag` failed. How many failures it has seen, this one included.
+    pub(crate) fn failed(&mut self, tag: &Tag) -> u32 {
+        let Some(line) = self.lines.get_mut(tag) else { return 0 };
+        line.failures = line.failures.saturating_add(1);
+        line.chunks.front().map_or(0, |first| line.failures - first.failures_before)
+    }
+
+    /// The first chunk of `tag` is tried again at `due`.
+    pub(crate) fn put_off(&mut self, tag: &Tag, due: Instant) {
+        if let Some(line) = self.lines.get_mut(tag)
+            && let Some(first) = line.chunks.front_mut()
+        {
+            first.retries += 1;
+            line.state = State::Waiting(due);
+            self.waiting.insert((due, first.task.number), tag.clone());
+        }
+    }
+
+    /// Makes all that waits due at `latest`.
+    pub(crate) fn hurry(&mut self, latest: Instant) {
+        for ((due, number), tag) in std::mem::take(&mut self.waiting) {
+            let due = due.min(latest);
+            if let Some(line) = self.lines.get_mut(&tag) {
+                line.state = State::Waiting(due);
+            }
+            self.waiting.insert((due, number), tag);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use flb_event::{ChunkBuilder, Timestamp};
+
+    use super::*;
+    use crate::buffer::Held;
+    use crate::counters::InputRow;
+    use crate::instance::{Instance, Role};
+    use crate::task::ChunkName;
+
+    fn task(number: u64, tag: &str) -> Arc<Task> {
+        let name = "in.0".into();
+        let instance = Instance { role: Role::Input, plugin: "in", name, log_level: None };
+        let row = Arc::new(InputRow::new(instance, None));
+        row.chunks.add(1);
+        let held = Held::new(&row, 0);
+        let chunk = ChunkBuilder::new(Tag::new(tag).unwrap()).build();
+        let name = ChunkName { created: Timestamp::default(), process: 1 };
+        Arc::new(Task::new(number, name, row, (chunk, held)))
+    }
+
+    /// A backlog with these tags' chunks, numbered from 0.
+    fn backlog(tags: &[&str]) -> Backlog {
+        let mut backlog = Backlog::default();
+        for (number, tag) in tags.iter().enumerate() {
+            backlog.push(task(number as u64, tag));
+        }
+        backlog
+    }
+
+    fn tag(text: &str) -> Tag {
+        Tag::new(text).unwrap()
+    }
+
+    fn take(backlog: &mut Backlog, now: Instant) -> Option<u64> {
+        backlog.take(now).map(|task| task.number)
+    }
+
+    #[tokio::test]
+    async fn chunks_of_a_tag_go_one_after_the_other_and_tags_side_by_side() {
+        let now = Instant::now();
+        let mut backlog = backlog(&["a", "a", "b"]);
+        assert_eq!(take(&mut backlog, now), Some(0));
+        assert_eq!(take(&mut backlog, now), Some(2));
+        assert_eq!(take(&mut backlog, now), None);
+        backlog.delivered(&tag("a"));
+        assert_eq!(take(&mut backlog, now), Some(1));
+        backlog.delivered(&tag("b"));
+        backlog.leave(&tag("a"));
+        assert!(backlog.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_chunk_that_waits_holds_up_its_own_tag_only() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(5);
+        let mut backlog = backlog(&["a", "a", "b"]);
+        assert_eq!(take(&mut backlog, now), Some(0));
+        backlog.put_off(&tag("a"), later);
+        assert_eq!(take(&mut backlog, now), Some(2));
+        assert_eq!(take(&mut backlog, now), None);
+        assert_eq!(backlog.due(), Some(later));
+        assert_eq!(take(&mut backlog, later), Some(0));
+        backlog.put_off(&tag("a"), later);
+        backlog.hurry(now);
+        assert_eq!(take(&mut backlog, now), Some(0));
+    }
+
+    #[tokio::test]
+    async fn a_failure_counts_for_all_that_stand_in_line() {
+        let now = Instant::now();
+        let mut backlog = backlog(&["a", "a"]);
+        take(&mut backlog, now);
+        assert_eq!((backlog.failed(&tag("a")), backlog.failed(&tag("a"))), (1, 2));
+        backlog.push(task(2, "a"));
+        backlog.leave(&tag("a"));
+        assert_eq!(take(&mut backlog, now), Some(1));
+        assert_eq!(backlog.failed(&tag("a")), 3);
+        backlog.leave(&tag("a"));
+        assert_eq!(take(&mut backlog, now), Some(2));
+        assert_eq!(backlog.failed(&tag("a")), 2);
+        backlog.push(task(3, "a"));
+        backlog.delivered(&tag("a"));
+        assert_eq!(take(&mut backlog, now), Some(3));
+        assert_eq!(backlog.failed(&tag("a")), 1);
+    }
+}
