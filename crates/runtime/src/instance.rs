@@ -1,6 +1,7 @@
 //! One a lane: gives verdicts, and starts afresh after a trap.
 
-use flb_event::{Event, Tag, Verdict, json, msgpack};
+use flb_event::json::{self, JsonOptions, Printer, Sent};
+use flb_event::{Event, Tag, Verdict, msgpack};
 
 use crate::guest::Guest;
 use crate::{EventFormat, FilterError, FilterModule, LoadError};
@@ -12,6 +13,8 @@ pub struct FilterInstance {
     guest: Option<Guest>,
     /// The record as the guest gets it; kept to reuse its memory.
     input: Vec<u8>,
+    /// Prints the record, and remembers what a guest that leaves members alone need not have parsed again.
+    printer: Printer,
     /// The body of the last replacement.
     body: Vec<u8>,
     /// Whether the last JSON answer ended without its NUL.
@@ -27,10 +30,15 @@ impl std::fmt::Debug for FilterInstance {
 impl FilterInstance {
     pub(crate) fn start(module: FilterModule) -> Result<Self, LoadError> {
         let guest = Guest::start(&module)?;
+        let printer = Printer::new(match module.options().format {
+            EventFormat::Msgpack => JsonOptions::default(),
+            EventFormat::Json { escape_unicode } => JsonOptions { escape_unicode },
+        });
         Ok(Self {
             module,
             guest: Some(guest),
             input: Vec::new(),
+            printer,
             body: Vec::new(),
             unterminated: false,
         })
@@ -77,9 +85,8 @@ impl FilterInstance {
         self.input.clear();
         match self.module.options().format {
             EventFormat::Msgpack => self.input.extend_from_slice(body),
-            EventFormat::Json { escape_unicode } => {
-                let options = json::JsonOptions { escape_unicode };
-                json::write(body, &mut self.input, options).map_err(|error| {
+            EventFormat::Json { .. } => {
+                self.printer.print(body, &mut self.input).map_err(|error| {
                     FilterError::BadOutput { reason: format!("the record is not msgpack: {error}") }
                 })?;
             }
@@ -98,7 +105,8 @@ impl FilterInstance {
         let time = (event.time.sec, event.time.nsec);
         let pointer = guest.call(placed, tag.len(), time, self.input.len())?;
         self.body.clear();
-        let answer = understand(guest, pointer, self.module.options().format, &mut self.body);
+        let sent = Sent { text: &self.input, map: event.body, members: self.printer.members() };
+        let answer = understand(guest, pointer, self.module.options().format, sent, &mut self.body);
         self.unterminated = matches!(answer, Ok(Answer::Unterminated));
         guest.release(placed)?;
         answer
@@ -120,6 +128,7 @@ fn understand(
     guest: &Guest,
     pointer: u32,
     format: EventFormat,
+    sent: Sent<'_>,
     body: &mut Vec<u8>,
 ) -> Result<Answer, FilterError> {
     let bad = |reason: String| Err(FilterError::BadOutput { reason });
@@ -135,7 +144,7 @@ fn understand(
     match format {
         EventFormat::Json { .. } => {
             let text = &bytes[..memchr::memchr(0, bytes).unwrap_or(bytes.len())];
-            match json::parse_object(text, body) {
+            match json::parse_again(text, sent, body) {
                 Ok(end) if is_terminated(&bytes[end..]) => Ok(Answer::Body),
                 Ok(_) => Ok(Answer::Unterminated),
                 Err(error) => bad(format!("invalid JSON format: {error}, buf: {}", start_of(text))),

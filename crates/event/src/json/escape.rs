@@ -1,16 +1,19 @@
 //! Strings, bytes and extensions between JSON's quotes.
 
 use super::JsonOptions;
+use super::words::{ONES, TOPS, bytes_below, zero_bytes};
 
-/// A string or bytes; they print alike.
-pub(super) fn string(text: &[u8], out: &mut Vec<u8>, options: JsonOptions) {
+/// A string or bytes; they print alike. Returns whether it is UTF-8, so that a parser finds the same in the text.
+pub(super) fn string(text: &[u8], out: &mut Vec<u8>, options: JsonOptions) -> bool {
     out.reserve(text.len() + 2);
     out.push(b'"');
+    let mut is_valid = true;
     if options.escape_unicode {
-        escape_all(text, out);
+        is_valid = escape_all(text, out);
     } else if std::str::from_utf8(text).is_ok() {
         escape_ascii(text, out);
     } else {
+        is_valid = false;
         for chunk in text.utf8_chunks() {
             escape_ascii(chunk.valid().as_bytes(), out);
             for _ in chunk.invalid() {
@@ -19,6 +22,43 @@ pub(super) fn string(text: &[u8], out: &mut Vec<u8>, options: JsonOptions) {
         }
     }
     out.push(b'"');
+    is_valid
+}
+
+/// Bytes that [`plain`] takes.
+pub(super) const NEAR: usize = 16;
+
+/// A string of `len` bytes, with quotes and with `behind`, at most two bytes; `near` begins with it. False, and nothing
+/// done, unless it is short and needs no escapes, as most do.
+#[inline(always)]
+pub(super) fn plain(len: usize, near: &[u8], out: &mut Vec<u8>, behind: &[u8]) -> bool {
+    let Some(near) = near.first_chunk::<NEAR>() else { return false };
+    if len > NEAR {
+        return false;
+    }
+    let (words, _) = near.as_chunks::<8>();
+    let special = |word: usize| special_bytes::<true>(u64::from_le_bytes(words[word]));
+    let is_special = if len <= 8 {
+        special(0).unbounded_shl(64 - 8 * len as u32) != 0
+    } else {
+        special(0) != 0 || special(1).unbounded_shl(128 - 8 * len as u32) != 0
+    };
+    if is_special {
+        return false;
+    }
+    // All of it, because a copy of known length needs no loop.
+    let mut whole = [0; NEAR + 4];
+    whole[0] = b'"';
+    whole[1..=NEAR].copy_from_slice(near);
+    let end = out.len() + len + 2 + behind.len();
+    let quote = out.len() + len + 1;
+    out.extend_from_slice(&whole);
+    out[quote] = b'"';
+    if let [byte] = behind {
+        out[quote + 1] = *byte;
+    }
+    out.truncate(end);
+    true
 }
 
 /// An extension's bytes as the characters `\xNN`, of which JSON wants the backslash escaped.
@@ -30,19 +70,25 @@ pub(super) fn extension(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Escapes all that is not printable ASCII.
-fn escape_all(mut text: &[u8], out: &mut Vec<u8>) {
+/// Escapes all that is not printable ASCII. Returns whether the text is UTF-8.
+fn escape_all(mut text: &[u8], out: &mut Vec<u8>) -> bool {
+    let mut is_valid = true;
     loop {
         let plain = plain_len::<true>(text);
         out.extend_from_slice(&text[..plain]);
         text = &text[plain..];
         match text.first() {
-            None => return,
+            None => return is_valid,
             Some(byte) if byte.is_ascii() => {
                 escape(*byte, out);
                 text = &text[1..];
             }
-            Some(_) => text = &text[escape_unicode(text, out)..],
+            Some(_) => {
+                let length = escape_unicode(text, out);
+                // One character above ASCII has more bytes than one.
+                is_valid &= length > 1;
+                text = &text[length..];
+            }
         }
     }
 }
@@ -143,11 +189,9 @@ fn is_special<const ASCII: bool>(byte: u8) -> bool {
 }
 
 /// The top bit of each byte of `word` that is special. Right up to the lowest such byte; carries may mark others above.
+#[inline]
 fn special_bytes<const ASCII: bool>(word: u64) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const TOPS: u64 = 0x80 * ONES;
-    let below = |limit: u8, word: u64| word.wrapping_sub(u64::from(limit) * ONES) & !word & TOPS;
-    let equal = |byte: u8| below(1, word ^ (u64::from(byte) * ONES));
-    let special = below(0x20, word) | equal(b'"') | equal(b'\\') | equal(0x7f);
+    let equal = |byte: u8| zero_bytes(word ^ (ONES * u64::from(byte)));
+    let special = bytes_below(0x20, word) | equal(b'"') | equal(b'\\') | equal(0x7f);
     if ASCII { special | word & TOPS } else { special }
 }

@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 
+use super::parse::POWERS_OF_10;
+
 /// Digits that `%.16g` keeps.
 const DIGITS: i32 = 16;
 /// Below it, a decimal has at most [`DIGITS`] digits.
@@ -17,10 +19,11 @@ const POWERS_OF_5: [u64; 28] = {
     powers
 };
 
-/// Appends `value`; one that is not finite as `null`.
-pub(super) fn write(value: f64, out: &mut Vec<u8>) {
+/// Appends `value`; one that is not finite as `null`. Returns whether the text is known to parse to the same value.
+pub(super) fn write(value: f64, out: &mut Vec<u8>) -> bool {
     if !value.is_finite() {
-        return out.extend_from_slice(b"null");
+        out.extend_from_slice(b"null");
+        return false;
     }
     if value.is_sign_negative() {
         out.push(b'-');
@@ -29,10 +32,10 @@ pub(super) fn write(value: f64, out: &mut Vec<u8>) {
     if is_whole(value) {
         out.extend_from_slice(itoa::Buffer::new().format(positive as u64).as_bytes());
         out.extend_from_slice(b".0");
-    } else {
-        let (digits, exponent) = decimal(positive).unwrap_or_else(|| decimal_slow(positive));
-        write_general(digits, exponent, out);
+        return true;
     }
+    let (digits, exponent) = decimal(positive).unwrap_or_else(|| decimal_slow(positive));
+    write_general(digits, exponent, out) == Some(positive)
 }
 
 /// Whether C's `(double)(int64_t)value == value` holds. An int64 ends just below 2^63.
@@ -104,12 +107,20 @@ fn decimal_slow(value: f64) -> (u64, i32) {
     (digits, if negative { -exponent } else { exponent })
 }
 
-/// Lays out 16 digits as `%g` does: no trailing zeros, and an exponent below -4 or from 16.
-fn write_general(digits: u64, exponent: i32, out: &mut Vec<u8>) {
+/// Lays out 16 digits as `%g` does: no trailing zeros, and an exponent below -4 or from 16. Returns what a parser makes of
+/// the text, where that is plain: digits before and behind the point, all in all below 2^53, are divided by a power of ten,
+/// and both are exact.
+fn write_general(number: u64, exponent: i32, out: &mut Vec<u8>) -> Option<f64> {
     let mut buffer = itoa::Buffer::new();
-    let digits = buffer.format(digits).as_bytes();
+    let digits = buffer.format(number).as_bytes();
     let zeros = digits.iter().rev().take_while(|digit| **digit == b'0').count();
     let digits = &digits[..(digits.len() - zeros).max(1)];
+    let fraction = usize::try_from(digits.len() as i32 - 1 - exponent).ok();
+    let value = fraction
+        .filter(|fraction| *fraction > 0 && (-4..DIGITS).contains(&exponent))
+        .and_then(|fraction| POWERS_OF_10.get(fraction))
+        .zip(Some(number / 10_u64.pow(zeros as u32)).filter(|number| *number < 1 << 53))
+        .map(|(power, number)| number as f64 / power);
     match exponent {
         -4..0 => {
             out.extend_from_slice(&b"0.000"[..1 + exponent.unsigned_abs() as usize]);
@@ -138,6 +149,7 @@ fn write_general(digits: u64, exponent: i32, out: &mut Vec<u8>) {
             out.extend_from_slice(itoa::Buffer::new().format(exponent).as_bytes());
         }
     }
+    value
 }
 
 #[cfg(test)]

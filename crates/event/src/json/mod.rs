@@ -18,8 +18,10 @@ mod error;
 mod escape;
 mod float;
 mod parse;
+mod repeated;
+mod words;
 mod write;
 
 pub use error::{JsonError, Reason};
-pub use parse::{Kind, Parsed, parse, parse_object};
-pub use write::{JsonOptions, write};
+pub use parse::{Kind, Parsed, Sent, parse, parse_again, parse_object};
+pub use write::{JsonOptions, Member, Printer, write};

@@ -1,6 +1,7 @@
 //! JSON text to msgpack.
 
-use super::{JsonError, Reason};
+use super::words::{ONES, zero_bytes};
+use super::{JsonError, Member, Reason};
 use crate::msgpack::{
     self, Container, MAX_DEPTH, patch_container_header, patch_str_header, write_str,
 };
@@ -57,6 +58,61 @@ pub fn parse_object(text: &[u8], out: &mut Vec<u8>) -> Result<usize, JsonError> 
     Err(JsonError { offset, reason: Reason::NotAnObject })
 }
 
+/// A map that was printed: the text, the msgpack that it was printed from, and which members a parser would give back.
+#[derive(Debug, Clone, Copy)]
+pub struct Sent<'a> {
+    /// What was printed, from the opening brace on.
+    pub text: &'a [u8],
+    /// What it was printed from.
+    pub map: &'a [u8],
+    /// What [`Printer::members`](super::Printer::members) said.
+    pub members: &'a [Member],
+}
+
+/// As [`parse_object()`], for a text that may begin as another one did: the members that both have in common are not parsed
+/// but copied.
+pub fn parse_again(text: &[u8], sent: Sent<'_>, out: &mut Vec<u8>) -> Result<usize, JsonError> {
+    let Some((member, header)) = last_in_common(text, sent) else {
+        return parse_object(text, out);
+    };
+    let start = out.len();
+    out.push(0);
+    out.extend_from_slice(&sent.map[header..header + sent.members[member].value]);
+    let mut parser = Parser { text, at: sent.members[member].text, out };
+    match parser.more_members(start, member as u64 + 1) {
+        Ok(()) => Ok(parser.at),
+        Err(error) => {
+            out.truncate(start);
+            Err(error)
+        }
+    }
+}
+
+/// The last member that is whole in both texts, and the length of the map's header.
+fn last_in_common(text: &[u8], sent: Sent<'_>) -> Option<(usize, usize)> {
+    let common = common_prefix(text, sent.text);
+    let reached = sent.members.partition_point(|member| member.text <= common);
+    let mut last = reached.checked_sub(1)?;
+    // A number may go on in one text where it ends in the other. Between members there is a comma in both.
+    let is_end = |byte: &u8| matches!(byte, b',' | b'}');
+    if !text.get(sent.members[last].text).is_some_and(is_end) {
+        last = last.checked_sub(1)?;
+    }
+    let (_, header) = msgpack::map_header(sent.map).ok()?;
+    Some((last, header))
+}
+
+fn common_prefix(one: &[u8], other: &[u8]) -> usize {
+    const AT_ONCE: usize = 32;
+    let length = one.len().min(other.len());
+    let (one, other) = (&one[..length], &other[..length]);
+    let (chunks, _) = one.as_chunks::<AT_ONCE>();
+    let (others, _) = other.as_chunks::<AT_ONCE>();
+    let equal = chunks.iter().zip(others).take_while(|(one, other)| one == other).count() * AT_ONCE;
+    let rest = one[equal..].iter().zip(&other[equal..]);
+    equal + rest.take_while(|(one, other)| one == other).count()
+}
+
 struct Parser<'t, 'o> {
     text: &'t [u8],
     at: usize,
@@ -67,6 +123,8 @@ impl<'t> Parser<'t, '_> {
     /// The value at `at`, which lies inside `depth` containers.
     fn value(&mut self, depth: usize) -> Result<Kind, JsonError> {
         match self.peek() {
+            Some(b'"') => self.string()?,
+            Some(b'-' | b'0'..=b'9') => self.number()?,
             Some(b'{') => {
                 self.open(depth)?;
                 self.object(depth + 1)?;
@@ -77,8 +135,6 @@ impl<'t> Parser<'t, '_> {
                 self.array(depth + 1)?;
                 return Ok(Kind::Array);
             }
-            Some(b'"') => self.string()?,
-            Some(b'-' | b'0'..=b'9') => self.number()?,
             Some(b't') => self.literal(b"true", 0xc3)?,
             Some(b'f') => self.literal(b"false", 0xc2)?,
             Some(b'n') => self.literal(b"null", 0xc0)?,
@@ -98,29 +154,40 @@ impl<'t> Parser<'t, '_> {
 
     fn object(&mut self, depth: usize) -> Result<(), JsonError> {
         let header = self.reserve_header();
-        let mut len = 0;
         if self.peek() == Some(b'}') {
             self.at += 1;
-        } else {
-            loop {
-                if self.peek() != Some(b'"') {
-                    return Err(self.expected(Reason::Key));
-                }
-                self.string()?;
-                self.skip_blanks();
-                if self.peek() != Some(b':') {
-                    return Err(self.expected(Reason::Colon));
-                }
-                self.at += 1;
-                self.skip_blanks();
-                self.value(depth)?;
-                len += 1;
-                if self.closes(b'}', Reason::CommaOrBrace)? {
-                    break;
-                }
+            return self.patch_header(header, Container::Map, 0);
+        }
+        self.members(header, 0, depth)
+    }
+
+    /// At a key, behind `len` members.
+    fn members(&mut self, header: usize, mut len: u64, depth: usize) -> Result<(), JsonError> {
+        loop {
+            if self.peek() != Some(b'"') {
+                return Err(self.expected(Reason::Key));
+            }
+            self.string()?;
+            self.skip_blanks();
+            if self.peek() != Some(b':') {
+                return Err(self.expected(Reason::Colon));
+            }
+            self.at += 1;
+            self.skip_blanks();
+            self.value(depth)?;
+            len += 1;
+            if self.closes(b'}', Reason::CommaOrBrace)? {
+                return self.patch_header(header, Container::Map, len);
             }
         }
-        self.patch_header(header, Container::Map, len)
+    }
+
+    /// Behind a member of the outermost object, the last of `len` so far.
+    fn more_members(&mut self, header: usize, len: u64) -> Result<(), JsonError> {
+        if self.closes(b'}', Reason::CommaOrBrace)? {
+            return self.patch_header(header, Container::Map, len);
+        }
+        self.members(header, len, 1)
     }
 
     fn array(&mut self, depth: usize) -> Result<(), JsonError> {
@@ -141,6 +208,7 @@ impl<'t> Parser<'t, '_> {
     }
 
     /// Whether `close` follows, and not a comma.
+    #[inline]
     fn closes(&mut self, close: u8, reason: Reason) -> Result<bool, JsonError> {
         self.skip_blanks();
         match self.peek() {
@@ -158,11 +226,13 @@ impl<'t> Parser<'t, '_> {
     }
 
     /// One byte, enough for small containers and short strings.
+    #[inline]
     fn reserve_header(&mut self) -> usize {
         self.out.push(0);
         self.out.len() - 1
     }
 
+    #[inline]
     fn patch_header(&mut self, at: usize, kind: Container, len: u64) -> Result<(), JsonError> {
         let len = u32::try_from(len).map_err(|_| self.error(Reason::TooLarge))?;
         patch_container_header(self.out, at, kind, len);
@@ -182,7 +252,29 @@ impl<'t> Parser<'t, '_> {
         Err(self.expected(Reason::Value))
     }
 
+    /// Most strings are short, so those are taken in one go.
+    #[inline(always)]
     fn string(&mut self) -> Result<(), JsonError> {
+        let rest = &self.text[self.at + 1..];
+        if let Some(near) = rest.first_chunk::<NEAR>() {
+            let length = near_end(near);
+            if length < NEAR && near[length] == b'"' {
+                // All of it, because a copy of known length needs no loop.
+                let mut whole = [0; NEAR + 1];
+                whole[0] = 0xa0 | length as u8;
+                whole[1..].copy_from_slice(near);
+                let end = self.out.len() + 1 + length;
+                self.out.extend_from_slice(&whole);
+                self.out.truncate(end);
+                self.at += length + 2;
+                return Ok(());
+            }
+        }
+        self.any_string()
+    }
+
+    #[inline(never)]
+    fn any_string(&mut self) -> Result<(), JsonError> {
         let start = self.at + 1;
         let rest = &self.text[start..];
         let plain = self.plain_len(start)?;
@@ -274,48 +366,58 @@ impl<'t> Parser<'t, '_> {
         let negative = self.peek() == Some(b'-');
         self.at += usize::from(negative);
         let mut digits = Digits::default();
-        if self.peek() == Some(b'0') {
-            self.at += 1;
-            if matches!(self.peek(), Some(b'0'..=b'9')) {
-                return Err(self.error(Reason::LeadingZero));
-            }
-        } else {
-            self.digits(&mut digits)?;
+        let is_zero = self.peek() == Some(b'0');
+        self.digits(&mut digits)?;
+        if is_zero && digits.count > 1 {
+            self.at -= digits.count - 1;
+            return Err(self.error(Reason::LeadingZero));
         }
-        let mut fraction = 0;
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            let point = self.at;
-            self.digits(&mut digits)?;
-            fraction = self.at - point;
-        } else if !matches!(self.peek(), Some(b'e' | b'E')) {
-            return self.integer(start, negative, &digits);
+        match self.peek() {
+            Some(b'.') => {}
+            Some(b'e' | b'E') => return self.exponent(start),
+            _ => return self.integer(start, negative, &digits),
         }
+        self.at += 1;
+        let whole = digits.count;
+        self.digits(&mut digits)?;
         if matches!(self.peek(), Some(b'e' | b'E')) {
-            self.at += 1;
-            if matches!(self.peek(), Some(b'+' | b'-')) {
-                self.at += 1;
-            }
-            self.digits(&mut Digits::default())?;
-        } else if let Some(value) = digits.exact_quotient(fraction) {
-            msgpack::write_float(self.out, if negative { -value } else { value });
-            return Ok(());
+            return self.exponent(start);
         }
+        match digits.exact_quotient(digits.count - whole) {
+            Some(value) => msgpack::write_float(self.out, if negative { -value } else { value }),
+            None => self.float(start)?,
+        }
+        Ok(())
+    }
+
+    /// At the letter before the exponent of the number that begins at `start`.
+    fn exponent(&mut self, start: usize) -> Result<(), JsonError> {
+        self.at += 1;
+        if matches!(self.peek(), Some(b'+' | b'-')) {
+            self.at += 1;
+        }
+        self.digits(&mut Digits::default())?;
         self.float(start)
     }
 
     /// At least one digit.
+    #[inline]
     fn digits(&mut self, digits: &mut Digits) -> Result<(), JsonError> {
         let start = self.at;
         while let Some(byte @ b'0'..=b'9') = self.peek() {
-            digits.add(byte - b'0');
+            digits.value = digits.value.wrapping_mul(10).wrapping_add((byte - b'0').into());
             self.at += 1;
         }
+        digits.count += self.at - start;
         if self.at == start { Err(self.expected(Reason::Digit)) } else { Ok(()) }
     }
 
     fn integer(&mut self, start: usize, negative: bool, digits: &Digits) -> Result<(), JsonError> {
-        match digits.exact() {
+        let exact = digits.exact().or_else(|| {
+            let from = start + usize::from(negative);
+            std::str::from_utf8(&self.text[from..self.at]).ok()?.parse().ok()
+        });
+        match exact {
             Some(value) if !negative => msgpack::write_uint(self.out, value),
             Some(value) if value <= i64::MIN.unsigned_abs() => {
                 msgpack::write_int(self.out, 0_i64.wrapping_sub_unsigned(value));
@@ -326,6 +428,7 @@ impl<'t> Parser<'t, '_> {
     }
 
     /// The number from `start` to here, by the standard library, which rounds correctly.
+    #[inline(never)]
     fn float(&mut self, start: usize) -> Result<(), JsonError> {
         let infinite = JsonError { offset: start, reason: Reason::Infinite };
         let digits = std::str::from_utf8(&self.text[start..self.at]).ok();
@@ -335,16 +438,19 @@ impl<'t> Parser<'t, '_> {
         Ok(())
     }
 
+    #[inline]
     fn skip_blanks(&mut self) {
         while self.peek().is_some_and(is_blank) {
             self.at += 1;
         }
     }
 
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }
 
+    #[cold]
     fn error(&self, reason: Reason) -> JsonError {
         JsonError { offset: self.at, reason }
     }
@@ -356,23 +462,19 @@ impl<'t> Parser<'t, '_> {
     }
 }
 
-/// The digits of a number so far, as an integer.
+/// The digits of a number so far.
 #[derive(Default)]
 struct Digits {
+    /// As an integer, modulo 2^64.
     value: u64,
-    overflow: bool,
+    count: usize,
 }
 
 impl Digits {
-    fn add(&mut self, digit: u8) {
-        let (tenfold, first) = self.value.overflowing_mul(10);
-        let (value, second) = tenfold.overflowing_add(digit.into());
-        self.value = value;
-        self.overflow |= first | second;
-    }
-
+    /// The value, if so few digits always fit.
     fn exact(&self) -> Option<u64> {
-        (!self.overflow).then_some(self.value)
+        const FIT: usize = 19;
+        (self.count <= FIT).then_some(self.value)
     }
 
     /// The value with its last `fraction` digits behind the point, if both parts are exact as float64: then the one
@@ -384,23 +486,48 @@ impl Digits {
 }
 
 /// The powers of ten that are exact as float64.
-const POWERS_OF_10: [f64; 23] = [
+pub(super) const POWERS_OF_10: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
     1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 ];
 
+#[inline]
 fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+    // One comparison for all that is not.
+    byte <= b' ' && matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// Finds the first quote or backslash. Most strings are short, so the first bytes are looked at on the spot.
+/// Bytes that are looked at at once.
+const NEAR: usize = 16;
+
+/// Where the first quote or backslash is; `NEAR` if there is none.
+#[inline]
+fn near_end(near: &[u8; NEAR]) -> usize {
+    let (words, _) = near.as_chunks::<8>();
+    let marks = quotes_and_backslashes(u64::from_le_bytes(words[0]));
+    if marks != 0 {
+        return marks.trailing_zeros() as usize / 8;
+    }
+    let marks = quotes_and_backslashes(u64::from_le_bytes(words[1]));
+    8 + marks.trailing_zeros() as usize / 8
+}
+
+/// The top bit of each byte of `word` that is a quote or a backslash. Right up to the lowest such byte; carries may mark
+/// others above.
+#[inline]
+fn quotes_and_backslashes(word: u64) -> u64 {
+    zero_bytes(word ^ (ONES * u64::from(b'"'))) | zero_bytes(word ^ (ONES * u64::from(b'\\')))
+}
+
 fn quote_or_backslash(text: &[u8]) -> Option<usize> {
-    const AT_ONCE: usize = 16;
-    let is_wanted = |byte: &u8| matches!(byte, b'"' | b'\\');
-    let near = &text[..text.len().min(AT_ONCE)];
-    near.iter().position(is_wanted).or_else(|| {
-        memchr::memchr2(b'"', b'\\', &text[near.len()..]).map(|found| near.len() + found)
-    })
+    if let Some(near) = text.first_chunk() {
+        let end = near_end(near);
+        if end < NEAR {
+            return Some(end);
+        }
+        return memchr::memchr2(b'"', b'\\', &text[NEAR..]).map(|found| NEAR + found);
+    }
+    text.iter().position(|byte| matches!(byte, b'"' | b'\\'))
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! Msgpack to JSON text.
 
-use std::collections::HashMap;
-
-use super::escape::{extension, string};
+use super::escape::{self, string};
 use super::float;
+use super::repeated::{Key, Printed, Repetitions};
 use crate::msgpack::{MAX_DEPTH, MsgpackError, Reader, Value};
 use crate::text;
 
@@ -29,62 +28,145 @@ impl Default for JsonOptions {
 /// * Invalid UTF-8 never gets out. With `escape_unicode` a byte `xx` that begins no valid sequence becomes U+E0xx,
 ///   unescaped, or nothing if the sequence it announces would reach beyond the end. Without, each becomes U+FFFD.
 pub fn write(value: &[u8], out: &mut Vec<u8>, options: JsonOptions) -> Result<(), MsgpackError> {
-    let start = out.len();
-    let mut writer = Writer { reader: Reader::new(value), out, options, printed: Vec::new() };
-    let written = writer.value(0);
-    if written.is_err() {
-        out.truncate(start);
-    }
-    written
+    Printer::new(options).print(value, out)
 }
 
-/// Up to that many entries, each key is compared with those before it; of larger maps the fingerprints are sorted.
-const PAIRWISE: u32 = 32;
+/// Prints values one after the other as [`write()`] does, but keeps its memory, and knows of the last value which of its
+/// members a parser would give back as they were.
+#[derive(Debug)]
+pub struct Printer {
+    options: JsonOptions,
+    /// Entries of the maps being printed, those of inner maps last.
+    printed: Vec<Printed>,
+    repetitions: Repetitions,
+    members: Vec<Member>,
+}
+
+/// Where a member of a printed map ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// In the text, from the map's opening brace on.
+    pub text: usize,
+    /// In the msgpack, from behind the map's header on.
+    pub value: usize,
+}
+
+impl Printer {
+    /// A printer that prints so.
+    pub fn new(options: JsonOptions) -> Self {
+        let (printed, repetitions, members) = Default::default();
+        Self { options, printed, repetitions, members }
+    }
+
+    /// As [`write()`].
+    pub fn print(&mut self, value: &[u8], out: &mut Vec<u8>) -> Result<(), MsgpackError> {
+        let start = out.len();
+        self.printed.clear();
+        self.members.clear();
+        let Self { options, printed, repetitions, members } = self;
+        let reader = Reader::new(value);
+        let options = *options;
+        let mut writer =
+            Writer { reader, out, options, printed, repetitions, members, comes_back: true };
+        let written = writer.top(start);
+        if written.is_err() {
+            self.members.clear();
+            out.truncate(start);
+        }
+        written
+    }
+
+    /// The leading members of the last value, if it was a map, whose text parses to the very bytes that it was printed
+    /// from: up to the first with, say, a number in a longer form than needed, invalid UTF-8, or a repeated key.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+}
 
 struct Writer<'a, 'o> {
     reader: Reader<'a>,
     out: &'o mut Vec<u8>,
     options: JsonOptions,
-    /// Entries of the maps being printed, those of inner maps last.
-    printed: Vec<Printed<'a>>,
-}
-
-/// An entry of a map that is being printed.
-struct Printed<'a> {
-    /// Where its text begins.
-    at: usize,
-    key: Key<'a>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Key<'a> {
-    /// A string and its fingerprint, which comes first because it is compared first.
-    Str(u64, &'a [u8]),
-    /// Something else, which may occur twice.
-    Other,
-    /// A string that came again later.
-    Repeated,
+    printed: &'o mut Vec<Printed>,
+    repetitions: &'o mut Repetitions,
+    members: &'o mut Vec<Member>,
+    /// Whether all that was printed so far would be parsed to the same bytes.
+    comes_back: bool,
 }
 
 impl<'a> Writer<'a, '_> {
+    /// The whole value, and if it is a map, where its members end.
+    fn top(&mut self, start: usize) -> Result<(), MsgpackError> {
+        let before = self.reader.clone();
+        let Value::Map(len) = self.reader.next()? else {
+            self.reader = before;
+            return self.value(0);
+        };
+        let header = self.reader.position();
+        self.map::<true>(len, 1, start, header)
+    }
+
     fn value(&mut self, depth: usize) -> Result<(), MsgpackError> {
+        if let Some(text) = self.reader.next_short_str() {
+            self.short_string(text, b"");
+            return Ok(());
+        }
         let at = self.reader.position();
         match self.reader.next()? {
             Value::Nil => self.out.extend_from_slice(b"null"),
             Value::Bool(true) => self.out.extend_from_slice(b"true"),
             Value::Bool(false) => self.out.extend_from_slice(b"false"),
-            Value::Uint(value) => integer(value, self.out),
-            Value::Int(value) => integer(value, self.out),
-            Value::Float(value) => float::write(value, self.out),
-            Value::Str(text) | Value::Bin(text) => string(text, self.out, self.options),
-            Value::Ext(_, bytes) => extension(bytes, self.out),
+            Value::Uint(value) => {
+                self.comes_back &= self.reader.position() - at == uint_len(value);
+                integer(value, self.out);
+            }
+            Value::Int(value) => {
+                self.comes_back &= self.reader.position() - at == int_len(value);
+                integer(value, self.out);
+            }
+            Value::Float(value) => {
+                let is_double = self.reader.position() - at == 9;
+                self.comes_back &= float::write(value, self.out) && is_double;
+            }
+            Value::Str(text) => self.string(text, at),
+            Value::Bin(bytes) => {
+                self.comes_back = false;
+                string(bytes, self.out, self.options);
+            }
+            Value::Ext(_, bytes) => {
+                self.comes_back = false;
+                escape::extension(bytes, self.out);
+            }
             Value::Array(_) | Value::Map(_) if depth == MAX_DEPTH => {
                 return Err(MsgpackError::TooDeep { at });
             }
-            Value::Array(len) => self.array(len, depth + 1)?,
-            Value::Map(len) => self.map(len, depth + 1)?,
+            Value::Array(len) => {
+                self.comes_back &= self.reader.position() - at == container_len(len);
+                self.array(len, depth + 1)?;
+            }
+            Value::Map(len) => {
+                self.comes_back &= self.reader.position() - at == container_len(len);
+                self.map::<false>(len, depth + 1, 0, 0)?;
+            }
         }
         Ok(())
+    }
+
+    /// A string whose value begins at `at`.
+    fn string(&mut self, text: &'a [u8], at: usize) {
+        let header = self.reader.position() - at - text.len();
+        self.comes_back &= header == str_header_len(text.len());
+        self.comes_back &= string(text, self.out, self.options);
+    }
+
+    /// A string in its shortest form, and what follows it.
+    #[inline(always)]
+    fn short_string(&mut self, text: &'a [u8], behind: &[u8]) {
+        let near = self.reader.from(text);
+        if !escape::plain(text.len(), near, self.out, behind) {
+            self.comes_back &= string(text, self.out, self.options);
+            self.out.extend_from_slice(behind);
+        }
     }
 
     fn array(&mut self, len: u32, depth: usize) -> Result<(), MsgpackError> {
@@ -99,28 +181,37 @@ impl<'a> Writer<'a, '_> {
         Ok(())
     }
 
-    fn map(&mut self, len: u32, depth: usize) -> Result<(), MsgpackError> {
+    /// `TOP`: its members' ends are kept, relative to `start` and `header`.
+    fn map<const TOP: bool>(
+        &mut self,
+        len: u32,
+        depth: usize,
+        start: usize,
+        header: usize,
+    ) -> Result<(), MsgpackError> {
         let first = self.printed.len();
-        self.printed.reserve(len.min(PAIRWISE) as usize);
-        let mut seen = Seen::default();
         self.out.push(b'{');
-        for index in 0..len {
-            if index > 0 {
+        let mut comma = false;
+        for _ in 0..len {
+            if comma {
                 self.out.push(b',');
             }
+            comma = true;
             let at = self.out.len();
             let key = self.key(depth)?;
-            if len <= PAIRWISE {
-                seen.compare(key, &mut self.printed[first..]);
-            }
             self.printed.push(Printed { at, key });
-            self.out.push(b':');
             self.value(depth)?;
+            if TOP && self.comes_back {
+                let (text, value) = (self.out.len() - start, self.reader.position() - header);
+                self.members.push(Member { text, value });
+            }
         }
-        if len > PAIRWISE {
-            seen.sort(&mut self.printed[first..]);
-        }
-        if seen.repetition {
+        let data = self.reader.data();
+        if self.repetitions.mark(data, &mut self.printed[first..]) {
+            self.comes_back = false;
+            if TOP {
+                self.members.clear();
+            }
             remove_repeated(&self.printed[first..], self.out);
         }
         self.out.push(b'}');
@@ -128,15 +219,43 @@ impl<'a> Writer<'a, '_> {
         Ok(())
     }
 
-    fn key(&mut self, depth: usize) -> Result<Key<'a>, MsgpackError> {
+    /// A key and its colon.
+    #[inline(always)]
+    fn key(&mut self, depth: usize) -> Result<Key, MsgpackError> {
+        if let Some(text) = self.reader.next_short_str() {
+            self.short_string(text, b":");
+            return Ok(Key::of(text, self.reader.position()));
+        }
+        self.long_key(depth)
+    }
+
+    #[inline(never)]
+    fn long_key(&mut self, depth: usize) -> Result<Key, MsgpackError> {
+        let before = self.reader.clone();
+        let key = match self.reader.next()? {
+            Value::Str(text) => {
+                self.string(text, before.position());
+                Key::of(text, self.reader.position())
+            }
+            _ => {
+                self.comes_back = false;
+                self.reader = before;
+                self.odd_key(depth)?;
+                Key::Other
+            }
+        };
+        self.out.push(b':');
+        Ok(key)
+    }
+
+    /// A key that is no string, as one.
+    fn odd_key(&mut self, depth: usize) -> Result<(), MsgpackError> {
         let before = self.reader.clone();
         match self.reader.next()? {
-            Value::Str(text) => {
-                string(text, self.out, self.options);
-                return Ok(Key::Str(fingerprint(text), text));
+            Value::Bin(bytes) => {
+                string(bytes, self.out, self.options);
             }
-            Value::Bin(bytes) => string(bytes, self.out, self.options),
-            Value::Ext(_, bytes) => extension(bytes, self.out),
+            Value::Ext(_, bytes) => escape::extension(bytes, self.out),
             Value::Array(_) | Value::Map(_) => {
                 // As JSON within JSON, its quotes would double with every level of keys in keys.
                 self.reader = before;
@@ -151,76 +270,12 @@ impl<'a> Writer<'a, '_> {
                 self.out.push(b'"');
             }
         }
-        Ok(Key::Other)
+        Ok(())
     }
-}
-
-/// Finds the string keys of one map that come again.
-#[derive(Default)]
-struct Seen {
-    /// A bit for each fingerprint so far: most keys need no comparison.
-    marks: u128,
-    repetition: bool,
-}
-
-impl Seen {
-    fn compare(&mut self, key: Key<'_>, earlier: &mut [Printed<'_>]) {
-        let Key::Str(fingerprint, _) = key else {
-            return;
-        };
-        let mark = 1 << (fingerprint >> 57);
-        if self.marks & mark != 0
-            && let Some(same) = earlier.iter_mut().find(|printed| printed.key == key)
-        {
-            same.key = Key::Repeated;
-            self.repetition = true;
-        }
-        self.marks |= mark;
-    }
-
-    /// Exact for equal fingerprints too, however many an attacker finds.
-    fn sort(&mut self, map: &mut [Printed<'_>]) {
-        let mut order = Vec::with_capacity(map.len());
-        for (index, printed) in map.iter().enumerate() {
-            if let Key::Str(fingerprint, text) = printed.key {
-                order.push((fingerprint, index, text));
-            }
-        }
-        order.sort_unstable_by_key(|(fingerprint, index, _)| (*fingerprint, *index));
-        for alike in order.chunk_by(|a, b| a.0 == b.0).filter(|alike| alike.len() > 1) {
-            let mut last = HashMap::new();
-            for (_, index, text) in alike {
-                if let Some(earlier) = last.insert(text, *index) {
-                    map[earlier].key = Key::Repeated;
-                    self.repetition = true;
-                }
-            }
-        }
-    }
-}
-
-/// 64 bits that differ for most different keys.
-fn fingerprint(key: &[u8]) -> u64 {
-    let (head, tail) = match key {
-        [] => (0, 0),
-        [only] => (u64::from(*only), 0),
-        [first, .., last] if key.len() < 4 => {
-            (u64::from(u16::from_le_bytes([*first, key[1]])), (*last).into())
-        }
-        _ => match (key.first_chunk(), key.last_chunk()) {
-            (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
-            _ => (half(key.first_chunk()), half(key.last_chunk())),
-        },
-    };
-    (head ^ tail.rotate_left(29) ^ key.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-fn half(bytes: Option<&[u8; 4]>) -> u64 {
-    bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes).into())
 }
 
 /// Takes the text of repeated entries out of `out`, which ends with the map's last entry.
-fn remove_repeated(map: &[Printed<'_>], out: &mut Vec<u8>) {
+fn remove_repeated(map: &[Printed], out: &mut Vec<u8>) {
     let Some(start) = map.first().map(|printed| printed.at) else {
         return;
     };
@@ -243,6 +298,45 @@ fn remove_repeated(map: &[Printed<'_>], out: &mut Vec<u8>) {
 
 fn integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Bytes that an integer takes in its shortest form.
+fn uint_len(value: u64) -> usize {
+    match value {
+        0..=0x7f => 1,
+        0x80..=0xff => 2,
+        0x100..=0xffff => 3,
+        0x1_0000..=0xffff_ffff => 5,
+        _ => 9,
+    }
+}
+
+/// As [`uint_len`], for one below 0.
+fn int_len(value: i64) -> usize {
+    match value {
+        -0x20.. => 1,
+        -0x80.. => 2,
+        -0x8000.. => 3,
+        -0x8000_0000.. => 5,
+        _ => 9,
+    }
+}
+
+fn str_header_len(len: usize) -> usize {
+    match len {
+        0..=0x1f => 1,
+        0x20..=0xff => 2,
+        0x100..=0xffff => 3,
+        _ => 5,
+    }
+}
+
+fn container_len(len: u32) -> usize {
+    match len {
+        0..=0xf => 1,
+        0x10..=0xffff => 3,
+        _ => 5,
+    }
 }
 
 #[cfg(test)]
@@ -390,7 +484,10 @@ mod tests {
     fn keys_with_equal_fingerprints_are_not_taken_for_repeated() {
         let names: Vec<String> =
             (0..400).map(|index| format!("the same head {index:03} the same tail")).collect();
-        assert_eq!(fingerprint(names[0].as_bytes()), fingerprint(names[1].as_bytes()));
+        assert_eq!(
+            Key::of(names[0].as_bytes(), 0).fingerprint(),
+            Key::of(names[1].as_bytes(), 0).fingerprint()
+        );
         for count in [2, 10, 32, 33, 400] {
             let text = print(&map(names[..count].iter().map(String::as_str)), true);
             assert_eq!(text.matches("head").count(), count);

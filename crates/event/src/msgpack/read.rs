@@ -47,6 +47,28 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// All bytes, those that were read too.
+    pub(crate) fn data(&self) -> &'a [u8] {
+        self.data
+    }
+
+    /// Reads a string of at most 31 bytes in its shortest form; `None`, and nothing read, where the next value is something
+    /// else.
+    #[inline(always)]
+    pub(crate) fn next_short_str(&mut self) -> Option<&'a [u8]> {
+        let rest = self.data.get(self.at..)?;
+        let (marker @ 0xa0..=0xbf, rest) = rest.split_first()? else { return None };
+        let text = rest.get(..usize::from(marker & 0x1f))?;
+        self.at += 1 + text.len();
+        Some(text)
+    }
+
+    /// The data from `text` on, which was read last.
+    #[inline(always)]
+    pub(crate) fn from(&self, text: &[u8]) -> &'a [u8] {
+        &self.data[self.at - text.len()..]
+    }
+
     /// Passes over one whole value, elements and all, and returns its bytes. Checks what [`value_len`] checks.
     pub fn skip(&mut self) -> Result<&'a [u8], MsgpackError> {
         let mut ahead = self.clone();

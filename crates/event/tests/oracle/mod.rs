@@ -29,6 +29,9 @@ pub(crate) fn check_msgpack(data: &[u8]) {
         assert_eq!(result.as_ref().err(), checked.as_ref().err(), "{data:02x?}");
         out
     });
+    for options in [RAW, ESCAPED] {
+        check_printed_members(data, options);
+    }
     let shown = text::write(data, &mut Vec::new());
     assert_eq!(shown.as_ref().err(), checked.as_ref().err(), "{data:02x?}");
     if let (Ok(len), Ok(theirs)) = (checked, theirs) {
@@ -266,6 +269,36 @@ pub(crate) fn check_json(text: &[u8]) {
         ),
     }
     check_msgpack(value);
+}
+
+/// A text that begins as a printed one did parses to the same value, whether its beginning is parsed or copied.
+fn check_printed_members(data: &[u8], options: JsonOptions) {
+    let mut printer = json::Printer::new(options);
+    let mut text = Vec::new();
+    // The first call's leavings must not matter to the second.
+    let _ = printer.print(data, &mut Vec::new());
+    if printer.print(data, &mut text).is_err() {
+        assert_eq!(printer.members(), []);
+        return;
+    }
+    let members = printer.members();
+    let sent = json::Sent { text: &text, map: data, members };
+    let places = members.iter().take(20).flat_map(|member| member.text - 1..=member.text + 1);
+    for place in places.chain([0, 1, text.len() / 2, text.len()]) {
+        let beginning = &text[..place.min(text.len())];
+        for rest in ["", "}", " }", ",\"new\":[1,{}]}", ",}", "0}", "e5,\"a\":1}", "\":2}", "]}", "\0"] {
+            check_again(&[beginning, rest.as_bytes()].concat(), sent);
+        }
+    }
+    check_again(&text, sent);
+    check_again(&[&text, &b" trailing"[..]].concat(), sent);
+}
+
+fn check_again(answer: &[u8], sent: json::Sent<'_>) {
+    let (mut again, mut parsed) = (b"before".to_vec(), b"before".to_vec());
+    let ours = json::parse_again(answer, sent, &mut again);
+    assert_eq!(ours, json::parse_object(answer, &mut parsed), "{}", answer.escape_ascii());
+    assert_eq!(again, parsed, "{}", answer.escape_ascii());
 }
 
 fn value_is_map(value: &[u8]) -> bool {

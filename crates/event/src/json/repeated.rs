@@ -1,0 +1,167 @@
+//! Finds the string keys that come again within one map, in time that grows with the number of keys and no faster.
+
+use std::collections::HashMap;
+
+/// An entry of a map that is being printed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Printed {
+    /// Where its text begins.
+    pub(super) at: usize,
+    pub(super) key: Key,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key {
+    /// A string: its fingerprint, its length and where it ends in the data.
+    Str { fingerprint: u64, len: u32, end: usize },
+    /// Something else, which may occur twice.
+    Other,
+    /// A string that came again later.
+    Repeated,
+}
+
+impl Key {
+    /// The key `text`, which ends at `end` in the data.
+    #[inline]
+    pub(super) fn of(text: &[u8], end: usize) -> Self {
+        // A msgpack string is no longer.
+        Self::Str { fingerprint: fingerprint(text), len: text.len() as u32, end }
+    }
+
+    /// 64 bits that differ for most different strings.
+    #[inline]
+    pub(super) fn fingerprint(self) -> Option<u64> {
+        match self {
+            Self::Str { fingerprint, .. } => Some(fingerprint),
+            Self::Other | Self::Repeated => None,
+        }
+    }
+
+    fn text(self, data: &[u8]) -> Option<&[u8]> {
+        let Self::Str { len, end, .. } = self else { return None };
+        data.get(end - len as usize..end)
+    }
+}
+
+/// Up to that many entries, each key is compared with those before it; of larger maps the fingerprints go into a table.
+const PAIRWISE: usize = 32;
+/// More fingerprints in a row than that are no accident: somebody chose the keys.
+const LONGEST_PROBE: usize = 64;
+
+/// Reused memory.
+#[derive(Debug, Default)]
+pub(super) struct Repetitions {
+    /// Indices of entries by their fingerprints, plus one; 0 is a free place.
+    table: Vec<u32>,
+}
+
+impl Repetitions {
+    /// Marks the entries of `map` whose key comes again later; returns whether there are any. Keys lie in `data`.
+    #[inline]
+    pub(super) fn mark(&mut self, data: &[u8], map: &mut [Printed]) -> bool {
+        if map.len() > PAIRWISE {
+            return self.mark_by_table(data, map).unwrap_or_else(|| mark_by_sorting(data, map));
+        }
+        // A bit for each fingerprint so far: most keys need no comparison.
+        let mut seen = 0_u128;
+        let mut found = false;
+        for index in 0..map.len() {
+            let Some(fingerprint) = map[index].key.fingerprint() else { continue };
+            let bit = 1 << (fingerprint >> 57);
+            if seen & bit != 0 {
+                found |= mark_earlier(data, map, index);
+            }
+            seen |= bit;
+        }
+        found
+    }
+
+    /// `None` where the fingerprints don't spread; some repetitions may be marked already then.
+    fn mark_by_table(&mut self, data: &[u8], map: &mut [Printed]) -> Option<bool> {
+        let places = (map.len() * 2).next_power_of_two();
+        self.table.clear();
+        self.table.resize(places, 0);
+        let mut found = false;
+        for index in 0..map.len() {
+            let key = map[index].key;
+            let Some(fingerprint) = key.fingerprint() else { continue };
+            let mut place = fingerprint as usize >> 20;
+            let mut probes = 0;
+            loop {
+                place &= places - 1;
+                let taken = &mut self.table[place];
+                // Entries are counted in 32 bits.
+                if *taken == 0 {
+                    *taken = index as u32 + 1;
+                    break;
+                }
+                let earlier = &mut map[*taken as usize - 1];
+                if is_same(data, earlier.key, key) {
+                    earlier.key = Key::Repeated;
+                    found = true;
+                    *taken = index as u32 + 1;
+                    break;
+                }
+                probes += 1;
+                if probes == LONGEST_PROBE {
+                    return None;
+                }
+                place += 1;
+            }
+        }
+        Some(found)
+    }
+}
+
+#[cold]
+fn mark_earlier(data: &[u8], map: &mut [Printed], index: usize) -> bool {
+    let key = map[index].key;
+    let same = map[..index].iter_mut().find(|earlier| is_same(data, earlier.key, key));
+    let found = same.is_some();
+    if let Some(earlier) = same {
+        earlier.key = Key::Repeated;
+    }
+    found
+}
+
+fn is_same(data: &[u8], one: Key, other: Key) -> bool {
+    one.fingerprint().is_some()
+        && one.fingerprint() == other.fingerprint()
+        && one.text(data) == other.text(data)
+}
+
+/// Exact for equal fingerprints too, however many an attacker finds.
+#[cold]
+fn mark_by_sorting(data: &[u8], map: &mut [Printed]) -> bool {
+    let mut last = HashMap::with_capacity(map.len());
+    let mut found = map.iter().any(|printed| printed.key == Key::Repeated);
+    for index in 0..map.len() {
+        let Some(text) = map[index].key.text(data) else { continue };
+        if let Some(earlier) = last.insert(text, index) {
+            map[earlier].key = Key::Repeated;
+            found = true;
+        }
+    }
+    found
+}
+
+/// 64 bits that differ for most different keys.
+#[inline]
+fn fingerprint(key: &[u8]) -> u64 {
+    let (head, tail) = match key {
+        [] => (0, 0),
+        [only] => (u64::from(*only), 0),
+        [first, .., last] if key.len() < 4 => {
+            (u64::from(u16::from_le_bytes([*first, key[1]])), (*last).into())
+        }
+        _ => match (key.first_chunk(), key.last_chunk()) {
+            (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
+            _ => (half(key.first_chunk()), half(key.last_chunk())),
+        },
+    };
+    (head ^ tail.rotate_left(29) ^ key.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn half(bytes: Option<&[u8; 4]>) -> u64 {
+    bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes).into())
+}
