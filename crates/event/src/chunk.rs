@@ -74,6 +74,11 @@ impl Chunk {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
+    /// Whether no clone of it is left.
+    pub(crate) fn is_alone(&self) -> bool {
+        Arc::strong_count(&self.shared) == 1
+    }
+
     /// The records in order.
     pub fn records(&self) -> Records<'_> {
         Records { data: &self.shared.data, ends: self.shared.ends.iter(), start: 0 }
@@ -131,6 +136,14 @@ impl ChunkBuilder {
     /// An empty builder for records of `tag`.
     pub fn new(tag: Tag) -> Self {
         Self { tag, data: Vec::new(), ends: Vec::new() }
+    }
+
+    /// As [`new`](Self::new), in the memory of a chunk that nobody else holds any more; `None` where somebody does.
+    pub fn reuse(chunk: Chunk, tag: Tag) -> Option<Self> {
+        let Shared { mut data, mut ends } = Arc::into_inner(chunk.shared)?;
+        data.clear();
+        ends.clear();
+        Some(Self { tag, data, ends })
     }
 
     /// The tag of all records.
@@ -218,6 +231,7 @@ impl ChunkBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Spares;
 
     fn event(sec: u32, body: &[u8]) -> Event<'_> {
         Event { time: Timestamp { sec, nsec: 5 }, metadata: Event::NO_METADATA, body }
@@ -245,6 +259,26 @@ mod tests {
         });
         assert_eq!(failed, Err(RecordTooLarge));
         assert_eq!((builder.len(), builder.size()), (1, 14));
+    }
+
+    #[test]
+    fn a_chunk_is_used_again_only_when_nobody_holds_it() {
+        let tag = || Tag::new("t").unwrap();
+        let mut builder = ChunkBuilder::new(tag());
+        builder.push(event(1, &[0x80])).unwrap();
+        let (chunk, memory) = {
+            let chunk = builder.build();
+            let memory = chunk.bytes().as_ptr();
+            (chunk, memory)
+        };
+        let mut spares = Spares::new(2);
+        spares.keep(chunk.clone());
+        assert!(spares.builder(tag()).is_empty());
+        drop(chunk);
+        let mut again = spares.builder(tag());
+        assert!(again.is_empty());
+        again.push(event(2, &[0x80])).unwrap();
+        assert_eq!(again.build().bytes().as_ptr(), memory);
     }
 
     #[test]

@@ -6,12 +6,14 @@ mod accessor;
 mod chunk;
 pub mod json;
 pub mod msgpack;
+mod spares;
 mod tag;
 pub mod text;
 mod time;
 
 pub use accessor::{Accessor, AccessorError, Scene, Template, write_text};
 pub use chunk::{Chunk, ChunkBuilder, Event, RecordTooLarge, Records};
+pub use spares::Spares;
 pub use tag::{Pattern, Tag, TagTooLong};
 pub use time::Timestamp;
 

@@ -286,7 +286,9 @@ fn check_printed_members(data: &[u8], options: JsonOptions) {
     let places = members.iter().take(20).flat_map(|member| member.text - 1..=member.text + 1);
     for place in places.chain([0, 1, text.len() / 2, text.len()]) {
         let beginning = &text[..place.min(text.len())];
-        for rest in ["", "}", " }", ",\"new\":[1,{}]}", ",}", "0}", "e5,\"a\":1}", "\":2}", "]}", "\0"] {
+        for rest in
+            ["", "}", " }", ",\"new\":[1,{}]}", ",}", "0}", "e5,\"a\":1}", "\":2}", "]}", "\0"]
+        {
             check_again(&[beginning, rest.as_bytes()].concat(), sent);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flb_event::{Chunk, ChunkBuilder, Event, Verdict};
+use flb_event::{Chunk, Event, Spares, Verdict};
 use flb_plugin::{
     Build, BuildError, Failure, Filter, Filtered, Kind, OptionSpec, Options, Service, Spec, Tally,
 };
@@ -47,6 +47,9 @@ pub(super) const SPEC: Spec<dyn Filter> = Spec {
     build,
 };
 
+/// Batches whose memory is kept for later ones. The lane has one at a time.
+const SPARES: usize = 1;
+
 /// What becomes of a record that the function fails on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OnError {
@@ -58,6 +61,8 @@ enum OnError {
 struct Wasm {
     instance: FilterInstance,
     on_error: OnError,
+    /// What went on from here, until the lane is through with it.
+    spares: Spares,
     label: Label,
     mishaps: Arc<Mishaps>,
 }
@@ -80,7 +85,8 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildE
     let instance = module.instantiate().map_err(refused)?;
     let on_error =
         if options.text("on_error") == Some("drop") { OnError::Drop } else { OnError::Keep };
-    Ok(Box::new(Wasm { instance, on_error, label, mishaps: Arc::default() }))
+    let (spares, mishaps) = (Spares::new(SPARES), Arc::default());
+    Ok(Box::new(Wasm { instance, on_error, spares, label, mishaps }))
 }
 
 fn module_options(
@@ -104,7 +110,7 @@ fn module_options(
 impl Filter for Wasm {
     fn filter(&mut self, batch: Chunk) -> Filtered {
         let mut tally = Tally::default();
-        let mut output = ChunkBuilder::new(batch.tag().clone());
+        let mut output = self.spares.builder(batch.tag().clone());
         for event in batch.records() {
             let decided = match self.instance.call(batch.tag(), event) {
                 Ok(verdict) => verdict,
@@ -137,7 +143,9 @@ impl Filter for Wasm {
                 }
             }
         }
-        let chunk = if tally.kept == tally.records() { batch } else { output.build() };
+        let built = output.build();
+        self.spares.keep(built.clone());
+        let chunk = if tally.kept == tally.records() { batch } else { built };
         Filtered { chunk, tally }
     }
 
@@ -150,6 +158,7 @@ impl Filter for Wasm {
         Ok(Box::new(Self {
             instance,
             on_error: self.on_error,
+            spares: Spares::new(SPARES),
             label: self.label.clone(),
             mishaps: Arc::clone(&self.mishaps),
         }))

@@ -192,7 +192,7 @@ impl Tail {
         let turn_ends = self.files[index].position().saturating_add(TURN);
         loop {
             let Some(batch) = self.read_once(index, context.now()) else { return Ok(Turn::AtEnd) };
-            emit(batch, context).await?;
+            self.emit(batch, context).await?;
             if clock::stopped_within(context, Duration::ZERO).await {
                 return Ok(Turn::Stopped);
             }
@@ -265,12 +265,15 @@ impl Tail {
     async fn finish(&mut self, index: usize, context: &dyn Context) -> Result<(), Closed> {
         let Self { settings, files, taker, .. } = self;
         let batch = taker.take(settings, &mut files[index], Source::End, context.now());
-        emit(batch, context).await
+        self.emit(batch, context).await
     }
-}
 
-async fn emit(batch: ChunkBuilder, context: &dyn Context) -> Result<(), Closed> {
-    if batch.is_empty() { Ok(()) } else { context.emit(batch.build()).await }
+    async fn emit(&mut self, batch: ChunkBuilder, context: &dyn Context) -> Result<(), Closed> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        context.emit(self.taker.finish(batch)).await
+    }
 }
 
 /// Brings a followed file's name up to date. `names`: those it has now.

@@ -1,6 +1,6 @@
 //! From a file's lines to a batch of records.
 
-use flb_event::{ChunkBuilder, Timestamp, msgpack};
+use flb_event::{Chunk, ChunkBuilder, Spares, Timestamp, msgpack};
 
 use super::Settings;
 use super::file::Followed;
@@ -8,9 +8,14 @@ use crate::inputs::lines::Line;
 use crate::inputs::records::{Entries, LineRecords};
 use crate::log::{Mishaps, excerpt};
 
+/// Batches whose memory is kept for later ones: more than the lane usually has not got to.
+const SPARE_BATCHES: usize = 4;
+
 /// Makes records of all files' lines.
 pub(super) struct Taker {
     records: LineRecords,
+    /// Batches that were emitted; the lane is soon through with them.
+    spares: Spares,
     long_lines: Mishaps,
     unparsed: Mishaps,
 }
@@ -27,7 +32,15 @@ pub(super) enum Source<'a> {
 impl Taker {
     /// Lines become `records`.
     pub(super) fn new(records: LineRecords) -> Self {
-        Self { records, long_lines: Mishaps::default(), unparsed: Mishaps::default() }
+        let (long_lines, unparsed) = Default::default();
+        Self { records, spares: Spares::new(SPARE_BATCHES), long_lines, unparsed }
+    }
+
+    /// The records of a batch, to be emitted.
+    pub(super) fn finish(&mut self, batch: ChunkBuilder) -> Chunk {
+        let chunk = batch.build();
+        self.spares.keep(chunk.clone());
+        chunk
     }
 
     /// The records of the lines that `source` completes. A line that is too long may have the rest of the file refused.
@@ -38,7 +51,7 @@ impl Taker {
         source: Source<'_>,
         now: Timestamp,
     ) -> ChunkBuilder {
-        let mut batch = ChunkBuilder::new(file.tag.clone());
+        let mut batch = self.spares.builder(file.tag.clone());
         let Followed { lines, entries, path, is_refused, .. } = file;
         let (path, path_len) = (path.as_path(), entries.len());
         let path_count = u32::from(settings.path_key.is_some());
