@@ -66,4 +66,9 @@ pub struct Rule {
 impl Rule {
     /// The state between records.
     pub const START: &str = "start_state";
+
+    /// Whether the rule is for this state.
+    pub fn is_for(&self, state: &str) -> bool {
+        self.from.iter().any(|from| from == state)
+    }
 }
