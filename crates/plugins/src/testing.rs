@@ -45,11 +45,12 @@ pub(crate) fn build<T: ?Sized>(
     spec: &Spec<T>,
     given: &[(&str, &str)],
 ) -> Result<Box<T>, BuildError> {
-    build_as("t", spec.name, spec.options, given, spec.build)
+    build_as("t", &Service::default(), spec.name, spec.options, given, spec.build)
 }
 
 fn build_as<T>(
     tag: &str,
+    service: &Service,
     name: &str,
     specs: &'static [OptionSpec],
     given: &[(&str, &str)],
@@ -60,7 +61,7 @@ fn build_as<T>(
         tag: &Tag::new(tag).unwrap(),
         parsers: &crate::builtin_parsers(),
         multiline: &crate::builtin_multiline(),
-        service: &Service::default(),
+        service,
     };
     build(&options(specs, given), &build_with)
 }
@@ -144,6 +145,7 @@ struct State {
 /// A pipeline that remembers what it is given.
 pub(crate) struct Scene {
     tag: String,
+    service: Service,
     state: Arc<Mutex<State>>,
     log: Log,
 }
@@ -152,7 +154,12 @@ impl Scene {
     /// It is so many seconds after 1970, and the input may run for a day.
     pub(crate) fn new(now: f64) -> Self {
         let state = State { now: nanos(now), until: nanos(now + 86_400.0), ..State::default() };
-        Self { tag: "t".to_owned(), state: Arc::new(Mutex::new(state)), log: Log::default() }
+        Self {
+            tag: "t".to_owned(),
+            service: Service::default(),
+            state: Arc::new(Mutex::new(state)),
+            log: Log::default(),
+        }
     }
 
     /// The input is stopped at this time.
@@ -164,6 +171,12 @@ impl Scene {
     /// No batch is taken.
     pub(crate) fn closed(self) -> Self {
         self.state().closed = true;
+        self
+    }
+
+    /// The agent is the one of another scene, with another configuration now.
+    pub(crate) fn reloaded(mut self, before: &Scene) -> Self {
+        self.service = before.service.clone();
         self
     }
 
@@ -197,7 +210,7 @@ impl Scene {
         build: impl FnOnce(&Options, &Build<'_>) -> Result<T, BuildError>,
     ) -> Result<T, BuildError> {
         tracing::subscriber::with_default(self.log.clone(), || {
-            build_as(&self.tag, spec.name, spec.options, given, build)
+            build_as(&self.tag, &self.service, spec.name, spec.options, given, build)
         })
     }
 

@@ -14,6 +14,8 @@ pub(super) enum Line<'a> {
     TooLong {
         /// The stream's offset of the line's first byte.
         offset: u64,
+        /// As much of the line as there may be.
+        text: &'a [u8],
     },
 }
 
@@ -33,6 +35,11 @@ impl Lines {
     /// A stream that begins at `offset` and whose lines have fewer than `limit` bytes.
     pub(super) fn new(offset: u64, limit: usize) -> Self {
         Self { offset, partial: Vec::new(), skipping: false, limit }
+    }
+
+    /// The offset of the first byte that belongs to no line yet.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
     }
 
     /// Whether the stream stands at the beginning of a line.
@@ -72,7 +79,7 @@ impl Lines {
     fn line<'a>(&self, text: &'a [u8]) -> Line<'a> {
         let offset = self.offset;
         if text.len() >= self.limit {
-            return Line::TooLong { offset };
+            return Line::TooLong { offset, text: &text[..self.limit] };
         }
         Line::Text { offset, text: text.strip_suffix(b"\r").unwrap_or(text) }
     }
@@ -96,7 +103,7 @@ impl Lines {
         }
         self.partial.extend_from_slice(beginning);
         if self.partial.len() >= self.limit {
-            each(Line::TooLong { offset: self.offset });
+            each(Line::TooLong { offset: self.offset, text: &self.partial[..self.limit] });
             self.offset += self.partial.len() as u64;
             self.partial = Vec::new();
             self.skipping = true;
@@ -114,7 +121,10 @@ mod tests {
         let mut take = |line: Line<'_>| {
             found.push(match line {
                 Line::Text { offset, text } => format!("{offset} {}", text.escape_ascii()),
-                Line::TooLong { offset } => format!("{offset} too long"),
+                Line::TooLong { offset, text } => {
+                    assert_eq!(text.len(), limit);
+                    format!("{offset} too long")
+                }
             });
         };
         for data in text.as_bytes().chunks(read) {

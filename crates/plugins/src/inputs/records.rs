@@ -1,24 +1,32 @@
 //! Makes records of lines: what a parser finds in a line, or the line itself under a key.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use flb_event::{ChunkBuilder, Event, RecordTooLarge, Timestamp, msgpack};
 use flb_plugin::{Build, BuildError, Options, ParseError, Parser};
 
+use super::clock;
+
+use crate::log::Mishaps;
 use crate::map;
+use crate::multiline::{Joined, What};
 
 /// The parser that the option `parser` names. Unlike an input that runs without it, a name that nobody knows is an error.
 pub(super) fn parser(
     options: &Options,
     build: &Build<'_>,
 ) -> Result<Option<Arc<dyn Parser>>, BuildError> {
-    let Some(name) = options.text("parser") else { return Ok(None) };
-    let Some(parser) = build.parsers.find(name) else {
+    options.text("parser").map(|name| find_parser(name, build)).transpose()
+}
+
+/// The parser with this name.
+pub(super) fn find_parser(name: &str, build: &Build<'_>) -> Result<Arc<dyn Parser>, BuildError> {
+    build.parsers.find(name).cloned().ok_or_else(|| {
         let known: Vec<&str> = build.parsers.names().collect();
-        return Err(BuildError::new(format!("parser '{name}' is not known"))
-            .help(format!("known parsers are: {}", known.join(", "))));
-    };
-    Ok(Some(parser.clone()))
+        BuildError::new(format!("parser '{name}' is not known"))
+            .help(format!("known parsers are: {}", known.join(", ")))
+    })
 }
 
 /// Entries that go into every record of a source, encoded.
@@ -56,6 +64,10 @@ pub(super) struct LineRecords {
     parser: Option<Arc<dyn Parser>>,
     /// Holds the body of a record that says its own time.
     timed: Vec<u8>,
+    /// Records that say an older time are passed over.
+    max_age: Option<Duration>,
+    /// Counts them.
+    old: Mishaps,
 }
 
 impl LineRecords {
@@ -63,7 +75,14 @@ impl LineRecords {
     pub(super) fn new(key: &str, parser: Option<Arc<dyn Parser>>) -> Self {
         let mut encoded = Vec::new();
         msgpack::write_str(&mut encoded, key);
-        Self { key: encoded, parser, timed: Vec::new() }
+        let old = Mishaps::default();
+        Self { key: encoded, parser, timed: Vec::new(), max_age: None, old }
+    }
+
+    /// Passes over records that say a time so long ago.
+    pub(super) fn ignore_older(mut self, max_age: Option<Duration>) -> Self {
+        self.max_age = max_age;
+        self
     }
 
     /// Adds a line's record to `batch`. `entries` stand before the line, and behind what the parser found. The error that
@@ -97,10 +116,44 @@ impl LineRecords {
                 self.push_raw(batch, now, line, entries).map(|()| Some(error))
             }
             Err(Setback::Timed(time)) => {
+                if self.is_old(time, now) {
+                    return Ok(None);
+                }
                 let event = Event { time, metadata: Event::NO_METADATA, body: &self.timed };
                 batch.push(event).map(|()| None)
             }
         }
+    }
+
+    /// Adds a record of lines that were joined. `entries` stand before a text, and behind what parsers found.
+    pub(super) fn push_joined(
+        &mut self,
+        batch: &mut ChunkBuilder,
+        now: Timestamp,
+        joined: &Joined<'_>,
+        entries: Entries<'_>,
+    ) -> Result<(), RecordTooLarge> {
+        match joined.what {
+            What::Text(text) => self.push_raw(batch, joined.time, text, entries),
+            What::Body(_) if self.is_old(joined.time, now) => Ok(()),
+            What::Body(body) => batch.push_with(joined.time, Event::NO_METADATA, |out| {
+                let start = out.len();
+                out.extend_from_slice(body);
+                if entries.count > 0 {
+                    map::append(out, start, entries.count, entries.bytes);
+                }
+                Ok(())
+            }),
+        }
+    }
+
+    /// Whether a record is passed over for its age; it is counted then.
+    fn is_old(&self, time: Timestamp, now: Timestamp) -> bool {
+        let is_old = self.max_age.is_some_and(|max_age| clock::between(time, now) > max_age);
+        if is_old && let Some(total) = self.old.another() {
+            tracing::info!("records older than ignore_older are passed over ({total} so far)");
+        }
+        is_old
     }
 
     fn push_raw(

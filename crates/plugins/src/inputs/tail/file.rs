@@ -1,17 +1,23 @@
 //! One followed file: where reading stands, and whether the file is still what its path names.
 
 use std::cmp::Ordering;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use flb_event::{Tag, Timestamp, msgpack};
+use sha2::{Digest as _, Sha256};
 
 use super::patterns::Identity;
+use super::source::Source;
 use crate::inputs::lines::Lines;
 use crate::log::Mishaps;
+use crate::multiline::Join;
+
+/// How many bytes before a position prove that a file is still the same.
+const MARK: usize = 256;
 
 /// What a file's path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +30,14 @@ pub(super) enum Sight {
     Nothing,
 }
 
+/// Where to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    Head,
+    End,
+    At(u64),
+}
+
 /// A file that is followed. It is held open, so nothing else gets its identity.
 pub(super) struct Followed {
     /// Its name now, or its last one.
@@ -31,6 +45,8 @@ pub(super) struct Followed {
     /// The tag of its records, by the name it was found under.
     pub(super) tag: Tag,
     pub(super) lines: Lines,
+    /// Joins lines, if that is wanted.
+    pub(super) join: Option<Box<dyn Join>>,
     /// Entries of each record, as msgpack: the path it was found under, if that is wanted.
     pub(super) entries: Vec<u8>,
     /// Since when no pattern finds it any more.
@@ -40,31 +56,51 @@ pub(super) struct Followed {
     /// It had a line that is too long; it is not read any more.
     pub(super) is_refused: bool,
     pub(super) failures: Mishaps,
-    file: File,
+    source: Source,
     identity: Identity,
     /// Where the next read begins.
     position: u64,
+    /// All before it is the pipeline's.
+    settled: u64,
 }
 
 impl Followed {
-    /// Opens the file at `path`, to be read from its start or from its end.
-    pub(super) fn open(path: &Path, tag: Tag, from_head: bool, limit: usize) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        let position = if from_head { 0 } else { metadata.len() };
+    /// Opens the file at `path`.
+    pub(super) fn open(path: &Path, tag: Tag, limit: usize) -> io::Result<Self> {
+        let source = Source::open(path)?;
+        let metadata = source.file().metadata()?;
         Ok(Self {
             path: path.to_owned(),
             tag,
-            lines: Lines::new(position, limit),
+            lines: Lines::new(0, limit),
+            join: None,
             entries: Vec::new(),
             gone_since: None,
             is_awaited: false,
             is_refused: false,
             failures: Mishaps::default(),
-            file,
+            source,
             identity: Identity::of(&metadata),
-            position,
+            position: 0,
+            settled: 0,
         })
+    }
+
+    /// Begins to read there.
+    pub(super) fn start(&mut self, start: Start, limit: usize) -> io::Result<()> {
+        let length = self.source.file().metadata()?.len();
+        self.position = match start {
+            Start::Head => 0,
+            Start::End if self.source.is_packed() => {
+                self.source.end();
+                0
+            }
+            Start::End => length,
+            Start::At(position) => position,
+        };
+        self.lines = Lines::new(self.position, limit);
+        self.settled = self.position;
+        Ok(())
     }
 
     /// Has every record say the path, as it is now, under `key`.
@@ -83,6 +119,51 @@ impl Followed {
         self.position
     }
 
+    /// All before it is the pipeline's: who reads on from here loses nothing.
+    pub(super) fn settled(&self) -> u64 {
+        self.settled
+    }
+
+    /// What was read and is whole is the pipeline's now.
+    pub(super) fn settle(&mut self) {
+        let waits_from = self.join.as_ref().and_then(|join| join.waits_from());
+        let whole = self.lines.offset();
+        self.settled = waits_from.map_or(whole, |waits_from| waits_from.min(whole));
+    }
+
+    /// Whether lines wait for more.
+    pub(super) fn waits(&self) -> bool {
+        self.join.as_ref().is_some_and(|join| join.waits_from().is_some())
+    }
+
+    /// What stands before a position, made small: as long as it is the same, so is the file. Of a packed file, its first bytes.
+    pub(super) fn mark(&self, position: u64) -> u64 {
+        let mut bytes = [0; MARK];
+        let from = if self.source.is_packed() { 0 } else { position.saturating_sub(MARK as u64) };
+        let wanted = usize::try_from(position - from).map_or(MARK, |length| length.min(MARK));
+        let mut length = 0;
+        while length < wanted {
+            let at = from + length as u64;
+            match self.source.file().read_at(&mut bytes[length..wanted], at) {
+                Ok(0) => break,
+                Ok(read) => length += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        let digest = Sha256::digest(&bytes[..length]);
+        digest
+            .iter()
+            .take(8)
+            .fold(length as u64, |mark, byte| mark.rotate_left(8) ^ u64::from(*byte))
+    }
+
+    /// Seconds since 1970 when it was written to last.
+    pub(super) fn modified(&self) -> Option<i64> {
+        use std::os::unix::fs::MetadataExt as _;
+        self.source.file().metadata().ok().map(|metadata| metadata.mtime())
+    }
+
     /// Looks at what the path names.
     pub(super) fn look(&self) -> Sight {
         match fs::metadata(&self.path) {
@@ -95,8 +176,7 @@ impl Followed {
     /// How the file's length compares with what was read of it: less after a truncation, greater if there is more to read.
     /// None if the file can't tell; reading it then says why.
     pub(super) fn length(&self) -> Option<Ordering> {
-        let metadata = self.file.metadata().ok()?;
-        Some(metadata.len().cmp(&self.position))
+        self.source.length_to(self.position)
     }
 
     /// Whether there is more to read.
@@ -106,12 +186,7 @@ impl Followed {
 
     /// Reads on; no bytes at the end.
     pub(super) fn read<'b>(&mut self, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
-        let length = loop {
-            match self.file.read_at(buffer, self.position) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => break other?,
-            }
-        };
+        let length = self.source.read_at(buffer, self.position)?;
         self.position += length as u64;
         Ok(&buffer[..length])
     }

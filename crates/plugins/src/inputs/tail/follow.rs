@@ -9,18 +9,23 @@ use std::time::Duration;
 use flb_event::{ChunkBuilder, Timestamp};
 use flb_plugin::{BoxFuture, Closed, Context, End, Input, InputError};
 
-use super::file::{Followed, Sight};
-use super::patterns::{Identity, Patterns};
+use super::Settings;
+use super::database::DatabaseError;
+use super::file::{Followed, Sight, Start};
+use super::patterns::{Found, Identity, Patterns};
+use super::positions::Positions;
 use super::take::{Source, Taker};
-use super::{Settings, tag};
+use super::watch::Watch;
 use crate::inputs::clock;
 use crate::inputs::records::LineRecords;
-use crate::log::Label;
+use crate::log::{Label, Mishaps};
 
-/// How often to look at each file.
+/// How often to look at each file, unless the system says when it changes.
 const LOOK: Duration = Duration::from_millis(250);
-/// How many bytes to read of one file before the next one has its turn.
-const TURN: u64 = 8 * 1024 * 1024;
+/// How long to wait for more after a change, so that a busy writer's lines make batches.
+const GATHER: Duration = Duration::from_millis(20);
+/// How often to save positions.
+const SAVE: Duration = Duration::from_secs(1);
 
 /// The input.
 pub(super) struct Tail {
@@ -31,6 +36,12 @@ pub(super) struct Tail {
     buffer: Vec<u8>,
     /// Paths whose trouble is known and logged.
     unreadable: BTreeSet<PathBuf>,
+    positions: Positions,
+    /// Where reading stood in files that are not followed now.
+    left: BTreeMap<Identity, u64>,
+    watch: Watch,
+    saved: Timestamp,
+    unsaved: Mishaps,
 }
 
 /// What a file's turn has come to.
@@ -53,19 +64,34 @@ impl Input for Tail {
         Self: 'a,
     {
         // A closed pipeline is a stop like another.
-        Box::pin(async move { Ok(self.follow(context).await.unwrap_or(End::Quiet)) })
+        Box::pin(async move {
+            let end = self.follow(context).await.unwrap_or(End::Quiet);
+            self.save();
+            self.positions.leave(&self.files);
+            Ok(end)
+        })
     }
 }
 
 impl Tail {
     /// Follows the files that `patterns` find.
-    pub(super) fn new(settings: Settings, patterns: Patterns, records: LineRecords) -> Self {
+    pub(super) fn new(
+        settings: Settings,
+        patterns: Patterns,
+        records: LineRecords,
+        positions: Positions,
+    ) -> Self {
         Self {
             patterns,
             files: Vec::new(),
             taker: Taker::new(records),
             buffer: vec![0; settings.read],
             unreadable: BTreeSet::new(),
+            positions,
+            left: BTreeMap::new(),
+            watch: Watch::new(false, settings.label.clone()),
+            saved: Timestamp::default(),
+            unsaved: Mishaps::default(),
             settings,
         }
     }
@@ -73,35 +99,89 @@ impl Tail {
     async fn follow(&mut self, context: &dyn Context) -> Result<End, Closed> {
         let exit_on_eof = self.settings.exit_on_eof;
         let mut searched = context.now();
-        self.search(searched, true);
+        self.saved = searched;
+        self.begin(searched);
         if exit_on_eof && self.files.is_empty() {
             tracing::error!("{} exit_on_eof, and there is no file to read", self.settings.label);
             return Ok(End::StopAgent);
         }
         loop {
             let now = context.now();
-            // A clock that was set back must not put the search off.
-            let is_due = clock::between(searched, now) >= self.settings.refresh || now < searched;
-            if is_due || self.is_any_moved() {
+            let is_renamed = self.watch.take_renamed();
+            if is_renamed || is_due(searched, self.settings.refresh, now) || self.is_any_moved() {
                 self.search(now, false);
                 searched = now;
             }
             let mut is_more = false;
             for index in 0..self.files.len() {
                 match self.read_turn(index, context).await? {
-                    Turn::Stopped => return Ok(End::Quiet),
+                    Turn::Stopped => return self.stop(context).await,
                     turn => is_more |= turn == Turn::More,
                 }
             }
             self.let_go(context).await?;
+            if is_due(self.saved, SAVE, now) {
+                self.saved = now;
+                self.save();
+            }
             if exit_on_eof && !self.files.iter().any(|file| file.is_awaited) {
-                self.finish_all(context).await?;
+                self.take_all(Source::End, context).await?;
                 return Ok(End::StopAgent);
             }
-            let wait = if is_more { Duration::ZERO } else { LOOK.min(self.settings.refresh) };
-            if clock::stopped_within(context, wait).await {
-                return Ok(End::Quiet);
+            if self.wait(is_more, context).await {
+                return self.stop(context).await;
             }
+        }
+    }
+
+    /// Finds the first files, or those that this input followed before it was made anew.
+    fn begin(&mut self, now: Timestamp) {
+        let left = self.positions.left();
+        let is_first = left.is_none();
+        self.left = left.unwrap_or_default();
+        self.watch = Watch::new(self.settings.watch, self.settings.label.clone());
+        self.search(now, is_first);
+        let swept = self.positions.sweep(&self.files);
+        self.report_database(swept);
+    }
+
+    /// Waits until there may be something to do; true when the input shall stop.
+    async fn wait(&self, is_more: bool, context: &dyn Context) -> bool {
+        if is_more {
+            return clock::stopped_within(context, Duration::ZERO).await;
+        }
+        let look = match self.watch.is_on() {
+            _ if self.files.iter().any(Followed::waits) => LOOK,
+            true if self.positions.has_database() => self.settings.progress_check.min(SAVE),
+            true => self.settings.progress_check,
+            false => LOOK,
+        };
+        tokio::select! {
+            biased;
+            is_stopped = clock::stopped_within(context, look.min(self.settings.refresh)) => is_stopped,
+            () = self.watch.changed() => clock::stopped_within(context, GATHER).await,
+        }
+    }
+
+    /// Without a database, lines that wait for others are given out; with one they are read again.
+    async fn stop(&mut self, context: &dyn Context) -> Result<End, Closed> {
+        if !self.positions.has_database() {
+            self.take_all(Source::Stop, context).await?;
+        }
+        Ok(End::Quiet)
+    }
+
+    fn save(&mut self) {
+        let saved = self.positions.save(&self.files);
+        self.report_database(saved);
+    }
+
+    fn report_database(&self, result: Result<(), DatabaseError>) {
+        if let Err(error) = result
+            && let Some(total) = self.unsaved.another()
+        {
+            let label = &self.settings.label;
+            tracing::error!("{label} db cannot be used now: {error} ({total} times so far)");
         }
     }
 
@@ -124,7 +204,7 @@ impl Tail {
         let mut failures = Vec::new();
         let found = self.patterns.find(|path, error| failures.push((path.to_owned(), error)));
         let mut names: BTreeMap<Identity, Vec<&Path>> = BTreeMap::new();
-        for (path, identity) in &found {
+        for Found { path, identity, .. } in &found {
             names.entry(*identity).or_default().push(path);
         }
         let mut followed = BTreeSet::new();
@@ -135,8 +215,8 @@ impl Tail {
             let names = names.get(&file.identity()).map_or(&[][..], Vec::as_slice);
             find_again(file, names, now, &self.settings.label);
         }
-        for (path, identity) in &found {
-            if followed.contains(identity) {
+        for Found { path, identity, modified } in &found {
+            if followed.contains(identity) || self.settings.is_too_old(*modified, now) {
                 continue;
             }
             let from_head = match is_first {
@@ -156,18 +236,44 @@ impl Tail {
             }
         }
         self.report(failures);
+        // Who is killed from here on finds where reading began, and what is written meanwhile.
+        self.save();
+        if self.watch.is_on() {
+            let files = self.files.iter().map(|file| file.path.clone());
+            self.watch.set(files.chain(self.patterns.folders()).collect());
+        }
     }
 
-    fn open(&self, path: &Path, from_head: bool) -> io::Result<Followed> {
-        let tag = tag::expand(&self.settings.tag, &path.to_string_lossy());
-        let tag = tag.map_err(io::Error::other)?;
-        let mut file = Followed::open(path, tag, from_head, self.settings.limit)?;
+    fn open(&mut self, path: &Path, from_head: bool) -> io::Result<Followed> {
+        let tag = self.settings.tags.of(&path.to_string_lossy());
+        let limit = self.settings.limit;
+        let mut file = Followed::open(path, tag.map_err(io::Error::other)?, limit)?;
+        let start = self.start(&file, from_head);
+        file.start(start, limit)?;
+        file.join = self.settings.joining.as_ref().map(|joining| joining.start());
         if let Some(key) = &self.settings.path_key {
             file.name_path(key);
         }
         let inode = file.identity().inode();
         tracing::debug!("{} inode={inode} file={}", self.settings.label, path.display());
         Ok(file)
+    }
+
+    /// Where to begin: where this input left off, else where the database says, else at an end.
+    fn start(&mut self, file: &Followed, from_head: bool) -> Start {
+        if let Some(position) = self.left.remove(&file.identity()) {
+            return Start::At(position);
+        }
+        match self.positions.find(file) {
+            Ok(Some(position)) => Start::At(position),
+            Ok(None) if from_head => Start::Head,
+            Ok(None) => Start::End,
+            Err(error) => {
+                self.report_database(Err(error));
+                // Twice is better than never.
+                Start::Head
+            }
+        }
     }
 
     /// Logs what can't be read, once for each path. That a listed file is not there is usual where links outlive files.
@@ -189,10 +295,19 @@ impl Tail {
     /// These are blocking reads in an async function: each is short, and handing it to another thread would cost more
     /// than the read.
     async fn read_turn(&mut self, index: usize, context: &dyn Context) -> Result<Turn, Closed> {
-        let turn_ends = self.files[index].position().saturating_add(TURN);
+        let turn = match self.files[index].is_awaited {
+            true => self.settings.static_turn,
+            false => self.settings.turn,
+        };
+        let turn_ends = self.files[index].position().saturating_add(turn);
         loop {
-            let Some(batch) = self.read_once(index, context.now()) else { return Ok(Turn::AtEnd) };
-            self.emit(batch, context).await?;
+            let Some(batch) = self.read_once(index, context.now()) else {
+                if self.files[index].waits() {
+                    self.take(index, Source::Nothing, context).await?;
+                }
+                return Ok(Turn::AtEnd);
+            };
+            self.emit(index, batch, context).await?;
             if clock::stopped_within(context, Duration::ZERO).await {
                 return Ok(Turn::Stopped);
             }
@@ -244,9 +359,21 @@ impl Tail {
                 .gone_since
                 .is_some_and(|since| clock::between(since, now) >= self.settings.rotate_wait);
             if is_over && !file.is_behind() {
-                self.finish(index, context).await?;
+                self.take(index, Source::End, context).await?;
                 let file = self.files.remove(index);
+                let forgotten = self.positions.forget(&[file.identity()]);
+                self.report_database(forgotten);
                 tracing::debug!("{} file={} let go", self.settings.label, file.path.display());
+            } else if self.is_asleep(file, now) {
+                self.take(index, Source::Stop, context).await?;
+                self.save();
+                let file = self.files.remove(index);
+                self.left.insert(file.identity(), file.settled());
+                tracing::info!(
+                    "{} file={} has grown old",
+                    self.settings.label,
+                    file.path.display()
+                );
             } else {
                 index += 1;
             }
@@ -254,26 +381,51 @@ impl Tail {
         Ok(())
     }
 
-    async fn finish_all(&mut self, context: &dyn Context) -> Result<(), Closed> {
+    /// Whether a file was read to its end and is older than is wanted.
+    fn is_asleep(&self, file: &Followed, now: Timestamp) -> bool {
+        let is_old = |file: &Followed| {
+            file.modified().is_some_and(|modified| self.settings.is_too_old(modified, now))
+        };
+        self.settings.ignore_active && !file.is_awaited && !file.is_behind() && is_old(file)
+    }
+
+    async fn take_all(&mut self, source: Source<'_>, context: &dyn Context) -> Result<(), Closed> {
         for index in 0..self.files.len() {
-            self.finish(index, context).await?;
+            self.take(index, source, context).await?;
         }
         Ok(())
     }
 
-    /// Emits a last line that has no newline.
-    async fn finish(&mut self, index: usize, context: &dyn Context) -> Result<(), Closed> {
+    /// Emits what a file has, other than by a read.
+    async fn take(
+        &mut self,
+        index: usize,
+        source: Source<'_>,
+        context: &dyn Context,
+    ) -> Result<(), Closed> {
         let Self { settings, files, taker, .. } = self;
-        let batch = taker.take(settings, &mut files[index], Source::End, context.now());
-        self.emit(batch, context).await
+        let batch = taker.take(settings, &mut files[index], source, context.now());
+        self.emit(index, batch, context).await
     }
 
-    async fn emit(&mut self, batch: ChunkBuilder, context: &dyn Context) -> Result<(), Closed> {
-        if batch.is_empty() {
-            return Ok(());
+    /// Hands a file's records over. What was read of it is then the pipeline's.
+    async fn emit(
+        &mut self,
+        index: usize,
+        batch: ChunkBuilder,
+        context: &dyn Context,
+    ) -> Result<(), Closed> {
+        if !batch.is_empty() {
+            context.emit(self.taker.finish(batch)).await?;
         }
-        context.emit(self.taker.finish(batch)).await
+        self.files[index].settle();
+        Ok(())
     }
+}
+
+/// Whether so much time is over. A clock that was set back must not put anything off.
+fn is_due(since: Timestamp, interval: Duration, now: Timestamp) -> bool {
+    clock::between(since, now) >= interval || now < since
 }
 
 /// Brings a followed file's name up to date. `names`: those it has now.

@@ -1,23 +1,36 @@
-//! `tail`: follows text files, line by line, through rotation and truncation. Looks at each file a few times a second;
-//! nothing else tells it about changes.
+//! `tail`: follows text files, line by line, through rotation and truncation. The system says when they change; where it does
+//! not, each file is looked at a few times a second.
 
+mod database;
 mod file;
 mod follow;
 mod patterns;
+mod positions;
+mod settings;
+mod source;
 mod tag;
 mod take;
 #[cfg(test)]
 mod tests;
+mod watch;
 
-use std::time::Duration;
-
-use flb_event::{Tag, msgpack};
 use flb_plugin::{Build, BuildError, Input, Kind, OptionSpec, Options, Spec};
 
 use self::follow::Tail;
 use self::patterns::Patterns;
+use self::positions::Positions;
+use self::settings::Settings;
 use super::records::{self, LineRecords};
-use crate::log::Label;
+
+/// The options for further parsers of the old way to join lines.
+const PARSER_N: [&str; 9] = [
+    "parser_1", "parser_2", "parser_3", "parser_4", "parser_5", "parser_6", "parser_7", "parser_8",
+    "parser_9",
+];
+
+const fn parser_n(number: usize) -> OptionSpec {
+    OptionSpec::new(PARSER_N[number - 1], Kind::Text, None, "With multiline: parser of other lines")
+}
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "tail",
@@ -42,13 +55,60 @@ pub(super) const SPEC: Spec<dyn Input> = Spec {
         OptionSpec::new("buffer_chunk_size", Kind::Size, None, "Bytes to read at once (256 KiB)"),
         OptionSpec::new("buffer_max_size", Kind::Size, None, "Longest line (256 KiB)"),
         OptionSpec::new("skip_long_lines", Kind::Bool, Some("off"), "Skip longer ones"),
+        OptionSpec::new("truncate_long_lines", Kind::Bool, Some("off"), "Cut longer ones off"),
         OptionSpec::new("skip_empty_lines", Kind::Bool, Some("off"), "Skip empty ones"),
+        OptionSpec::new("tag_regex", Kind::Text, None, "Finds <name>s of the tag in the path"),
+        OptionSpec::new("ignore_older", Kind::Time, Some("0"), "Leave out older files and records"),
+        OptionSpec::new(
+            "ignore_active_older_files",
+            Kind::Bool,
+            Some("off"),
+            "Leave out files that become older, too",
+        ),
+        OptionSpec::new("db", Kind::Text, None, "File that keeps the positions in files"),
+        OptionSpec::new("db.sync", Kind::Choice(SYNC), Some("normal"), "Accepted: always safe"),
+        OptionSpec::new("db.locking", Kind::Bool, Some("off"), "Accepted: always locked"),
+        OptionSpec::new("db.journal_mode", Kind::Choice(JOURNAL), Some("WAL"), "Accepted"),
+        OptionSpec::new("db.compare_filename", Kind::Bool, Some("off"), "A new name, a new file"),
+        OptionSpec {
+            multiple: true,
+            ..OptionSpec::new("multiline.parser", Kind::Text, None, "Join lines: docker, cri, java")
+        },
+        OptionSpec::new("multiline", Kind::Bool, Some("off"), "The old way to join lines"),
+        OptionSpec::new("multiline_flush", Kind::Time, Some("4"), "With multiline: time to wait"),
+        OptionSpec::new("parser_firstline", Kind::Text, None, "With multiline: knows a first line"),
+        parser_n(1),
+        parser_n(2),
+        parser_n(3),
+        parser_n(4),
+        parser_n(5),
+        parser_n(6),
+        parser_n(7),
+        parser_n(8),
+        parser_n(9),
+        OptionSpec::new("docker_mode", Kind::Bool, Some("off"), "As multiline.parser docker"),
+        OptionSpec::new("docker_mode_flush", Kind::Time, Some("4"), "Accepted"),
+        OptionSpec::new("docker_mode_parser", Kind::Text, None, "Not supported yet"),
+        OptionSpec::new("inotify_watcher", Kind::Bool, Some("on"), "Have the system tell changes"),
+        OptionSpec::new("watcher_interval", Kind::Time, Some("2"), "Accepted"),
+        OptionSpec::new(
+            "progress_check_interval",
+            Kind::Time,
+            Some("2"),
+            "How often to look at files that the system watches",
+        ),
+        OptionSpec::new("progress_check_interval_nsec", Kind::Int, Some("0"), "Nanoseconds of it"),
+        OptionSpec::new("static_batch_size", Kind::Size, None, "Bytes of a file's turn at start"),
+        OptionSpec::new("event_batch_size", Kind::Size, None, "Bytes of a file's turn later"),
+        OptionSpec::new("file_cache_advise", Kind::Bool, Some("on"), "Accepted"),
+        OptionSpec::new("unicode.encoding", Kind::Text, None, "Not supported yet"),
+        OptionSpec::new("generic.encoding", Kind::Text, None, "Not supported yet"),
     ],
     build,
 };
 
-/// Bytes to read at once, and the limit of a line, if the configuration does not say.
-const BUFFER: u64 = 256 * 1024;
+const SYNC: &[&str] = &["extra", "full", "normal", "off"];
+const JOURNAL: &[&str] = &["DELETE", "TRUNCATE", "PERSIST", "MEMORY", "WAL", "OFF"];
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildError> {
     let paths = options.list("path");
@@ -57,76 +117,10 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildEr
             .help("add the files to follow: Path /var/log/*.log"));
     }
     let patterns = Patterns::new(paths, options.list("exclude_path"))?;
+    let settings = Settings::new(options, build)?;
     let parser = records::parser(options, build)?;
-    let records = LineRecords::new(options.text("key").unwrap_or("log"), parser);
-    let (read, limit) = buffer_sizes(options)?;
-    let settings = Settings {
-        label: Label::input("tail", build),
-        tag: build.tag.clone(),
-        path_key: options.text("path_key").map(str::to_owned),
-        offset_key: options.text("offset_key").map(encoded),
-        first_from_head: options.bool("read_from_head"),
-        later_from_head: options.bool("read_newly_discovered_files_from_head"),
-        refresh: refresh_interval(options)?,
-        rotate_wait: options.time("rotate_wait").unwrap_or_default(),
-        exit_on_eof: options.bool("exit_on_eof"),
-        read,
-        limit,
-        skip_long_lines: options.bool("skip_long_lines"),
-        skip_empty_lines: options.bool("skip_empty_lines"),
-    };
-    Ok(Box::new(Tail::new(settings, patterns, records)))
-}
-
-/// What the configuration says, but for the paths and the parser.
-struct Settings {
-    label: Label,
-    tag: Tag,
-    path_key: Option<String>,
-    /// As msgpack.
-    offset_key: Option<Vec<u8>>,
-    first_from_head: bool,
-    later_from_head: bool,
-    refresh: Duration,
-    rotate_wait: Duration,
-    exit_on_eof: bool,
-    /// Bytes to read at once.
-    read: usize,
-    /// Lines have fewer bytes.
-    limit: usize,
-    skip_long_lines: bool,
-    skip_empty_lines: bool,
-}
-
-/// Bytes to read at once, and the limit of a line.
-fn buffer_sizes(options: &Options) -> Result<(usize, usize), BuildError> {
-    let (chunk, max) = (options.size("buffer_chunk_size"), options.size("buffer_max_size"));
-    let read = chunk.unwrap_or(BUFFER.min(max.unwrap_or(BUFFER)));
-    let limit = max.unwrap_or(BUFFER.max(read));
-    if read == 0 {
-        return Err(BuildError::new("a buffer of 0 bytes leaves no room for lines"));
-    }
-    if read > limit {
-        let message = format!("buffer_max_size ({limit}) is below buffer_chunk_size ({read})");
-        return Err(BuildError::new(message).help("make buffer_max_size the greater one"));
-    }
-    let size = |bytes: u64| {
-        usize::try_from(bytes).map_err(|_| BuildError::new(format!("no room for {bytes} bytes")))
-    };
-    Ok((size(read)?, size(limit)?))
-}
-
-fn refresh_interval(options: &Options) -> Result<Duration, BuildError> {
-    let seconds = options.double("refresh_interval").unwrap_or(60.0);
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(interval) if !interval.is_zero() => Ok(interval),
-        _ => Err(BuildError::new(format!("invalid 'refresh_interval' config value ({seconds})"))
-            .help("give the seconds between two searches for files: 60 or 0.5")),
-    }
-}
-
-fn encoded(text: &str) -> Vec<u8> {
-    let mut key = Vec::new();
-    msgpack::write_str(&mut key, text);
-    key
+    let records = LineRecords::new(options.text("key").unwrap_or("log"), parser)
+        .ignore_older(settings.ignore_older);
+    let positions = Positions::new(build, settings::database(options, build)?);
+    Ok(Box::new(Tail::new(settings, patterns, records, positions)))
 }

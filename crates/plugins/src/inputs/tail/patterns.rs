@@ -22,6 +22,16 @@ impl Identity {
         Self { device: metadata.dev(), inode: metadata.ino() }
     }
 
+    /// The identity of these numbers.
+    pub(super) fn new(device: u64, inode: u64) -> Self {
+        Self { device, inode }
+    }
+
+    /// Inode and device.
+    pub(super) fn numbers(self) -> (u64, u64) {
+        (self.inode, self.device)
+    }
+
     /// The file's number within its device.
     pub(super) fn inode(self) -> u64 {
         self.inode
@@ -35,6 +45,15 @@ const MATCHING: MatchOptions = MatchOptions {
     require_literal_separator: true,
     require_literal_leading_dot: false,
 };
+
+/// A file that was found.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    pub(super) path: PathBuf,
+    pub(super) identity: Identity,
+    /// Seconds since 1970.
+    pub(super) modified: i64,
+}
 
 /// The files to follow.
 #[derive(Debug)]
@@ -56,11 +75,8 @@ impl Patterns {
 
     /// The regular files there are now, in the order of the patterns, each pattern's sorted. A file that can't be looked at
     /// is given to `failed`.
-    pub(super) fn find(
-        &self,
-        mut failed: impl FnMut(&Path, io::Error),
-    ) -> Vec<(PathBuf, Identity)> {
-        let mut found: Vec<(PathBuf, Identity)> = Vec::new();
+    pub(super) fn find(&self, mut failed: impl FnMut(&Path, io::Error)) -> Vec<Found> {
+        let mut found: Vec<Found> = Vec::new();
         for pattern in &self.paths {
             // A pattern that does not compile was refused at the start.
             let Ok(paths) = glob::glob_with(pattern, MATCHING) else { continue };
@@ -78,7 +94,8 @@ impl Patterns {
                 }
                 match fs::metadata(&path) {
                     Ok(metadata) if metadata.is_file() => {
-                        found.push((path, Identity::of(&metadata)));
+                        let identity = Identity::of(&metadata);
+                        found.push(Found { path, identity, modified: metadata.mtime() });
                     }
                     Ok(_) => {}
                     Err(error) => failed(&path, error),
@@ -86,6 +103,18 @@ impl Patterns {
             }
         }
         found
+    }
+
+    /// The folders where new files may turn up that the patterns name.
+    pub(super) fn folders(&self) -> impl Iterator<Item = PathBuf> {
+        self.paths.iter().filter_map(|pattern| {
+            let is_plain = |part: &Component<'_>| {
+                !part.as_os_str().as_bytes().iter().any(|byte| b"*?[".contains(byte))
+            };
+            let parts = Path::new(pattern).parent()?.components();
+            let folder: PathBuf = parts.take_while(is_plain).collect();
+            Some(if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder })
+        })
     }
 
     fn is_excluded(&self, path: &Path) -> bool {
@@ -140,7 +169,8 @@ mod tests {
         };
         let patterns = Patterns::new(&inside(paths), &inside(excluded)).unwrap();
         let found = patterns.find(|path, error| panic!("{}: {error}", path.display()));
-        let found: Vec<String> = found.iter().map(|(path, _)| path.display().to_string()).collect();
+        let found: Vec<String> =
+            found.iter().map(|found| found.path.display().to_string()).collect();
         assert_eq!(found, inside(expected));
     }
 

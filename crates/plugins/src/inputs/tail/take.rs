@@ -1,5 +1,7 @@
 //! From a file's lines to a batch of records.
 
+use std::path::Path;
+
 use flb_event::{Chunk, ChunkBuilder, Spares, Timestamp, msgpack};
 
 use super::Settings;
@@ -7,6 +9,7 @@ use super::file::Followed;
 use crate::inputs::lines::Line;
 use crate::inputs::records::{Entries, LineRecords};
 use crate::log::{Mishaps, excerpt};
+use crate::multiline::{Joined, What};
 
 /// Batches whose memory is kept for later ones: more than the lane usually has not got to.
 const SPARE_BATCHES: usize = 4;
@@ -25,6 +28,10 @@ pub(super) struct Taker {
 pub(super) enum Source<'a> {
     /// The next ones.
     Data(&'a [u8]),
+    /// None for now: lines that have waited for others long enough are records.
+    Nothing,
+    /// There are no more for now, and who asks does not wait: lines that wait for others are records.
+    Stop,
     /// There are no more: what is unfinished is a line.
     End,
 }
@@ -52,42 +59,26 @@ impl Taker {
         now: Timestamp,
     ) -> ChunkBuilder {
         let mut batch = self.spares.builder(file.tag.clone());
-        let Followed { lines, entries, path, is_refused, .. } = file;
-        let (path, path_len) = (path.as_path(), entries.len());
-        let path_count = u32::from(settings.path_key.is_some());
-        let each = |line: Line<'_>| match line {
-            _ if *is_refused => {}
-            Line::Text { text: b"", .. } if settings.skip_empty_lines => {}
-            Line::Text { offset, text } => {
-                let mut count = path_count;
-                if let Some(key) = &settings.offset_key {
-                    entries.truncate(path_len);
-                    entries.extend_from_slice(key);
-                    msgpack::write_uint(entries, offset);
-                    count += 1;
-                }
-                let entries = Entries { count, bytes: entries };
-                self.push(settings, &mut batch, now, text, entries);
-            }
-            Line::TooLong { offset } if settings.skip_long_lines => {
-                if let Some(total) = self.long_lines.another() {
-                    tracing::warn!(
-                        "{} file={} have long lines. Skipping long lines. (offset {offset}, \
-                         {total} so far)",
-                        settings.label,
-                        path.display()
-                    );
-                }
-            }
-            Line::TooLong { offset } => {
-                tracing::error!(
-                    "{} file={} requires a larger buffer size, lines are too long. Skipping file. \
-                     (offset {offset}, buffer_max_size {})",
-                    settings.label,
-                    path.display(),
-                    settings.limit
-                );
-                *is_refused = true;
+        let Followed { lines, join, entries, path, is_refused, .. } = file;
+        let path_len = entries.len();
+        let mut sink =
+            Sink { taker: self, settings, path, batch: &mut batch, entries, path_len, now };
+        let each = |line: Line<'_>| {
+            let (offset, text) = match line {
+                _ if *is_refused => return,
+                Line::Text { offset, text } => (offset, text),
+                Line::TooLong { offset, text } => match sink.too_long(offset) {
+                    Long::Truncate => (offset, text),
+                    Long::Skip => return,
+                    Long::Refuse => {
+                        *is_refused = true;
+                        return;
+                    }
+                },
+            };
+            match join {
+                Some(join) => join.push(text, offset, now, &mut |joined| sink.joined(&joined)),
+                None => sink.line(offset, text),
             }
         };
         match source {
@@ -97,32 +88,106 @@ impl Taker {
                 lines.feed(&data[zeros..], each);
             }
             Source::End => lines.finish(each),
+            Source::Nothing | Source::Stop => {}
+        }
+        match (join, source) {
+            (Some(join), Source::Nothing) => {
+                join.flush_due(now, &mut |joined| sink.joined(&joined));
+            }
+            (Some(join), Source::Stop | Source::End) => {
+                join.flush(&mut |joined| sink.joined(&joined));
+            }
+            _ => {}
         }
         entries.truncate(path_len);
         batch
     }
+}
 
-    fn push(
-        &mut self,
-        settings: &Settings,
-        batch: &mut ChunkBuilder,
-        now: Timestamp,
-        line: &[u8],
-        entries: Entries<'_>,
-    ) {
-        match self.records.push(batch, now, line, entries) {
+/// What becomes of a line that is too long.
+enum Long {
+    Truncate,
+    Skip,
+    Refuse,
+}
+
+/// Where the records of one file go.
+struct Sink<'a> {
+    taker: &'a mut Taker,
+    settings: &'a Settings,
+    path: &'a Path,
+    batch: &'a mut ChunkBuilder,
+    /// The path's entry, and behind it that of the offset.
+    entries: &'a mut Vec<u8>,
+    path_len: usize,
+    now: Timestamp,
+}
+
+impl Sink<'_> {
+    fn line(&mut self, offset: u64, text: &[u8]) {
+        if text.is_empty() && self.settings.skip_empty_lines {
+            return;
+        }
+        let count = self.say_offset(offset);
+        let entries = Entries { count, bytes: self.entries };
+        let Taker { records, unparsed, .. } = &mut *self.taker;
+        match records.push(self.batch, self.now, text, entries) {
             Ok(None) => {}
             Ok(Some(error)) => {
-                if let Some(total) = self.unparsed.another() {
+                if let Some(total) = unparsed.another() {
                     tracing::debug!(
                         "{} a line is kept unparsed: {error}: '{}' ({total} so far)",
-                        settings.label,
-                        excerpt(line)
+                        self.settings.label,
+                        excerpt(text)
                     );
                 }
             }
-            Err(error) => tracing::error!("{} a record is lost: {error}", settings.label),
+            Err(error) => tracing::error!("{} a record is lost: {error}", self.settings.label),
         }
+    }
+
+    fn joined(&mut self, joined: &Joined<'_>) {
+        if self.settings.skip_empty_lines && matches!(joined.what, What::Text(b"" | b"\n")) {
+            return;
+        }
+        let count = self.say_offset(joined.offset);
+        let entries = Entries { count, bytes: self.entries };
+        let pushed = self.taker.records.push_joined(self.batch, self.now, joined, entries);
+        if let Err(error) = pushed {
+            tracing::error!("{} a record is lost: {error}", self.settings.label);
+        }
+    }
+
+    /// Puts the offset among the entries, if it is wanted. How many entries there are then.
+    fn say_offset(&mut self, offset: u64) -> u32 {
+        let path_count = u32::from(self.settings.path_key.is_some());
+        let Some(key) = &self.settings.offset_key else { return path_count };
+        self.entries.truncate(self.path_len);
+        self.entries.extend_from_slice(key);
+        msgpack::write_uint(self.entries, offset);
+        path_count + 1
+    }
+
+    fn too_long(&mut self, offset: u64) -> Long {
+        let Settings { label, limit, skip_long_lines, truncate_long_lines, .. } = self.settings;
+        let path = self.path.display();
+        if !skip_long_lines && !truncate_long_lines {
+            tracing::error!(
+                "{label} file={path} requires a larger buffer size, lines are too long. Skipping file. \
+                 (offset {offset}, buffer_max_size {limit})"
+            );
+            return Long::Refuse;
+        }
+        let (what, long) = match truncate_long_lines {
+            true => ("Truncating", Long::Truncate),
+            false => ("Skipping", Long::Skip),
+        };
+        if let Some(total) = self.taker.long_lines.another() {
+            tracing::warn!(
+                "{label} file={path} have long lines. {what} long lines. (offset {offset}, {total} so far)"
+            );
+        }
+        long
     }
 }
 

@@ -54,7 +54,12 @@ impl Folder {
     /// Runs the input on `pattern`, reading from the head.
     fn run(&self, scene: &Scene, pattern: &str, given: &[(&str, &str)]) -> End {
         let path = self.text(pattern);
-        let mut options = vec![("path", path.as_str()), ("read_from_head", "on")];
+        let mut options = vec![
+            ("path", path.as_str()),
+            ("read_from_head", "on"),
+            // The scene's time is not the system's.
+            ("inotify_watcher", "off"),
+        ];
         for (key, value) in given {
             options.retain(|(known, _)| known != key);
             options.push((key, value));
@@ -416,4 +421,288 @@ fn a_wrong_configuration_is_refused() {
         "buffer_max_size (1000) is below buffer_chunk_size (2000)"
     );
     assert_eq!(refused(&[path, ("parser", "nope")]), "parser 'nope' is not known");
+}
+
+#[test]
+fn a_database_keeps_the_position_from_one_agent_to_the_next() {
+    let folder = Folder::new(&[("a.log", "one\ntwo\nunfin")]);
+    let db = folder.text("positions.db");
+    let given = [("db", db.as_str()), ("read_from_head", "off"), ("offset_key", "at")];
+    let scene = Scene::new(1000.0).until(1002.0).at(1001.0, folder.appends("a.log", "ished\nno"));
+    folder.run(&scene, "*.log", &[("db", &db), ("offset_key", "at")]);
+    assert_eq!(scene.bodies().len(), 3);
+    append(&folder.path("a.log"), "w\nlast\n");
+    append(&folder.path("b.log"), "new\n");
+    // What was written in between counts, also where only new lines do.
+    let scene = Scene::new(2000.0).until(2002.0);
+    folder.run(&scene, "*.log", &given);
+    assert_eq!(scene.bodies(), [r#"{"at":19,"log":"now"}"#, r#"{"at":23,"log":"last"}"#]);
+    let scene = Scene::new(3000.0).until(3002.0);
+    folder.run(&scene, "*.log", &given);
+    assert_eq!(scene.bodies(), [""; 0]);
+}
+
+#[test]
+fn a_file_that_is_not_the_one_of_the_database_is_read_from_its_start() {
+    let folder = Folder::new(&[("a.log", "one\ntwo\n")]);
+    let db = folder.text("positions.db");
+    let given = [("db", db.as_str()), ("read_from_head", "off")];
+    let run = |until| {
+        let scene = Scene::new(until - 2.0).until(until);
+        folder.run(&scene, "*.log", &given);
+        scene.bodies()
+    };
+    assert_eq!(run(1002.0), [""; 0]);
+    fs::write(folder.path("a.log"), "three\nfour\n").unwrap();
+    assert_eq!(run(1004.0), [r#"{"log":"three"}"#, r#"{"log":"four"}"#]);
+    fs::write(folder.path("a.log"), "five\n").unwrap();
+    assert_eq!(run(1006.0), [r#"{"log":"five"}"#]);
+}
+
+#[test]
+fn the_database_knows_a_file_under_another_name_unless_names_count() {
+    let folder = Folder::new(&[("a.log", "one\n")]);
+    let db = folder.text("positions.db");
+    let run = |names: &str| {
+        let scene = Scene::new(1000.0).until(1002.0);
+        folder.run(&scene, "*.log", &[("db", &db), ("db.compare_filename", names)]);
+        scene.bodies()
+    };
+    assert_eq!(run("off"), [r#"{"log":"one"}"#]);
+    fs::rename(folder.path("a.log"), folder.path("b.log")).unwrap();
+    assert_eq!(run("off"), [""; 0]);
+    append(&folder.path("b.log"), "two\n");
+    assert_eq!(run("off"), [r#"{"log":"two"}"#]);
+    fs::rename(folder.path("b.log"), folder.path("c.log")).unwrap();
+    assert_eq!(run("on"), [r#"{"log":"one"}"#, r#"{"log":"two"}"#]);
+}
+
+#[test]
+fn a_batch_that_nobody_took_is_read_again() {
+    let folder = Folder::new(&[("a.log", "one\n")]);
+    let db = folder.text("positions.db");
+    let given = [("db", db.as_str())];
+    folder.run(&Scene::new(1000.0).closed(), "*.log", &given);
+    let scene = Scene::new(1000.0).until(1002.0);
+    folder.run(&scene, "*.log", &given);
+    assert_eq!(scene.bodies(), [r#"{"log":"one"}"#]);
+}
+
+#[test]
+fn lines_that_wait_for_others_are_not_lost_with_the_agent() {
+    let folder = Folder::new(&[("a.log", "x\njava.lang.Error: y\n")]);
+    let db = folder.text("positions.db");
+    let given = [("db", db.as_str()), ("multiline.parser", "java")];
+    let scene = Scene::new(1000.0).until(1002.0);
+    folder.run(&scene, "*.log", &given);
+    assert_eq!(scene.bodies(), [r#"{"log":"x\n"}"#]);
+    append(&folder.path("a.log"), "\tat z\n");
+    let scene = Scene::new(2000.0).until(2010.0);
+    folder.run(&scene, "*.log", &given);
+    assert_eq!(scene.bodies(), [r#"{"log":"java.lang.Error: y\n\tat z\n"}"#]);
+    // Without a database there is no second time.
+    let scene = Scene::new(1000.0).until(1002.0);
+    folder.run(&scene, "*.log", &[("multiline.parser", "java")]);
+    assert_eq!(scene.bodies().len(), 2);
+}
+
+#[test]
+fn a_database_of_another_kind_is_refused_and_left_alone() {
+    let folder = Folder::new(&[("a.log", "one\n"), ("fluent.db", "SQLite format 3\0rest")]);
+    let (path, db) = (folder.text("a.log"), folder.text("fluent.db"));
+    let given = [("path", path.as_str()), ("db", &db)];
+    let error = Scene::new(1000.0).build(&SPEC, &given, SPEC.build).err().unwrap();
+    assert!(error.message.contains("it is an SQLite database"), "{error}");
+    assert_eq!(fs::read(folder.path("fluent.db")).unwrap(), b"SQLite format 3\0rest");
+    let nowhere = folder.text("no/where.db");
+    let given = [("path", path.as_str()), ("db", &nowhere)];
+    let error = Scene::new(1000.0).build(&SPEC, &given, SPEC.build).err().unwrap();
+    assert!(error.message.contains("no/where.db"), "{error}");
+}
+
+#[test]
+fn a_broken_database_is_moved_aside_and_told() {
+    let folder = Folder::new(&[("a.log", "one\n")]);
+    let db = folder.text("positions.db");
+    for (round, bytes) in [&b"not a database at all"[..], &[7; 10_000]].into_iter().enumerate() {
+        fs::write(&db, bytes).unwrap();
+        let scene = Scene::new(1000.0).until(1002.0);
+        folder.run(&scene, "*.log", &[("db", &db)]);
+        assert_eq!(scene.bodies(), [r#"{"log":"one"}"#]);
+        let aside = format!("{db}.corrupt{}", ["", ".2"][round]);
+        assert!(
+            scene.log().contains(&format!("It was moved to {aside}, and positions begin anew"))
+        );
+        assert_eq!(fs::read(aside).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn a_database_is_one_agent_s_but_all_its_inputs_share_it() {
+    let folder = Folder::new(&[("a.log", "one\n")]);
+    let (path, db) = (folder.text("*.log"), folder.text("positions.db"));
+    let given = [("path", path.as_str()), ("db", db.as_str())];
+    let first = Scene::new(1000.0);
+    let _input = first.build(&SPEC, &given, SPEC.build).unwrap();
+    let other = Scene::new(1000.0).build(&SPEC, &given, SPEC.build).err().unwrap();
+    assert!(other.help.unwrap().contains("no other agent uses the file"), "{}", other.message);
+    let scene = Scene::new(1000.0).until(1001.0).reloaded(&first);
+    folder.run(&scene, "*.log", &[("db", &db)]);
+    assert_eq!(scene.bodies(), [r#"{"log":"one"}"#]);
+}
+
+#[test]
+fn after_a_reload_reading_goes_on_where_it_was() {
+    let folder = Folder::new(&[("a.log", "one\nunfin")]);
+    let first = Scene::new(1000.0).until(1001.0);
+    folder.run(&first, "*.log", &[]);
+    append(&folder.path("a.log"), "ished\n");
+    append(&folder.path("b.log"), "new\n");
+    let second = Scene::new(1001.0).until(1002.0).reloaded(&first);
+    folder.run(&second, "*.log", &[("read_from_head", "off")]);
+    assert_eq!(second.bodies(), [r#"{"log":"unfinished"}"#, r#"{"log":"new"}"#]);
+}
+
+fn packed(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn a_packed_file_is_read_as_its_text() {
+    let folder = Folder::new(&[]);
+    let text = format!("one\n{}\n", "x".repeat(5000));
+    fs::write(folder.path("a.gz"), [packed(&text), packed("three\nfour")].concat()).unwrap();
+    let db = folder.text("positions.db");
+    let given = [("db", db.as_str()), ("buffer_chunk_size", "512"), ("offset_key", "at")];
+    let long = format!(r#"{{"at":4,"log":"{}"}}"#, "x".repeat(5000));
+    let all = [r#"{"at":0,"log":"one"}"#, &long, r#"{"at":5005,"log":"three"}"#];
+    let scene = Scene::new(1000.0).until(1002.0);
+    folder.run(&scene, "*.gz", &given);
+    assert_eq!(scene.bodies(), all);
+    let scene = folder.check("*.gz", &given, &[r#"{"at":5011,"log":"four"}"#]);
+    assert_eq!(scene.records().len(), 1);
+}
+
+#[test]
+fn a_damaged_packed_file_is_told_and_spares_the_others() {
+    let folder = Folder::new(&[("b.log", "two\n")]);
+    let whole = packed(&"one\n".repeat(100_000));
+    fs::write(folder.path("a.gz"), &whole[..whole.len() / 2]).unwrap();
+    let path = format!("{},{}", folder.text("a.gz"), folder.text("b.log"));
+    let scene = Scene::new(1000.0);
+    scene.run(&SPEC, &[("path", &path), ("read_from_head", "on"), ("exit_on_eof", "on")]).unwrap();
+    assert!(scene.bodies().contains(&r#"{"log":"two"}"#.to_owned()));
+    assert!(scene.log().contains("cannot read"), "{}", scene.log());
+}
+
+#[test]
+fn truncate_long_lines_keeps_what_there_may_be() {
+    let folder = Folder::new(&[("a.log", "one\n123456789abc\ntwo\n")]);
+    let given = [("buffer_max_size", "8"), ("truncate_long_lines", "on")];
+    let scene = folder.check(
+        "a.log",
+        &given,
+        &[r#"{"log":"one"}"#, r#"{"log":"12345678"}"#, r#"{"log":"two"}"#],
+    );
+    assert!(scene.log().contains("Truncating long lines"), "{}", scene.log());
+}
+
+#[test]
+fn files_that_are_too_old_are_left_out() {
+    let folder = Folder::new(&[("a.log", "old\n"), ("b.log", "new\n")]);
+    let age = |name: &str, seconds: u64| {
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        OpenOptions::new()
+            .append(true)
+            .open(folder.path(name))
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
+    };
+    age("a.log", 800);
+    age("b.log", 950);
+    let scene = Scene::new(1000.0).until(1100.0).at(1030.0, folder.appends("b.log", "too late\n"));
+    // The next write makes a file new again; reading goes on where it was.
+    age("b.log", 950);
+    let given =
+        [("ignore_older", "1m"), ("ignore_active_older_files", "on"), ("refresh_interval", "5")];
+    folder.run(&scene, "*.log", &given);
+    assert_eq!(scene.bodies(), [r#"{"log":"new"}"#, r#"{"log":"too late"}"#]);
+}
+
+#[test]
+fn records_that_are_too_old_are_left_out() {
+    let lines = "2024-01-01T00:00:00Z stdout F old\n2024-01-01T00:00:50Z stdout F new\n";
+    let folder = Folder::new(&[("a.log", lines)]);
+    let scene = Scene::new(1_704_067_260.0).until(1_704_067_262.0);
+    folder.run(&scene, "*.log", &[("ignore_older", "30"), ("multiline.parser", "cri")]);
+    let bodies = scene.bodies();
+    assert_eq!(bodies.len(), 1);
+    assert!(bodies[0].contains("new"), "{bodies:?}");
+}
+
+#[test]
+fn the_tag_may_have_what_a_pattern_finds_in_the_path() {
+    let folder = Folder::new(&[("web_default.log", "one\n"), ("odd.txt", "two\n")]);
+    let scene = Scene::new(1000.0).tag("kube.<namespace>.<pod>");
+    let regex = ("tag_regex", r"(?<pod>[a-z]+)_(?<namespace>[a-z]+)\.log$");
+    folder.run(&scene, "*", &[regex, ("exit_on_eof", "on")]);
+    assert_eq!(scene.records(), [r#"kube.default.web 1000.000000000 {"log":"one"}"#]);
+    assert!(scene.log().contains("tag_regex does not match the path"), "{}", scene.log());
+}
+
+#[test]
+fn the_pieces_of_container_lines_are_joined() {
+    let folder = Folder::new(&[(
+        "a.log",
+        "2024-01-01T00:00:00Z stdout P one \n2024-01-01T00:00:01Z stdout F two\n",
+    )]);
+    let path = folder.text("a.log");
+    let scene = folder.check(
+        "a.log",
+        &[("multiline.parser", "docker, cri"), ("path_key", "file"), ("offset_key", "at")],
+        &[&format!(
+            r#"{{"time":"2024-01-01T00:00:00Z","stream":"stdout","_p":"P","log":"one two","file":"{path}","at":0}}"#
+        )],
+    );
+    assert!(scene.records()[0].starts_with("t 1704067200.000000000 "));
+}
+
+#[test]
+fn joined_lines_wait_for_so_long() {
+    let folder = Folder::new(&[("a.log", "java.lang.Error: x\n")]);
+    let scene = Scene::new(1000.0).until(1010.0).at(1003.0, folder.appends("a.log", "\tat y\n"));
+    folder.run(&scene, "a.log", &[("multiline.parser", "java")]);
+    assert_eq!(scene.records(), [r#"t 1000.000000000 {"log":"java.lang.Error: x\n\tat y\n"}"#]);
+}
+
+#[test]
+fn the_old_way_to_join_lines_works() {
+    let folder = Folder::new(&[("a.log", "{\"a\":\"x\"}\n  more\n{\"a\":\"y\"}\n")]);
+    let given = [("multiline", "on"), ("parser_firstline", "json"), ("multiline_flush", "2")];
+    folder.check("a.log", &given, &[r#"{"a":"x\n  more"}"#, r#"{"a":"y"}"#]);
+}
+
+#[test]
+fn docker_mode_is_the_multiline_parser_docker() {
+    let folder = Folder::new(&[("a.log", "{\"log\":\"one \"}\n{\"log\":\"two\\n\"}\n")]);
+    let given = [("docker_mode", "on"), ("parser", "json")];
+    folder.check("a.log", &given, &[r#"{"log":"one two\n"}"#]);
+}
+
+#[test]
+fn ways_to_join_lines_exclude_each_other() {
+    let refused = |given: &[(&str, &str)]| {
+        let given = [&[("path", "/x")], given].concat();
+        Scene::new(1000.0).build(&SPEC, &given, SPEC.build).err().unwrap().message
+    };
+    let both = [("multiline.parser", "cri"), ("docker_mode", "on")];
+    assert!(refused(&both).ends_with("exclude each other"));
+    assert_eq!(refused(&[("multiline", "on")]), "multiline needs a 'parser_firstline'");
+    assert_eq!(refused(&[("multiline.parser", "cry")]), "multiline parser 'cry' is not known");
+    assert!(refused(&[("generic.encoding", "Big5")]).ends_with("not supported yet"));
+    assert!(refused(&[("docker_mode_parser", "x")]).ends_with("not supported yet"));
+    assert!(refused(&[("tag_regex", "(")]).starts_with("tag_regex: "));
 }

@@ -1,0 +1,234 @@
+//! The tail input in the whole agent: killed and started again, told of changes by the system, and with the logs of containers.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use flb_testkit::{Program, Run};
+use tempfile::TempDir;
+
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+fn start(folder: &Path) -> Program {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flb-agent"));
+    command.args(["-c", "agent.conf"]).current_dir(folder);
+    for variable in ["FLB_LOG_LEVEL", "HOME", "XDG_CACHE_HOME"] {
+        command.env_remove(variable);
+    }
+    Program::start(&mut command)
+}
+
+fn run(folder: &Path) -> Run {
+    start(folder).finish()
+}
+
+fn append(path: &Path, text: &str) {
+    let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+/// Waits until the file has all of these texts.
+fn wait_for(path: &Path, texts: &[String]) -> String {
+    let begun = Instant::now();
+    loop {
+        let found = fs::read_to_string(path).unwrap_or_default();
+        if texts.iter().all(|text| found.contains(text)) {
+            return found;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "not all is there:\n{found}");
+        sleep(Duration::from_millis(10));
+    }
+}
+
+const KILLED: &str = "\
+[SERVICE]
+    Flush 0.1
+    Log_Level debug
+[INPUT]
+    Name tail
+    Tag t
+    Path *.log
+    Refresh_Interval 0.1
+    DB positions.db
+[OUTPUT]
+    Name file
+    Match *
+    File out.txt
+    Format plain
+";
+
+#[test]
+fn what_is_written_while_the_agent_is_dead_is_read_by_the_next_one() {
+    let folder = folder(&[("agent.conf", KILLED), ("a.log", "before the first agent\n")]);
+    let (log, out) = (folder.path().join("a.log"), folder.path().join("out.txt"));
+    let lines = |round: u32, state: &str| -> Vec<String> {
+        (0..50).map(|line| format!("{state} {round}.{line}.")).collect()
+    };
+    let mut all = Vec::new();
+    for round in 0..4 {
+        let mut agent = start(folder.path());
+        assert!(agent.wait_for("file=a.log"));
+        let alive = lines(round, "alive");
+        append(&log, &(alive.join("\n") + "\n"));
+        all.extend(alive);
+        let found = wait_for(&out, &all);
+        assert!(!found.contains("before the first agent"));
+        agent.signal("KILL");
+        let run = agent.finish();
+        assert_eq!(run.code, None, "{}", run.stderr);
+        assert!(!run.stderr.contains("[error]"), "{}", run.stderr);
+        let dead = lines(round, "dead");
+        append(&log, &(dead.join("\n") + "\n"));
+        all.extend(dead);
+    }
+    let mut agent = start(folder.path());
+    assert!(agent.wait_for("file=a.log"));
+    wait_for(&out, &all);
+    agent.signal("TERM");
+    assert_eq!(agent.finish().code, Some(0));
+}
+
+#[test]
+fn a_stop_leaves_positions_so_that_nothing_comes_twice() {
+    let folder = folder(&[("agent.conf", KILLED), ("a.log", "")]);
+    let (log, out) = (folder.path().join("a.log"), folder.path().join("out.txt"));
+    for round in 0..3 {
+        let mut agent = start(folder.path());
+        assert!(agent.wait_for("file=a.log"));
+        append(&log, &format!("line {round}.\n"));
+        wait_for(&out, &[format!("line {round}.")]);
+        agent.signal("TERM");
+        assert_eq!(agent.finish().code, Some(0));
+    }
+    let found = fs::read_to_string(out).unwrap();
+    let expected = ["0", "1", "2"].map(|line| format!("{{\"log\":\"line {line}.\"}}\n"));
+    assert_eq!(found, expected.concat());
+}
+
+#[test]
+fn the_system_gives_word_of_changes() {
+    let conf = KILLED
+        .replace("DB positions.db", "Progress_Check_Interval 1h")
+        .replace("Refresh_Interval 0.1", "Refresh_Interval 3600")
+        .replace("Path *.log", "Path *.log\n    Rotate_Wait 0");
+    let folder = folder(&[("agent.conf", &conf), ("a.log", "")]);
+    let (log, out) = (folder.path().join("a.log"), folder.path().join("out.txt"));
+    let mut agent = start(folder.path());
+    assert!(agent.wait_for("file=a.log"));
+    append(&log, "appended\n");
+    wait_for(&out, &["appended".to_owned()]);
+    append(&folder.path().join("b.log"), "new\n");
+    wait_for(&out, &["new".to_owned()]);
+    fs::rename(&log, folder.path().join("a.txt")).unwrap();
+    append(&log, "rotated\n");
+    wait_for(&out, &["rotated".to_owned()]);
+    fs::write(&log, "cut\n").unwrap();
+    wait_for(&out, &["cut".to_owned()]);
+    agent.signal("TERM");
+    assert_eq!(agent.finish().code, Some(0));
+}
+
+#[test]
+fn container_logs_are_joined_tagged_and_parsed() {
+    let folder = folder(&[
+        (
+            "agent.conf",
+            "\
+[SERVICE]
+    Parsers_File parsers.conf
+[INPUT]
+    Name tail
+    Path containers/*.log
+    Read_from_Head on
+    Exit_On_Eof on
+    Tag kube.<namespace>.<pod>
+    Tag_Regex (?<pod>[a-z0-9-]+)_(?<namespace>[^_]+)_(?<container>.+)-[0-9a-f]+\\.log$
+    multiline.parser docker, cri
+[FILTER]
+    Name parser
+    Match kube.shop.*
+    Key_Name log
+    Parser level
+    Reserve_Data on
+[OUTPUT]
+    Name file
+    Match kube.*
+    File out.txt
+",
+        ),
+        (
+            "parsers.conf",
+            "[PARSER]\n    Name level\n    Format regex\n    Regex ^(?<level>[A-Z]+) (?<text>.*)$\n",
+        ),
+        (
+            "containers/web-1_shop_nginx-0af3.log",
+            "2024-01-01T00:00:00Z stdout P INFO long \n2024-01-01T00:00:01Z stdout F line\n",
+        ),
+        (
+            "containers/db_data_pg-1.log",
+            "{\"log\":\"x\\n\",\"stream\":\"stderr\",\"time\":\"2024-01-01T00:00:02Z\"}\n",
+        ),
+    ]);
+    let run = run(folder.path());
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let found = fs::read_to_string(folder.path().join("out.txt")).unwrap();
+    let mut lines: Vec<&str> = found.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            r#"kube.data.db: [1704067202.000000000, {"log":"x\n","stream":"stderr","time":"2024-01-01T00:00:02Z"}]"#,
+            r#"kube.shop.web-1: [1704067200.000000000, {"level":"INFO","text":"long line","time":"2024-01-01T00:00:00Z","stream":"stdout","_p":"P"}]"#,
+        ]
+    );
+}
+
+#[test]
+fn a_multiline_parser_of_a_file_joins_lines() {
+    let conf = "\
+[SERVICE]
+    Parsers_File parsers.conf
+[INPUT]
+    Name tail
+    Tag t
+    Path a.log
+    Read_from_Head on
+    Exit_On_Eof on
+    multiline.parser mine
+[OUTPUT]
+    Name file
+    Match *
+    File out.txt
+    Format plain
+";
+    let parsers = "\
+[MULTILINE_PARSER]
+    name          mine
+    type          regex
+    flush_timeout 1000
+    rule          \"start_state\"  \"/^[A-Z][a-z]+ \\d+/\"  \"cont\"
+    rule          \"cont\"         \"/^\\s+/\"              \"cont\"
+";
+    let log = "Jan 1 one\n  more\nother\nFeb 2 two\n";
+    let folder = folder(&[("agent.conf", conf), ("parsers.conf", parsers), ("a.log", log)]);
+    let run = run(folder.path());
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let found = fs::read_to_string(folder.path().join("out.txt")).unwrap();
+    assert_eq!(
+        found,
+        "{\"log\":\"Jan 1 one\\n  more\\n\"}\n{\"log\":\"other\\n\"}\n{\"log\":\"Feb 2 two\\n\"}\n"
+    );
+}

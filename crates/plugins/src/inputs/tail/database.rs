@@ -1,0 +1,233 @@
+//! The file of positions: one row a file, by inode and device, with what stands before the position as proof that the file
+//! is still the same.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use flb_plugin::{Build, BuildError};
+use redb::{ReadableDatabase as _, TableDefinition};
+
+use super::file::Followed;
+use super::patterns::Identity;
+use crate::log::Label;
+
+/// Inode and device; position, mark and path.
+const FILES: TableDefinition<'_, (u64, u64), (u64, u64, &[u8])> = TableDefinition::new("files");
+
+/// How every file of the original's begins.
+const SQLITE: &[u8] = b"SQLite format 3\0";
+
+/// Memory for the table, which is small.
+const CACHE: usize = 1024 * 1024;
+
+/// Why the database can't be read or written now.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct DatabaseError(#[from] redb::Error);
+
+/// An open file of positions.
+pub(super) struct Database {
+    database: redb::Database,
+    by_name: bool,
+}
+
+/// Where reading stands in one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) identity: Identity,
+    pub(super) position: u64,
+    mark: u64,
+    path: PathBuf,
+}
+
+impl Row {
+    pub(super) fn of(file: &Followed) -> Self {
+        let position = file.settled();
+        Self {
+            identity: file.identity(),
+            position,
+            mark: file.mark(position),
+            path: file.path.clone(),
+        }
+    }
+}
+
+/// The databases that are open. A second one of the same file would be locked out; and after a reload the new input opens it
+/// before the old one is gone.
+#[derive(Default)]
+struct Open(Mutex<BTreeMap<PathBuf, Weak<Database>>>);
+
+/// Opens the file, or makes it. `by_name`: a file under another name is another file.
+pub(super) fn open(
+    path: &Path,
+    by_name: bool,
+    build: &Build<'_>,
+) -> Result<Arc<Database>, BuildError> {
+    let made: Result<_, std::convert::Infallible> =
+        build.service.shared.get_or_make(|| Ok(Open::default()));
+    let Ok(open) = made;
+    let mut open = open.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if let Some(database) = open.get(&key).and_then(Weak::upgrade) {
+        return Ok(database);
+    }
+    let database = Arc::new(Database { database: open_file(path, build)?, by_name });
+    open.insert(key, Arc::downgrade(&database));
+    Ok(database)
+}
+
+fn open_file(path: &Path, build: &Build<'_>) -> Result<redb::Database, BuildError> {
+    let shown = path.display();
+    if is_sqlite(path) {
+        return Err(BuildError::new(format!("db {shown}: it is an SQLite database, as Fluent Bit writes"))
+            .help("give another file name; this one is left as it is, and files are read as without a database"));
+    }
+    let error = match create(path) {
+        Ok(database) => return Ok(database),
+        Err(error) => error,
+    };
+    if !is_broken(&error) {
+        return Err(BuildError::new(format!("db {shown}: {error}"))
+            .help("check that the folder is there and may be written to, and that no other agent uses the file"));
+    }
+    let aside = aside(path);
+    let moved = std::fs::rename(path, &aside).map_err(redb::DatabaseError::from);
+    moved
+        .and_then(|()| create(path))
+        .map_err(|again| {
+            BuildError::new(format!("db {shown}: {error}; it cannot be replaced: {again}"))
+        })
+        .inspect(|_| {
+            let label = Label::input("tail", build);
+            tracing::error!(
+                "{label} db {shown}: {error}. It was moved to {}, and positions begin anew",
+                aside.display()
+            );
+        })
+}
+
+fn create(path: &Path) -> Result<redb::Database, redb::DatabaseError> {
+    let mut builder = redb::Database::builder();
+    builder.set_cache_size(CACHE);
+    builder.create(path)
+}
+
+fn is_sqlite(path: &Path) -> bool {
+    let mut head = [0; SQLITE.len()];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    read.is_ok() && head == SQLITE
+}
+
+fn is_broken(error: &redb::DatabaseError) -> bool {
+    match error {
+        redb::DatabaseError::RepairAborted | redb::DatabaseError::UpgradeRequired(_) => true,
+        redb::DatabaseError::Storage(redb::StorageError::Corrupted(_)) => true,
+        redb::DatabaseError::Storage(redb::StorageError::Io(error)) => {
+            matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+        }
+        _ => false,
+    }
+}
+
+/// A name beside the file that nothing has.
+fn aside(path: &Path) -> PathBuf {
+    let name = |number: usize| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(if number == 1 { ".corrupt".to_owned() } else { format!(".corrupt.{number}") });
+        PathBuf::from(name)
+    };
+    let taken = (1..).take_while(|number| name(*number).exists()).count();
+    name(taken + 1)
+}
+
+impl Database {
+    /// The position in a file. It is 0 if what stands before the saved one is not what was read: the file is new under an old
+    /// number, or was written anew.
+    pub(super) fn find(&self, file: &Followed) -> Result<Option<u64>, DatabaseError> {
+        let (inode, device) = file.identity().numbers();
+        let found = self.rows(inode..=inode)?.into_iter().find(|row| {
+            // A device may have another number after the machine was started anew; then the name must be the same.
+            let is_same = row.identity.numbers().1 == device || row.path == file.path;
+            is_same && (!self.by_name || row.path == file.path)
+        });
+        let is_whole = |row: &Row| file.mark(row.position) == row.mark;
+        Ok(found.map(|row| if is_whole(&row) { row.position } else { 0 }))
+    }
+
+    fn rows(&self, inodes: std::ops::RangeInclusive<u64>) -> Result<Vec<Row>, DatabaseError> {
+        let read = self.database.begin_read().map_err(redb::Error::from)?;
+        let table = match read.open_table(FILES) {
+            Ok(table) => table,
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+            Err(error) => return Err(redb::Error::from(error).into()),
+        };
+        let range = (*inodes.start(), 0)..=(*inodes.end(), u64::MAX);
+        let mut rows = Vec::new();
+        for entry in table.range(range).map_err(redb::Error::from)? {
+            let (key, value) = entry.map_err(redb::Error::from)?;
+            let ((inode, device), (position, mark, path)) = (key.value(), value.value());
+            rows.push(Row {
+                identity: Identity::new(device, inode),
+                position,
+                mark,
+                path: path_of(path),
+            });
+        }
+        Ok(rows)
+    }
+
+    pub(super) fn save(&self, rows: &[Row]) -> Result<(), DatabaseError> {
+        Ok(self.write(|table| {
+            for row in rows {
+                let (inode, device) = row.identity.numbers();
+                let path = row.path.as_os_str().as_encoded_bytes();
+                table.insert((inode, device), (row.position, row.mark, path))?;
+            }
+            Ok(())
+        })?)
+    }
+
+    pub(super) fn forget(&self, gone: &[Identity]) -> Result<(), DatabaseError> {
+        Ok(self.write(|table| {
+            for identity in gone {
+                table.remove(identity.numbers())?;
+            }
+            Ok(())
+        })?)
+    }
+
+    /// Forgets the files that are not followed and whose names stand for no file, or for another.
+    pub(super) fn sweep(
+        &self,
+        is_followed: impl Fn(Identity) -> bool,
+    ) -> Result<(), DatabaseError> {
+        let is_gone = |row: &Row| {
+            !is_followed(row.identity)
+                && std::fs::metadata(&row.path)
+                    .map_or(true, |metadata| Identity::of(&metadata) != row.identity)
+        };
+        let rows = self.rows(0..=u64::MAX)?;
+        let gone: Vec<Identity> =
+            rows.iter().filter(|row| is_gone(row)).map(|row| row.identity).collect();
+        if gone.is_empty() { Ok(()) } else { self.forget(&gone) }
+    }
+
+    fn write(
+        &self,
+        change: impl FnOnce(
+            &mut redb::Table<'_, (u64, u64), (u64, u64, &[u8])>,
+        ) -> Result<(), redb::StorageError>,
+    ) -> Result<(), redb::Error> {
+        let write = self.database.begin_write()?;
+        change(&mut write.open_table(FILES)?)?;
+        Ok(write.commit()?)
+    }
+}
+
+fn path_of(bytes: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt as _;
+    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
+}
