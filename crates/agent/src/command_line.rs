@@ -208,6 +208,7 @@ fn section_name(role: Role) -> &'static str {
     match role {
         Role::Input => "INPUT",
         Role::Filter => "FILTER",
+        Role::Processor => "PROCESSOR",
         Role::Output => "OUTPUT",
     }
 }
@@ -264,7 +265,7 @@ fn plugin_help(line: &mut CommandLine, registry: &Registry) -> Option<Request> {
     let name = name.text.to_lowercase();
     let known = match role {
         Role::Input => registry.inputs.iter().any(|spec| spec.name == name),
-        Role::Filter => registry.filters.iter().any(|spec| spec.name == name),
+        Role::Filter | Role::Processor => registry.filters.iter().any(|spec| spec.name == name),
         Role::Output => registry.outputs.iter().any(|spec| spec.name == name),
     };
     if known {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flb_config::{Diagnostic, Disk, Document, FileKind, Files, Variables, read_classic};
+use flb_config::{Diagnostic, Disk, Document, FileKind, Files, Variables, read_file};
 use flb_pipeline::{
     Blueprint, Findings, Instance, LogLevel, Pipeline, Role, Settings, read_parsers_files,
 };
@@ -65,15 +65,8 @@ pub(crate) fn build(
 }
 
 fn read(document: &mut Document, path: &Path, findings: &mut Findings) -> Result<(), Refused> {
-    if is_yaml(path) {
-        let message = format!("'{}': YAML is not supported yet", path.display());
-        let error =
-            Diagnostic::error(message).help("write it in the classic format, as a .conf file");
-        findings.config.push(error);
-        return Err(refuse(document, findings));
-    }
     let before = document.sources().len();
-    findings.config.extend(read_classic(document, path, FileKind::Main, &Disk));
+    findings.config.extend(read_file(document, path, FileKind::Main, &Disk));
     if document.sources().len() == before {
         show(document, findings);
         tracing::error!("could not open configuration file, aborting.");
@@ -83,10 +76,6 @@ fn read(document: &mut Document, path: &Path, findings: &mut Findings) -> Result
         return Err(refuse(document, findings));
     }
     Ok(())
-}
-
-fn is_yaml(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
 /// Where the configuration file is, unless it is in the working directory.
@@ -150,7 +139,7 @@ fn refuse(document: &Document, findings: &Findings) -> Refused {
 fn open_option(instance: &Instance) -> String {
     let option = match instance.role {
         Role::Input => "-i",
-        Role::Filter => "-F",
+        Role::Filter | Role::Processor => "-F",
         Role::Output => "-o",
     };
     format!("{option} {}", instance.plugin)

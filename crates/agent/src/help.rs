@@ -63,7 +63,7 @@ impl PluginHelp {
     pub(crate) fn find(registry: &Registry, role: Role, name: &str) -> Option<Self> {
         match role {
             Role::Input => Self::of(registry.inputs, role, name),
-            Role::Filter => Self::of(registry.filters, role, name),
+            Role::Filter | Role::Processor => Self::of(registry.filters, role, name),
             Role::Output => Self::of(registry.outputs, role, name),
         }
     }

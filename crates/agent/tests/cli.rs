@@ -196,7 +196,6 @@ fn a_wrong_command_line_ends_with_1() {
 fn a_configuration_that_cannot_be_read_ends_with_1() {
     run(&["-c", "/nowhere/agent.conf"])
         .check(1, &["/nowhere/agent.conf", "[error] could not open configuration file, aborting."]);
-    run(&["-c", "agent.yaml"]).check(1, &["'agent.yaml': YAML is not supported yet", "help:"]);
     run_config("grammar", "[INPUT\n Name dummy\n", &[]).check(
         1,
         &["bad header definition", "[error] configuration file contains errors, aborting."],

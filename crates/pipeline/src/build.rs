@@ -19,6 +19,7 @@ use crate::instance::{Instance, Role};
 use crate::lane::LaneFilter;
 use crate::matching::Match;
 use crate::parsers::{World, build_multiline, build_parsers, find_spec};
+use crate::processors::Processed;
 use crate::properties::{Core, reserved};
 use crate::retry::RetryLimit;
 use crate::run::{InputPart, OutputPart, Pipeline, Timing};
@@ -61,7 +62,9 @@ impl Blueprint<'_> {
         let world = World { document, registry, service: &service, variables: &variables };
         let parsers = build_parsers(world, self.parsers, &mut findings.config);
         let multiline = build_multiline(world, &parsers, self.multiline, &mut findings.config);
-        let mut builder = Builder { document, variables, service, parsers, multiline, findings };
+        let filters = registry.filters;
+        let mut builder =
+            Builder { document, variables, service, parsers, multiline, filters, findings };
         let inputs = builder.plan(Role::Input, SectionKind::Input, registry.inputs);
         let mut filters = builder.plan(Role::Filter, SectionKind::Filter, registry.filters);
         let mut outputs = builder.plan(Role::Output, SectionKind::Output, registry.outputs);
@@ -87,6 +90,19 @@ fn timing(settings: &Settings) -> Timing {
     Timing { flush_every: flush, grace, backoff }
 }
 
+/// Fluent Bit's processors that are no filters.
+const NOT_YET: [&str; 9] = [
+    "content_modifier",
+    "cumulative_to_delta",
+    "labels",
+    "metrics_selector",
+    "opentelemetry_envelope",
+    "sampling",
+    "sql",
+    "tda",
+    "template",
+];
+
 /// A section whose plugin is known.
 struct Plan<'a, T: ?Sized + 'static> {
     section: &'a Section,
@@ -97,6 +113,8 @@ struct Plan<'a, T: ?Sized + 'static> {
     core: Core,
     /// Nothing when they have mistakes.
     options: Option<Options>,
+    /// Those of an input or output.
+    processors: Vec<Plan<'a, dyn Filter>>,
 }
 
 /// A plugin at work, before it is part of a pipeline.
@@ -104,6 +122,7 @@ struct Made<T: ?Sized> {
     plugin: Box<T>,
     instance: Instance,
     core: Core,
+    processors: Vec<Made<dyn Filter>>,
 }
 
 struct Builder<'a, 'f> {
@@ -112,6 +131,8 @@ struct Builder<'a, 'f> {
     service: Service,
     parsers: Parsers,
     multiline: MultilineParsers,
+    /// The filters that sections and processors may name.
+    filters: &'static [Spec<dyn Filter>],
     findings: &'f mut Findings,
 }
 
@@ -126,14 +147,36 @@ impl<'a> Builder<'a, '_> {
         let document = self.document;
         let sections = document.sections_of(kind).enumerate();
         sections
-            .filter_map(|(number, section)| self.plan_one(role, number, section, specs))
+            .filter_map(|(number, section)| {
+                let numbered = |plugin: &str| format!("{plugin}.{number}");
+                let mut plan = self.plan_one(role, &numbered, section, specs)?;
+                plan.processors = self.plan_processors(&plan.instance, section);
+                Some(plan)
+            })
             .collect()
+    }
+
+    /// Reads the processors of an input or output. They are filters, named for whom they belong to.
+    fn plan_processors(
+        &mut self,
+        owner: &Instance,
+        section: &'a Section,
+    ) -> Vec<Plan<'a, dyn Filter>> {
+        let filters = self.filters;
+        let sections = section.children_of(SectionKind::Processor).enumerate();
+        let plans = sections.filter_map(|(number, section)| {
+            let numbered = |plugin: &str| format!("{}/{plugin}.{number}", owner.name);
+            let mut plan = self.plan_one(Role::Processor, &numbered, section, filters)?;
+            plan.core.matching = Match::all();
+            Some(plan)
+        });
+        plans.filter(|plan| !plan.core.inactive).collect()
     }
 
     fn plan_one<T: ?Sized>(
         &mut self,
         role: Role,
-        number: usize,
+        numbered: &dyn Fn(&str) -> String,
         section: &'a Section,
         specs: &'static [Spec<T>],
     ) -> Option<Plan<'a, T>> {
@@ -141,7 +184,7 @@ impl<'a> Builder<'a, '_> {
         let own: Vec<&str> = spec.options.iter().map(|option| option.name).collect();
         let out = &mut self.findings.config;
         let core = Core::read(role, spec.name, section, &own, &self.variables, out);
-        let numbered = format!("{}.{number}", spec.name);
+        let numbered = numbered(spec.name);
         let name = core.alias.as_deref().unwrap_or(&numbered).into();
         let instance = Instance { role, plugin: spec.name, name, log_level: core.log_level };
         let reserved = reserved(role, section, &own);
@@ -154,7 +197,7 @@ impl<'a> Builder<'a, '_> {
             self.failed(&instance);
         }
         let options = (!refused).then_some(options);
-        Some(Plan { section, spec, instance, numbered, core, options })
+        Some(Plan { section, spec, instance, numbered, core, options, processors: Vec::new() })
     }
 
     fn find_plugin<T: ?Sized>(
@@ -181,6 +224,9 @@ impl<'a> Builder<'a, '_> {
             let names = specs.iter().map(|spec| spec.name);
             let help = match did_you_mean(&name, names.clone()) {
                 Some(near) => format!("did you mean '{near}'?"),
+                None if role == Role::Processor && NOT_YET.contains(&name.as_str()) => {
+                    "this processor is not supported yet; leave it out".to_owned()
+                }
                 None => format!("{role} plugins: {}", names.collect::<Vec<_>>().join(", ")),
             };
             out.push(Diagnostic::error(message).at(property.value.span).help(help));
@@ -221,7 +267,8 @@ impl<'a> Builder<'a, '_> {
     }
 
     fn make_one<T: ?Sized>(&mut self, plan: Plan<'_, T>) -> Option<Made<T>> {
-        let Plan { section, spec, instance, numbered, core, options } = plan;
+        let Plan { section, spec, instance, numbered, core, options, processors } = plan;
+        let processors = self.make(processors);
         let options = options?;
         let made = tag_of(&core, &numbered).and_then(|tag| {
             let build = Build {
@@ -234,7 +281,7 @@ impl<'a> Builder<'a, '_> {
             instance.span().in_scope(|| (spec.build)(&options, &build))
         });
         match made {
-            Ok(plugin) => Some(Made { plugin, instance, core }),
+            Ok(plugin) => Some(Made { plugin, instance, core, processors }),
             Err(error) => {
                 self.refuse(&instance, Some(section), &error);
                 None
@@ -273,30 +320,45 @@ fn assemble(
     timing: Timing,
 ) -> Result<Pipeline, (Instance, BuildError)> {
     let mut counters = Counters::default();
-    for filter in &filters {
-        counters.filters.push(Arc::new(FilterRow::new(filter.instance.clone())));
-    }
+    // Those of filters come first, and a lane's filters find theirs by their place.
+    add_rows(&mut counters, &filters);
     let mut lanes = copies(filters, inputs.iter().map(|input| input.core.workers()).sum())?;
     let mut input_parts = Vec::new();
-    for Made { plugin, instance, core } in inputs {
+    for Made { plugin, instance, core, processors } in inputs {
         let limit = core.buffer_limit.unwrap_or(Some(DEFAULT_LIMIT));
         let row = Arc::new(InputRow::new(instance, limit));
         counters.inputs.push(Arc::clone(&row));
-        let own = lanes.drain(..core.workers());
-        let lanes = own.map(|filters| lane_filters(filters, &counters.filters)).collect();
-        input_parts.push(InputPart { input: plugin, lanes, row });
+        let rows = add_rows(&mut counters, &processors);
+        let own =
+            copies(processors, core.workers())?.into_iter().zip(lanes.drain(..core.workers()));
+        let lanes = own.map(|(processors, filters)| {
+            let mut all = lane_filters(processors, &rows);
+            all.extend(lane_filters(filters, &counters.filters));
+            all
+        });
+        input_parts.push(InputPart { input: plugin, lanes: lanes.collect(), row });
     }
     let mut output_parts = Vec::new();
-    for Made { plugin, instance, core } in outputs {
+    for Made { plugin, instance, core, processors } in outputs {
         let row = Arc::new(OutputRow::new(instance));
         counters.outputs.push(Arc::clone(&row));
         let limit = core.retry_limit.unwrap_or(RetryLimit::Times(1));
         let workers = core.workers();
         let matching = core.matching;
-        output_parts.push(OutputPart { output: plugin, matching, limit, workers, row });
+        let rows = add_rows(&mut counters, &processors);
+        let output = Processed::wrap(plugin, lane_filters(processors, &rows));
+        output_parts.push(OutputPart { output, matching, limit, workers, row });
     }
     let counters = Arc::new(counters);
     Ok(Pipeline { inputs: input_parts, outputs: output_parts, counters, timing })
+}
+
+/// Makes a row for each filter.
+fn add_rows(counters: &mut Counters, filters: &[Made<dyn Filter>]) -> Vec<Arc<FilterRow>> {
+    let rows = filters.iter().map(|filter| Arc::new(FilterRow::new(filter.instance.clone())));
+    let rows: Vec<_> = rows.collect();
+    counters.filters.extend(rows.iter().cloned());
+    rows
 }
 
 /// A plugin of each filter for each lane.
@@ -314,7 +376,8 @@ fn fork(filters: &[Made<dyn Filter>]) -> Result<Vec<Made<dyn Filter>>, (Instance
     let copies = filters.iter().map(|made| {
         let fork = made.instance.span().in_scope(|| made.plugin.fork());
         let plugin = fork.map_err(|error| (made.instance.clone(), error))?;
-        Ok(Made { plugin, instance: made.instance.clone(), core: made.core.clone() })
+        let (instance, core) = (made.instance.clone(), made.core.clone());
+        Ok(Made { plugin, instance, core, processors: Vec::new() })
     });
     copies.collect()
 }
@@ -322,11 +385,12 @@ fn fork(filters: &[Made<dyn Filter>]) -> Result<Vec<Made<dyn Filter>>, (Instance
 fn lane_filters(filters: Vec<Made<dyn Filter>>, rows: &[Arc<FilterRow>]) -> Vec<LaneFilter> {
     let with_rows = filters.into_iter().zip(rows);
     with_rows
-        .map(|(Made { plugin, instance, core }, row)| LaneFilter {
+        .map(|(Made { plugin, instance, core, .. }, row)| LaneFilter {
             matching: core.matching,
             filter: plugin,
             row: Arc::clone(row),
             span: instance.span(),
+            condition: core.condition,
         })
         .collect()
 }

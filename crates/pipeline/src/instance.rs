@@ -7,13 +7,15 @@ use tracing::Span;
 
 use crate::service::LogLevel;
 
-/// The three kinds of plugins in a pipeline.
+/// What a plugin in a pipeline is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// Where records come from.
     Input,
     /// What decides about them.
     Filter,
+    /// A filter that belongs to one input or output.
+    Processor,
     /// Where they go.
     Output,
 }
@@ -23,6 +25,7 @@ impl fmt::Display for Role {
         f.write_str(match self {
             Self::Input => "input",
             Self::Filter => "filter",
+            Self::Processor => "processor",
             Self::Output => "output",
         })
     }

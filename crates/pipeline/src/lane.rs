@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flb_event::{Chunk, ChunkBuilder, Tag};
+use flb_event::{Chunk, ChunkBuilder, RecordTooLarge, Tag};
 use flb_plugin::{Filter, Filtered, Tally};
 use tracing::Span;
 
 use crate::buffer::Held;
+use crate::condition::Condition;
 use crate::context;
 use crate::counters::{FilterRow, InputRow};
 use crate::matching::Match;
@@ -30,11 +31,44 @@ pub(crate) struct LaneFilter {
     pub(crate) filter: Box<dyn Filter>,
     pub(crate) row: Arc<FilterRow>,
     pub(crate) span: Span,
+    /// Which records it is for, if not for all.
+    pub(crate) condition: Option<Condition>,
 }
 
 impl LaneFilter {
+    /// Filters the records of a batch that it is for. The others stay as they are and where they are.
+    pub(crate) fn apply(&mut self, batch: Chunk) -> Chunk {
+        let Some(condition) = &self.condition else { return self.filter(batch) };
+        let meant: Vec<bool> = batch.records().map(|event| condition.holds(&event)).collect();
+        if meant.iter().all(|meant| *meant) {
+            return self.filter(batch);
+        }
+        if !meant.contains(&true) {
+            return batch;
+        }
+        self.filter_runs(&batch, &meant).unwrap_or_else(|error| {
+            tracing::error!("{error}; {} records pass unfiltered", batch.len());
+            batch
+        })
+    }
+
+    /// Filters each run of records that it is for as a batch of its own, so that all keep their order.
+    fn filter_runs(&mut self, batch: &Chunk, meant: &[bool]) -> Result<Chunk, RecordTooLarge> {
+        let mut out = ChunkBuilder::new(batch.tag().clone());
+        let mut records = batch.records();
+        for run in meant.chunk_by(|left, right| left == right) {
+            let mut part = ChunkBuilder::new(batch.tag().clone());
+            for event in records.by_ref().take(run.len()) {
+                part.push(event)?;
+            }
+            let part = part.build();
+            out.append(&if run[0] { self.filter(part) } else { part })?;
+        }
+        Ok(out.build())
+    }
+
     /// Filters a batch. When the filter panics the batch passes as it was, and a fresh copy takes the filter's place.
-    fn apply(&mut self, batch: Chunk) -> Chunk {
+    fn filter(&mut self, batch: Chunk) -> Chunk {
         let span = self.span.clone();
         let _entered = span.enter();
         let (records, size) = (batch.len(), batch.bytes().len());

@@ -7,6 +7,7 @@
 mod backlog;
 mod buffer;
 mod build;
+mod condition;
 mod context;
 
 mod counters;
@@ -16,6 +17,7 @@ mod lane;
 mod matching;
 mod panics;
 mod parsers;
+mod processors;
 mod properties;
 mod queue;
 mod report;

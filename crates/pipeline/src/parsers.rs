@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use flb_config::{
     Diagnostic, Diagnostics, Document, FileKind, Files, Section, SectionKind, Variables,
-    did_you_mean, read_classic,
+    did_you_mean, read_file,
 };
 use flb_event::Tag;
 use flb_plugin::{Build, MultilineParsers, Named, Options, Parsers, Registry, Service, Spec};
@@ -25,7 +25,7 @@ pub fn read_parsers_files(
     for named in &settings.parsers_files {
         let path = find(&named.text, config_dir, files);
         let before = document.sources().len();
-        let found = read_classic(document, &path, FileKind::Parsers, files);
+        let found = read_file(document, &path, FileKind::Parsers, files);
         let opened = document.sources().len() > before;
         findings.config.extend(found.into_iter().map(|diagnostic| match diagnostic.span {
             None if !opened => diagnostic.at(named.span),

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use flb_config::{Diagnostic, Diagnostics, Property, Section, Severity, Span, Variables, value};
 use flb_event::{Pattern, Tag};
 
+use crate::condition::Condition;
 use crate::instance::Role;
 use crate::matching::{Match, TagRegex};
 use crate::retry::RetryLimit;
@@ -24,6 +25,8 @@ pub(crate) struct Core {
     pub(crate) buffer_limit: Option<Option<usize>>,
     /// A filter that is switched off.
     pub(crate) inactive: bool,
+    /// Which records a filter or processor is for, if not for all.
+    pub(crate) condition: Option<Condition>,
 }
 
 /// One core property.
@@ -85,9 +88,9 @@ enum Effect {
     Refused(&'static str),
 }
 
-use Role::{Filter, Input, Output};
+use Role::{Filter, Input, Output, Processor};
 
-const ALL: &[Role] = &[Input, Filter, Output];
+const ALL: &[Role] = &[Input, Filter, Processor, Output];
 const MATCHING: &[Role] = &[Filter, Output];
 const ENDS: &[Role] = &[Input, Output];
 const NETWORK: Effect = Effect::Inert("this plugin does not use the network");
@@ -95,7 +98,8 @@ const STORAGE: Effect = Effect::Inert("chunks are kept in memory; storage is not
 
 const NOT_YET: Effect = Effect::Inert("not supported yet");
 const THREAD: Effect = Effect::Inert("each input has a thread and a queue of its own");
-const NO_CONDITION: Effect = Effect::Refused("conditions are not supported yet; leave it out");
+const NO_CONDITION: Effect =
+    Effect::Refused("a condition has 'op' and 'rules', which only the YAML format can write");
 
 const KEYS: &[Key] = &[
     unneeded("name", ALL, Effect::Known),
@@ -109,14 +113,21 @@ const KEYS: &[Key] = &[
         Effect::Set(set_match_regex),
         "Tags it is for, by a regular expression for their beginning.",
     ),
-    key("active", &[Filter], Effect::Set(set_active), "Whether the filter is used at all."),
+    key(
+        "active",
+        &[Filter, Processor],
+        Effect::Set(set_active),
+        "Whether the filter is used at all.",
+    ),
     key(
         "retry_limit",
         &[Output],
         Effect::Set(set_retry_limit),
         "How often a chunk is tried again: a number, no_limits or no_retries.",
     ),
-    unneeded("condition", &[Filter], NO_CONDITION),
+    unneeded("match", &[Processor], Effect::Set(check_match)),
+    unneeded("match_regex", &[Processor], Effect::Inert("a processor gets all records")),
+    unneeded("condition", &[Filter, Processor], NO_CONDITION),
     key("workers", &[Output], Effect::Set(set_workers), "Chunks that it delivers at a time."),
     key("workers", &[Input], Effect::Set(set_workers), "Threads that filter its records, by tag."),
     key(
@@ -175,6 +186,7 @@ impl Core {
                 core.apply(row, property, &expanded.text, (role, plugin), diagnostics);
             }
         }
+        core.condition = Condition::read(section, variables, diagnostics);
         core
     }
 
@@ -259,6 +271,15 @@ fn set_match_regex(core: &mut Core, text: &str) -> Result<(), Problem> {
     let regex = TagRegex::parse(text).map_err(|why| Problem::error(why, help))?;
     core.matching.regex = Some(regex);
     Ok(())
+}
+
+/// A processor belongs to its input or output, whatever the tag.
+fn check_match(_: &mut Core, text: &str) -> Result<(), Problem> {
+    if text == "*" {
+        return Ok(());
+    }
+    let why = "'match' has no effect on a processor: it gets all records of its input or output";
+    Err(Problem::warning(why, "write it as a filter, or give it a condition"))
 }
 
 fn set_active(core: &mut Core, text: &str) -> Result<(), Problem> {

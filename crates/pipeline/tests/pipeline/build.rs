@@ -84,7 +84,7 @@ fn a_core_property_is_checked() {
         ("[INPUT]\n Name count\n Threaded perhaps\n", "property 'threaded' on input plugin"),
         ("[INPUT]\n Name count\n Storage.Type tape\n", "property 'storage.type' on input plugin"),
         ("[INPUT]\n Name count\n Routable off\n", "not routed are not supported yet"),
-        ("[FILTER]\n Name even\n Condition x\n", "conditions are not supported yet"),
+        ("[FILTER]\n Name even\n Condition x\n", "which only the YAML format can write"),
         ("[FILTER]\n Name even\n Match_Regex (\n", "property 'match_regex' on filter plugin"),
         ("[OUTPUT]\n Name keep\n Match_Regex /a/q\n", "'q' are not options"),
         ("[INPUT]\n Name count\n Workers 1000\n", "property 'workers' on input plugin"),

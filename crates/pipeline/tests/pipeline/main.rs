@@ -6,6 +6,7 @@ mod build;
 mod counts;
 mod flow;
 mod plugins;
+mod processors;
 mod retry;
 mod stop;
 mod world;

@@ -39,6 +39,12 @@ pub(crate) static REGISTRY: Registry = Registry {
             build: |_, _| Ok(Box::new(Even)),
         },
         Spec {
+            name: "odd",
+            about: "Drops even numbers.",
+            options: &[],
+            build: |_, _| Ok(Box::new(Odd)),
+        },
+        Spec {
             name: "unlucky",
             about: "Panics on some batches, drops every third record of others.",
             options: &[OptionSpec::new("seed", Kind::Int, Some("1"), "Which batches.")],
@@ -196,6 +202,18 @@ struct Even;
 impl Filter for Even {
     fn filter(&mut self, batch: Chunk) -> Filtered {
         select(&batch, |_, event| event.body[7].is_multiple_of(2))
+    }
+
+    fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
+        Ok(Box::new(Self))
+    }
+}
+
+struct Odd;
+
+impl Filter for Odd {
+    fn filter(&mut self, batch: Chunk) -> Filtered {
+        select(&batch, |_, event| !event.body[7].is_multiple_of(2))
     }
 
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {

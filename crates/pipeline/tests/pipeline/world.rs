@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use flb_config::{Document, FileKind, Memory, Variables, read_classic};
+use flb_config::{Document, FileKind, Memory, Variables, read_file};
 use flb_event::Chunk;
 use flb_pipeline::{Blueprint, Findings, Meter, Pipeline, Report, Settings, Stop};
 use flb_plugin::{MultilineParsers, Parsers};
@@ -95,15 +95,16 @@ pub(crate) fn build(text: &str) -> Built {
     build_with(text, &[])
 }
 
-/// Builds what `text` says; `files` are further files.
+/// Builds what `text` says, in either format; `files` are further files.
 pub(crate) fn build_with(text: &str, files: &[(&str, &str)]) -> Built {
-    let main = (PathBuf::from("etc/main.conf"), text.to_owned());
+    let is_yaml = text.contains("pipeline:");
+    let path = PathBuf::from(if is_yaml { "etc/main.yaml" } else { "etc/main.conf" });
+    let main = (path.clone(), text.to_owned());
     let others = files.iter().map(|(path, text)| (PathBuf::from(path), (*text).to_owned()));
     let files = Memory(others.chain([main]).collect());
     let mut document = Document::default();
-    let mut findings = Findings::default();
-    let path = Path::new("etc/main.conf");
-    findings.config = read_classic(&mut document, path, FileKind::Main, &files);
+    let config = read_file(&mut document, &path, FileKind::Main, &files);
+    let mut findings = Findings { config, ..Findings::default() };
     assert!(!findings.config.has_errors(), "{}", findings.config.render(document.sources()));
     let variables = Variables::default();
     let settings = Settings::read(&document, &variables, &mut findings);

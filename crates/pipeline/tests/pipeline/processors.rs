@@ -1,0 +1,198 @@
+//! Processors: filters of one input or one output, and the conditions that say which records they are for.
+
+use flb_pipeline::Role;
+
+use crate::world::{build, run, sink};
+
+fn all(records: u32) -> Vec<u32> {
+    (0..records).collect()
+}
+
+#[test]
+fn an_inputs_processors_see_its_records_only_and_before_the_filters() {
+    let report = run("
+pipeline:
+  inputs:
+    - name: count
+      tag: a
+      records: 10
+      batch: 5
+      processors:
+        logs:
+          - name: even
+    - {name: count, tag: b, records: 10, end: quiet}
+  filters:
+    - {name: even, match: a}
+  outputs:
+    - {name: keep, match: '*', sink: processed_input}
+");
+    assert_eq!(sink("processed_input").tagged("a"), [0, 2, 4, 6, 8]);
+    assert_eq!(sink("processed_input").tagged("b"), all(10));
+    let [filter, processor] = report.filters.as_slice() else { panic!("{report:?}") };
+    assert_eq!((filter.tally.records(), filter.tally.dropped), (5, 0));
+    assert_eq!((processor.tally.records(), processor.tally.dropped), (10, 5));
+    assert_eq!(processor.instance.role, Role::Processor);
+    assert_eq!(
+        processor.to_string(),
+        "[processor:even:count.0/even.0] 10 records: 5 kept, 0 replaced, 5 dropped, 0 failed"
+    );
+    assert_eq!(report.inputs[0].filtered, 5);
+}
+
+#[test]
+fn an_outputs_processors_change_its_own_copy_only() {
+    let report = run("
+pipeline:
+  inputs:
+    - {name: count, records: 10, batch: 10}
+  outputs:
+    - name: keep
+      match: '*'
+      sink: processed_output
+      processors:
+        logs:
+          - name: even
+          - name: even
+    - {name: keep, match: '*', sink: unprocessed_output}
+");
+    assert_eq!(sink("processed_output").numbers(), [0, 2, 4, 6, 8]);
+    assert_eq!(sink("unprocessed_output").numbers(), all(10));
+    let tallies: Vec<_> =
+        report.filters.iter().map(|row| (row.tally.records(), row.tally.dropped)).collect();
+    assert_eq!(tallies, [(10, 5), (5, 0)]);
+    assert_eq!(report.filters[1].instance.name.as_ref(), "keep.0/even.1");
+    assert_eq!((report.outputs[0].records, report.outputs[0].delivered), (10, 10));
+}
+
+#[test]
+fn a_chunk_of_which_nothing_is_left_is_delivered() {
+    let report = run("
+pipeline:
+  inputs:
+    - {name: count, records: 10, batch: 10}
+  filters:
+    - {name: even, match: '*'}
+  outputs:
+    - name: keep
+      match: '*'
+      sink: nothing_left
+      processors:
+        logs:
+          - name: odd
+");
+    assert_eq!(sink("nothing_left").chunks(), []);
+    assert_eq!((report.outputs[0].delivered, report.pending()), (5, 0));
+    assert_eq!(report.filters[1].tally.dropped, 5);
+}
+
+#[test]
+fn a_processor_that_panics_loses_nothing() {
+    let report = run("
+pipeline:
+  inputs:
+    - {name: count, records: 300, batch: 10, tags: 30, processors: {logs: [{name: unlucky}]}}
+  outputs:
+    - {name: keep, match: '*', sink: unlucky_processors, processors: {logs: [{name: unlucky}]}}
+");
+    let dropped: u64 = report.filters.iter().map(|row| row.tally.dropped).sum();
+    assert!(report.filters.iter().all(|row| row.panics > 0), "{report:?}");
+    assert_eq!(sink("unlucky_processors").numbers().len() as u64 + dropped, 300);
+}
+
+#[test]
+fn every_lane_of_an_input_has_processors_of_its_own() {
+    run("
+pipeline:
+  inputs:
+    - {name: count, records: 100, tags: 7, workers: 4, processors: {logs: [{name: even}]}}
+  outputs:
+    - {name: keep, match: '*', sink: processed_lanes}
+");
+    let mut numbers = sink("processed_lanes").numbers();
+    numbers.sort_unstable();
+    assert_eq!(numbers, all(100).into_iter().filter(|n| n % 2 == 0).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_condition_says_which_records_are_meant_and_the_others_keep_their_place() {
+    let report = run("
+pipeline:
+  inputs:
+    - name: count
+      records: 12
+      batch: 12
+      processors:
+        logs:
+          - name: even
+            condition:
+              op: or
+              rules:
+                - {field: $n, op: lt, value: 3}
+                - {field: $n, op: in, value: [7, 8, 9]}
+  outputs:
+    - {name: keep, match: '*', sink: conditional}
+");
+    assert_eq!(sink("conditional").numbers(), [0, 2, 3, 4, 5, 6, 8, 10, 11]);
+    let tally = report.filters[0].tally;
+    assert_eq!((tally.records(), tally.dropped), (6, 3));
+    assert_eq!(report.inputs[0].filtered, 3);
+}
+
+#[test]
+fn a_filter_may_have_a_condition_too() {
+    run("
+pipeline:
+  inputs:
+    - {name: count, records: 6, batch: 3}
+  filters:
+    - name: even
+      match: '*'
+      condition: {rules: [{field: $n, op: gte, value: 3}]}
+  outputs:
+    - {name: keep, match: '*', sink: conditional_filter}
+");
+    assert_eq!(sink("conditional_filter").numbers(), [0, 1, 2, 4]);
+}
+
+#[test]
+fn mistakes_in_processors_are_shown_like_others() {
+    let built = build(
+        "
+pipeline:
+  inputs:
+    - name: count
+      processors:
+        logs:
+          - name: evn
+          - name: content_modifier
+          - {nam: even}
+          - {name: even, match: 'a.*'}
+          - {name: even, condition: {rules: [{field: n, op: eq, value: 1}]}}
+  outputs:
+    - {name: keep, match: '*'}
+",
+    );
+    let shown = built.config();
+    for expected in [
+        "section 'evn' tried to instance a plugin name that doesn't exist",
+        "did you mean 'even'?",
+        "this processor is not supported yet; leave it out",
+        "section 'processor' is missing the 'name' property",
+        "'match' has no effect on a processor",
+        "wrong condition: 'n' does not begin with '$'",
+    ] {
+        assert!(shown.contains(expected), "{expected}\n{shown}");
+    }
+    let built = build(
+        "
+pipeline:
+  inputs:
+    - {name: count, processors: {logs: [{name: even, sped: 1}, {name: forkless, built: off}]}}
+  outputs:
+    - {name: keep, match: '*'}
+",
+    );
+    assert!(built.start().contains("unknown configuration property 'sped'"), "{}", built.start());
+    let failed: Vec<String> = built.findings.failed.iter().map(ToString::to_string).collect();
+    assert_eq!(failed, ["processor:even:count.0/even.0", "processor:forkless:count.0/forkless.1"]);
+}
