@@ -173,7 +173,8 @@ fn faulty(reason: &str) -> ArtifactError {
 /// Whether a name that messages show could write to a terminal what it should not.
 fn has_odd_names(slice: &Slice) -> bool {
     let engine = [&slice.engine.name, &slice.engine.version];
-    let names = [&slice.target, &slice.cpu].into_iter().chain(engine).chain(&slice.features);
+    let names = [&slice.target, &slice.cpu].into_iter().chain(engine);
+    let names = names.chain(&slice.features).chain(&slice.no_signals);
     names.flat_map(|name| name.chars()).any(char::is_control)
 }
 

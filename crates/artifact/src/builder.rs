@@ -18,6 +18,8 @@ pub struct SliceCode {
     pub options: Levels,
     /// By which engine.
     pub engine: EngineSettings,
+    /// Why guests are interrupted otherwise than was asked for.
+    pub no_signals: Option<String>,
     /// The engine's image.
     pub code: Vec<u8>,
     /// Whether to store the image compressed.
@@ -63,6 +65,7 @@ impl ArtifactBuilder {
             features: slice.target.features,
             options: slice.options,
             engine: slice.engine,
+            no_signals: slice.no_signals,
             code: stored(&bytes, encoding, slice.code.len(), align),
         });
         self.blobs.push(bytes.into_owned());

@@ -147,6 +147,9 @@ pub struct Slice {
     pub options: Levels,
     /// The engine that made it and its settings.
     pub engine: EngineSettings,
+    /// Why guests are interrupted otherwise than was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_signals: Option<String>,
     /// The engine's image.
     pub code: Stored,
 }
@@ -161,11 +164,46 @@ pub struct Levels {
 }
 
 /// How a guest that runs too long is ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Interruption {
+    /// A signal takes its thread out of it. The code itself looks only after what may take long outside of it.
+    #[default]
+    Signal,
     /// The code compares a counter with its deadline at function entries and loop heads.
     Epoch,
+    /// It is not: the code runs for as long as it likes.
+    None,
+}
+
+impl Interruption {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Signal, Self::Epoch, Self::None];
+
+    /// The kind with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Its name, the same in artifacts and on command lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Signal => "signal",
+            Self::Epoch => "epoch",
+            Self::None => "none",
+        }
+    }
+
+    /// What artifacts are that do not say.
+    fn unsaid() -> Self {
+        Self::Epoch
+    }
+}
+
+impl fmt::Display for Interruption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// Every engine setting that the engine compares when it loads code.
@@ -176,6 +214,7 @@ pub struct EngineSettings {
     /// Exact version, `48.0.8`.
     pub version: String,
     /// How a guest that runs too long is ended.
+    #[serde(default = "Interruption::unsaid")]
     pub interruption: Interruption,
     /// Address space reserved for each memory, in bytes.
     pub memory_reservation: u64,

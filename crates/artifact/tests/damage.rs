@@ -23,6 +23,7 @@ fn sound() -> Vec<u8> {
         target: Target::parse(target, None, None).unwrap(),
         options: Levels { opt_level: 3, size_level: 0 },
         engine: engine(),
+        no_signals: None,
         code: code.to_vec(),
         compress,
     };
@@ -55,6 +56,13 @@ fn engine() -> EngineSettings {
         "debug_symbols": false, "debug_info": false, "concurrency": false, "collector": "drc",
     });
     serde_json::from_value(settings).unwrap()
+}
+
+#[test]
+fn an_artifact_that_does_not_say_how_it_is_interrupted_is_by_epochs() {
+    let mut settings = serde_json::to_value(engine()).unwrap();
+    settings.as_object_mut().unwrap().remove("interruption");
+    assert_eq!(serde_json::from_value::<EngineSettings>(settings).unwrap(), engine());
 }
 
 fn signed() -> Artifact {

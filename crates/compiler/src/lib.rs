@@ -6,14 +6,17 @@ mod codegen;
 mod error;
 mod interface;
 mod passes;
+mod signals;
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use flb_artifact::{Architecture, ArtifactBuilder, Levels, SliceCode, Target};
+use flb_artifact::{Architecture, ArtifactBuilder, Interruption, Levels, SliceCode, Target};
 
 pub use error::CompileError;
 pub use passes::host_pages::{EXPORT_LIMIT, EXPORT_MEMORY, EXPORT_PAGES};
+pub use passes::stops::{EXPORT_FLAG, EXPORT_SPIN, EXPORT_START, EXPORT_STOP};
 
 /// Name and version of the engine that the code is for.
 pub const ENGINE: (&str, &str) = (flb_engine::NAME, flb_engine::VERSION);
@@ -43,12 +46,19 @@ pub fn compress(levels: Levels) -> bool {
 #[derive(Debug, Clone)]
 pub struct Compiler {
     options: CompileOptions,
+    interruption: Interruption,
 }
 
 impl Compiler {
     /// A compiler with these options.
     pub fn new(options: CompileOptions) -> Self {
-        Self { options }
+        Self { options, interruption: Interruption::default() }
+    }
+
+    /// Chooses how guests are ended that run too long. Where that cannot be by signals, it is by epochs, and the artifact
+    /// says why.
+    pub fn interrupted_by(self, interruption: Interruption) -> Self {
+        Self { interruption, ..self }
     }
 
     /// Compiles one module; returns the artifact file's bytes. The same input and options give the same bytes.
@@ -95,18 +105,34 @@ impl Compiler {
 
     fn slice(&self, wasm: &[u8], target: &Target) -> Result<SliceCode, CompileError> {
         let CompileOptions { levels, jobs, .. } = self.options;
-        let engine = flb_engine::settings(target.architecture);
         interface::check_features(wasm, target.architecture)?;
-        let hidden;
-        let wasm = match target.architecture {
-            Architecture::Riscv64 => {
-                hidden = passes::copy_length::run(wasm)?;
-                &hidden
-            }
-            _ => wasm,
-        };
-        let code = codegen::generate(wasm, target, levels, &engine, jobs > 1)?;
+        let (interruption, no_signals) = self.interruption(wasm, target)?;
+        let engine = flb_engine::settings(target.architecture, interruption);
+        let mut wasm = Cow::Borrowed(wasm);
+        if interruption == Interruption::Signal {
+            wasm = Cow::Owned(passes::stops::run(&wasm)?);
+        }
+        if target.architecture == Architecture::Riscv64 {
+            wasm = Cow::Owned(passes::copy_length::run(&wasm)?);
+        }
+        let code = codegen::generate(&wasm, target, levels, &engine, jobs > 1)?;
         let compress = compress(levels);
-        Ok(SliceCode { target: target.clone(), options: levels, engine, code, compress })
+        let target = target.clone();
+        Ok(SliceCode { target, options: levels, engine, no_signals, code, compress })
+    }
+
+    /// How guests are ended that run too long, and why not by signals, if these were asked for.
+    fn interruption(
+        &self,
+        wasm: &[u8],
+        target: &Target,
+    ) -> Result<(Interruption, Option<String>), CompileError> {
+        match self.interruption {
+            Interruption::Signal => Ok(match signals::obstacle(wasm, target)? {
+                Some(reason) => (Interruption::Epoch, Some(reason)),
+                None => (Interruption::Signal, None),
+            }),
+            other => Ok((other, None)),
+        }
     }
 }

@@ -12,19 +12,19 @@ pub const NAME: &str = "wasmtime";
 /// Exact version of the engine, as artifacts record it. A test holds it against Cargo.lock.
 pub const VERSION: &str = "48.0.8";
 
-/// The settings that code for `architecture` is compiled with: the same ones wherever the compiler runs, so that a file
-/// made on a 64-bit machine loads on a 32-bit one.
+/// The settings that code for `architecture`, interrupted like this, is compiled with: the same ones wherever the compiler
+/// runs, so that a file made on a 64-bit machine loads on a 32-bit one.
 ///
 /// Native code: with 4 GiB reserved and a guard behind it, no load or store of a 32-bit memory needs a bounds check.
 /// Portable code checks every access itself, so guards would be of no use, and on 32-bit machines address space is scarce.
-pub fn settings(architecture: Architecture) -> EngineSettings {
+pub fn settings(architecture: Architecture, interruption: Interruption) -> EngineSettings {
     let native = !architecture.is_portable();
     let (reservation, growth) =
         if architecture.is_32_bit() { (10 << 20, 1 << 20) } else { (4 << 30, 2 << 30) };
     EngineSettings {
         name: NAME.to_owned(),
         version: VERSION.to_owned(),
-        interruption: Interruption::Epoch,
+        interruption,
         memory_reservation: reservation,
         memory_guard_size: if native { 32 << 20 } else { 0 },
         guard_before_linear_memory: native,
@@ -97,9 +97,19 @@ pub fn features() -> WasmFeatures {
         | WasmFeatures::GC_TYPES
 }
 
+/// What of it code can use that signals interrupt: nothing of what the engine's collector holds (references to objects of
+/// the host, exceptions), because such code does in several steps what must not be left half done.
+pub fn features_with_signals() -> WasmFeatures {
+    features().difference(WasmFeatures::EXCEPTIONS | WasmFeatures::GC_TYPES)
+}
+
 /// What of it code with these settings can use: the interpreter has no atomic instructions.
 fn features_with(settings: &EngineSettings) -> WasmFeatures {
-    if is_portable(settings) { features().difference(WasmFeatures::THREADS) } else { features() }
+    match settings.interruption {
+        Interruption::Signal => features_with_signals(),
+        _ if is_portable(settings) => features().difference(WasmFeatures::THREADS),
+        _ => features(),
+    }
 }
 
 #[cfg(test)]
@@ -116,7 +126,7 @@ mod tests {
     #[test]
     fn the_settings_make_an_engine() {
         for architecture in Architecture::ALL {
-            let settings = settings(architecture);
+            let settings = settings(architecture, Interruption::Epoch);
             assert_eq!(is_portable(&settings), architecture.is_portable());
             config(&settings);
         }

@@ -188,6 +188,7 @@ fn unfit() -> Vec<u8> {
             target: Target::host().unwrap(),
             options: slice.options,
             engine: older,
+            no_signals: None,
             code: artifact.code(slice).unwrap().into_owned(),
             compress: true,
         })

@@ -41,11 +41,15 @@ fn compile(request: &Request) -> anyhow::Result<()> {
     let took = started.elapsed();
     write_whole(&request.output, &bytes)?;
     let artifact = Artifact::parse(bytes).context("the artifact just made is not sound")?;
+    let notes = no_signals(request, &artifact);
+    if request.verbosity > 0 {
+        notes.iter().for_each(|note| eprintln!("note: {note}"));
+    }
     if request.verbosity > 2 {
         eprint!("{}", details(&artifact, took));
     }
     if request.json {
-        say(&format!("{}\n", object(request, &artifact)))?;
+        say(&format!("{}\n", object(request, &artifact, &notes)))?;
     } else if lines {
         say(&format!("Compile success, file {} was generated.\n", request.output.display()))?;
     }
@@ -62,10 +66,23 @@ fn generate(request: &Request, wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
         embed_wasm: request.embed_wasm,
         producer: PRODUCER.to_owned(),
         jobs: request.jobs,
-    });
+    })
+    .interrupted_by(request.interruption.unwrap_or_default());
     let compiled = compiler.compile(wasm);
     progress.finish_and_clear();
     Ok(compiled?)
+}
+
+/// For whom signals were asked for and cannot be, in whole sentences.
+fn no_signals(request: &Request, artifact: &Artifact) -> Vec<String> {
+    if request.interruption.is_none() {
+        return Vec::new();
+    }
+    let slices = artifact.metadata().slices.iter();
+    let reasons = slices.filter_map(|slice| Some((&slice.target, slice.no_signals.as_ref()?)));
+    reasons
+        .map(|(target, why)| format!("{target}: calls are ended by epochs, because {why}"))
+        .collect()
 }
 
 fn announcement(request: &Request) -> String {
@@ -108,13 +125,14 @@ fn details(artifact: &Artifact, took: Duration) -> String {
 }
 
 /// What `--json` prints.
-fn object(request: &Request, artifact: &Artifact) -> Value {
+fn object(request: &Request, artifact: &Artifact, more: &[String]) -> Value {
     let metadata = artifact.metadata();
     let slices = metadata.slices.iter().map(|slice| {
         json!({
             "target": slice.target,
             "cpu": slice.cpu,
             "features": slice.features,
+            "interruption": slice.engine.interruption.name(),
             "size": slice.code.size,
             "stored": slice.code.length,
         })
@@ -132,6 +150,6 @@ fn object(request: &Request, artifact: &Artifact) -> Value {
         "opt_level": request.levels.opt_level,
         "size_level": request.levels.size_level,
         "targets": slices.collect::<Vec<_>>(),
-        "notes": request.notes,
+        "notes": request.notes.iter().chain(more).collect::<Vec<_>>(),
     })
 }

@@ -1,6 +1,8 @@
 //! Every option of the compiler, one row each: first those that work, then those of the original compiler that need no
 //! work, then those that cannot be.
 
+use flb_artifact::Interruption;
+
 use crate::features::Proposal;
 use crate::help;
 use crate::options::{Given, UsageError};
@@ -72,6 +74,13 @@ pub(crate) static OPTIONS: &[Row] = &[
         "How hard to work for a small file (default 3): 0 keeps everything, 1 drops unwind tables, \
          2 address maps and dead code too, 3 compresses",
         |given, value| level(value).map(|level| given.levels.size_level = level),
+    ),
+    Row::new(
+        "--interruption",
+        Form::Equals("KIND"),
+        "How calls end that run past their deadline: signal (default; free, on Linux x86_64 and \
+         aarch64, else epoch), epoch (the code looks at a counter), none",
+        interruption,
     ),
     Row::new("--format", Form::Equals("aot"), "The output format; there is one", format),
     Row::new(
@@ -362,6 +371,21 @@ pub(crate) fn set_json(given: &mut Given, _: &str) -> Result<(), UsageError> {
 fn level(value: &str) -> Result<u8, UsageError> {
     let level = value.parse().ok().filter(|level| *level <= 3);
     level.ok_or_else(|| UsageError::new(format!("'{value}' is not a level"), "give 0, 1, 2 or 3"))
+}
+
+fn interruption(given: &mut Given, value: &str) -> Result<(), UsageError> {
+    let kind = Interruption::parse(value).ok_or_else(|| {
+        UsageError::new(format!("'{value}' is no way to end calls"), "give signal, epoch or none")
+    })?;
+    if kind == Interruption::None {
+        given.note(
+            "option '--interruption=none' leaves calls without end: an agent that runs the filter \
+             hangs where the filter hangs"
+                .to_owned(),
+        );
+    }
+    given.interruption = Some(kind);
+    Ok(())
 }
 
 fn format(_: &mut Given, value: &str) -> Result<(), UsageError> {

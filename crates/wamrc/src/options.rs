@@ -6,7 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use flb_artifact::Levels;
+use flb_artifact::{Interruption, Levels};
 
 use crate::nearest::nearest;
 use crate::table::{Act, Form, Row};
@@ -41,6 +41,7 @@ pub(crate) struct Given {
     pub(crate) cpu: Option<String>,
     pub(crate) cpu_features: Option<String>,
     pub(crate) levels: Levels,
+    pub(crate) interruption: Option<Interruption>,
     pub(crate) verbosity: u8,
     pub(crate) jobs: Option<usize>,
     pub(crate) no_embed_wasm: bool,
@@ -72,6 +73,7 @@ impl Default for Given {
             cpu: None,
             cpu_features: None,
             levels: Levels { opt_level: 3, size_level: 3 },
+            interruption: None,
             verbosity: 2,
             jobs: None,
             no_embed_wasm: false,

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use flb_artifact::{Levels, Target};
+use flb_artifact::{Interruption, Levels, Target};
 
 use crate::commands::COMMANDS;
 use crate::compile_options::OPTIONS;
@@ -29,6 +29,8 @@ pub(crate) struct Request {
     pub(crate) output: PathBuf,
     pub(crate) targets: Vec<Target>,
     pub(crate) levels: Levels,
+    /// `None`: nothing was said.
+    pub(crate) interruption: Option<Interruption>,
     pub(crate) jobs: usize,
     pub(crate) embed_wasm: bool,
     pub(crate) without: Vec<Proposal>,
@@ -106,6 +108,7 @@ fn request(mut given: Given, input: Option<OsString>) -> Result<Request, UsageEr
         output,
         targets,
         levels: given.levels,
+        interruption: given.interruption,
         jobs: given.jobs.unwrap_or_else(cores),
         embed_wasm: !given.no_embed_wasm,
         without: given.without,

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Context as _;
-use flb_artifact::{Artifact, Sha256Hex, Slice, Target, Trust};
+use flb_artifact::{Artifact, Interruption, Sha256Hex, Slice, Target, Trust};
 use flb_compiler::{CompileOptions, Compiler};
 
 use crate::options::Given;
@@ -139,8 +139,17 @@ fn compile(artifact: &Artifact, wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
         embed_wasm: metadata.source.embedded.is_some(),
         producer: metadata.producer.clone(),
         jobs: std::thread::available_parallelism().map_or(1, usize::from),
-    });
+    })
+    .interrupted_by(asked(&metadata.slices));
     Ok(compiler.compile(wasm)?)
+}
+
+/// The interruption that was asked for: signals, where one slice has them or says why it has not.
+fn asked(slices: &[Slice]) -> Interruption {
+    let is_signal = |slice: &Slice| {
+        slice.engine.interruption == Interruption::Signal || slice.no_signals.is_some()
+    };
+    if slices.iter().any(is_signal) { Interruption::Signal } else { slices[0].engine.interruption }
 }
 
 /// What a slice was compiled for, as it is recorded.

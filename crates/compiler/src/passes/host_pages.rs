@@ -278,7 +278,7 @@ impl Reencode for Rewrite<'_> {
 }
 
 /// Where a section stands in a module; `None` before the first section is 0 by being less than all others.
-fn rank(section: Option<SectionId>) -> u8 {
+pub(super) fn rank(section: Option<SectionId>) -> u8 {
     const ORDER: [SectionId; 13] = [
         SectionId::Type,
         SectionId::Import,

@@ -7,6 +7,7 @@
 //! | `dead_code` | size level 2 and more | less to compile, less to store |
 //! | `br_table` | opt level 2 and more | processors predict compares better than indirect jumps |
 //! | `unroll` | opt level 3 | fewer jumps, moves and looks at the deadline |
+//! | `stops` | where signals interrupt, after all others | places at which a guest ends that runs too long |
 //! | `copy_length` | RISC-V, last | the code generator fails without it |
 
 mod br_table;
@@ -15,6 +16,7 @@ mod dead_code;
 mod functions;
 pub(crate) mod host_pages;
 pub(crate) mod sections;
+pub(crate) mod stops;
 mod unroll;
 
 use flb_artifact::Levels;
@@ -89,12 +91,13 @@ mod tests {
 
     type Rewrite = fn(&[u8]) -> Result<Vec<u8>, CompileError>;
 
-    const ALONE: [(&str, Rewrite); 6] = [
+    const ALONE: [(&str, Rewrite); 7] = [
         ("none", |wasm| Ok(wasm.to_vec())),
         ("sections", sections::run),
         ("dead_code", dead_code::run),
         ("br_table", br_table::run),
         ("unroll", unroll::run),
+        ("stops", stops::run),
         ("copy_length", copy_length::run),
     ];
 

@@ -91,6 +91,7 @@ fn forge(stage: &Stage, wasm: &[u8], text: &str, change: impl Fn(&mut Vec<u8>)) 
             target,
             options: slice.options,
             engine: slice.engine.clone(),
+            no_signals: slice.no_signals.clone(),
             code,
             compress: true,
         })
