@@ -93,8 +93,9 @@ fn engine(service: &Service) -> Result<FilterEngine, BuildError> {
         None => Trust::anyone(),
         Some(files) => Trust::only(files.iter().map(|file| key(file)).collect::<Result<_, _>>()?),
     };
-    FilterEngine::new(EngineOptions { trust, cache: service.code_cache.clone() })
-        .map_err(|error| BuildError::new(format!("cannot start the filter clock: {error}")))
+    let cache = service.code_cache.clone();
+    FilterEngine::new(EngineOptions { trust, cache, ..EngineOptions::default() })
+        .map_err(|error| BuildError::new(format!("cannot start the filter watchdog: {error}")))
 }
 
 /// Reads a public key.

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use flb_artifact::{Host, Sha256Hex};
+use flb_artifact::{Host, Interruption, Sha256Hex};
 
 /// Where one module's code is kept.
 pub(crate) struct Cache {
@@ -15,9 +15,14 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// The place for `wasm` compiled for `host`, in a folder that only this user can write to. The folder is made if it is
+    /// The place for `wasm` compiled for `host` and interrupted like this, in a folder that only this user can write to. The folder is made if it is
     /// not there.
-    pub(crate) fn open(folder: &Path, wasm: &[u8], host: &Host) -> Result<Self, String> {
+    pub(crate) fn open(
+        folder: &Path,
+        wasm: &[u8],
+        host: &Host,
+        interruption: Interruption,
+    ) -> Result<Self, String> {
         let unused =
             |reason: String| format!("the cache folder {} is not used: {reason}", folder.display());
         make(folder).map_err(|error| unused(error.to_string()))?;
@@ -26,7 +31,8 @@ impl Cache {
                 "others may write to it; help: make it this user's own, with mode 700".to_owned(),
             ));
         }
-        let machine = format!("{host} {} {}", host.features().join(" "), flb_engine::VERSION);
+        let features = host.features().join(" ");
+        let machine = format!("{host} {features} {} {interruption}", flb_engine::VERSION);
         let machine = Sha256Hex::of(&[machine.as_bytes()]).to_string();
         let module = Sha256Hex::of(&[wasm]);
         Ok(Self { path: folder.join(format!("{module}-{}.aot", &machine[..16])) })

@@ -1,18 +1,14 @@
-//! One a process: the engines that code runs on, and the clock that ends calls which run too long.
+//! One a process: the engines that code runs on, and the watchdog that ends calls which run too long.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flb_artifact::{EngineSettings, Host, Trust};
 use wasmtime::Engine;
 
 use crate::LoadError;
-
-/// How often the clock of all engines moves on: deadlines are as fine as this.
-pub(crate) const TICK: Duration = Duration::from_millis(10);
+use crate::interrupt::Watchdog;
 
 /// What holds for all modules of an engine.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +17,8 @@ pub struct EngineOptions {
     pub trust: Trust,
     /// The folder where compiled code is kept; without it modules are compiled at each start.
     pub cache: Option<PathBuf>,
+    /// Whether calls may not be ended by signals, for programs that leave no signal to it.
+    pub no_signals: bool,
 }
 
 /// Engines by their settings, and the host they run on. Cheap to clone; clones share everything.
@@ -34,15 +32,19 @@ struct Shared {
     host: Host,
     options: EngineOptions,
     engines: Mutex<HashMap<EngineSettings, Engine>>,
+    watchdog: Watchdog,
 }
 
 impl FilterEngine {
-    /// An engine for this host. Starts the clock's thread, which ends with the last clone.
+    /// An engine for this host. Starts the watchdog's thread, which ends with the last clone.
     pub fn new(options: EngineOptions) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared { host: Host::detect(), options, engines: Mutex::default() });
-        let clock = Arc::downgrade(&shared);
-        thread::Builder::new().name("filter clock".to_owned()).spawn(move || tick(&clock))?;
-        Ok(Self { shared })
+        let shared = Shared {
+            host: Host::detect(),
+            options,
+            engines: Mutex::default(),
+            watchdog: Watchdog::start()?,
+        };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// The machine that code must fit.
@@ -53,6 +55,15 @@ impl FilterEngine {
     /// Whose artifacts may run.
     pub fn trust(&self) -> &Trust {
         &self.shared.options.trust
+    }
+
+    /// Whether calls may be ended by signals.
+    pub(crate) fn may_signal(&self) -> bool {
+        !self.shared.options.no_signals
+    }
+
+    pub(crate) fn watchdog(&self) -> &Watchdog {
+        &self.shared.watchdog
     }
 
     /// The folder where compiled code is kept.
@@ -72,15 +83,5 @@ impl FilterEngine {
             .map_err(|error| LoadError::Engine { reason: format!("{error:#}") })?;
         engines.insert(settings.clone(), engine.clone());
         Ok(engine)
-    }
-}
-
-/// Moves the clock of all engines until their owner is gone.
-fn tick(shared: &Weak<Shared>) {
-    loop {
-        thread::sleep(TICK);
-        let Some(shared) = shared.upgrade() else { return };
-        let engines = shared.engines.lock().unwrap_or_else(PoisonError::into_inner);
-        engines.values().for_each(Engine::increment_epoch);
     }
 }

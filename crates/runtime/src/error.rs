@@ -70,6 +70,14 @@ pub enum LoadError {
         /// What it said.
         reason: String,
     },
+    /// Signals cannot end the code's calls here, and there is no module to compile anew.
+    #[error(
+        "signals cannot end its calls here: {reason}; help: compile it with flb-wamrc --interruption=epoch"
+    )]
+    Signals {
+        /// Why not.
+        reason: String,
+    },
     /// The module cannot be started.
     #[error("Instantiate wasm module failed. error: {reason}")]
     Instantiate {

@@ -1,12 +1,13 @@
 //! A running guest: its store, memory and functions, and how bytes get in and out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use flb_artifact::Arguments;
 use wasmtime::{Global, Instance, Memory, Store, TypedFunc};
 
-use crate::engine::TICK;
 use crate::failure::failure;
+use crate::interrupt::Lane;
 use crate::state::State;
 use crate::{FilterError, FilterModule, LoadError};
 
@@ -22,6 +23,8 @@ type FilterFunction = TypedFunc<(u32, u32, u32, u32, u32, u32), u32>;
 /// One instance of the module.
 pub(crate) struct Guest {
     store: Store<State>,
+    /// Where it stands.
+    pub(crate) lane: Arc<Lane>,
     memory: Memory,
     filter: FilterFunction,
     place: Place,
@@ -49,37 +52,36 @@ impl Guest {
     /// Instantiates the module, runs its start function and its constructors.
     pub(crate) fn start(module: &FilterModule) -> Result<Self, LoadError> {
         let options = module.options();
-        let state = State::new(module.arguments(), options.memory_limit, &options.sandbox)?;
-        let mut store = Store::new(module.pre().module().engine(), state);
-        store.limiter(|state| &mut state.limits);
-        set_deadline(&mut store, options.deadline);
+        let (ready, memory_limit) = (module.ready(), options.memory_limit);
+        let arguments = ready.interface().arguments;
+        let lane = ready.lane(options.deadline);
+        let state = State::new(arguments, memory_limit, &options.sandbox, Arc::clone(&lane))?;
+        let mut store = Store::new(ready.pre.module().engine(), state);
         let failed = |error: wasmtime::Error| LoadError::Instantiate {
             reason: match failure(&error, options.deadline) {
                 FilterError::Trap { reason } => reason,
                 other => other.to_string(),
             },
         };
-        let instance = module.pre().instantiate(&mut store).map_err(failed)?;
+        let instance = ready.instantiate(&mut store, memory_limit).map_err(failed)?;
         let memory = instance
             .get_memory(&mut store, MEMORY)
             .ok_or_else(|| missing("a memory, so its result can't be read"))?;
-        limit_growth(&mut store, &instance, options.memory_limit);
-        for name in ["_initialize", "__wasm_call_ctors"] {
-            if let Ok(constructors) = instance.get_typed_func::<(), ()>(&mut store, name) {
-                set_deadline(&mut store, options.deadline);
-                constructors.call(&mut store, ()).map_err(failed)?;
-                break;
-            }
-        }
+        let mut run = |name: &str| {
+            let function = instance.get_typed_func::<(), ()>(&mut store, name).ok()?;
+            lane.restart();
+            Some(lane.run(&mut store, |store| function.call(store, ())).map_err(failed))
+        };
+        ["_initialize", "__wasm_call_ctors"].into_iter().find_map(&mut run).transpose()?;
         let filter = instance.get_typed_func(&mut store, &options.function).map_err(failed)?;
-        let place = place(&mut store, &instance, module.arguments())?;
+        let place = place(&mut store, &instance, arguments)?;
         let pages = instance.get_global(&mut store, PAGES);
-        Ok(Self { store, memory, filter, place, pages, deadline: options.deadline })
+        Ok(Self { store, lane, memory, filter, place, pages, deadline: options.deadline })
     }
 
     /// Copies tag and record into the guest's memory, each with a NUL behind it.
     pub(crate) fn place(&mut self, tag: &[u8], record: &[u8]) -> Result<Placed, FilterError> {
-        set_deadline(&mut self.store, self.deadline);
+        self.lane.restart();
         let placed = match &self.place {
             Place::Pages { offset, size } => {
                 let record_at = offset + (tag.len() + 1).next_multiple_of(16);
@@ -116,8 +118,10 @@ impl Guest {
             reason: format!("the guest's malloc has no {length} bytes left"),
         };
         let wanted = u32::try_from(length).map_err(|_| none())?;
-        let pointer =
-            malloc.call(&mut self.store, wanted).map_err(|error| failure(&error, self.deadline))?;
+        let pointer = self
+            .lane
+            .run(&mut self.store, |store| malloc.call(store, wanted))
+            .map_err(|error| failure(&error, self.deadline))?;
         if pointer == 0 { Err(none()) } else { Ok(pointer) }
     }
 
@@ -147,7 +151,9 @@ impl Guest {
     ) -> Result<u32, FilterError> {
         // `place` found room for both lengths in a 32-bit memory.
         let arguments = (placed.tag, tag_len as u32, sec, nsec, placed.record, record_len as u32);
-        self.filter.call(&mut self.store, arguments).map_err(|error| failure(&error, self.deadline))
+        self.lane
+            .run(&mut self.store, |store| self.filter.call(store, arguments))
+            .map_err(|error| failure(&error, self.deadline))
     }
 
     /// Bytes of memory that the guest has taken for itself; the host's pages don't count.
@@ -168,16 +174,12 @@ impl Guest {
     pub(crate) fn release(&mut self, placed: Placed) -> Result<(), FilterError> {
         let Place::Malloc { free, .. } = &self.place else { return Ok(()) };
         for pointer in [placed.tag, placed.record] {
-            free.call(&mut self.store, pointer).map_err(|error| failure(&error, self.deadline))?;
+            self.lane
+                .run(&mut self.store, |store| free.call(store, pointer))
+                .map_err(|error| failure(&error, self.deadline))?;
         }
         Ok(())
     }
-}
-
-pub(crate) fn set_deadline(store: &mut Store<State>, deadline: Duration) {
-    let ticks = deadline.as_nanos().div_ceil(TICK.as_nanos());
-    // The tick under way may end at once, hence one more.
-    store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX - 1).saturating_add(1));
 }
 
 /// Lowers how far the guest's part of a memory with host pages may grow.

@@ -14,13 +14,17 @@ mod failure;
 mod guest;
 mod imports;
 mod instance;
+mod interrupt;
 mod load;
 mod module;
 mod native;
 #[cfg_attr(not(feature = "wasi"), allow(dead_code, reason = "only WASI lets a guest print"))]
 mod output;
 #[cfg(feature = "wasi")]
+#[cfg(feature = "wasi")]
+mod poll;
 mod program;
+mod ready;
 mod sandbox;
 mod state;
 #[cfg(feature = "wasi")]

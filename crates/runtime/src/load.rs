@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use flb_artifact::{Artifact, ArtifactError, Foreign, Trust};
+use flb_artifact::{Artifact, ArtifactError, Foreign, Interruption, Trust};
 use wasmtime::Module;
 
 #[cfg(feature = "jit")]
@@ -16,6 +16,8 @@ use crate::{FilterEngine, LoadError, native};
 pub(crate) struct Loaded {
     pub(crate) module: Module,
     pub(crate) artifact: Artifact,
+    /// How the code is interrupted.
+    pub(crate) interruption: Interruption,
     /// What an operator may want to know, in whole sentences.
     pub(crate) notes: Vec<String>,
 }
@@ -31,24 +33,49 @@ pub(crate) fn load(engine: &FilterEngine, bytes: Vec<u8>) -> Result<Loaded, Load
         Foreign::Wasm | Foreign::WasmComponent if engine.trust() != &Trust::anyone() => {
             Err(ArtifactError::Untrusted { signer: None }.into())
         }
-        Foreign::Wasm | Foreign::WasmComponent => compile(engine, &bytes, Vec::new()),
+        Foreign::Wasm | Foreign::WasmComponent => {
+            let wanted =
+                if engine.may_signal() { Interruption::Signal } else { Interruption::Epoch };
+            compile(engine, &bytes, wanted, Vec::new())
+        }
         found => Err(LoadError::Format(ArtifactError::Foreign { found })),
     }
+}
+
+/// The same module compiled for epochs, where signals cannot interrupt it here for this reason.
+pub(crate) fn load_without_signals(
+    engine: &FilterEngine,
+    loaded: Loaded,
+    wasm: Option<Vec<u8>>,
+    reason: &str,
+) -> Result<Loaded, LoadError> {
+    let Loaded { artifact, mut notes, .. } = loaded;
+    let inside = artifact.wasm()?.map(Cow::into_owned);
+    let Some(wasm) = wasm.or(inside).filter(|_| cfg!(feature = "jit")) else {
+        return Err(LoadError::Signals { reason: reason.to_owned() });
+    };
+    notes.push(format!(
+        "signals cannot end its calls here: {reason}. It is compiled for epochs, which is slower"
+    ));
+    compile(engine, &wasm, Interruption::Epoch, notes)
 }
 
 /// An artifact that does not fit this CPU or engine any more is compiled anew from the module inside, if there is one. One
 /// for another architecture or system is refused: somebody put it on the wrong machine.
 fn load_artifact(engine: &FilterEngine, artifact: Artifact) -> Result<Loaded, LoadError> {
     let unfit = match map(engine, artifact.clone(), engine.trust()) {
-        Ok(module) => return Ok(Loaded { module, artifact, notes: Vec::new() }),
+        Ok((module, interruption)) => {
+            return Ok(Loaded { module, artifact, interruption, notes: Vec::new() });
+        }
         Err(error) if is_misfit(&error) => error,
         Err(error) => return Err(error),
     };
     let wasm = artifact.wasm()?.map(Cow::into_owned);
     let Some(wasm) = wasm.filter(|_| cfg!(feature = "jit")) else { return Err(unfit) };
+    let wanted = artifact.metadata().slices[0].engine.interruption;
     let note =
         format!("the artifact does not fit: {unfit}. The module inside is compiled for this host");
-    compile(engine, &wasm, vec![note])
+    compile(engine, &wasm, wanted, vec![note])
 }
 
 fn is_misfit(error: &LoadError) -> bool {
@@ -60,9 +87,15 @@ fn is_misfit(error: &LoadError) -> bool {
 }
 
 /// Verifies the artifact and makes its code part of the engine with its settings.
-fn map(engine: &FilterEngine, artifact: Artifact, trust: &Trust) -> Result<Module, LoadError> {
+fn map(
+    engine: &FilterEngine,
+    artifact: Artifact,
+    trust: &Trust,
+) -> Result<(Module, Interruption), LoadError> {
     let verified = artifact.verify(engine.host(), THIS_ENGINE, trust)?;
-    native::load(&engine.with(&verified.slice().engine)?, &verified)
+    let settings = &verified.slice().engine;
+    let module = native::load(&engine.with(settings)?, &verified)?;
+    Ok((module, settings.interruption))
 }
 
 /// Compiles a module for this host, unless the cache has it.
@@ -70,6 +103,7 @@ fn map(engine: &FilterEngine, artifact: Artifact, trust: &Trust) -> Result<Modul
 fn compile(
     engine: &FilterEngine,
     wasm: &[u8],
+    wanted: Interruption,
     mut notes: Vec<String>,
 ) -> Result<Loaded, LoadError> {
     let target = flb_artifact::Target::host().ok_or(LoadError::NoCompiler)?;
@@ -79,30 +113,36 @@ fn compile(
         embed_wasm: false,
         producer: concat!("flb-runtime ", env!("CARGO_PKG_VERSION")).to_owned(),
         jobs: 1,
-    });
+    })
+    .interrupted_by(wanted);
     let cache = engine.cache().and_then(|folder| {
-        Cache::open(folder, wasm, engine.host()).map_err(|error| notes.push(error)).ok()
+        Cache::open(folder, wasm, engine.host(), wanted).map_err(|error| notes.push(error)).ok()
     });
     let load = |bytes| {
         let artifact = Artifact::parse(bytes)?;
-        let module = map(engine, artifact.clone(), &Trust::anyone())?;
-        Ok::<_, LoadError>((module, artifact))
+        let (module, interruption) = map(engine, artifact.clone(), &Trust::anyone())?;
+        Ok::<_, LoadError>((module, artifact, interruption))
     };
-    if let Some((module, artifact)) =
+    if let Some((module, artifact, interruption)) =
         cache.as_ref().and_then(Cache::read).and_then(|kept| load(kept).ok())
     {
-        return Ok(Loaded { module, artifact, notes });
+        return Ok(Loaded { module, artifact, interruption, notes });
     }
     let compiled = compiler.compile(wasm);
     let bytes = compiled.map_err(|error| LoadError::Compile { reason: error.to_string() })?;
     if let Some(cache) = cache {
         notes.extend(cache.write(&bytes).err());
     }
-    let (module, artifact) = load(bytes)?;
-    Ok(Loaded { module, artifact, notes })
+    let (module, artifact, interruption) = load(bytes)?;
+    Ok(Loaded { module, artifact, interruption, notes })
 }
 
 #[cfg(not(feature = "jit"))]
-fn compile(_: &FilterEngine, _: &[u8], _: Vec<String>) -> Result<Loaded, LoadError> {
+fn compile(
+    _: &FilterEngine,
+    _: &[u8],
+    _: Interruption,
+    _: Vec<String>,
+) -> Result<Loaded, LoadError> {
     Err(LoadError::NoCompiler)
 }

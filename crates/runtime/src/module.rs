@@ -3,12 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flb_artifact::{Arguments, Export, Interface, Sha256Hex};
-use wasmtime::InstancePre;
+use flb_artifact::{Export, Interface, Sha256Hex};
 
-use crate::imports::link;
-use crate::load::{Loaded, load};
-use crate::state::State;
+use crate::ready::Ready;
 use crate::{FilterEngine, FilterInstance, LoadError, Sandbox, Signature};
 
 /// How a record's body is given to the guest and taken back.
@@ -58,20 +55,14 @@ pub struct FilterModule {
 }
 
 struct Shared {
-    /// Keeps the clock running as long as there is code that needs it.
-    _engine: FilterEngine,
-    pre: InstancePre<State>,
-    arguments: Arguments,
+    ready: Ready,
     options: FilterOptions,
-    source: Sha256Hex,
-    unknown_imports: Vec<String>,
-    notes: Vec<String>,
 }
 
 impl std::fmt::Debug for FilterModule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FilterModule")
-            .field("source", &self.shared.source)
+            .field("source", &self.source())
             .field("options", &self.shared.options)
             .finish_non_exhaustive()
     }
@@ -84,21 +75,9 @@ impl FilterModule {
         bytes: Vec<u8>,
         options: FilterOptions,
     ) -> Result<Self, LoadError> {
-        let Loaded { module, artifact, notes } = load(engine, bytes)?;
-        let metadata = artifact.metadata();
-        check_function(&metadata.interface, &options.function)?;
-        let (pre, unknown_imports) = link(&module)?;
-        Ok(Self {
-            shared: Arc::new(Shared {
-                _engine: engine.clone(),
-                pre,
-                arguments: metadata.interface.arguments,
-                options,
-                source: metadata.source.sha256,
-                unknown_imports,
-                notes,
-            }),
-        })
+        let ready = Ready::load(engine, bytes)?;
+        check_function(ready.interface(), &options.function)?;
+        Ok(Self { shared: Arc::new(Shared { ready, options }) })
     }
 
     /// Starts an instance: memory of its own, start function and constructors run.
@@ -113,25 +92,21 @@ impl FilterModule {
 
     /// Digest of the WebAssembly module that the code comes from.
     pub fn source(&self) -> Sha256Hex {
-        self.shared.source
+        self.ready().metadata().source.sha256
     }
 
     /// Imports that nobody provides; calling one traps.
     pub fn unknown_imports(&self) -> &[String] {
-        &self.shared.unknown_imports
+        &self.ready().unknown_imports
     }
 
     /// What had to be done to load the module, for the log: compiled anew, and why; or a cache that cannot be used.
     pub fn notes(&self) -> &[String] {
-        &self.shared.notes
+        &self.ready().notes
     }
 
-    pub(crate) fn arguments(&self) -> Arguments {
-        self.shared.arguments
-    }
-
-    pub(crate) fn pre(&self) -> &InstancePre<State> {
-        &self.shared.pre
+    pub(crate) fn ready(&self) -> &Ready {
+        &self.shared.ready
     }
 }
 

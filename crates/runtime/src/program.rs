@@ -4,14 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flb_artifact::{Arguments, Export, Interface, ValueType};
-use wasmtime::{Instance, InstancePre, Store, Val};
+use flb_artifact::{Export, Interface, ValueType};
+use wasmtime::{Instance, Store, Val};
 
 use crate::capture::Capture;
 use crate::failure::failure;
-use crate::guest::{limit_growth, set_deadline};
-use crate::imports::link;
-use crate::load::{Loaded, load};
+use crate::ready::Ready;
 use crate::state::State;
 use crate::{FilterEngine, FilterError, LoadError, Sandbox};
 
@@ -35,14 +33,9 @@ pub struct Program {
 }
 
 struct Shared {
-    /// Keeps the clock running as long as there is code that needs it.
-    _engine: FilterEngine,
-    pre: InstancePre<State>,
-    arguments: Arguments,
+    ready: Ready,
     start: Export,
     options: ProgramOptions,
-    unknown_imports: Vec<String>,
-    notes: Vec<String>,
 }
 
 impl std::fmt::Debug for Program {
@@ -67,50 +60,36 @@ impl Program {
         bytes: Vec<u8>,
         options: ProgramOptions,
     ) -> Result<Self, LoadError> {
-        let Loaded { module, artifact, notes } = load(engine, bytes)?;
-        let interface = &artifact.metadata().interface;
-        let start = start(interface)?.clone();
-        let (pre, unknown_imports) = link(&module)?;
-        Ok(Self {
-            shared: Arc::new(Shared {
-                _engine: engine.clone(),
-                pre,
-                arguments: interface.arguments,
-                start,
-                options,
-                unknown_imports,
-                notes,
-            }),
-        })
+        let ready = Ready::load(engine, bytes)?;
+        let start = start(ready.interface())?.clone();
+        Ok(Self { shared: Arc::new(Shared { ready, start, options }) })
     }
 
     /// Imports that nobody provides; calling one traps.
     pub fn unknown_imports(&self) -> &[String] {
-        &self.shared.unknown_imports
+        &self.shared.ready.unknown_imports
     }
 
     /// What had to be done to load the module, for the log.
     pub fn notes(&self) -> &[String] {
-        &self.shared.notes
+        &self.shared.ready.notes
     }
 
     /// Runs the program from its start to its end; blocks until then. The error is that it could not be started.
     pub fn run(&self) -> Result<ProgramRun, LoadError> {
-        let Shared { options, arguments, pre, .. } = &*self.shared;
+        let Shared { ready, options, .. } = &*self.shared;
         let capture = Capture::new(options.output_limit);
         let state = State::with_capture(
-            *arguments,
+            ready.interface().arguments,
             options.memory_limit,
             &options.sandbox,
             capture.clone(),
+            ready.lane(options.deadline),
         )?;
-        let mut store = Store::new(pre.module().engine(), state);
-        store.limiter(|state| &mut state.limits);
-        set_deadline(&mut store, options.deadline);
-        let ended = pre.instantiate(&mut store).and_then(|instance| {
-            limit_growth(&mut store, &instance, options.memory_limit);
-            self.start(&mut store, &instance)
-        });
+        let mut store = Store::new(ready.pre.module().engine(), state);
+        let ended = ready
+            .instantiate(&mut store, options.memory_limit)
+            .and_then(|instance| self.start(&mut store, &instance));
         // What holds the other end of the program's output goes first.
         drop(store);
         let (stdout, full) = capture.into_bytes();
@@ -132,7 +111,8 @@ impl Program {
         // No arguments: argc and argv are zero.
         let params = vec![Val::I32(0); params.len()];
         let mut results = vec![Val::I32(0); results.len()];
-        function.call(store, &params, &mut results)?;
+        let lane = Arc::clone(&store.data().lane);
+        lane.run(store, |store| function.call(store, &params, &mut results))?;
         Ok(results.first().and_then(Val::i32).unwrap_or(0))
     }
 }

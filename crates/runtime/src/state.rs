@@ -1,17 +1,27 @@
 //! What the host keeps for one guest: its bounds, and what WASI knows of it.
 
+use std::sync::Arc;
+#[cfg(feature = "wasi")]
+use std::time::Instant;
+
 use flb_artifact::Arguments;
 use wasmtime::{StoreLimits, StoreLimitsBuilder};
 
 #[cfg(feature = "wasi")]
 use crate::capture::Capture;
+use crate::interrupt::Lane;
 use crate::{LoadError, Sandbox};
 
 /// What the host keeps for one guest.
 pub(crate) struct State {
     pub(crate) limits: StoreLimits,
+    /// Where the guest stands, for whoever waits in its name.
+    pub(crate) lane: Arc<Lane>,
     #[cfg(feature = "wasi")]
     pub(crate) wasi: crate::wasi::Wasi,
+    /// When its monotonic clock was zero.
+    #[cfg(feature = "wasi")]
+    pub(crate) started: Instant,
 }
 
 impl State {
@@ -23,11 +33,17 @@ impl State {
             expect(unused_variables, reason = "only WASI shows the guest anything of the host")
         )]
         sandbox: &Sandbox,
+        lane: Arc<Lane>,
     ) -> Result<Self, LoadError> {
+        #[cfg(feature = "wasi")]
+        let started = Instant::now();
         Ok(Self {
             limits: limits(arguments, memory_limit),
+            lane,
             #[cfg(feature = "wasi")]
-            wasi: crate::wasi::context(sandbox, None)?,
+            wasi: crate::wasi::context(sandbox, None, started)?,
+            #[cfg(feature = "wasi")]
+            started,
         })
     }
 
@@ -38,9 +54,11 @@ impl State {
         memory_limit: u64,
         sandbox: &Sandbox,
         stdout: Capture,
+        lane: Arc<Lane>,
     ) -> Result<Self, LoadError> {
-        let wasi = crate::wasi::context(sandbox, Some(stdout))?;
-        Ok(Self { limits: limits(arguments, memory_limit), wasi })
+        let started = Instant::now();
+        let wasi = crate::wasi::context(sandbox, Some(stdout), started)?;
+        Ok(Self { limits: limits(arguments, memory_limit), lane, wasi, started })
     }
 }
 
@@ -53,6 +71,7 @@ fn limits(arguments: Arguments, memory_limit: u64) -> StoreLimits {
         Arguments::Malloc => builder.memory_size(memory_limit),
         Arguments::Pages { .. } => builder,
     }
-    .memories(16)
+    // One of them may be the compiler's.
+    .memories(17)
     .build()
 }

@@ -1,6 +1,7 @@
 //! WASI preview 1 for guests that import it: no network, and of the host only what the sandbox grants.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use wasmtime::Linker;
@@ -8,7 +9,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p1::{WasiP1Ctx, add_to_linker_sync};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
-use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder, async_trait};
+use wasmtime_wasi::{FsPerms, HostMonotonicClock, I32Exit, WasiCtxBuilder, async_trait};
 
 use crate::capture::Capture;
 use crate::output::Lines;
@@ -20,12 +21,18 @@ pub(crate) type Wasi = WasiP1Ctx;
 
 /// Provides WASI's functions.
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    add_to_linker_sync(linker, |state| &mut state.wasi)
+    add_to_linker_sync(linker, |state| &mut state.wasi)?;
+    crate::poll::link(linker)
 }
 
-/// What the sandbox grants. With `stdout`, the guest's output is kept there.
-pub(crate) fn context(sandbox: &Sandbox, stdout: Option<Capture>) -> Result<Wasi, LoadError> {
+/// What the sandbox grants, with a monotonic clock from `started` on. With `stdout`, the guest's output is kept there.
+pub(crate) fn context(
+    sandbox: &Sandbox,
+    stdout: Option<Capture>,
+    started: Instant,
+) -> Result<Wasi, LoadError> {
     let mut builder = WasiCtxBuilder::new();
+    builder.monotonic_clock(Monotonic(started));
     builder.envs(&sandbox.environment).args(&sandbox.arguments);
     match &sandbox.output {
         GuestOutput::Discard => {}
@@ -48,6 +55,20 @@ pub(crate) fn context(sandbox: &Sandbox, stdout: Option<Capture>) -> Result<Wasi
             .map_err(|error| LoadError::Directory { path, reason: format!("{error:#}") })?;
     }
     Ok(builder.build_p1())
+}
+
+/// The guest's monotonic clock, in nanoseconds since then.
+struct Monotonic(Instant);
+
+impl HostMonotonicClock for Monotonic {
+    fn resolution(&self) -> u64 {
+        1
+    }
+
+    fn now(&self) -> u64 {
+        // It takes five centuries to overflow.
+        u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
 }
 
 /// The code that the guest exited with, if it did.

@@ -1,0 +1,168 @@
+//! Where a guest stands: what its thread writes at each call, and its watchdog reads.
+
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering, compiler_fence};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use wasmtime::{Store, Trap};
+
+use super::watchdog::Sleep;
+use super::{Watchdog, Way, signal};
+use crate::state::State;
+
+/// One guest's record. It has cache lines of its own, as its thread writes to it at each call.
+#[repr(align(128))]
+pub(crate) struct Lane {
+    /// Twice the number of the deadline under way; odd while the guest runs.
+    at: AtomicU64,
+    /// The number of the deadline that has passed. Deadlines are numbered from 1.
+    killed: AtomicU64,
+    /// The thread that the guest runs on, as the system numbers it.
+    pub(super) thread: AtomicI32,
+    /// What the guest's code looks at where no signal can reach it: null, or in the memory of this lane's store.
+    pub(super) flag: AtomicPtr<u32>,
+    way: Way,
+    deadline: Duration,
+    sleep: Arc<Sleep>,
+    waiting: Mutex<()>,
+    ended: Condvar,
+    /// How many times a signal led the thread out of the code.
+    #[cfg(test)]
+    pub(super) hits: AtomicU64,
+}
+
+impl Lane {
+    /// A lane that the watchdog watches from its first call on.
+    pub(crate) fn new(watchdog: &Watchdog, deadline: Duration, way: Way) -> Arc<Self> {
+        let lane = Arc::new(Self {
+            at: AtomicU64::new(2),
+            killed: AtomicU64::new(0),
+            thread: AtomicI32::new(0),
+            flag: AtomicPtr::default(),
+            way,
+            deadline,
+            sleep: watchdog.sleep(),
+            waiting: Mutex::default(),
+            ended: Condvar::new(),
+            #[cfg(test)]
+            hits: AtomicU64::new(0),
+        });
+        watchdog.watch(&lane);
+        lane
+    }
+
+    pub(super) fn way(&self) -> &Way {
+        &self.way
+    }
+
+    pub(super) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    pub(super) fn set_flag(&self, flag: *mut u32) {
+        self.flag.store(flag, Ordering::Relaxed);
+    }
+
+    /// From here on the guest has its whole time again.
+    #[inline]
+    pub(crate) fn restart(&self) {
+        let at = self.at.load(Ordering::Relaxed);
+        self.at.store((at | 1) + 1, Ordering::Relaxed);
+    }
+
+    /// Runs code of the guest. What ended because the deadline had passed says `Trap::Interrupt`, before all else it may say.
+    #[inline]
+    pub(crate) fn run<R>(
+        &self,
+        store: &mut Store<State>,
+        f: impl FnOnce(&mut Store<State>) -> wasmtime::Result<R>,
+    ) -> wasmtime::Result<R> {
+        // The flag lies in the lane's store: nobody may run with the one and drop the other.
+        assert!(std::ptr::eq(self, Arc::as_ptr(&store.data().lane)), "a store has its own lane");
+        let (result, killed) = match self.way {
+            Way::Signal(_) => signal::with_lane(self, || self.run_armed(store, f)),
+            Way::Epoch(_) | Way::None => self.run_armed(store, f),
+        };
+        match result {
+            Err(error) if killed => Err(error.context(Trap::Interrupt)),
+            result => result,
+        }
+    }
+
+    #[inline]
+    fn run_armed<T, R>(&self, store: T, f: impl FnOnce(T) -> R) -> (R, bool) {
+        let armed = Armed::new(self);
+        let result = f(store);
+        let killed = self.is_killed();
+        drop(armed);
+        (result, killed)
+    }
+
+    /// Whether the deadline under way has passed. Whoever waits for something in the guest's name has to ask.
+    pub(crate) fn is_killed(&self) -> bool {
+        let at = self.at.load(Ordering::Relaxed);
+        self.killed.load(Ordering::Acquire) == at >> 1
+    }
+
+    /// The number of the deadline under way, while the guest runs.
+    pub(super) fn running(&self) -> Option<u64> {
+        let at = self.at.load(Ordering::Relaxed);
+        (at & 1 == 1).then_some(at >> 1)
+    }
+
+    /// Whether the guest runs, and its deadline has passed.
+    pub(super) fn is_to_end(&self) -> bool {
+        self.running().is_some_and(|number| self.killed.load(Ordering::Acquire) == number)
+    }
+
+    /// Lets the guest know, in the way that it has, that the deadline of this number has passed. Often enough it ends.
+    pub(super) fn kill(&self, number: u64) {
+        self.killed.fetch_max(number, Ordering::Release);
+        match &self.way {
+            Way::Signal(_) => signal::send(self.thread.load(Ordering::Relaxed)),
+            Way::Epoch(engine) => engine.increment_epoch(),
+            Way::None => {}
+        }
+        let _waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        self.ended.notify_all();
+    }
+
+    /// Sleeps in the guest's name; wakes early, and answers no, when its deadline passes.
+    #[cfg(feature = "wasi")]
+    pub(crate) fn sleep(&self, time: Duration) -> bool {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let slept = self.ended.wait_timeout_while(waiting, time, |()| !self.is_killed());
+        drop(slept);
+        !self.is_killed()
+    }
+}
+
+/// While it is there, the guest runs.
+struct Armed<'a> {
+    lane: &'a Lane,
+    before: u64,
+}
+
+impl<'a> Armed<'a> {
+    #[inline]
+    fn new(lane: &'a Lane) -> Self {
+        let before = lane.at.load(Ordering::Relaxed);
+        lane.at.store(before | 1, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        lane.sleep.end();
+        Self { lane, before }
+    }
+}
+
+impl Drop for Armed<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        compiler_fence(Ordering::SeqCst);
+        self.lane.at.store(self.before, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        // From here on no signal sets the flag, and what it said holds no longer.
+        if self.lane.is_killed() {
+            signal::clear_flag(self.lane);
+        }
+    }
+}

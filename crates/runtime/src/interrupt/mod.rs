@@ -1,0 +1,82 @@
+//! Ends calls that run past their deadline, at no cost for those that don't.
+//!
+//! Every guest has a [`Lane`], a record of where it stands. A call writes into it that it began and that it ended: a few
+//! plain stores, no clock, no lock. One thread, the [`Watchdog`], reads all lanes every now and then and ends what has been
+//! under way for too long, in the [`Way`] that the code was compiled for:
+//!
+//! * by a signal to the guest's thread, `signal.rs`, which holds all that is unsafe about it and says why it is sound;
+//! * by epochs: the code compares a counter of the engine, which moves only when somebody is to be ended, with its deadline;
+//! * not at all. Still, what waits in the host for the guest ends.
+//!
+//! `docs/deadlines.md` says what users may rely on.
+
+mod lane;
+mod proof;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod signal;
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+#[path = "no_signal.rs"]
+mod signal;
+#[cfg(test)]
+mod tests;
+mod watchdog;
+
+use std::sync::Arc;
+
+use flb_artifact::Interruption;
+use wasmtime::{Engine, Instance, Module, Store, UpdateDeadline};
+
+use crate::state::State;
+
+pub(crate) use lane::Lane;
+pub(crate) use proof::prove;
+pub(crate) use watchdog::Watchdog;
+
+/// Exports that the compiler adds; see `docs/artifact-format.md`.
+const STOP: &str = "flb:stop";
+const SPIN: &str = "flb:spin";
+const FLAG: &str = "flb:flag";
+/// The start function, where it is the host that calls it.
+pub(crate) const START: &str = "flb:start";
+
+/// How calls of a module's code are ended.
+#[derive(Clone)]
+pub(crate) enum Way {
+    /// A signal leads the thread out of the code.
+    Signal(Arc<signal::Code>),
+    /// The code looks at its engine's counter.
+    Epoch(Engine),
+    /// They are not.
+    None,
+}
+
+impl Way {
+    /// The way that the code was compiled for; or why it cannot be had here.
+    pub(crate) fn of(interruption: Interruption, module: &Module) -> Result<Self, String> {
+        Ok(match interruption {
+            Interruption::Signal => Self::Signal(Arc::new(signal::Code::of(module)?)),
+            Interruption::Epoch => Self::Epoch(module.engine().clone()),
+            Interruption::None => Self::None,
+        })
+    }
+}
+
+/// To be done once for a store, before any of its guest's code runs.
+pub(crate) fn set_up(store: &mut Store<State>) {
+    if let Way::Epoch(_) = store.data().lane.way() {
+        // The counter moves only when somebody is to be ended. Everybody else goes on to the next time.
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|store| {
+            let killed = store.data().lane.is_killed();
+            Ok(if killed { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(1) })
+        });
+    }
+}
+
+/// To be done once for an instance, before its start function runs.
+pub(crate) fn find_flag(store: &mut Store<State>, instance: &Instance) {
+    if let Some(flag) = instance.get_memory(&mut *store, FLAG) {
+        let at = flag.data_ptr(&*store);
+        store.data().lane.set_flag(at.cast());
+    }
+}

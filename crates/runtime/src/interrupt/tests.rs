@@ -1,0 +1,301 @@
+//! Kills at random moments, with signals that are late, doubled or for nobody, while the answers of all calls that are not
+//! killed are compared.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use wasmtime::{Caller, Linker, Store};
+
+use super::{Lane, Way, find_flag, set_up, signal};
+use crate::guest::Guest;
+use crate::state::State;
+use crate::{EngineOptions, FilterEngine, FilterError, FilterModule, FilterOptions, Sandbox};
+
+const LANES: usize = 2;
+/// How many of the programs end of themselves.
+const FINITE: usize = 10;
+const AN_HOUR: Duration = Duration::from_secs(3600);
+
+/// Numbers that look like chance and are the same in every run.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % end
+    }
+}
+
+fn load(engine: &FilterEngine, wasm: Vec<u8>, function: &str, deadline: Duration) -> FilterModule {
+    let options = FilterOptions { deadline, ..FilterOptions::new(function) };
+    let module = FilterModule::load(engine, wasm, options).unwrap();
+    assert_eq!(module.notes(), [""; 0], "signals must work on the machine of this test");
+    module
+}
+
+/// A filter with this body, of which some never return.
+fn program(body: &str) -> Vec<u8> {
+    wat::parse_str(format!(
+        r#"(module (import "wasi_snapshot_preview1" "clock_time_get"
+                (func $time (param i32 i64 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))
+            (memory (export "memory") 40) (memory $m 1 2) (table $t 1000 funcref)
+            (func $fib (param i32) (result i32)
+                (if (result i32) (i32.lt_u (local.get 0) (i32.const 2)) (then (local.get 0))
+                    (else (i32.add (call $fib (i32.sub (local.get 0) (i32.const 1)))
+                        (call $fib (i32.sub (local.get 0) (i32.const 2)))))))
+            (func $deep (param i32) (result i32)
+                (i32.add (call $deep (local.get 0)) (i32.const 1)))
+            (func $a (param i32 i32) (result i32) (return_call $b (local.get 1) (local.get 0)))
+            (func $b (param i32 i32) (result i32) (return_call $a (local.get 1) (local.get 0)))
+            (func (export "f") (param $a i32) (param $b i32) (param $c i32) (param $d i32)
+                (param $e i32) (param $n i32) (result i32) (local $i i32) (local $sum i32)
+                {body}))"#
+    ))
+    .unwrap()
+}
+
+/// What runs: how it is called, and what it is.
+fn programs(engine: &FilterEngine) -> Vec<FilterModule> {
+    let c = include_bytes!("../../../../examples/filters/c-enrich.wasm");
+    let rust = include_bytes!("../../../../examples/filters/rust-enrich.wasm");
+    let mut modules = vec![
+        load(engine, c.to_vec(), "c_filter", AN_HOUR),
+        load(engine, rust.to_vec(), "rust_filter", AN_HOUR),
+    ];
+    let sum = "(loop $l (local.set $sum (i32.add (i32.mul (local.get $sum) (i32.const 31))
+            (i32.load8_u (i32.and (local.get $i) (i32.const 0xffff)))))
+        (i32.store8 (local.get $i) (local.get $sum))
+        (br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 50000))))
+        (local.get $sum)";
+    let bodies = [
+        sum,
+        "(call $fib (i32.const 17))",
+        "(loop (memory.fill (i32.const 0) (local.get $i) (i32.const 65536))
+            (br_if 0 (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 50))))
+            (i32.load (i32.const 99))",
+        "(loop (drop (call $time (i32.const 1) (i64.const 0) (i32.const 8)))
+            (br_if 0 (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 300))))
+            (local.get $i)",
+        "(loop (local.set $sum (i32.div_u (i32.const -1) (i32.or (local.get $sum) (i32.const 1))))
+            (br_if 0 (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 9999))))
+            (local.get $sum)",
+        // Traps of its own.
+        "(i32.load (i32.const -4))",
+        "(call $deep (i32.const 1))",
+        "unreachable",
+        // Without end.
+        "(loop (br 0)) unreachable",
+        "(call $fib (i32.const 90))",
+        "(call $a (i32.const 1) (i32.const 2))",
+        "(loop (memory.copy (i32.const 0) (i32.const 64) (i32.const 65536)) (br 0)) unreachable",
+        "(loop (memory.fill (i32.const 0) (i32.const 1) (i32.const 2621440)) (br 0)) unreachable",
+        "(loop (table.fill $t (i32.const 0) (ref.null func) (i32.const 1000)) (br 0)) unreachable",
+        "(loop (drop (memory.grow $m (i32.const 0))) (br 0)) unreachable",
+        "(loop (drop (call $yield)) (br 0)) unreachable",
+    ];
+    modules.extend(bodies.map(|body| load(engine, program(body), "f", AN_HOUR)));
+    modules
+}
+
+/// What a call gives: its answer's first bytes, or how it failed.
+fn call(guest: &mut Guest) -> Answer {
+    let record = br#"{"log":"GET / HTTP/1.1\" 200","n":[1,-2.5e3,true,null],"o":{"p":"q"}}"#;
+    let placed = guest.place(b"app.web", record)?;
+    let answer = guest.call(placed, 7, (1_700_000_000, 5), record.len())?;
+    let bytes = guest.read(answer).unwrap_or_default();
+    let end = memchr::memchr(0, bytes).unwrap_or(0);
+    Ok([&answer.to_le_bytes(), &bytes[..end.min(1000)]].concat())
+}
+
+#[derive(Default)]
+struct Shared {
+    lanes: [Mutex<Option<Arc<Lane>>>; LANES],
+    kills: AtomicU64,
+    calls: AtomicU64,
+    over: AtomicBool,
+    ended: AtomicUsize,
+}
+
+/// Says that a thread has ended, be it by a failed assertion.
+struct Ended<'a>(&'a Shared);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.over.store(true, Ordering::Relaxed);
+        self.0.ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+type Answer = Result<Vec<u8>, FilterError>;
+
+/// Runs programs on one lane, another guest after each failure, until it is over.
+fn run(shared: &Shared, index: usize, modules: &[FilterModule], expected: &[Answer]) {
+    let _ended = Ended(shared);
+    let mut chance = Chance(0x9e37_79b9 + index as u64);
+    while !shared.over.load(Ordering::Relaxed) {
+        let chosen = chance.below(modules.len() as u64) as usize;
+        let mut guest = Guest::start(&modules[chosen]).unwrap();
+        *shared.lanes[index].lock().unwrap() = Some(Arc::clone(&guest.lane));
+        // Those that answer are called some times.
+        for _ in 0..8 {
+            let hits = guest.lane.hits.load(Ordering::Relaxed);
+            let found = call(&mut guest);
+            shared.calls.fetch_add(1, Ordering::Relaxed);
+            let hit = guest.lane.hits.load(Ordering::Relaxed) != hits;
+            match &found {
+                Err(FilterError::Deadline { .. }) => {
+                    shared.kills.fetch_add(1, Ordering::Relaxed);
+                    break;
+                }
+                found => {
+                    assert!(!hit, "led out of the code, and yet {found:?}");
+                    assert_eq!(Some(found), expected.get(chosen), "program {chosen}");
+                    if found.is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Sends kills and signals that mean nothing, until there were enough.
+fn disturb(shared: &Shared, kills: u64) {
+    let mut chance = Chance(42);
+    while shared.kills.load(Ordering::Relaxed) < kills && !shared.over.load(Ordering::Relaxed) {
+        thread::sleep(Duration::from_micros(chance.below(100)));
+        let lane = shared.lanes[chance.below(LANES as u64) as usize].lock().unwrap().clone();
+        let Some(lane) = lane else { continue };
+        match (chance.below(8), lane.running()) {
+            // For nobody.
+            (0, _) | (_, None) => signal::send(lane.thread.load(Ordering::Relaxed)),
+            // Doubled.
+            (1, Some(number)) => {
+                lane.kill(number);
+                signal::send(lane.thread.load(Ordering::Relaxed));
+            }
+            // Late.
+            (2, Some(number)) => {
+                thread::yield_now();
+                lane.kill(number);
+            }
+            (_, Some(number)) => lane.kill(number),
+        }
+    }
+    shared.over.store(true, Ordering::Relaxed);
+    // Whoever is in a program without end needs to be told.
+    while shared.ended.load(Ordering::Relaxed) < LANES {
+        for lane in &shared.lanes {
+            if let Some(lane) = lane.lock().unwrap().clone() {
+                lane.running().inspect(|number| lane.kill(*number));
+            }
+        }
+        thread::yield_now();
+    }
+}
+
+fn stress(kills: u64) {
+    let engine = FilterEngine::new(EngineOptions::default()).unwrap();
+    let modules = programs(&engine);
+    let shared = Shared::default();
+    let finite = &modules[..FINITE];
+    let expected: Vec<_> =
+        finite.iter().map(|module| call(&mut Guest::start(module).unwrap())).collect();
+    let started = Instant::now();
+    thread::scope(|scope| {
+        for index in 0..LANES {
+            let (shared, modules, expected) = (&shared, &modules, &expected);
+            scope.spawn(move || run(shared, index, modules, expected));
+        }
+        disturb(&shared, kills);
+    });
+    println!(
+        "{} kills in {} calls, {:.1} s",
+        shared.kills.load(Ordering::Relaxed),
+        shared.calls.load(Ordering::Relaxed),
+        started.elapsed().as_secs_f64()
+    );
+}
+
+#[test]
+fn five_hundred_kills_harm_nobody() {
+    stress(500);
+}
+
+#[test]
+#[ignore = "slow: ten thousand kills; run with --ignored"]
+fn ten_thousand_kills_harm_nobody() {
+    stress(10_000);
+}
+
+/// Prints how long after their deadline calls end.
+#[test]
+#[ignore = "slow: measures; run with --ignored --nocapture"]
+fn how_late_a_thousand_kills_are() {
+    let engine = FilterEngine::new(EngineOptions::default()).unwrap();
+    let deadline = Duration::from_millis(10);
+    let bodies = [
+        "(loop (br 0)) unreachable",
+        "(loop (local.set $i (i32.load (local.get $i))) (br 0)) unreachable",
+        "(call $fib (i32.const 90))",
+        "(loop (memory.fill (i32.const 0) (i32.const 1) (i32.const 65536)) (br 0)) unreachable",
+    ];
+    let mut late = Vec::new();
+    for body in bodies {
+        let module = load(&engine, program(body), "f", deadline);
+        for _ in 0..250 {
+            let mut guest = Guest::start(&module).unwrap();
+            let started = Instant::now();
+            assert!(matches!(call(&mut guest), Err(FilterError::Deadline { .. })));
+            late.push(started.elapsed().saturating_sub(deadline));
+        }
+    }
+    late.sort();
+    let at = |part: usize| late[(late.len() - 1) * part / 100].as_secs_f64() * 1e3;
+    println!(
+        "ended past a deadline of 10 ms by: p50 {:.1}, p99 {:.1}, max {:.1} ms ({} kills)",
+        at(50),
+        at(99),
+        at(100),
+        late.len()
+    );
+}
+
+/// A guest in a host function in a guest: the inner one is ended, and if the host function does not mind, the outer one.
+#[test]
+fn a_guest_under_a_host_function_under_a_guest_is_ended() {
+    let engine = FilterEngine::new(EngineOptions::default()).unwrap();
+    let text = r#"(module (import "host" "again" (func $again)) (memory 1)
+        (func (export "inner") (loop (br 0)))
+        (func (export "outer") (loop (call $again) (br 0)))
+        (func (export "f") (param i32 i32 i32 i32 i32 i32) (result i32) (i32.const 0)))"#;
+    let loaded = crate::load::load(&engine, wat::parse_str(text).unwrap()).unwrap();
+    let way = Way::of(loaded.interruption, &loaded.module).unwrap();
+    assert!(matches!(way, Way::Signal(_)));
+    for swallows in [true, false] {
+        let lane = Lane::new(engine.watchdog(), Duration::from_millis(5), way.clone());
+        let arguments = loaded.artifact.metadata().interface.arguments;
+        let state = State::new(arguments, 1 << 20, &Sandbox::default(), Arc::clone(&lane)).unwrap();
+        let mut store = Store::new(loaded.module.engine(), state);
+        set_up(&mut store);
+        let mut linker = Linker::<State>::new(loaded.module.engine());
+        let again = move |mut caller: Caller<'_, State>| {
+            let inner = caller.get_export("inner").unwrap().into_func().unwrap();
+            let ended = inner.typed::<(), ()>(&caller)?.call(&mut caller, ());
+            assert!(ended.is_err());
+            if swallows { Ok(()) } else { ended }
+        };
+        linker.func_wrap("host", "again", again).unwrap();
+        let instance = linker.instantiate(&mut store, &loaded.module).unwrap();
+        find_flag(&mut store, &instance);
+        let outer = instance.get_typed_func::<(), ()>(&mut store, "outer").unwrap();
+        lane.restart();
+        let error = lane.run(&mut store, |store| outer.call(store, ())).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&wasmtime::Trap::Interrupt));
+    }
+}

@@ -1,0 +1,175 @@
+//! The thread that looks at all lanes every now and then, and ends what has been under way for too long.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use super::Lane;
+
+/// How often the watchdog looks while a guest runs: a call may be as much older than it looks.
+const TICK: Duration = Duration::from_millis(2);
+/// How often it ends a call that goes on, at first and later: the guest may be in the host's hands.
+const AGAIN: Duration = Duration::from_millis(1);
+const AGAIN_LATER: Duration = Duration::from_millis(10);
+/// How many times are "at first".
+const AT_FIRST: u32 = 100;
+/// How many looks without a running guest make it go to sleep.
+const PATIENCE: u32 = 50;
+/// How long it sleeps at most. Whoever runs wakes it; this is for the case that nobody can be wrong about.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// Watches lanes until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Watchdog {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Lanes that the thread does not know yet.
+    arrivals: Mutex<Vec<Weak<Lane>>>,
+    sleep: Arc<Sleep>,
+    over: AtomicBool,
+}
+
+impl Watchdog {
+    /// Starts its thread.
+    pub(crate) fn start() -> std::io::Result<Self> {
+        let shared = Arc::<Shared>::default();
+        let its = Arc::clone(&shared);
+        let thread = thread::Builder::new()
+            .name("filter watchdog".to_owned())
+            .spawn(move || Watch::default().run(&its))?;
+        // Set once, here.
+        let _ = shared.sleep.thread.set(thread.thread().clone());
+        Ok(Self { shared })
+    }
+
+    /// Watches the lane for as long as it is there.
+    pub(super) fn watch(&self, lane: &Arc<Lane>) {
+        let mut arrivals = self.shared.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        arrivals.push(Arc::downgrade(lane));
+    }
+
+    pub(super) fn sleep(&self) -> Arc<Sleep> {
+        Arc::clone(&self.shared.sleep)
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.shared.over.store(true, Ordering::Relaxed);
+        self.shared.sleep.wake();
+    }
+}
+
+/// Whether the watchdog sleeps, or is about to.
+#[derive(Debug, Default)]
+pub(super) struct Sleep {
+    asleep: AtomicBool,
+    thread: OnceLock<Thread>,
+}
+
+impl Sleep {
+    /// Wakes the watchdog if it sleeps.
+    #[inline]
+    pub(super) fn end(&self) {
+        if self.asleep.load(Ordering::Relaxed) {
+            self.wake();
+        }
+    }
+
+    #[cold]
+    fn wake(&self) {
+        self.asleep.store(false, Ordering::Relaxed);
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+}
+
+/// What the thread knows.
+#[derive(Default)]
+struct Watch {
+    lanes: Vec<Watched>,
+    /// Looks since a guest ran.
+    idle: u32,
+}
+
+struct Watched {
+    lane: Weak<Lane>,
+    /// The deadline under way when it was looked at last, and since when.
+    number: u64,
+    since: Instant,
+    /// How many times it was ended.
+    kills: u32,
+}
+
+impl Watch {
+    fn run(&mut self, shared: &Shared) {
+        while !shared.over.load(Ordering::Relaxed) {
+            let arrivals = {
+                let mut lock = shared.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+                std::mem::take(&mut *lock)
+            };
+            self.lanes.extend(arrivals.into_iter().map(Watched::new));
+            match self.look() {
+                Some(next) => {
+                    self.idle = 0;
+                    shared.sleep.asleep.store(false, Ordering::Relaxed);
+                    thread::park_timeout(next);
+                }
+                None => self.rest(&shared.sleep),
+            }
+        }
+    }
+
+    /// Ends what is to end. How long to wait for the next look, if any guest runs.
+    fn look(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        let mut next = None;
+        self.lanes.retain_mut(|watched| {
+            let Some(lane) = watched.lane.upgrade() else { return false };
+            if let Some(wait) = watched.look(&lane, now) {
+                next = Some(next.map_or(wait, |next: Duration| next.min(wait)));
+            }
+            true
+        });
+        next
+    }
+
+    /// Nobody runs. After a while the watchdog says that it sleeps, one tick before it does: whoever begins to run either
+    /// reads that and wakes it, or wrote that it runs so long ago that the look after this tick sees it.
+    fn rest(&mut self, sleep: &Sleep) {
+        self.idle += 1;
+        if self.idle <= PATIENCE {
+            thread::park_timeout(TICK);
+        } else if sleep.asleep.swap(true, Ordering::SeqCst) {
+            thread::park_timeout(LONGEST);
+        } else {
+            thread::park_timeout(TICK);
+        }
+    }
+}
+
+impl Watched {
+    fn new(lane: Weak<Lane>) -> Self {
+        Self { lane, number: 0, since: Instant::now(), kills: 0 }
+    }
+
+    /// Ends the call if it is to end. How long to wait for the next look, if the guest runs.
+    fn look(&mut self, lane: &Lane, now: Instant) -> Option<Duration> {
+        let number = lane.running()?;
+        if self.number != number {
+            (self.number, self.since, self.kills) = (number, now, 0);
+        }
+        let left = lane.deadline().saturating_sub(now.duration_since(self.since));
+        if !left.is_zero() {
+            return Some(left.min(TICK));
+        }
+        lane.kill(number);
+        self.kills = self.kills.saturating_add(1);
+        Some(if self.kills < AT_FIRST { AGAIN } else { AGAIN_LATER })
+    }
+}

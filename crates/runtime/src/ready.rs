@@ -1,0 +1,109 @@
+//! From a file's bytes to code that is linked and whose calls can be ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flb_artifact::{Artifact, Interface, Interruption, Metadata};
+use wasmtime::{Instance, InstancePre, Store};
+
+use crate::guest::limit_growth;
+use crate::imports::link;
+use crate::interrupt::{self, Lane, Way};
+use crate::load::{Loaded, load, load_without_signals};
+use crate::state::State;
+use crate::{FilterEngine, LoadError, Sandbox};
+
+/// Code ready to be instantiated.
+pub(crate) struct Ready {
+    /// Keeps the watchdog as long as there is code that needs it.
+    engine: FilterEngine,
+    pub(crate) pre: InstancePre<State>,
+    /// How calls are ended.
+    way: Way,
+    artifact: Artifact,
+    /// Imports that nobody provides.
+    pub(crate) unknown_imports: Vec<String>,
+    /// What had to be done, and what an operator may want to know.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Ready {
+    /// Loads WebAssembly or an artifact.
+    pub(crate) fn load(engine: &FilterEngine, bytes: Vec<u8>) -> Result<Self, LoadError> {
+        let wasm = (!Artifact::is_artifact(&bytes)).then(|| bytes.clone());
+        let loaded = load(engine, bytes)?;
+        let (pre, unknown_imports) = link(&loaded.module)?;
+        match way(engine, &loaded, &pre) {
+            Ok(way) => Ok(Self::new(engine, loaded, way, pre, unknown_imports)),
+            Err(reason) => {
+                let loaded = load_without_signals(engine, loaded, wasm, &reason)?;
+                let (pre, unknown_imports) = link(&loaded.module)?;
+                let way = Way::Epoch(loaded.module.engine().clone());
+                Ok(Self::new(engine, loaded, way, pre, unknown_imports))
+            }
+        }
+    }
+
+    fn new(
+        engine: &FilterEngine,
+        loaded: Loaded,
+        way: Way,
+        pre: InstancePre<State>,
+        unknown_imports: Vec<String>,
+    ) -> Self {
+        let Loaded { artifact, interruption, mut notes, .. } = loaded;
+        if interruption == Interruption::None {
+            notes.push(
+                "it is compiled with --interruption=none: no deadline ends its calls".to_owned(),
+            );
+        }
+        Self { engine: engine.clone(), pre, way, artifact, unknown_imports, notes }
+    }
+
+    pub(crate) fn metadata(&self) -> &Metadata {
+        self.artifact.metadata()
+    }
+
+    pub(crate) fn interface(&self) -> &Interface {
+        &self.metadata().interface
+    }
+
+    /// A new guest's lane.
+    pub(crate) fn lane(&self, deadline: Duration) -> Arc<Lane> {
+        Lane::new(self.engine.watchdog(), deadline, self.way.clone())
+    }
+
+    /// Instantiates the module in a fresh store, and runs its start function.
+    pub(crate) fn instantiate(
+        &self,
+        store: &mut Store<State>,
+        memory_limit: u64,
+    ) -> wasmtime::Result<Instance> {
+        store.limiter(|state| &mut state.limits);
+        interrupt::set_up(store);
+        let lane = Arc::clone(&store.data().lane);
+        let instance = lane.run(store, |store| self.pre.instantiate(store))?;
+        interrupt::find_flag(store, &instance);
+        limit_growth(store, &instance, memory_limit);
+        if let Ok(start) = instance.get_typed_func::<(), ()>(&mut *store, interrupt::START) {
+            lane.run(store, |store| start.call(store, ()))?;
+        }
+        Ok(instance)
+    }
+}
+
+/// How the code's calls are ended; or why they cannot be, though the code was compiled for it.
+fn way(engine: &FilterEngine, loaded: &Loaded, pre: &InstancePre<State>) -> Result<Way, String> {
+    if loaded.interruption == Interruption::Signal && !engine.may_signal() {
+        return Err("they are switched off".to_owned());
+    }
+    let way = Way::of(loaded.interruption, &loaded.module)?;
+    if let Way::Signal(_) = way {
+        let lane = Lane::new(engine.watchdog(), Duration::ZERO, way.clone());
+        let arguments = loaded.artifact.metadata().interface.arguments;
+        let state = State::new(arguments, u64::MAX, &Sandbox::default(), lane);
+        let state = state.map_err(|error| error.to_string())?;
+        interrupt::prove(pre, state)?;
+    }
+    Ok(way)
+}
