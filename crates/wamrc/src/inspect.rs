@@ -167,7 +167,8 @@ fn lines(object: &Value) -> String {
 
 fn add_slice(text: &mut String, slice: &Value) {
     text.push('\n');
-    for name in SLICE_ORDER {
+    let has = |name: &&&str| **name != "no_signals" || !slice[**name].is_null();
+    for name in SLICE_ORDER.iter().filter(has) {
         let indent = if *name == "target" { "" } else { "  " };
         add(text, indent, name, &slice[name]);
     }
