@@ -10,6 +10,8 @@ use crate::map;
 
 /// The most bytes that are joined. What comes on top begins another record.
 const LIMIT: usize = 2_000_000;
+/// How many groups are kept for later lines when nothing in them waits.
+const SPARE_GROUPS: usize = 8;
 
 /// What joins the lines of one source.
 pub(crate) trait Join: Send + Sync {
@@ -58,6 +60,8 @@ pub(crate) struct Joiner {
     groups: Vec<Group>,
     /// The body of a line that is parsed.
     body: Vec<u8>,
+    /// The body of lines that were joined.
+    joined: Vec<u8>,
 }
 
 /// Lines that belong together.
@@ -94,7 +98,7 @@ struct Look<'a> {
 impl Joiner {
     /// Tries these parsers, in order.
     pub(crate) fn new(parsers: Arc<[Arc<MultilineParser>]>) -> Self {
-        Self { parsers, current: None, groups: Vec::new(), body: Vec::new() }
+        Self { parsers, current: None, groups: Vec::new(), body: Vec::new(), joined: Vec::new() }
     }
 }
 
@@ -127,9 +131,9 @@ impl Join for Joiner {
             return;
         };
         for group in &mut self.groups {
-            group.flush(parser, out);
+            group.flush(parser, &mut self.joined, out);
         }
-        self.groups.clear();
+        self.groups.truncate(SPARE_GROUPS);
     }
 
     fn flush_due(&mut self, now: Timestamp, out: &mut Out<'_>) {
@@ -138,14 +142,13 @@ impl Join for Joiner {
         };
         for group in &mut self.groups {
             if is_over(group.since, parser.flush_timeout, now) {
-                group.flush(parser, out);
+                group.flush(parser, &mut self.joined, out);
             }
         }
-        self.groups.retain(|group| !group.is_fresh);
     }
 
     fn waits_from(&self) -> Option<u64> {
-        self.groups.iter().map(|group| group.offset).min()
+        self.groups.iter().filter(|group| !group.is_fresh).map(|group| group.offset).min()
     }
 }
 
@@ -177,24 +180,28 @@ impl Joiner {
         out: &mut Out<'_>,
     ) -> bool {
         let is_current = self.current == Some(index);
-        let known = self.groups.iter().position(|group| is_current && group.key == look.group);
-        let rule = known.and_then(|group| self.groups[group].rule);
+        let known = self.groups.iter().position(|group| group.key == look.group);
+        let rule = known.filter(|_| is_current).and_then(|group| self.groups[group].rule);
         let Some(step) = step(&parser.whole, rule, look) else { return false };
         if !is_current {
             self.flush(out);
             self.current = Some(index);
         }
         let at = known.unwrap_or_else(|| {
+            if self.groups.len() >= SPARE_GROUPS {
+                self.groups.retain(|group| !group.is_fresh);
+            }
             self.groups.push(Group::new(look));
             self.groups.len() - 1
         });
-        let group = &mut self.groups[at];
+        let Self { groups, joined, .. } = self;
+        let group = &mut groups[at];
         if step.begins || group.text.len() + look.content.len() > LIMIT {
-            group.flush(parser, out);
+            group.flush(parser, joined, out);
         }
         group.add(parser, look, step.rule);
         if step.ends {
-            self.groups.remove(at).flush(parser, out);
+            group.flush(parser, joined, out);
         }
         true
     }
@@ -294,7 +301,8 @@ impl Group {
         self.since = look.now;
     }
 
-    fn flush(&mut self, parser: &MultilineParser, out: &mut Out<'_>) {
+    /// Gives out what waits. `joined` lends its memory.
+    fn flush(&mut self, parser: &MultilineParser, joined: &mut Vec<u8>, out: &mut Out<'_>) {
         if self.is_fresh {
             return;
         }
@@ -305,8 +313,8 @@ impl Group {
             }
             out(Joined { what: What::Text(&self.text), time, offset });
         } else {
-            let body = with_content(&self.body, parser, &self.text);
-            out(Joined { what: What::Body(&body), time, offset });
+            with_content(&self.body, parser, &self.text, joined);
+            out(Joined { what: What::Body(joined), time, offset });
         }
         self.body.clear();
         self.text.clear();
@@ -316,22 +324,21 @@ impl Group {
 }
 
 /// The first line's map, with all lines' text.
-fn with_content(body: &[u8], parser: &MultilineParser, text: &[u8]) -> Vec<u8> {
+fn with_content(body: &[u8], parser: &MultilineParser, text: &[u8], joined: &mut Vec<u8>) {
     let key = parser.key_content.as_deref().unwrap_or_default().as_bytes();
-    let mut joined = Vec::with_capacity(body.len() + text.len());
+    joined.clear();
     joined.push(0x80);
     let mut count = 0;
     for (name, value) in msgpack::entries(body).into_iter().flatten().flatten() {
         joined.extend_from_slice(name);
         if msgpack::as_str(name) == Some(key) {
-            msgpack::write_str(&mut joined, text);
+            msgpack::write_str(joined, text);
         } else {
             joined.extend_from_slice(value);
         }
         count += 1;
     }
-    map::set_len(&mut joined, 0, count);
-    joined
+    map::set_len(joined, 0, count);
 }
 
 /// Whether the time is over that began at `since`. A clock that was set back must not hold lines up.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use flb_plugin::{Kind, OptionSpec, Parser, Parsers, Spec};
 
+mod cri;
 mod decoders;
 mod fields;
 mod json;
@@ -15,9 +16,9 @@ mod time_format;
 mod types;
 mod unescape;
 
+use cri::CriParser;
 use fields::Common;
 use json::JsonParser;
-use regex::RegexParser;
 use time_field::TimeField;
 use time_format::{TimeFormat, Zone};
 
@@ -62,11 +63,9 @@ pub(crate) fn docker() -> Arc<dyn Parser> {
     Arc::new(JsonParser::new(stamped("docker", "%Y-%m-%dT%H:%M:%S.%L%z")))
 }
 
-/// Reads the lines of the container runtime interface: `time stream F|P text`.
+/// Reads the lines of the container runtime interface.
 pub(crate) fn cri() -> Arc<dyn Parser> {
-    const LINE: &str = "^(?<time>[^ ]+) (?<stream>stdout|stderr) (?<_p>[FP])[^ ]* (?<log>.*)$";
-    let common = stamped("cri", "%Y-%m-%dT%H:%M:%S.%L%z");
-    Arc::new(RegexParser::new(LINE, common, false).expect("the pattern is a pattern"))
+    Arc::new(CriParser::new(stamped("cri", "%Y-%m-%dT%H:%M:%S.%L%z")))
 }
 
 /// Takes the time from the key `time`, and leaves it there.

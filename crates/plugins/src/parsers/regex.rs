@@ -18,31 +18,20 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Parser>, BuildE
         return Err(BuildError::new("a parser of format regex needs a 'Regex'")
             .help("add one with named groups: Regex ^(?<host>[^ ]*) (?<message>.*)$"));
     };
+    let regex = Regex::new(pattern).map_err(|error| BuildError::new(error.to_string()))?;
+    if regex.names().len() == 0 {
+        return Err(BuildError::new(format!("'{pattern}' has no named groups"))
+            .help("name what shall become a key: (?<key>...)"));
+    }
     let common = Common::new(options, build)?;
     let skips_empty = options.bool("skip_empty_values");
-    Ok(Box::new(RegexParser::new(pattern, common, skips_empty)?))
+    Ok(Box::new(RegexParser { regex, common, skips_empty }))
 }
 
-/// The parser.
-pub(crate) struct RegexParser {
+struct RegexParser {
     regex: Regex,
     common: Common,
     skips_empty: bool,
-}
-
-impl RegexParser {
-    pub(super) fn new(
-        pattern: &str,
-        common: Common,
-        skips_empty: bool,
-    ) -> Result<Self, BuildError> {
-        let regex = Regex::new(pattern).map_err(|error| BuildError::new(error.to_string()))?;
-        if regex.names().len() == 0 {
-            return Err(BuildError::new(format!("'{pattern}' has no named groups"))
-                .help("name what shall become a key: (?<key>...)"));
-        }
-        Ok(Self { regex, common, skips_empty })
-    }
 }
 
 impl Parser for RegexParser {

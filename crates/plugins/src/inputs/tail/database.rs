@@ -112,7 +112,10 @@ fn open_file(path: &Path, build: &Build<'_>) -> Result<redb::Database, BuildErro
 fn create(path: &Path) -> Result<redb::Database, redb::DatabaseError> {
     let mut builder = redb::Database::builder();
     builder.set_cache_size(CACHE);
-    builder.create(path)
+    let mut database = builder.create(path)?;
+    // The file is small, and what is broken shall be found now and not in the middle of the work.
+    database.check_integrity()?;
+    Ok(database)
 }
 
 fn is_sqlite(path: &Path) -> bool {

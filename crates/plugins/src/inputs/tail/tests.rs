@@ -538,6 +538,31 @@ fn a_broken_database_is_moved_aside_and_told() {
 }
 
 #[test]
+fn wherever_a_database_is_damaged_nothing_is_lost() {
+    let folder = Folder::new(&[("a.log", "one\n")]);
+    let db = folder.text("positions.db");
+    let run = || {
+        let scene = Scene::new(1000.0).until(1002.0);
+        folder.run(&scene, "*.log", &[("db", &db)]);
+        scene.bodies()
+    };
+    run();
+    let whole = fs::read(&db).unwrap();
+    for place in (0..16).map(|part| whole.len() / 16 * part + 40) {
+        let mut damaged = whole.clone();
+        for byte in &mut damaged[place..place + 24] {
+            *byte ^= 0x5a;
+        }
+        fs::write(&db, &damaged).unwrap();
+        let bodies = run();
+        assert!(bodies.is_empty() || bodies == [r#"{"log":"one"}"#], "{bodies:?}");
+        fs::write(&db, &whole[..place]).unwrap();
+        let bodies = run();
+        assert!(bodies.is_empty() || bodies == [r#"{"log":"one"}"#], "{bodies:?}");
+    }
+}
+
+#[test]
 fn a_database_is_one_agent_s_but_all_its_inputs_share_it() {
     let folder = Folder::new(&[("a.log", "one\n")]);
     let (path, db) = (folder.text("*.log"), folder.text("positions.db"));
