@@ -11,7 +11,7 @@ mod parsers;
 #[cfg(test)]
 mod testing;
 
-pub use multiline::builtin_multiline;
+pub use multiline::{builtin_multiline, join_lines};
 pub use parsers::builtin_parsers;
 
 /// Every plugin of this crate.

@@ -5,6 +5,8 @@ mod artifact_oracle;
 mod config;
 #[path = "../../../crates/event/tests/oracle/mod.rs"]
 mod event_oracle;
+#[path = "../../../crates/plugins/tests/oracle/mod.rs"]
+mod plugins_oracle;
 
 use libfuzzer_sys::Corpus;
 
@@ -37,4 +39,14 @@ pub fn artifact(data: &[u8]) {
 /// Any bytes taken as an artifact's metadata and, after a zero byte, what stands behind it.
 pub fn artifact_metadata(data: &[u8]) {
     drop(artifact_oracle::check_metadata(data));
+}
+
+/// A format, its regular expression or time format, and lines.
+pub fn parsers(data: &[u8]) {
+    plugins_oracle::check_parser(data);
+}
+
+/// A multiline parser and lines.
+pub fn multiline(data: &[u8]) {
+    plugins_oracle::check_multiline(data);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flb_event::{Timestamp, msgpack};
-use flb_plugin::{MultilineParser, Rule, Whole};
+use flb_plugin::{MultilineParser, MultilineParsers, Rule, Whole};
 
 use crate::map;
 
@@ -321,6 +321,24 @@ impl Group {
         self.rule = None;
         self.is_fresh = true;
     }
+}
+
+/// The records that the lines of a whole text come to, each with its offset: joined text, or a map as msgpack. Names that nobody
+/// knows are passed over.
+pub fn join_lines(known: &MultilineParsers, names: &[&str], text: &[u8]) -> Vec<(u64, Vec<u8>)> {
+    let parsers: Vec<_> = names.iter().filter_map(|name| known.find(name).cloned()).collect();
+    let mut joiner = Joiner::new(parsers.into());
+    let mut records = Vec::new();
+    let mut out = |joined: Joined<'_>| match joined.what {
+        What::Text(record) | What::Body(record) => records.push((joined.offset, record.to_vec())),
+    };
+    let mut offset = 0;
+    for line in text.split(|byte| *byte == b'\n') {
+        joiner.push(line, offset, Timestamp::default(), &mut out);
+        offset += line.len() as u64 + 1;
+    }
+    joiner.flush(&mut out);
+    records
 }
 
 /// The first line's map, with all lines' text.

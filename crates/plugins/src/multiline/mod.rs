@@ -10,5 +10,6 @@ mod testing;
 pub use builtin::builtin_multiline;
 pub(crate) use builtin::docker;
 pub(crate) use first_line::{FirstLine, FirstLineParsers};
+pub use join::join_lines;
 pub(crate) use join::{Join, Joined, Joiner, What};
 pub(crate) use section::ALL;

@@ -18,20 +18,19 @@ impl CriParser {
 
 impl Parser for CriParser {
     fn parse(&self, line: &[u8], now: Timestamp, body: &mut Vec<u8>) -> Result<Parsed, ParseError> {
-        let Some((time, stream, piece, text)) = take_apart(line) else {
+        let Some(values) = take_apart(line) else {
             return Err(ParseError("it is no line of a container".to_owned()));
         };
         let mut fields = self.common.begin(body, now);
-        fields.push(b"time", time);
-        fields.push(b"stream", stream);
-        fields.push(b"_p", piece);
-        fields.push(b"log", text);
+        for (key, value) in [b"time".as_slice(), b"stream", b"_p", b"log"].into_iter().zip(values) {
+            fields.push(key, value);
+        }
         Ok(fields.end())
     }
 }
 
 /// Time, stream, `P` or `F`, and text.
-fn take_apart(line: &[u8]) -> Option<(&[u8], &[u8], &[u8], &[u8])> {
+fn take_apart(line: &[u8]) -> Option<[&[u8]; 4]> {
     let (time, rest) = word(line)?;
     let (stream, rest) = word(rest)?;
     let (tags, text) = word(rest)?;
@@ -39,7 +38,7 @@ fn take_apart(line: &[u8]) -> Option<(&[u8], &[u8], &[u8], &[u8])> {
     let piece = tags.split(|byte| *byte == b':').next()?;
     let is_line =
         !time.is_empty() && matches!(stream, b"stdout" | b"stderr") && matches!(piece, b"P" | b"F");
-    is_line.then_some((time, stream, piece, text))
+    is_line.then_some([time, stream, piece, text])
 }
 
 /// What stands before a blank, and behind it.
