@@ -6,12 +6,13 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use anyhow::Context;
+use flb_config::tame;
 use flb_pipeline::{Meter, Pipeline, Report, Stop};
 
-use crate::command_line::{self, Mistake, Request};
+use crate::command_line::{self, CommandLine, Mistake, Request};
 use crate::help::{AgentHelp, PluginHelp, VERSION};
 use crate::logging::Log;
-use crate::{configuration, exit, signals};
+use crate::{completions, configuration, exit, man, schema, signals};
 
 /// Does what the arguments ask for; returns the exit code.
 pub(crate) fn run(
@@ -26,19 +27,22 @@ pub(crate) fn run(
             let help = PluginHelp::find(registry, role, &name);
             return print(help.context("the plugin is gone")?);
         }
+        Ok(Request::Json(None)) => return print(schema::all(registry)),
+        Ok(Request::Json(Some((role, name)))) => {
+            let help = PluginHelp::find(registry, role, &name).context("the plugin is gone")?;
+            return print(schema::one(&help));
+        }
         Ok(Request::Version) => return print(format_args!("{VERSION}\n")),
+        Ok(Request::Completions(shell)) => return print(completions::script(shell, registry)),
+        Ok(Request::Man) => return print(man::page(registry)),
+        Ok(Request::Config(line)) => return show_configuration(&line, environment),
         Err(mistake) => return Ok(explain(&mistake)),
     };
-    for warning in &line.warnings {
-        eprintln!("warning: {warning}");
-    }
+    warn(&line);
     if !line.quiet {
         eprintln!("{VERSION}\nA log pipeline that is configured like Fluent Bit\n");
     }
-    if let Some(folder) = &line.workdir
-        && let Err(error) = std::env::set_current_dir(folder)
-    {
-        eprintln!("error: cannot change to the directory '{}': {error}", folder.display());
+    if !change_folder(&line) {
         return Ok(exit::START);
     }
     let log = Log::install(line.log_level());
@@ -56,6 +60,39 @@ pub(crate) fn run(
         }
         (Err(refused), false) => Ok(refused.code),
     }
+}
+
+/// Prints the configuration as it takes effect.
+fn show_configuration(
+    line: &CommandLine,
+    environment: BTreeMap<String, String>,
+) -> anyhow::Result<u8> {
+    warn(line);
+    if !change_folder(line) {
+        return Ok(exit::START);
+    }
+    Log::install(line.log_level());
+    match configuration::effective(line, environment) {
+        Ok(text) => print(text),
+        Err(refused) => Ok(refused.code),
+    }
+}
+
+fn warn(line: &CommandLine) {
+    for warning in &line.warnings {
+        eprintln!("warning: {}", tame(warning));
+    }
+}
+
+/// Goes to the directory that the command line names. False if that fails, which is said.
+fn change_folder(line: &CommandLine) -> bool {
+    let Some(folder) = &line.workdir else { return true };
+    let changed = std::env::set_current_dir(folder);
+    if let Err(error) = &changed {
+        let folder = folder.display().to_string();
+        eprintln!("error: cannot change to the directory '{}': {error}", tame(&folder));
+    }
+    changed.is_ok()
 }
 
 /// Runs the pipeline until it has stopped.
@@ -101,9 +138,9 @@ fn log_report(report: &Report) {
 }
 
 fn explain(mistake: &Mistake) -> u8 {
-    eprintln!("error: {}", mistake.message);
+    eprintln!("error: {}", tame(&mistake.message));
     if let Some(help) = &mistake.help {
-        eprintln!("help: {help}");
+        eprintln!("help: {}", tame(help));
     }
     eprintln!("\nTry 'flb-agent --help'.");
     exit::CONFIG

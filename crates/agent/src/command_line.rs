@@ -8,6 +8,7 @@ use flb_config::{Document, Property, Section, SectionKind, SourceId, Span, Spann
 use flb_pipeline::{LogLevel, Role};
 use flb_plugin::Registry;
 
+use crate::commands::{COMMANDS, Shell};
 use crate::options::{Handle, OPTIONS, Row};
 
 /// The name of the command line in messages about it.
@@ -39,8 +40,16 @@ pub(crate) enum Request {
     Help,
     /// The help text of a plugin.
     PluginHelp(Role, String),
+    /// The plugins as JSON, or one of them.
+    Json(Option<(Role, String)>),
     /// The version.
     Version,
+    /// The configuration as it takes effect.
+    Config(CommandLine),
+    /// Completions for a shell.
+    Completions(Shell),
+    /// The manual page.
+    Man,
 }
 
 /// A piece of the command line's text.
@@ -164,8 +173,17 @@ impl CommandLine {
     pub(crate) fn document(&self) -> Document {
         let mut document = Document::default();
         let source = document.add_source(SOURCE, &self.text);
-        document.sections = self.sections.iter().map(|opened| section(opened, source)).collect();
+        // A processor is opened for its help only.
+        let sections = self.sections.iter().filter(|opened| opened.kind != SectionKind::Processor);
+        document.sections = sections.map(|opened| section(opened, source)).collect();
         document
+    }
+
+    fn write_option(&mut self, row: &Row) -> Range<usize> {
+        match row.short {
+            Some(short) => self.write(&format!("-{short}")),
+            None => self.write(&format!("--{}", row.longs[0])),
+        }
     }
 
     /// Writes a piece behind the text so far.
@@ -200,6 +218,7 @@ fn role(kind: SectionKind) -> Option<Role> {
         SectionKind::Input => Some(Role::Input),
         SectionKind::Filter => Some(Role::Filter),
         SectionKind::Output => Some(Role::Output),
+        SectionKind::Processor => Some(Role::Processor),
         _ => None,
     }
 }
@@ -218,12 +237,48 @@ pub(crate) fn read(
     arguments: impl IntoIterator<Item = OsString>,
     registry: &Registry,
 ) -> Result<Request, Mistake> {
+    let mut arguments = arguments.into_iter().peekable();
+    let first = arguments.peek().and_then(|first| first.to_str());
+    let Some(command) = COMMANDS.iter().find(|command| Some(command.name) == first) else {
+        return read_options(arguments, registry, false);
+    };
+    arguments.next();
+    match command.name {
+        "config" => match read_options(arguments, registry, true)? {
+            Request::Run(line) => Ok(Request::Config(line)),
+            other => Ok(other),
+        },
+        "completions" => Ok(Request::Completions(shell(arguments.next())?)),
+        _ => Ok(Request::Man),
+    }
+}
+
+fn shell(given: Option<OsString>) -> Result<Shell, Mistake> {
+    let help = "write flb-agent completions bash, zsh or fish";
+    let Some(given) = given else {
+        return Err(Mistake::new("no shell was given").help(help));
+    };
+    let shell = Shell::ALL.into_iter().find(|(name, _)| *name == given);
+    let unknown = || Mistake::new(format!("unknown shell '{}'", given.display())).help(help);
+    shell.map(|(_, shell)| shell).ok_or_else(unknown)
+}
+
+/// Reads options. With `takes_file` the first other argument is the configuration file.
+fn read_options(
+    arguments: impl IntoIterator<Item = OsString>,
+    registry: &Registry,
+    takes_file: bool,
+) -> Result<Request, Mistake> {
     let mut parser = lexopt::Parser::from_args(arguments);
     let mut line = CommandLine::default();
     while let Some(argument) = parser.next().map_err(explain)? {
         let row = match argument {
             lexopt::Arg::Short(short) => find_short(short)?,
             lexopt::Arg::Long(long) => find_long(long)?,
+            lexopt::Arg::Value(file) if takes_file && line.config.is_none() => {
+                line.config = Some(file.into());
+                continue;
+            }
             lexopt::Arg::Value(value) => {
                 line.warn(format!("argument '{}' is ignored", value.display()));
                 continue;
@@ -233,19 +288,31 @@ pub(crate) fn read(
             Handle::Flag(handle) => handle(&mut line),
             Handle::Value(_, handle) => {
                 let value = value(&mut parser, row)?;
-                let option = match row.short {
-                    Some(short) => line.write(&format!("-{short}")),
-                    None => line.write(&format!("--{}", row.longs[0])),
-                };
+                let option = line.write_option(row);
                 let place = line.write(&value);
                 let given = Given { option, value: Piece { text: value, place } };
                 handle(&mut line, &given)?;
             }
+            Handle::Set(key, value) => {
+                let option = line.write_option(row);
+                let value = Piece { text: value.to_owned(), place: option.clone() };
+                line.service(key, &Given { option, value });
+            }
             Handle::Version => return Ok(Request::Version),
-            Handle::Help => match plugin_help(&mut line, registry) {
-                Some(request) => return Ok(request),
-                None => continue,
-            },
+            Handle::Help | Handle::HelpJson => {
+                let as_json = matches!(row.handle, Handle::HelpJson);
+                match (last_plugin(&mut line, registry), as_json) {
+                    (Last::Nothing, false) => return Ok(Request::Help),
+                    (Last::Nothing, true) => return Ok(Request::Json(None)),
+                    (Last::Plugin(role, name), false) => {
+                        return Ok(Request::PluginHelp(role, name));
+                    }
+                    (Last::Plugin(role, name), true) => {
+                        return Ok(Request::Json(Some((role, name))));
+                    }
+                    (Last::Unknown, _) => {}
+                }
+            }
             Handle::NotYet(_) => {
                 let message = format!("option {} is not supported yet", row.name());
                 return Err(Mistake::new(message).help("leave it out"));
@@ -255,12 +322,20 @@ pub(crate) fn read(
     Ok(Request::Run(line))
 }
 
-/// Help about the last plugin, or else about the agent. Nothing for a plugin that does not exist.
-fn plugin_help(line: &mut CommandLine, registry: &Registry) -> Option<Request> {
-    let Some(last) = line.last else { return Some(Request::Help) };
+/// What `-h` and `-J` are about.
+enum Last {
+    /// No plugin was named, so the agent.
+    Nothing,
+    Plugin(Role, String),
+    /// It does not exist, which was said.
+    Unknown,
+}
+
+fn last_plugin(line: &mut CommandLine, registry: &Registry) -> Last {
+    let Some(last) = line.last else { return Last::Nothing };
     let section = &line.sections[last];
     let (Some(role), Some((_, name))) = (role(section.kind), section.properties.first()) else {
-        return Some(Request::Help);
+        return Last::Nothing;
     };
     let name = name.text.to_lowercase();
     let known = match role {
@@ -269,10 +344,10 @@ fn plugin_help(line: &mut CommandLine, registry: &Registry) -> Option<Request> {
         Role::Output => registry.outputs.iter().any(|spec| spec.name == name),
     };
     if known {
-        return Some(Request::PluginHelp(role, name));
+        return Last::Plugin(role, name);
     }
     line.warn(format!("invalid {role} plugin '{name}'"));
-    None
+    Last::Unknown
 }
 
 fn value(parser: &mut lexopt::Parser, row: &Row) -> Result<String, Mistake> {
@@ -405,8 +480,46 @@ mod tests {
             mistake(&["-i", "x", "-p", "a"]),
             "'a' has no '='; give a property as -p key=value"
         );
-        assert_eq!(mistake(&["--http"]), "option -H (--http) is not supported yet; leave it out");
+        let refused = "option -T (--sp-task) is not supported yet; leave it out";
+        assert_eq!(mistake(&["--sp-task"]), refused);
         assert_eq!(mistake(&["--trace=x"]), "option --trace is not supported yet; leave it out");
+    }
+
+    #[test]
+    fn options_stand_for_service_keys() {
+        let document = run(&["-HYWdb", "/x", "-L::1", "--http_port=80"]).document();
+        let properties = document.sections.iter().map(|section| &section.properties[0]);
+        let shown: Vec<String> = properties
+            .map(|property| format!("{}={}", property.key.text, property.value.text))
+            .collect();
+        let expected = [
+            "http_server=on",
+            "hot_reload=on",
+            "hot_reload.ensure_thread_safety=off",
+            "daemon=on",
+            "storage.path=/x",
+            "http_listen=::1",
+            "http_port=80",
+        ];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn commands_stand_first() {
+        let Ok(Request::Config(line)) = ask(&["config", "-vi", "dummy", "a.conf"]) else {
+            panic!("no command");
+        };
+        assert_eq!(line.config.as_deref(), Some("a.conf".as_ref()));
+        assert_eq!(line.document().sections.len(), 1);
+        assert!(matches!(ask(&["completions", "fish"]), Ok(Request::Completions(Shell::Fish))));
+        assert!(matches!(ask(&["man"]), Ok(Request::Man)));
+        assert_eq!(run(&["-v", "config"]).warnings, ["argument 'config' is ignored"]);
+    }
+
+    #[test]
+    fn a_processor_is_opened_for_its_help_only() {
+        assert!(run(&["-r", "wasm", "-p", "a=b"]).document().sections.is_empty());
+        assert!(matches!(ask(&["-J"]), Ok(Request::Json(None))));
     }
 
     #[test]

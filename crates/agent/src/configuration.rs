@@ -10,6 +10,7 @@ use flb_pipeline::{
 };
 
 use crate::command_line::CommandLine;
+use crate::effective;
 use crate::exit;
 use crate::logging::Log;
 
@@ -22,6 +23,15 @@ pub(crate) struct Refused {
     pub(crate) code: u8,
 }
 
+/// A configuration that was read, with what there is to say about it so far.
+struct Configuration {
+    document: Document,
+    variables: Variables,
+    settings: Settings,
+    folder: Option<PathBuf>,
+    findings: Findings,
+}
+
 /// Reads the configuration and builds what it says.
 pub(crate) fn build(
     line: &CommandLine,
@@ -29,24 +39,16 @@ pub(crate) fn build(
     log: &Log,
 ) -> Result<Pipeline, Refused> {
     let forced_level = forced_level(&environment);
-    let code_cache = code_cache(&environment);
-    let variables = Variables::new(environment, hostname(), Arc::new(Disk));
-    let mut document = line.document();
-    let mut findings = Findings::default();
-    if let Some(path) = &line.config {
-        read(&mut document, path, &mut findings)?;
-    }
-    let mut settings = Settings::read(&document, &variables, &mut findings);
-    settings.code_cache = settings.code_cache.or(code_cache);
-    let level = forced_level.or(settings.log_level).unwrap_or_else(|| line.log_level());
-    log.set_level(level, None);
-    if let Some(path) = &settings.log_file {
-        open_log(log, path, &mut findings);
-    }
-    let folder = line.config.as_deref().and_then(folder);
-    if !read_parsers_files(&mut document, &settings, folder.as_deref(), &Disk, &mut findings) {
-        return Err(refuse(&document, &findings));
-    }
+    let set_log = |settings: &Settings, findings: &mut Findings| {
+        let level = forced_level.or(settings.log_level).unwrap_or_else(|| line.log_level());
+        log.set_level(level, None);
+        if let Some(path) = &settings.log_file {
+            open_log(log, path, findings);
+        }
+        level
+    };
+    let (read, level) = read_all(line, environment, set_log)?;
+    let Configuration { document, variables, settings, folder, mut findings } = read;
     let blueprint = Blueprint {
         document: &document,
         variables: &variables,
@@ -62,6 +64,46 @@ pub(crate) fn build(
     show(&document, &findings);
     log.set_level(level, pipeline.log_level());
     Ok(pipeline)
+}
+
+/// Reads the configuration and writes it as it takes effect.
+pub(crate) fn effective(
+    line: &CommandLine,
+    environment: BTreeMap<String, String>,
+) -> Result<String, Refused> {
+    let (read, ()) = read_all(line, environment, |_, _| ())?;
+    let Configuration { document, mut variables, findings, .. } = read;
+    if findings.has_errors() {
+        return Err(refuse(&document, &findings));
+    }
+    show(&document, &findings);
+    for (name, value) in &document.variables {
+        variables.set(name, value);
+    }
+    Ok(effective::yaml(&document, &variables, &flb_plugins::REGISTRY))
+}
+
+/// Reads all files. `settled` is called as soon as the service sections are read.
+fn read_all<T>(
+    line: &CommandLine,
+    environment: BTreeMap<String, String>,
+    settled: impl FnOnce(&Settings, &mut Findings) -> T,
+) -> Result<(Configuration, T), Refused> {
+    let code_cache = code_cache(&environment);
+    let variables = Variables::new(environment, hostname(), Arc::new(Disk));
+    let mut document = line.document();
+    let mut findings = Findings::default();
+    if let Some(path) = &line.config {
+        read(&mut document, path, &mut findings)?;
+    }
+    let mut settings = Settings::read(&document, &variables, &mut findings);
+    settings.code_cache = settings.code_cache.or(code_cache);
+    let done = settled(&settings, &mut findings);
+    let folder = line.config.as_deref().and_then(folder);
+    if !read_parsers_files(&mut document, &settings, folder.as_deref(), &Disk, &mut findings) {
+        return Err(refuse(&document, &findings));
+    }
+    Ok((Configuration { document, variables, settings, folder, findings }, done))
 }
 
 fn read(document: &mut Document, path: &Path, findings: &mut Findings) -> Result<(), Refused> {

@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Write};
 use flb_pipeline::{Role, core_properties};
 use flb_plugin::{Kind, OptionSpec, Registry, Spec};
 
+use crate::commands::{COMMANDS, Command};
 use crate::exit;
 use crate::options::{Handle, OPTIONS, Row};
 
@@ -16,11 +17,16 @@ pub(crate) struct AgentHelp<'a>(pub(crate) &'a Registry);
 
 impl Display for AgentHelp<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Usage: flb-agent [OPTION]\n\nAvailable Options")?;
+        writeln!(f, "Usage: flb-agent [OPTION]\n       flb-agent COMMAND\n\nAvailable Options")?;
         let (refused, taken): (Vec<_>, Vec<_>) =
             OPTIONS.iter().partition(|row| matches!(row.handle, Handle::NotYet(_)));
         for row in taken {
             write_option(f, row)?;
+        }
+        writeln!(f, "\nCommands")?;
+        for Command { name, argument, about } in COMMANDS {
+            let call = argument.map_or((*name).to_owned(), |argument| format!("{name} {argument}"));
+            writeln!(f, "  {call:<32} {about}")?;
         }
         writeln!(f, "\nNot supported yet")?;
         for row in refused {
@@ -28,6 +34,7 @@ impl Display for AgentHelp<'_> {
         }
         writeln!(f, "\nInputs")?;
         write_plugins(f, self.0.inputs)?;
+        writeln!(f, "\nProcessors\n  every filter is one")?;
         writeln!(f, "\nFilters")?;
         write_plugins(f, self.0.filters)?;
         writeln!(f, "\nOutputs")?;
@@ -52,10 +59,10 @@ fn write_plugins<T: ?Sized>(f: &mut fmt::Formatter<'_>, specs: &[Spec<T>]) -> fm
 
 /// The help text of a plugin.
 pub(crate) struct PluginHelp {
-    role: Role,
-    name: &'static str,
-    about: &'static str,
-    options: &'static [OptionSpec],
+    pub(crate) role: Role,
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) options: &'static [OptionSpec],
 }
 
 impl PluginHelp {
@@ -90,7 +97,8 @@ impl Display for PluginHelp {
     }
 }
 
-fn describe(kind: Kind) -> String {
+/// What an option's text must be, for people.
+pub(crate) fn describe(kind: Kind) -> String {
     match kind {
         Kind::Bool => "boolean".to_owned(),
         Kind::Int => "integer".to_owned(),

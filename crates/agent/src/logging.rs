@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flb_config::tame;
 use flb_pipeline::LogLevel;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -167,12 +168,11 @@ struct Tame<'a>(&'a str);
 
 impl fmt::Display for Tame<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.trim_end().chars().try_for_each(|char| match char {
-            '\n' => f.write_str("\n    "),
-            '\t' => f.write_char('\t'),
-            char if char.is_control() => write!(f, "{}", char.escape_default()),
-            char => f.write_char(char),
-        })
+        let mut lines = tame(self.0.trim_end()).into_owned();
+        if lines.contains('\n') {
+            lines = lines.replace('\n', "\n    ");
+        }
+        f.write_str(&lines)
     }
 }
 

@@ -2,11 +2,17 @@
 
 mod agent;
 mod command_line;
+mod commands;
+mod completions;
 mod configuration;
+mod effective;
 mod exit;
 mod help;
 mod logging;
+mod man;
 mod options;
+mod schema;
+mod secrets;
 mod signals;
 
 use std::collections::BTreeMap;

@@ -19,8 +19,12 @@ pub(crate) enum Handle {
     Flag(fn(&mut CommandLine)),
     /// Takes a value, which the help text calls by this name.
     Value(&'static str, fn(&mut CommandLine, &Given) -> Result<(), Mistake>),
+    /// Gives a service key this value.
+    Set(&'static str, &'static str),
     /// Prints help and ends.
     Help,
+    /// Prints help as JSON and ends.
+    HelpJson,
     /// Prints the version and ends.
     Version,
     /// Known, refused.
@@ -71,7 +75,7 @@ const fn not_yet(
 }
 
 use Argument::{Named, None as Nothing};
-use Handle::{Flag, Help, Value, Version};
+use Handle::{Flag, Help, HelpJson, Set, Value, Version};
 
 /// Every option, in the order of the help text.
 pub(crate) static OPTIONS: &[Row] = &[
@@ -90,25 +94,26 @@ pub(crate) static OPTIONS: &[Row] = &[
     row('w', &["workdir"], Value("DIR", workdir), "Working directory."),
     row('D', &["dry-run"], Flag(dry_run), "Builds everything, runs nothing."),
     row('s', &["coro_stack_size"], Value("BYTES", stack_size), "Accepted, without effect."),
-    row('V', &["version"], Version, "Prints the version."),
-    row('h', &["help"], Help, "Prints this help, or that of the last plugin."),
-    not_yet(Some('b'), &["storage_path"], Named("PATH"), "Buffers in files."),
-    not_yet(Some('d'), &["daemon"], Nothing, "Runs in the background."),
-    not_yet(Some('C'), &["custom"], Named("NAME"), "Adds a custom plugin."),
-    not_yet(Some('r'), &["processor"], Named("NAME"), "Help of a processor."),
-    not_yet(Some('e'), &["plugin"], Named("FILE"), "Loads a shared library."),
-    not_yet(Some('H'), &["http", "http_server"], Nothing, "HTTP server."),
-    not_yet(Some('L'), &["http_listen"], Named("ADDR"), "Address of the HTTP server."),
-    not_yet(Some('P'), &["port", "http_port"], Named("PORT"), "Port of the HTTP server."),
-    not_yet(Some('S'), &["sosreport"], Nothing, "Support report."),
-    not_yet(Some('T'), &["sp-task"], Named("SQL"), "Stream processor task."),
-    not_yet(Some('Y'), &["enable-hot-reload"], Nothing, "Reloads on SIGHUP."),
-    not_yet(
-        Some('W'),
+    row('b', &["storage_path"], Value("PATH", storage_path), "Folder for chunks on disk."),
+    row('H', &["http", "http_server"], Set("http_server", "on"), "HTTP server."),
+    row('L', &["http_listen"], Value("ADDR", http_listen), "Address of the HTTP server."),
+    row('P', &["port", "http_port"], Value("PORT", http_port), "Port of the HTTP server."),
+    row('Y', &["enable-hot-reload"], Set("hot_reload", "on"), "Reloads on SIGHUP."),
+    row(
+        'W',
         &["disable-thread-safety-on-hot-reload"],
-        Nothing,
+        Set("hot_reload.ensure_thread_safety", "off"),
         "Reloads without waiting for plugins.",
     ),
+    row('d', &["daemon"], Set("daemon", "on"), "Refused: a service manager does that better."),
+    row('V', &["version"], Version, "Prints the version."),
+    row('h', &["help"], Help, "Prints this help, or that of the last plugin."),
+    row('J', &["help-json"], HelpJson, "Prints all plugins, or the last one, as JSON."),
+    row('r', &["processor"], Value("NAME", processor), "For the help of a processor: -r NAME -h."),
+    not_yet(Some('C'), &["custom"], Named("NAME"), "Adds a custom plugin."),
+    not_yet(Some('e'), &["plugin"], Named("FILE"), "Loads a shared library."),
+    not_yet(Some('S'), &["sosreport"], Nothing, "Support report."),
+    not_yet(Some('T'), &["sp-task"], Named("SQL"), "Stream processor task."),
     not_yet(Some('Z'), &["enable-chunk-trace"], Nothing, "Traces chunks."),
     not_yet(None, &["trace"], Named("TEXT"), "Traces chunks."),
     not_yet(None, &["trace-input"], Named("NAME"), "Traces chunks of an input."),
@@ -116,7 +121,6 @@ pub(crate) static OPTIONS: &[Row] = &[
     not_yet(None, &["trace-output-property"], Named("KEY=VALUE"), "Property of that output."),
     not_yet(None, &["supervisor"], Nothing, "Restarts the agent when it fails."),
     not_yet(None, &["enable-fips"], Nothing, "FIPS mode."),
-    not_yet(Some('J'), &["help-json"], Nothing, "Prints help as JSON."),
     not_yet(Some('M'), &["windows_maxstdio"], Named("N"), "Windows only."),
 ];
 
@@ -137,6 +141,11 @@ fn filter(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
 
 fn output(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
     line.open(SectionKind::Output, given);
+    Ok(())
+}
+
+fn processor(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
+    line.open(SectionKind::Processor, given);
     Ok(())
 }
 
@@ -176,6 +185,21 @@ fn parser(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
 
 fn log_file(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
     line.service("log_file", given);
+    Ok(())
+}
+
+fn storage_path(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
+    line.service("storage.path", given);
+    Ok(())
+}
+
+fn http_listen(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
+    line.service("http_listen", given);
+    Ok(())
+}
+
+fn http_port(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
+    line.service("http_port", given);
     Ok(())
 }
 

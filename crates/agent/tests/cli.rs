@@ -189,7 +189,8 @@ fn a_wrong_command_line_ends_with_1() {
         .check(1, &["error: unrecognized option '--confg'", "did you mean --config?"]);
     run(&["-c"]).check(1, &["option -c (--config) needs FILE"]);
     run(&["-p", "a=b"]).check(1, &["-p a=b is for no plugin", "help:"]);
-    run(&["--http_port", "1"]).check(1, &["option -P (--port) is not supported yet"]);
+    run(&["--sp-task", "1"]).check(1, &["option -T (--sp-task) is not supported yet"]);
+    run(&["--daemon"]).check(1, &["the agent stays in the foreground", "service manager"]);
 }
 
 #[test]

@@ -169,3 +169,147 @@ pipeline:
     let run = agent(folder(&[("agent.yaml", yaml)]).path(), &["-c", "agent.yaml", "--dry-run"]);
     check(&run, 1, &["processor:wasm:dummy.0/wasm.0", "'none'", "configuration test has failed"]);
 }
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+
+/// What stands before, in and behind the block that `mark` announces.
+fn block<'p>(page: &'p str, mark: &str) -> (&'p str, &'p str, &'p str) {
+    let start = page.find(&format!("<!-- {mark} -->\n```yaml\n")).unwrap();
+    let start = start + page[start..].find("```yaml\n").unwrap() + "```yaml\n".len();
+    let end = start + page[start..].find("```\n").unwrap();
+    (&page[..start], &page[start..end], &page[end..])
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test asks the environment whether to rewrite")]
+fn the_documentation_shows_what_the_agent_prints() {
+    let page = fs::read_to_string(PAGE).unwrap();
+    let parsers = "parsers: [{name: mine, format: json, time_key: t}]";
+    let yaml = block(&page, "agent.yaml").1;
+    let folder = folder(&[("agent.yaml", yaml), ("parsers.yaml", parsers)]);
+    check(&agent(folder.path(), &["-D", "-c", "agent.yaml"]), 0, &["test is successful"]);
+    let printed = agent(folder.path(), &["config", "agent.yaml"]);
+    check(&printed, 0, &[]);
+    let (before, shown, behind) = block(&page, "flb-agent config agent.yaml");
+    if std::env::var("BLESS").is_ok() {
+        fs::write(PAGE, format!("{before}{}{behind}", printed.stdout)).unwrap();
+    } else {
+        // A plugin's new option need not change this page.
+        let given = |text: &str| -> Vec<String> {
+            let lines = text.lines().filter(|line| !line.ends_with("# default"));
+            lines.map(str::to_owned).collect()
+        };
+        let help = "run BLESS=1 cargo test --workspace --test config";
+        assert_eq!(given(shown), given(&printed.stdout), "{help}");
+    }
+}
+
+#[test]
+fn the_effective_configuration_can_be_used_again() {
+    let classic = "
+@SET plugin=dummy
+@INCLUDE more.conf
+[INPUT]
+    Name ${plugin}
+    Samples 1
+    Dummy {\"a\": \"${nothing:-x\\y}\"}
+[OUTPUT]
+    Name stdout
+    Match *
+";
+    let more = "[SERVICE]\n    Flush 5\n    Flush 0.1\n    Parsers_File parsers.conf\n";
+    let parsers = "[PARSER]\n    Name mine\n    Format regex\n    Regex ^(?<a>\"[^ ]*\\d)\\t$\n\
+                   [MULTILINE_PARSER]\n    Name lines\n    Type regex\n    Rule \"start_state\" \"/^\\d/\" \"cont\"\n    \
+                   Rule \"cont\" \"/^ /\" \"cont\"\n";
+    let files = [("agent.conf", classic), ("more.conf", more), ("parsers.conf", parsers)];
+    let folder = folder(&files);
+    let first = agent(folder.path(), &["config", "-f", "9", "agent.conf"]);
+    check(&first, 0, &[]);
+    fs::write(folder.path().join("again.yaml"), &first.stdout).unwrap();
+    let second = agent(folder.path(), &["config", "again.yaml"]);
+    check(&second, 0, &[]);
+    let unmarked = |run: &Run| run.stdout.replace(" # default", "");
+    assert_eq!(unmarked(&first), unmarked(&second));
+    for words in ["  flush: 0.1\n", "- name: dummy\n", "tag: dummy.0 # default\n", "x\\\\y"] {
+        assert!(first.stdout.contains(words), "no {words:?} in\n{}", first.stdout);
+    }
+    check(&agent(folder.path(), &["-D", "-c", "again.yaml"]), 0, &["test is successful"]);
+}
+
+#[test]
+fn secrets_are_hidden() {
+    let yaml = "
+env: {TOKEN: 'file:///proc/self/cmdline'}
+pipeline:
+  inputs:
+    - {name: dummy, alias: '${PASSWORD}', tag: '${TOKEN}', shared_key: hush, dummy: plain}
+";
+    let run = agent(folder(&[("agent.yaml", yaml)]).path(), &["config", "agent.yaml"]);
+    check(&run, 0, &[]);
+    assert!(!run.stdout.contains("hush") && !run.stdout.contains("agent.yaml"), "{}", run.stdout);
+    assert_eq!(run.stdout.matches("\"********\"").count(), 3, "{}", run.stdout);
+}
+
+#[test]
+fn help_as_json_is_of_all_plugins_or_of_one() {
+    let folder = folder(&[]);
+    let json = |arguments: &[&str]| -> serde_json::Value {
+        let run = agent(folder.path(), arguments);
+        check(&run, 0, &[]);
+        serde_json::from_str(&run.stdout).unwrap()
+    };
+    let all = json(&["-J"]);
+    let names = |kind: &str| -> Vec<String> {
+        let plugins = all[kind].as_array().unwrap().iter();
+        plugins.map(|plugin| plugin["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(names("inputs").contains(&"dummy".to_owned()));
+    assert!(names("outputs").contains(&"stdout".to_owned()));
+    assert_eq!(names("processors"), names("filters"));
+    let one = json(&["-i", "dummy", "-F", "wasm", "--help-json"]);
+    assert_eq!(one["name"], "wasm");
+    assert_eq!(one["type"], "filter");
+    let options = one["properties"]["options"].as_array().unwrap();
+    assert!(options.iter().any(|option| option["name"] == "wasm_path"), "{one}");
+    assert_eq!(json(&["-r", "wasm", "-J"])["type"], "processor");
+}
+
+#[test]
+fn completions_and_the_manual_page_have_every_option_and_plugin() {
+    let folder = folder(&[]);
+    for words in
+        [&["man"][..], &["completions", "bash"], &["completions", "zsh"], &["completions", "fish"]]
+    {
+        let run = agent(folder.path(), words);
+        check(&run, 0, &[]);
+        for part in ["config", "dry", "help", "wasm", "dummy", "stdout"] {
+            assert!(run.stdout.contains(part), "no {part} in {words:?}\n{}", run.stdout);
+        }
+        assert!(!run.stdout.contains("supervisor"), "{words:?} offers what is not supported");
+    }
+    check(
+        &agent(folder.path(), &["completions", "tcsh"]),
+        1,
+        &["unknown shell 'tcsh'", "bash, zsh or fish"],
+    );
+    check(&agent(folder.path(), &["completions"]), 1, &["no shell was given"]);
+}
+
+#[test]
+fn bash_takes_its_completions() {
+    let folder = folder(&[]);
+    let script = agent(folder.path(), &["completions", "bash"]).stdout;
+    let ask = "COMP_WORDS=(flb-agent -i du); COMP_CWORD=2; _flb_agent; echo \"${COMPREPLY[*]}\"";
+    let Ok(output) = Command::new("bash").args(["-c", &format!("{script}\n{ask}")]).output() else {
+        eprintln!("skipped: there is no bash");
+        return;
+    };
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "dummy\n", "{output:?}");
+}
+
+#[test]
+fn words_of_the_command_line_do_not_steer_the_terminal() {
+    let run = agent(folder(&[]).path(), &["--\u{9b}31m", "\u{1b}[0m"]);
+    check(&run, 1, &["\\u{9b}31m"]);
+    assert!(!run.stderr.contains(['\u{9b}', '\u{1b}']), "{:?}", run.stderr);
+}

@@ -46,6 +46,8 @@ pub struct Expanded {
     /// The variables that are not set and have no default, in the order used; each stands as empty
     /// text.
     pub unset: Vec<String>,
+    /// Whether some of it is the text of a file, which is where secrets are kept.
+    pub from_file: bool,
     /// The variables whose file could not be read, in the order used; each stands as empty text.
     pub unreadable: Vec<Unreadable>,
 }
@@ -127,7 +129,10 @@ impl Variables {
 
     fn fill_in_file(&self, name: &str, path: &Path, expanded: &mut Expanded) {
         match self.files.read(path) {
-            Ok(text) => expanded.text.push_str(without_line_end(&text)),
+            Ok(text) => {
+                expanded.from_file = true;
+                expanded.text.push_str(without_line_end(&text));
+            }
             Err(error) => expanded.unreadable.push(Unreadable {
                 name: name.to_owned(),
                 path: path.to_owned(),
@@ -183,7 +188,7 @@ mod tests {
 
     /// Checks the text, behind it the names of unset variables, and the messages about files.
     fn check(text: &str, expected: &str) {
-        let Expanded { mut text, unset, unreadable } = variables().expand(text);
+        let Expanded { mut text, unset, unreadable, .. } = variables().expand(text);
         for name in unset {
             text += &format!(" !{name}");
         }

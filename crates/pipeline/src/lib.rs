@@ -37,5 +37,5 @@ pub use properties::core_properties;
 pub use report::{FilterReport, InputReport, OutputReport, Report};
 pub use retry::RetryLimit;
 pub use run::{Meter, Pipeline, RunError};
-pub use service::{LogLevel, Settings};
+pub use service::{LogLevel, SERVICE_DEFAULTS, Settings};
 pub use stop::Stop;

@@ -94,6 +94,16 @@ impl Default for Settings {
     }
 }
 
+/// What service keys say when they are not given, as a configuration would write it.
+pub const SERVICE_DEFAULTS: [(&str, &str); 6] = [
+    ("flush", "1"),
+    ("grace", "5"),
+    ("log_level", "info"),
+    ("json.escape_unicode", "on"),
+    ("scheduler.base", "5"),
+    ("scheduler.cap", "2000"),
+];
+
 /// Why a value is refused, and what to write instead.
 struct Refused {
     message: String,
@@ -346,4 +356,24 @@ fn set_daemon(_: &mut Settings, value: Spanned) -> Result<(), Refused> {
         "[config] could not configure service property 'daemon': the agent stays in the foreground",
         "let a service manager such as systemd run it in the background",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_what_is_when_nothing_is_said() {
+        let mut settings = Settings::default();
+        for (key, value) in SERVICE_DEFAULTS {
+            let row = KEYS.iter().find(|row| row.name == key).unwrap();
+            let Effect::Set(set) = row.effect else { panic!("{key}") };
+            let source = Document::default().add_source("", "");
+            let span = Span { source, start: 0, end: 0 };
+            let set = set(&mut settings, Spanned { text: value.to_owned(), span });
+            assert!(set.is_ok(), "{key}");
+        }
+        let expected = Settings { log_level: Some(LogLevel::Info), ..Settings::default() };
+        assert_eq!(settings, expected);
+    }
 }
