@@ -114,7 +114,7 @@ fn operate(pipeline: Pipeline) -> anyhow::Result<u8> {
             Ok(exit::DONE)
         }
         Err(error) => {
-            tracing::error!("[engine] {error}");
+            tracing::error!("{error}");
             Ok(exit::START)
         }
     }
@@ -127,7 +127,11 @@ const WORKERS: usize = 2;
 fn cut_off(meter: &Meter) {
     let report = meter.read();
     log_report(&report);
-    tracing::error!("[engine] cut off by a second signal: {} records are lost", report.pending());
+    let (lost, stored) = (report.lost(), report.stored());
+    tracing::error!("[engine] cut off by a second signal: {lost} records are lost");
+    if stored > 0 {
+        tracing::warn!("[engine] {stored} records stay in storage until the next start");
+    }
     std::process::exit(exit::CONFIG.into());
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct Backlog {
     ready: BTreeMap<u64, Tag>,
     /// Lines whose first chunk waits, by when it is due.
     waiting: BTreeMap<(Instant, u64), Tag>,
+    /// Size of all stored chunks.
+    stored_bytes: usize,
 }
 
 /// The chunks of one tag. Never empty.
@@ -57,6 +59,7 @@ impl Backlog {
     /// Adds a chunk at the end of its tag's line.
     pub(crate) fn push(&mut self, task: Arc<Task>) {
         let (tag, number) = (task.tag().clone(), task.number);
+        self.stored_bytes += stored_bytes(&task);
         if let Some(line) = self.lines.get_mut(&tag) {
             line.chunks.push_back(Place { task, failures_before: line.failures, retries: 0 });
             return;
@@ -77,6 +80,9 @@ impl Backlog {
             && entry.key().0 <= now
         {
             let ((_, number), tag) = entry.remove_entry();
+            if let Some(line) = self.lines.get_mut(&tag) {
+                line.state = State::Ready;
+            }
             self.ready.insert(number, tag);
         }
         let (_, tag) = self.ready.pop_first()?;
@@ -100,7 +106,9 @@ impl Backlog {
     /// The first chunk of `tag` is given up: the next one's turn.
     pub(crate) fn leave(&mut self, tag: &Tag) {
         let Some(line) = self.lines.get_mut(tag) else { return };
-        line.chunks.pop_front();
+        if let Some(Place { task, .. }) = line.chunks.pop_front() {
+            self.stored_bytes -= stored_bytes(&task);
+        }
         line.state = State::Ready;
         match line.chunks.front() {
             Some(next) => drop(self.ready.insert(next.task.number, tag.clone())),
@@ -126,6 +134,44 @@ impl Backlog {
         }
     }
 
+    /// Size of all stored chunks.
+    pub(crate) fn stored_bytes(&self) -> usize {
+        self.stored_bytes
+    }
+
+    /// Takes out the oldest stored chunk that is not being delivered.
+    pub(crate) fn evict(&mut self) -> Option<Arc<Task>> {
+        let candidates = self.lines.iter().filter_map(|(tag, line)| {
+            let at = usize::from(line.state == State::Away);
+            let task = &line.chunks.get(at)?.task;
+            task.is_stored().then_some((task.number, at, tag))
+        });
+        let (number, at, tag) = candidates.min().map(|(n, at, tag)| (n, at, tag.clone()))?;
+        let line = self.lines.get_mut(&tag)?;
+        let Place { task, .. } = line.chunks.remove(at)?;
+        self.stored_bytes -= stored_bytes(&task);
+        if at == 0 {
+            self.replace_first(&tag, number);
+        }
+        Some(task)
+    }
+
+    /// The first chunk of `tag`, which had this number, is gone: the next one takes its place, and waits if it waited.
+    fn replace_first(&mut self, tag: &Tag, number: u64) {
+        let Some(line) = self.lines.get(tag) else { return };
+        let next = line.chunks.front().map(|next| next.task.number);
+        if let State::Waiting(due) = line.state {
+            self.waiting.remove(&(due, number));
+            next.map(|next| self.waiting.insert((due, next), tag.clone()));
+        } else {
+            self.ready.remove(&number);
+            next.map(|next| self.ready.insert(next, tag.clone()));
+        }
+        if next.is_none() {
+            self.lines.remove(tag);
+        }
+    }
+
     /// Makes all that waits due at `latest`.
     pub(crate) fn hurry(&mut self, latest: Instant) {
         for ((due, number), tag) in std::mem::take(&mut self.waiting) {
@@ -138,27 +184,39 @@ impl Backlog {
     }
 }
 
+fn stored_bytes(task: &Task) -> usize {
+    if task.is_stored() { task.bytes() } else { 0 }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use flb_event::{ChunkBuilder, Timestamp};
+    use flb_event::{ChunkBuilder, Event, Timestamp};
 
     use super::*;
     use crate::buffer::Held;
     use crate::counters::InputRow;
     use crate::instance::{Instance, Role};
-    use crate::task::ChunkName;
+    use crate::storage::{Slots, StoredFile};
+    use crate::task::{ChunkName, Full};
 
     fn task(number: u64, tag: &str) -> Arc<Task> {
+        task_in(number, tag, None)
+    }
+
+    fn task_in(number: u64, tag: &str, file: Option<StoredFile>) -> Arc<Task> {
         let name = "in.0".into();
         let instance = Instance { role: Role::Input, plugin: "in", name, log_level: None };
         let row = Arc::new(InputRow::new(instance, None));
         row.chunks.add(1);
         let held = Held::new(&row, 0);
-        let chunk = ChunkBuilder::new(Tag::new(tag).unwrap()).build();
+        let mut builder = ChunkBuilder::new(Tag::new(tag).unwrap());
+        let time = Timestamp::default();
+        builder.push(Event { time, metadata: Event::NO_METADATA, body: &[0x80] }).unwrap();
         let name = ChunkName { created: Timestamp::default(), process: 1 };
-        Arc::new(Task::new(number, name, row, (chunk, held)))
+        let full = Full { name, chunk: builder.build(), held, file, is_up: true };
+        Arc::new(Task::new(number, &row, full, 1, Some(&Slots::new(9))))
     }
 
     /// A backlog with these tags' chunks, numbered from 0.
@@ -225,5 +283,26 @@ mod tests {
         backlog.delivered(&tag("a"));
         assert_eq!(take(&mut backlog, now), Some(3));
         assert_eq!(backlog.failed(&tag("a")), 1);
+    }
+
+    #[tokio::test]
+    async fn the_oldest_stored_chunk_gives_way_unless_it_is_being_delivered() {
+        let now = Instant::now();
+        let mut backlog = backlog(&["memory"]);
+        for (number, tag) in [(1, "a"), (2, "b"), (3, "a"), (4, "b")] {
+            let file = StoredFile { path: "no/file".into() };
+            backlog.push(task_in(number, tag, Some(file)));
+        }
+        let size = backlog.stored_bytes() / 4;
+        assert_eq!([take(&mut backlog, now), take(&mut backlog, now)], [Some(0), Some(1)]);
+        assert_eq!(take(&mut backlog, now), Some(2));
+        backlog.put_off(&tag("b"), now);
+        let mut evicted = || backlog.evict().map(|task| task.number);
+        assert_eq!([evicted(), evicted(), evicted(), evicted()], [Some(2), Some(3), Some(4), None]);
+        assert_eq!(backlog.stored_bytes(), size);
+        assert_eq!((take(&mut backlog, now), backlog.due()), (None, None));
+        backlog.delivered(&tag("a"));
+        backlog.delivered(&tag("memory"));
+        assert!(backlog.is_empty());
     }
 }

@@ -22,8 +22,9 @@ use crate::parsers::{World, build_multiline, build_parsers, find_spec};
 use crate::processors::Processed;
 use crate::properties::{Core, reserved};
 use crate::retry::RetryLimit;
-use crate::run::{InputPart, OutputPart, Pipeline, Timing};
-use crate::service::{Settings, with_document};
+use crate::run::{InputPart, OutputPart, Pipeline, StoragePart, Timing};
+use crate::service::{Settings, StorageSettings, with_document};
+use crate::storage::Storage;
 
 /// Everything that a pipeline is built from.
 #[derive(Debug, Clone)]
@@ -69,6 +70,7 @@ impl Blueprint<'_> {
         let mut filters = builder.plan(Role::Filter, SectionKind::Filter, registry.filters);
         let mut outputs = builder.plan(Role::Output, SectionKind::Output, registry.outputs);
         filters.retain(|plan| !plan.core.inactive);
+        builder.check_storage(&inputs, &self.settings.storage);
         builder.check_filters_match(&filters);
         builder.check_outputs_match(&mut outputs);
         if builder.findings.config.has_errors() {
@@ -80,7 +82,7 @@ impl Blueprint<'_> {
         if builder.findings.has_errors() {
             return None;
         }
-        let pipeline = assemble(inputs, filters, outputs, timing(self.settings));
+        let pipeline = assemble(inputs, filters, outputs, self.settings);
         pipeline.map_err(|(instance, error)| builder.refuse(&instance, None, &error)).ok()
     }
 }
@@ -234,6 +236,20 @@ impl<'a> Builder<'a, '_> {
         spec
     }
 
+    fn check_storage<T: ?Sized>(&mut self, inputs: &[Plan<'_, T>], settings: &StorageSettings) {
+        let is_stored = |plan: &&Plan<'_, T>| settings.stores(plan.core.storage);
+        for plan in inputs.iter().filter(is_stored).filter(|_| settings.path.is_none()) {
+            let name = &plan.instance.name;
+            let message = format!(
+                "[storage] instance '{name}' requested filesystem storage but no filesystem path was defined."
+            );
+            let error = Diagnostic::error(message).at(plan.section.name.span);
+            let help = "name a folder in the service section: storage.path ...";
+            self.findings.start.push(error.help(help));
+            self.failed(&plan.instance);
+        }
+    }
+
     fn check_filters_match(&mut self, filters: &[Plan<'_, dyn Filter>]) {
         for plan in filters.iter().filter(|plan| !plan.core.matching.is_given()) {
             let name = &plan.instance.name;
@@ -317,7 +333,7 @@ fn assemble(
     inputs: Vec<Made<dyn flb_plugin::Input>>,
     filters: Vec<Made<dyn Filter>>,
     outputs: Vec<Made<dyn flb_plugin::Output>>,
-    timing: Timing,
+    settings: &Settings,
 ) -> Result<Pipeline, (Instance, BuildError)> {
     let mut counters = Counters::default();
     // Those of filters come first, and a lane's filters find theirs by their place.
@@ -326,7 +342,10 @@ fn assemble(
     let mut input_parts = Vec::new();
     for Made { plugin, instance, core, processors } in inputs {
         let limit = core.buffer_limit.unwrap_or(Some(DEFAULT_LIMIT));
-        let row = Arc::new(InputRow::new(instance, limit));
+        let row = Arc::new(match settings.storage.stores(core.storage) {
+            true => InputRow::stored(instance),
+            false => InputRow::new(instance, limit),
+        });
         counters.inputs.push(Arc::clone(&row));
         let rows = add_rows(&mut counters, &processors);
         let own =
@@ -336,7 +355,8 @@ fn assemble(
             all.extend(lane_filters(filters, &counters.filters));
             all
         });
-        input_parts.push(InputPart { input: plugin, lanes: lanes.collect(), row });
+        let (lanes, pauses) = (lanes.collect(), row.is_stored && core.pauses);
+        input_parts.push(InputPart { input: plugin, lanes, pauses, row });
     }
     let mut output_parts = Vec::new();
     for Made { plugin, instance, core, processors } in outputs {
@@ -344,13 +364,31 @@ fn assemble(
         counters.outputs.push(Arc::clone(&row));
         let limit = core.retry_limit.unwrap_or(RetryLimit::Times(1));
         let workers = core.workers();
-        let matching = core.matching;
+        let (matching, storage_limit) = (core.matching, core.storage_limit);
         let rows = add_rows(&mut counters, &processors);
         let output = Processed::wrap(plugin, lane_filters(processors, &rows));
-        output_parts.push(OutputPart { output, matching, limit, workers, row });
+        output_parts.push(OutputPart { output, matching, limit, workers, storage_limit, row });
     }
-    let counters = Arc::new(counters);
-    Ok(Pipeline { inputs: input_parts, outputs: output_parts, counters, timing })
+    let storage = settings.storage.path.as_deref().map(|path| StoragePart {
+        storage: Arc::new(Storage::new(path, &settings.storage)),
+        leftovers_memory: settings.storage.leftovers_memory,
+        is_flushed: settings.storage.is_flushed,
+    });
+    counters.leftovers = storage.as_ref().map(|_| Arc::new(leftovers(input_parts.len())));
+    Ok(Pipeline {
+        inputs: input_parts,
+        outputs: output_parts,
+        counters: Arc::new(counters),
+        timing: timing(settings),
+        storage,
+    })
+}
+
+/// The row of what is in storage at the start: it counts as one more input.
+fn leftovers(number: usize) -> InputRow {
+    let plugin = "storage_backlog";
+    let name = format!("{plugin}.{number}").into();
+    InputRow::stored(Instance { role: Role::Input, plugin, name, log_level: None })
 }
 
 /// Makes a row for each filter.

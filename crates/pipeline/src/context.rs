@@ -6,11 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use flb_event::{Chunk, Tag, Timestamp};
 use flb_plugin::{BoxFuture, Closed, Context};
+use tokio::sync::oneshot;
 
 use crate::buffer::Held;
 use crate::counters::InputRow;
 use crate::queue::{Batch, Sender};
 use crate::stop::Stop;
+use crate::storage::Slots;
 
 /// The time of the day.
 pub(crate) fn now() -> Timestamp {
@@ -27,15 +29,39 @@ pub(crate) struct InputContext {
     /// At least one.
     pub(crate) lanes: Vec<Sender>,
     pub(crate) row: Arc<InputRow>,
+    /// Pauses the input while no place in memory is left.
+    pub(crate) pausing: Option<Slots>,
     pub(crate) stop: Stop,
 }
 
 impl InputContext {
+    /// Waits while the input is paused.
+    async fn room(&self) {
+        self.row.buffer.room().await;
+        if let Some(slots) = self.pausing.as_ref().filter(|slots| slots.is_full()) {
+            let name = &self.row.instance.name;
+            tracing::warn!(parent: None, "[input] {name} paused (storage buf overlimit)");
+            self.row.waiting.add(1);
+            let _waiting = Waiting(&self.row);
+            slots.room().await;
+            tracing::info!(parent: None, "[input] {name} resume (storage buf overlimit)");
+        }
+    }
+
     /// The lane of a tag: always the same one, so that the records of a tag keep their order.
     fn lane(&self, tag: &Tag) -> &Sender {
         let mut hasher = DefaultHasher::new();
         tag.hash(&mut hasher);
         &self.lanes[(hasher.finish() % self.lanes.len() as u64) as usize]
+    }
+}
+
+/// An input that waits until this is dropped.
+struct Waiting<'a>(&'a InputRow);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.sub(1);
     }
 }
 
@@ -53,10 +79,17 @@ impl Context for InputContext {
             if batch.is_empty() {
                 return Ok(());
             }
-            self.row.buffer.room().await;
+            self.room().await;
             let (records, bytes) = (batch.len(), batch.bytes().len());
             let held = Held::new(&self.row, bytes);
-            self.lane(batch.tag()).send(Batch { chunk: batch, held }).await?;
+            let lane = self.lane(batch.tag());
+            if self.row.is_stored {
+                // The lane counts what it stores, also if nobody waits for it any more.
+                let (stored, is_stored) = oneshot::channel();
+                lane.send(Batch { chunk: batch, held, stored: Some(stored) }).await?;
+                return is_stored.await.map_err(|_| Closed);
+            }
+            lane.send(Batch { chunk: batch, held, stored: None }).await?;
             self.row.records.add(records);
             self.row.bytes.add(bytes);
             Ok(())

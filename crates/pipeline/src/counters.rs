@@ -46,6 +46,8 @@ pub(crate) struct InputRow {
     pub(crate) instance: Instance,
     /// The memory of its records.
     pub(crate) buffer: Buffer,
+    /// Whether its chunks are stored in files.
+    pub(crate) is_stored: bool,
     /// Taken from the input.
     pub(crate) records: Count,
     pub(crate) bytes: Count,
@@ -59,7 +61,11 @@ pub(crate) struct InputRow {
     pub(crate) failures: Count,
     /// Chunks that are open or on their way to outputs.
     pub(crate) chunks: Gauge,
-    /// Those on their way, and their size.
+    /// Those that are in their files only.
+    pub(crate) chunks_down: Gauge,
+    /// How many times over it waits for places in memory.
+    pub(crate) waiting: Gauge,
+    /// Chunks on their way, and their size.
     pub(crate) chunks_busy: Gauge,
     pub(crate) busy_bytes: Gauge,
 }
@@ -70,6 +76,7 @@ impl InputRow {
         Self {
             instance,
             buffer: Buffer::new(limit),
+            is_stored: false,
             records: Count::default(),
             bytes: Count::default(),
             filtered: Count::default(),
@@ -77,9 +84,18 @@ impl InputRow {
             unrouted: Count::default(),
             failures: Count::default(),
             chunks: Gauge::default(),
+            chunks_down: Gauge::default(),
+            waiting: Gauge::default(),
             chunks_busy: Gauge::default(),
             busy_bytes: Gauge::default(),
         }
+    }
+}
+
+impl InputRow {
+    /// An input whose chunks are stored in files. It is not paused for its memory.
+    pub(crate) fn stored(instance: Instance) -> Self {
+        Self { is_stored: true, ..Self::new(instance, None) }
     }
 }
 
@@ -124,6 +140,8 @@ pub(crate) struct OutputRow {
     pub(crate) instance: Instance,
     /// Sent to this output by a lane.
     pub(crate) routed: Count,
+    /// Records in storage whose fate at this output is open.
+    pub(crate) stored: Gauge,
     pub(crate) delivered: Count,
     pub(crate) delivered_bytes: Count,
     /// Given up: refused for good, or out of retries.
@@ -147,6 +165,7 @@ impl OutputRow {
         Self {
             instance,
             routed: Count::default(),
+            stored: Gauge::default(),
             delivered: Count::default(),
             delivered_bytes: Count::default(),
             dropped: Count::default(),
@@ -165,6 +184,8 @@ impl OutputRow {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) inputs: Vec<Arc<InputRow>>,
+    /// What was in storage at the start.
+    pub(crate) leftovers: Option<Arc<InputRow>>,
     pub(crate) filters: Vec<Arc<FilterRow>>,
     pub(crate) outputs: Vec<Arc<OutputRow>>,
 }

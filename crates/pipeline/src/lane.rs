@@ -5,6 +5,7 @@
 //! filters.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,8 +20,10 @@ use crate::counters::{FilterRow, InputRow};
 use crate::matching::Match;
 use crate::panics::caught;
 use crate::queue::{Batch, Received, Receiver};
-use crate::router::Router;
-use crate::task::ChunkName;
+use crate::router::{Router, Unrouted};
+use crate::stop::Stop;
+use crate::storage::{ChunkFile, Storage};
+use crate::task::{ChunkName, Full};
 
 /// A chunk over this size leaves at once instead of waiting for the flush.
 const FULL_CHUNK: usize = 2_048_000;
@@ -99,24 +102,6 @@ impl LaneFilter {
     }
 }
 
-/// A chunk that takes more records.
-pub(crate) struct Open {
-    name: ChunkName,
-    builder: ChunkBuilder,
-    held: Held,
-}
-
-impl Open {
-    fn new(tag: &Tag, row: &Arc<InputRow>) -> Self {
-        row.chunks.add(1);
-        Self {
-            name: ChunkName { created: context::now(), process: std::process::id() },
-            builder: ChunkBuilder::new(tag.clone()),
-            held: Held::new(row, 0),
-        }
-    }
-}
-
 /// Everything between an input and the router.
 pub(crate) struct Lane {
     pub(crate) queue: Receiver,
@@ -124,6 +109,10 @@ pub(crate) struct Lane {
     pub(crate) router: Router,
     pub(crate) row: Arc<InputRow>,
     pub(crate) flush_every: Duration,
+    /// Where chunks are stored, if they are.
+    pub(crate) storage: Option<Arc<Storage>>,
+    /// Asked for when the lane shall not wait for the storage any more.
+    pub(crate) cut: Stop,
     pub(crate) open: BTreeMap<Tag, Open>,
 }
 
@@ -147,8 +136,8 @@ impl Lane {
     }
 
     fn take(&mut self, batch: Batch) {
-        let Batch { mut chunk, mut held } = batch;
-        let taken = chunk.len();
+        let Batch { mut chunk, mut held, stored } = batch;
+        let (taken, bytes) = (chunk.len(), chunk.bytes().len());
         for filter in &mut self.filters {
             if chunk.is_empty() {
                 break;
@@ -157,21 +146,38 @@ impl Lane {
                 chunk = filter.apply(chunk);
             }
         }
+        held.resize(chunk.bytes().len());
+        if !chunk.is_empty() && !self.gather(&chunk, held) {
+            return;
+        }
         self.row.filtered.add(taken.saturating_sub(chunk.len()));
-        if !chunk.is_empty() {
-            held.resize(chunk.bytes().len());
-            self.gather(&chunk, held);
+        if let Some(stored) = stored {
+            self.row.records.add(taken);
+            self.row.bytes.add(bytes);
+            // The input may have been cut off while it waited.
+            let _ = stored.send(());
         }
     }
 
-    /// Adds a batch to the open chunk of its tag.
-    fn gather(&mut self, batch: &Chunk, held: Held) {
+    /// Adds a batch to the open chunk of its tag. Waits while it cannot be stored; false when the wait is cut off.
+    fn gather(&mut self, batch: &Chunk, held: Held) -> bool {
         let tag = batch.tag();
-        let mut open = self.open.remove(tag).unwrap_or_else(|| Open::new(tag, &self.row));
-        if open.builder.append(batch).is_err() {
-            // Both together exceed what a chunk can hold; each of them fits alone.
-            self.route(open);
-            return self.gather(batch, held);
+        let mut failures = 0;
+        let mut open = loop {
+            match self.add(batch) {
+                Ok(open) => break open,
+                Err(error) => {
+                    // What is delivered makes room.
+                    self.flush();
+                    failures += 1;
+                    if !self.wait_for_storage(&error, failures) {
+                        return false;
+                    }
+                }
+            }
+        };
+        if failures > 0 {
+            tracing::info!("[storage] records of {} are stored again", self.row.instance.name);
         }
         open.held.merge(held);
         if open.builder.size() >= FULL_CHUNK {
@@ -179,6 +185,48 @@ impl Lane {
         } else {
             self.open.insert(tag.clone(), open);
         }
+        true
+    }
+
+    /// The open chunk with the batch in it, in its file first. After an error the open chunk is routed as it was.
+    fn add(&mut self, batch: &Chunk) -> io::Result<Open> {
+        let tag = batch.tag();
+        let storage = self.storage.as_deref();
+        let mut open = match self.open.remove(tag) {
+            Some(open) if open.fits(batch) => open,
+            other => {
+                if let Some(full) = other {
+                    self.route(full);
+                }
+                Open::new(tag, &self.row, storage)?
+            }
+        };
+        match open.append(batch) {
+            Ok(()) => Ok(open),
+            Err(error) if open.builder.is_empty() => {
+                open.discard(&self.row);
+                Err(error)
+            }
+            Err(error) => {
+                self.route(open);
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits a second. False when the lane shall not wait any more.
+    fn wait_for_storage(&self, error: &io::Error, failures: u32) -> bool {
+        if failures.is_power_of_two() {
+            let name = &self.row.instance.name;
+            tracing::error!("[storage] cannot store records of {name}: {error}; the input waits");
+        }
+        for _ in 0..10 {
+            if self.cut.is_asked() {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        true
     }
 
     fn flush(&mut self) {
@@ -188,16 +236,64 @@ impl Lane {
     }
 
     fn route(&self, open: Open) {
-        let Open { name, builder, held } = open;
-        let chunk = builder.build();
+        let Open { name, builder, held, file } = open;
+        let (chunk, file) = (builder.build(), file.map(ChunkFile::close));
         let (tag, records) = (chunk.tag().clone(), chunk.len());
-        if self.router.route(name, &self.row, (chunk, held)) {
-            self.row.routed.add(records);
-            return;
+        let full = Full { name, chunk, held, file, is_up: true };
+        match self.router.route(&self.row, full, &[]) {
+            Ok(()) => self.row.routed.add(records),
+            Err(Unrouted { file, .. }) => {
+                if let Some(file) = file {
+                    file.delete();
+                }
+                self.unrouted(&tag, records);
+            }
         }
+    }
+
+    fn unrouted(&self, tag: &Tag, records: usize) {
         if self.row.unrouted.get() == 0 {
             tracing::warn!("[router] records of tag '{tag}' match no output and are dropped");
         }
         self.row.unrouted.add(records);
+    }
+}
+
+/// A chunk that takes more records.
+pub(crate) struct Open {
+    name: ChunkName,
+    builder: ChunkBuilder,
+    held: Held,
+    file: Option<ChunkFile>,
+}
+
+impl Open {
+    fn new(tag: &Tag, row: &Arc<InputRow>, storage: Option<&Storage>) -> io::Result<Self> {
+        let mut name = ChunkName { created: context::now(), process: std::process::id() };
+        let origin = (&*row.instance.name, tag);
+        let file = storage.map(|storage| storage.create(&mut name, origin)).transpose()?;
+        row.chunks.add(1);
+        let (builder, held) = (ChunkBuilder::new(tag.clone()), Held::new(row, 0));
+        Ok(Self { name, builder, held, file })
+    }
+
+    fn fits(&self, batch: &Chunk) -> bool {
+        u32::try_from(self.builder.size() + batch.bytes().len()).is_ok()
+    }
+
+    /// Adds a batch that fits.
+    fn append(&mut self, batch: &Chunk) -> io::Result<()> {
+        if let Some(file) = &mut self.file {
+            file.append(batch)?;
+        }
+        self.builder.append(batch).map_err(|error| io::Error::other(error.to_string()))
+    }
+
+    /// Gives up a chunk without records.
+    fn discard(self, row: &InputRow) {
+        row.chunks.sub(1);
+        if let Some(file) = self.file {
+            file.close().delete();
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::condition::Condition;
 use crate::instance::Role;
 use crate::matching::{Match, TagRegex};
 use crate::retry::RetryLimit;
-use crate::service::LogLevel;
+use crate::service::{LogLevel, StorageType};
 
 /// A plugin's section, as far as the pipeline reads it.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +21,12 @@ pub(crate) struct Core {
     pub(crate) retry_limit: Option<RetryLimit>,
     /// Lanes of an input, or chunks that an output delivers at a time.
     workers: Option<NonZeroUsize>,
+    /// Where an input's chunks are kept, if it says so.
+    pub(crate) storage: Option<StorageType>,
+    /// Whether an input waits while too many stored chunks are in memory.
+    pub(crate) pauses: bool,
+    /// Most bytes of stored chunks that may wait for an output.
+    pub(crate) storage_limit: Option<usize>,
     /// Most bytes of an input in memory, if it says so; the inner nothing is no limit.
     pub(crate) buffer_limit: Option<Option<usize>>,
     /// A filter that is switched off.
@@ -94,8 +100,7 @@ const ALL: &[Role] = &[Input, Filter, Processor, Output];
 const MATCHING: &[Role] = &[Filter, Output];
 const ENDS: &[Role] = &[Input, Output];
 const NETWORK: Effect = Effect::Inert("this plugin does not use the network");
-const STORAGE: Effect = Effect::Inert("chunks are kept in memory; storage is not supported yet");
-
+const STORAGE: Effect = Effect::Inert("not supported yet");
 const NOT_YET: Effect = Effect::Inert("not supported yet");
 const THREAD: Effect = Effect::Inert("each input has a thread and a queue of its own");
 const NO_CONDITION: Effect =
@@ -139,7 +144,24 @@ const KEYS: &[Key] = &[
     unneeded("threaded", &[Input], Effect::Set(check_switch)),
     unneeded("thread.", &[Input], THREAD),
     unneeded("routable", &[Input], Effect::Set(check_routable)),
-    unneeded("storage.type", &[Input], Effect::Set(check_storage)),
+    key(
+        "storage.type",
+        &[Input],
+        Effect::Set(set_storage),
+        "Where chunks are kept: memory, or filesystem below storage.path.",
+    ),
+    key(
+        "storage.pause_on_chunks_overlimit",
+        &[Input],
+        Effect::Set(set_pauses),
+        "Whether it is paused while storage.max_chunks_up stored chunks are in memory.",
+    ),
+    key(
+        "storage.total_limit_size",
+        &[Output],
+        Effect::Set(set_storage_limit),
+        "Bytes of stored chunks that may wait for it; over that the oldest are dropped.",
+    ),
     unneeded("storage.", ENDS, STORAGE),
     unneeded("log_suppress_interval", ALL, NOT_YET),
     unneeded("rate_window", &[Input], NOT_YET),
@@ -323,12 +345,24 @@ fn check_routable(_: &mut Core, text: &str) -> Result<(), Problem> {
     Err(Problem::error("inputs that are not routed are not supported yet", "leave it out"))
 }
 
-fn check_storage(_: &mut Core, text: &str) -> Result<(), Problem> {
-    match value::parse_choice(text, &["memory", "filesystem", "memrb"])? {
-        "memory" => Ok(()),
-        _ => Err(Problem::warning(
-            "storage is not supported yet: chunks are kept in memory",
-            "use memory",
-        )),
+fn set_storage(core: &mut Core, text: &str) -> Result<(), Problem> {
+    core.storage = Some(StorageType::parse(text)?);
+    if text.eq_ignore_ascii_case("memrb") {
+        let why = "a ring buffer is not supported yet: at its limit the input is paused";
+        return Err(Problem::warning(why, "use memory or filesystem"));
     }
+    Ok(())
+}
+
+fn set_pauses(core: &mut Core, text: &str) -> Result<(), Problem> {
+    core.pauses = value::parse_bool(text)?;
+    Ok(())
+}
+
+fn set_storage_limit(core: &mut Core, text: &str) -> Result<(), Problem> {
+    if !text.eq_ignore_ascii_case("off") {
+        let bytes = usize::try_from(value::parse_size(text)?).unwrap_or(usize::MAX);
+        core.storage_limit = Some(bytes).filter(|bytes| *bytes > 0);
+    }
+    Ok(())
 }

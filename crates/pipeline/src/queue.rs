@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use flb_event::Chunk;
 use flb_plugin::Closed;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::buffer::Held;
 
@@ -19,6 +19,8 @@ pub(crate) struct Batch {
     pub(crate) chunk: Chunk,
     /// Their memory.
     pub(crate) held: Held,
+    /// Hears when they are stored. Dropped without a word if they are not.
+    pub(crate) stored: Option<oneshot::Sender<()>>,
 }
 
 type Item = (Batch, OwnedSemaphorePermit);
@@ -81,7 +83,7 @@ mod tests {
         let name = "in.0".into();
         let instance = Instance { role: Role::Input, plugin: "in", name, log_level: None };
         let held = Held::new(&Arc::new(InputRow::new(instance, None)), 0);
-        Batch { chunk: ChunkBuilder::new(Tag::new("t").unwrap()).build(), held }
+        Batch { chunk: ChunkBuilder::new(Tag::new("t").unwrap()).build(), held, stored: None }
     }
 
     #[tokio::test]

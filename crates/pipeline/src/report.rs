@@ -1,10 +1,11 @@
 //! What became of all records: read from the counters at any time, and logged at the end.
 
 use std::fmt;
+use std::sync::Arc;
 
 use flb_plugin::{Failure, Tally};
 
-use crate::counters::Counters;
+use crate::counters::{Counters, InputRow};
 use crate::instance::Instance;
 
 /// An input's numbers.
@@ -30,8 +31,14 @@ pub struct InputReport {
     pub memory_limit: Option<u64>,
     /// Whether it is paused.
     pub paused: bool,
+    /// Whether its chunks are stored in files.
+    pub is_stored: bool,
     /// Its chunks that are open or on their way to outputs.
     pub chunks: u64,
+    /// Those of them that are in memory.
+    pub chunks_up: u64,
+    /// Those of them that are in their files only.
+    pub chunks_down: u64,
     /// Those on their way.
     pub chunks_busy: u64,
     /// Size of those on their way.
@@ -70,6 +77,8 @@ pub struct OutputReport {
     pub dropped: u64,
     /// Records sent to it whose fate is open.
     pub pending: u64,
+    /// Those of them that are in storage.
+    pub stored: u64,
     /// Times that it refused a chunk for good, or panicked.
     pub errors: u64,
     /// Times that a chunk was put off.
@@ -87,7 +96,7 @@ pub struct OutputReport {
 /// The numbers of a whole pipeline, in the configuration's order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// The inputs.
+    /// The inputs. What was in storage at the start is one more, the last, if there was any.
     pub inputs: Vec<InputReport>,
     /// The filters.
     pub filters: Vec<FilterReport>,
@@ -98,7 +107,9 @@ pub struct Report {
 impl Report {
     /// Reads the counters. While the pipeline runs, rows may be a batch apart from each other.
     pub(crate) fn of(counters: &Counters) -> Self {
-        let inputs = counters.inputs.iter().map(|row| {
+        let found = |row: &&Arc<InputRow>| row.records.get() > 0;
+        let leftovers = counters.leftovers.iter().filter(found);
+        let inputs = counters.inputs.iter().chain(leftovers).map(|row| {
             let records = row.records.get();
             let gone = row.filtered.get() + row.unrouted.get() + row.routed.get();
             InputReport {
@@ -111,8 +122,11 @@ impl Report {
                 failures: row.failures.get(),
                 memory: row.buffer.used() as u64,
                 memory_limit: row.buffer.limit.map(|limit| limit as u64),
-                paused: row.buffer.is_paused(),
+                paused: row.buffer.is_paused() || row.waiting.get() > 0,
+                is_stored: row.is_stored,
                 chunks: row.chunks.get(),
+                chunks_up: row.chunks.get().saturating_sub(row.chunks_down.get()),
+                chunks_down: row.chunks_down.get(),
                 chunks_busy: row.chunks_busy.get(),
                 busy_bytes: row.busy_bytes.get(),
             }
@@ -135,6 +149,7 @@ impl Report {
                 delivered_bytes: row.delivered_bytes.get(),
                 dropped,
                 pending: records.saturating_sub(delivered + dropped),
+                stored: row.stored.get(),
                 errors: row.errors.get(),
                 retries: row.retries.get(),
                 retried: row.retried.get(),
@@ -146,12 +161,21 @@ impl Report {
         Self { inputs: inputs.collect(), filters: filters.collect(), outputs: outputs.collect() }
     }
 
-    /// Records that are still on their way; after the end, records that are lost. One that waits for several outputs
-    /// counts for each.
+    /// Records that are still on their way. One that waits for several outputs counts for each.
     pub fn pending(&self) -> u64 {
         let inputs: u64 = self.inputs.iter().map(|row| row.pending).sum();
         let outputs: u64 = self.outputs.iter().map(|row| row.pending).sum();
         inputs + outputs
+    }
+
+    /// Those of them that are in storage, and outlive the pipeline.
+    pub fn stored(&self) -> u64 {
+        self.outputs.iter().map(|row| row.stored).sum()
+    }
+
+    /// Those of them that are not in storage: after the end they are lost.
+    pub fn lost(&self) -> u64 {
+        self.pending().saturating_sub(self.stored())
     }
 
     /// Chunks whose fate at some output is open.
@@ -209,7 +233,8 @@ impl fmt::Display for OutputReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{}] {} records: ", self.instance, self.records)?;
         write!(f, "{} delivered, {} dropped", self.delivered, self.dropped)?;
-        unless_zero(f, self.pending, "lost on the way")?;
+        unless_zero(f, self.pending.saturating_sub(self.stored), "lost on the way")?;
+        unless_zero(f, self.stored, "in storage")?;
         unless_zero(f, self.errors, "errors")?;
         unless_zero(f, self.retries, "retries")?;
         unless_zero(f, self.retries_failed, "chunks out of retries")

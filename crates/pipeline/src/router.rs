@@ -4,13 +4,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flb_event::Chunk;
 use tokio::sync::mpsc;
 
-use crate::buffer::Held;
 use crate::counters::{InputRow, OutputRow};
 use crate::matching::Match;
-use crate::task::{ChunkName, Task};
+use crate::storage::{Slots, StoredFile};
+use crate::task::{Full, Task};
 
 /// The way to one output.
 #[derive(Debug, Clone)]
@@ -25,35 +24,52 @@ pub(crate) struct Route {
 pub(crate) struct Router {
     routes: Vec<Route>,
     tasks: Arc<AtomicU64>,
+    /// Places in memory for stored chunks.
+    slots: Option<Slots>,
+}
+
+/// A chunk that no output takes.
+#[derive(Debug)]
+pub(crate) struct Unrouted {
+    pub(crate) file: Option<StoredFile>,
+    /// All that match had it before.
+    pub(crate) is_settled: bool,
 }
 
 impl Router {
-    pub(crate) fn new(routes: Vec<Route>) -> Self {
-        Self { routes, tasks: Arc::default() }
+    pub(crate) fn new(routes: Vec<Route>, slots: Option<Slots>) -> Self {
+        Self { routes, tasks: Arc::default(), slots }
     }
 
-    /// Hands a chunk to every output that matches. False when none matches.
+    /// Hands a chunk to every output that matches, but for those that had it before, `settled`.
     pub(crate) fn route(
         &self,
-        name: ChunkName,
         from: &Arc<InputRow>,
-        (chunk, held): (Chunk, Held),
-    ) -> bool {
-        let fits = |route: &&Route| route.matching.matches(chunk.tag());
-        let routes: Vec<&Route> = self.routes.iter().filter(fits).collect();
+        full: Full,
+        settled: &[String],
+    ) -> Result<(), Unrouted> {
+        let tag = full.chunk.tag();
+        let mut routes: Vec<&Route> =
+            self.routes.iter().filter(|route| route.matching.matches(tag)).collect();
+        let is_matched = !routes.is_empty();
+        routes.retain(|route| !settled.iter().any(|name| **name == *route.row.instance.name));
         if routes.is_empty() {
             from.chunks.sub(1);
-            return false;
+            return Err(Unrouted { file: full.file, is_settled: is_matched });
         }
         let number = self.tasks.fetch_add(1, Ordering::Relaxed);
-        let task = Arc::new(Task::new(number, name, Arc::clone(from), (chunk, held)));
+        let slots = self.slots.as_ref();
+        let task = Arc::new(Task::new(number, from, full, routes.len(), slots));
         for route in routes {
             route.row.routed.add(task.records());
             route.row.tasks.add(1);
+            if task.is_stored() {
+                route.row.stored.add(task.records());
+            }
             // A closed queue means that the output was given up at the end of the grace period. What was routed and
-            // neither delivered nor dropped is reported as lost.
+            // neither delivered nor dropped is reported as lost, or as still in storage.
             let _ = route.queue.send(Arc::clone(&task));
         }
-        true
+        Ok(())
     }
 }

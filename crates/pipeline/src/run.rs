@@ -15,14 +15,16 @@ use tracing::Instrument;
 use crate::context::InputContext;
 use crate::counters::{Counters, InputRow, OutputRow};
 use crate::lane::{Lane, LaneFilter};
+use crate::leftovers::Leftovers;
 use crate::matching::Match;
 use crate::panics::caught_async;
-use crate::queue::{self, queue};
+use crate::queue::queue;
 use crate::report::Report;
 use crate::retry::{Backoff, RetryLimit};
 use crate::router::{Route, Router};
 use crate::service::LogLevel;
 use crate::stop::Stop;
+use crate::storage::{Lock, Storage, StorageError};
 use crate::worker::{Delivery, Worker};
 
 /// Batches between an input and a lane.
@@ -32,10 +34,18 @@ const LAST_MOMENT: Duration = Duration::from_millis(500);
 
 /// Why a pipeline that was built could not run.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot start a thread for {instance}: {source}")]
-pub struct RunError {
-    instance: String,
-    source: io::Error,
+pub enum RunError {
+    /// The system gives no thread.
+    #[error("[engine] cannot start a thread for {instance}: {source}")]
+    Thread {
+        /// What it was for.
+        instance: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Chunks cannot be stored.
+    #[error("{0}")]
+    Storage(#[from] StorageError),
 }
 
 /// An input and what its lanes need.
@@ -43,6 +53,8 @@ pub(crate) struct InputPart {
     pub(crate) input: Box<dyn Input>,
     /// The filters of each lane.
     pub(crate) lanes: Vec<Vec<LaneFilter>>,
+    /// Whether it waits while too many stored chunks are in memory.
+    pub(crate) pauses: bool,
     pub(crate) row: Arc<InputRow>,
 }
 
@@ -52,6 +64,8 @@ pub(crate) struct OutputPart {
     pub(crate) matching: Match,
     pub(crate) limit: RetryLimit,
     pub(crate) workers: usize,
+    /// Most bytes of stored chunks that may wait for it.
+    pub(crate) storage_limit: Option<usize>,
     pub(crate) row: Arc<OutputRow>,
 }
 
@@ -70,6 +84,16 @@ pub struct Pipeline {
     pub(crate) outputs: Vec<OutputPart>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) timing: Timing,
+    pub(crate) storage: Option<StoragePart>,
+}
+
+/// Where chunks are stored.
+pub(crate) struct StoragePart {
+    pub(crate) storage: Arc<Storage>,
+    /// Most bytes of what is there at the start to keep in memory.
+    pub(crate) leftovers_memory: usize,
+    /// Whether all that is stored is to be delivered before the end.
+    pub(crate) is_flushed: bool,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -104,10 +128,11 @@ impl Pipeline {
     }
 
     /// Runs until somebody asks to stop and all records are delivered or the grace period is over. Must be called on a
-    /// tokio runtime with a clock.
+    /// tokio runtime with a clock and more than one thread. What is in storage then, the next pipeline with the same
+    /// `storage.path` finds, in this process or another.
     pub async fn run(self, stop: &Stop) -> Result<Report, RunError> {
         let meter = self.meter();
-        let mut running = self.start(stop)?;
+        let mut running = self.start(stop).await?;
         running.supervise(stop).await;
         running.drain(&meter).await;
         let report = meter.read();
@@ -115,20 +140,30 @@ impl Pipeline {
         Ok(report)
     }
 
-    fn start(self, stop: &Stop) -> Result<Running, RunError> {
+    async fn start(self, stop: &Stop) -> Result<Running, RunError> {
+        let storage = self.storage.as_ref().map(|part| Arc::clone(&part.storage));
+        let lock = storage.as_ref().map(|storage| storage.lock()).transpose()?;
         let mut workers = JoinSet::new();
         let mut routes = Vec::new();
         for (index, part) in self.outputs.into_iter().enumerate() {
-            let OutputPart { output, matching, limit, workers: at_a_time, row } = part;
+            let OutputPart { output, matching, limit, workers: at_a_time, storage_limit, row } =
+                part;
             let (queue, receiver) = mpsc::unbounded_channel();
             routes.push(Route { matching, queue, row: Arc::clone(&row) });
             let span = row.instance.span();
             let output = Arc::from(output);
-            let delivery = Delivery { output, row, index, limit, workers: at_a_time };
+            let delivery =
+                Delivery { output, row, index, limit, workers: at_a_time, storage_limit };
             let worker = Worker::new(delivery, receiver, self.timing.backoff, stop.clone());
             workers.spawn(worker.run().instrument(span));
         }
-        let router = Router::new(routes);
+        let slots = storage.as_ref().map(|storage| storage.slots.clone());
+        let router = Router::new(routes, slots.clone());
+        let is_flushed = self.storage.as_ref().is_some_and(|part| part.is_flushed);
+        if let Some(part) = self.storage {
+            find_leftovers(part, &router, &self.counters, stop).await?;
+        }
+        let cut = Stop::default();
         let (lane_alive, lanes) = mpsc::channel(1);
         let mut inputs = JoinSet::new();
         for part in self.inputs {
@@ -141,14 +176,44 @@ impl Pipeline {
                     router: router.clone(),
                     row: Arc::clone(&part.row),
                     flush_every: self.timing.flush_every,
+                    storage: storage.clone().filter(|_| part.row.is_stored),
+                    cut: cut.clone(),
                     open: BTreeMap::new(),
                 };
                 spawn_lane(lane, lane_alive.clone())?;
                 senders.push(sender);
             }
-            inputs.spawn(run_input(part.input, part.row, senders, stop.clone()));
+            let pausing = slots.clone().filter(|_| part.pauses);
+            let (row, stop) = (part.row, stop.clone());
+            let context = InputContext { lanes: senders, row, pausing, stop };
+            inputs.spawn(run_input(part.input, context));
         }
-        Ok(Running { inputs, lanes, workers, grace: self.timing.grace })
+        let grace = self.timing.grace;
+        Ok(Running { inputs, lanes, workers, grace, cut, is_flushed, _lock: lock })
+    }
+}
+
+/// Routes what is in storage.
+async fn find_leftovers(
+    part: StoragePart,
+    router: &Router,
+    counters: &Counters,
+    stop: &Stop,
+) -> Result<(), RunError> {
+    let Some(row) = &counters.leftovers else { return Ok(()) };
+    let leftovers = Leftovers {
+        storage: part.storage,
+        router: router.clone(),
+        row: Arc::clone(row),
+        memory: part.leftovers_memory,
+    };
+    let stop = stop.clone();
+    match tokio::task::spawn_blocking(move || leftovers.route(&stop)).await {
+        Ok(routed) => Ok(routed?),
+        Err(error) => {
+            tracing::error!("[storage] what is in storage was not read to its end: {error}");
+            Ok(())
+        }
     }
 }
 
@@ -161,7 +226,7 @@ fn spawn_lane(lane: Lane, alive: mpsc::Sender<()>) -> Result<(), RunError> {
     };
     match std::thread::Builder::new().name(instance.clone()).spawn(run) {
         Ok(_detached) => Ok(()),
-        Err(source) => Err(RunError { instance, source }),
+        Err(source) => Err(RunError::Thread { instance, source }),
     }
 }
 
@@ -172,14 +237,9 @@ struct Ended {
     how: Result<Result<End, InputError>, String>,
 }
 
-async fn run_input(
-    input: Box<dyn Input>,
-    row: Arc<InputRow>,
-    lanes: Vec<queue::Sender>,
-    stop: Stop,
-) -> Ended {
+async fn run_input(input: Box<dyn Input>, context: InputContext) -> Ended {
+    let row = Arc::clone(&context.row);
     let span = row.instance.span();
-    let context = InputContext { lanes, row: Arc::clone(&row), stop };
     let how = caught_async(input.run(&context)).instrument(span).await;
     Ended { row, how }
 }
@@ -191,6 +251,11 @@ struct Running {
     lanes: mpsc::Receiver<()>,
     workers: JoinSet<()>,
     grace: Option<Duration>,
+    /// Asks lanes not to wait for the storage any more.
+    cut: Stop,
+    /// Whether all that is stored is to be delivered before the end.
+    is_flushed: bool,
+    _lock: Option<Lock>,
 }
 
 impl Running {
@@ -206,6 +271,7 @@ impl Running {
 
     /// Lets inputs, lanes and outputs end one after the other. Inputs get half of the grace period to stop; lanes and
     /// outputs get all the time they need as long as records move, and are given up when none did for a grace period.
+    /// For records that are in storage alone nobody waits longer than a grace period.
     async fn drain(&mut self, meter: &Meter) {
         match self.grace {
             Some(grace) => {
@@ -222,11 +288,12 @@ impl Running {
         }
         let mut pending = meter.read().pending();
         while by(self.grace.and_then(after), self.rest_ends()).await.is_none() {
-            let left = meter.read().pending();
-            if left == pending {
+            let left = meter.read();
+            let is_safe = left.lost() == 0 && !self.is_flushed;
+            if left.pending() == pending || is_safe {
                 return self.give_up(meter).await;
             }
-            pending = left;
+            pending = left.pending();
         }
     }
 
@@ -245,6 +312,7 @@ impl Running {
 
     /// Cuts the outputs off; lanes that wait for them then end by themselves.
     async fn give_up(&mut self, meter: &Meter) {
+        self.cut.ask();
         self.workers.abort_all();
         let last = Some(Instant::now() + LAST_MOMENT);
         by(last, async {
@@ -252,10 +320,15 @@ impl Running {
             while self.lanes.recv().await.is_some() {}
         })
         .await;
-        tracing::error!(
-            "[engine] the grace period is over: {} records are lost",
-            meter.read().pending()
-        );
+        let (lost, stored) = (meter.read().lost(), meter.read().stored());
+        if lost > 0 {
+            tracing::error!("[engine] the grace period is over: {lost} records are lost");
+        }
+        if stored > 0 {
+            tracing::warn!(
+                "[engine] the grace period is over: {stored} records stay in storage until the next start"
+            );
+        }
     }
 }
 

@@ -74,7 +74,70 @@ pub struct Settings {
     pub trusted_keys: Vec<PathBuf>,
     /// The folder where code that was compiled at start is kept.
     pub code_cache: Option<PathBuf>,
+    /// Whether the HTTP server tells about storage.
+    pub storage_metrics: bool,
     pub(crate) backoff: Backoff,
+    pub(crate) storage: StorageSettings,
+}
+
+/// Where an input's chunks are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StorageType {
+    Memory,
+    Filesystem,
+}
+
+impl StorageType {
+    /// Reads the text of `storage.type`.
+    pub(crate) fn parse(text: &str) -> Result<Self, ValueError> {
+        Ok(match value::parse_choice(text, &["memory", "filesystem", "memrb"])? {
+            "filesystem" => Self::Filesystem,
+            _ => Self::Memory,
+        })
+    }
+}
+
+/// How chunks are stored in files.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct StorageSettings {
+    /// The folder. Without, nothing is stored.
+    pub(crate) path: Option<PathBuf>,
+    /// Whether a batch must be on the disk itself before it counts as stored.
+    pub(crate) is_synced: bool,
+    /// Most stored chunks that are in memory as well.
+    pub(crate) max_chunks_up: usize,
+    /// Most bytes of what is there at the start to keep in memory.
+    pub(crate) leftovers_memory: usize,
+    /// Whether all that is stored is to be delivered before the end.
+    pub(crate) is_flushed: bool,
+    /// Whether damaged files are deleted instead of kept aside.
+    pub(crate) deletes_damaged: bool,
+    /// What inputs use that say nothing, if they shall.
+    default_type: Option<StorageType>,
+    inherits: bool,
+}
+
+impl Default for StorageSettings {
+    fn default() -> Self {
+        Self {
+            path: None,
+            is_synced: false,
+            max_chunks_up: 128,
+            leftovers_memory: 100_000_000,
+            is_flushed: false,
+            deletes_damaged: false,
+            default_type: None,
+            inherits: false,
+        }
+    }
+}
+
+impl StorageSettings {
+    /// Whether chunks are stored in files of an input that says `own`.
+    pub(crate) fn stores(&self, own: Option<StorageType>) -> bool {
+        let inherited = self.default_type.filter(|_| self.inherits);
+        own.or(inherited) == Some(StorageType::Filesystem)
+    }
 }
 
 impl Default for Settings {
@@ -89,7 +152,9 @@ impl Default for Settings {
             require_signature: false,
             trusted_keys: Vec::new(),
             code_cache: None,
+            storage_metrics: true,
             backoff: Backoff::default(),
+            storage: StorageSettings::default(),
         }
     }
 }
@@ -184,6 +249,51 @@ const KEYS: &[Key] = &[
         settings.code_cache = Some(value.text.into());
         Ok(())
     }),
+    set("storage.path", |settings, value| {
+        settings.storage.path = Some(value.text.into());
+        Ok(())
+    }),
+    set("storage.sync", |settings, value| {
+        let choice = checked("storage.sync", &value.text, |text| {
+            value::parse_choice(text, &["normal", "full"])
+        })?;
+        settings.storage.is_synced = choice == "full";
+        Ok(())
+    }),
+    set("storage.checksum", |_, value| switch("storage.checksum", &value).map(drop)),
+    set("storage.max_chunks_up", |settings, value| {
+        let number = checked("storage.max_chunks_up", &value.text, value::parse_int)?;
+        settings.storage.max_chunks_up = usize::try_from(number).unwrap_or_default();
+        Ok(())
+    }),
+    set("storage.backlog.mem_limit", |settings, value| {
+        let bytes = checked("storage.backlog.mem_limit", &value.text, value::parse_size)?;
+        settings.storage.leftovers_memory = usize::try_from(bytes).unwrap_or(usize::MAX);
+        Ok(())
+    }),
+    set("storage.backlog.flush_on_shutdown", |settings, value| {
+        settings.storage.is_flushed = switch("storage.backlog.flush_on_shutdown", &value)?;
+        Ok(())
+    }),
+    set("storage.metrics", |settings, value| {
+        settings.storage_metrics = switch("storage.metrics", &value)?;
+        Ok(())
+    }),
+    set("storage.delete_irrecoverable_chunks", |settings, value| {
+        let key = "storage.delete_irrecoverable_chunks";
+        settings.storage.deletes_damaged = switch(key, &value)?;
+        Ok(())
+    }),
+    set("storage.type", |settings, value| {
+        let chosen = checked("storage.type", &value.text, StorageType::parse)?;
+        settings.storage.default_type = Some(chosen);
+        Ok(())
+    }),
+    set("storage.inherit", |settings, value| {
+        settings.storage.inherits = switch("storage.inherit", &value)?;
+        Ok(())
+    }),
+    Key { name: "storage.trim_files", effect: Effect::Ignored },
     Key { name: "coro_stack_size", effect: Effect::Ignored },
     not_yet("plugins_file"),
     not_yet("streams_file"),
@@ -197,17 +307,6 @@ const KEYS: &[Key] = &[
     not_yet("hot_reload"),
     not_yet("hot_reload.ensure_thread_safety"),
     not_yet("hot_reload.timeout"),
-    not_yet("storage.path"),
-    not_yet("storage.sync"),
-    not_yet("storage.checksum"),
-    not_yet("storage.max_chunks_up"),
-    not_yet("storage.backlog.mem_limit"),
-    not_yet("storage.backlog.flush_on_shutdown"),
-    not_yet("storage.metrics"),
-    not_yet("storage.delete_irrecoverable_chunks"),
-    not_yet("storage.trim_files"),
-    not_yet("storage.type"),
-    not_yet("storage.inherit"),
     not_yet("storage.keep.rejected"),
     not_yet("storage.rejected.path"),
     not_yet("storage.rejected.limit"),
@@ -311,6 +410,10 @@ fn checked<T>(
         let message = format!("[config] could not configure service property '{key}': {error}");
         Refused::new(message, error.hint)
     })
+}
+
+fn switch(key: &str, value: &Spanned) -> Result<bool, Refused> {
+    checked(key, &value.text, value::parse_bool)
 }
 
 /// A positive number of whole seconds.

@@ -1,15 +1,19 @@
 //! A task: one chunk on its way to all outputs that match its tag, shared by them. It is over, and its memory free, when
-//! the last of them has settled its fate.
+//! the last of them has settled its fate. A stored one need not be in memory meanwhile.
 
+use std::ffi::OsStr;
 use std::fmt;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flb_event::{Chunk, Tag, Timestamp};
 
 use crate::buffer::Held;
 use crate::counters::InputRow;
+use crate::storage::{Slot, Slots, StoredFile};
 
-/// A chunk's name in log lines: process and time.
+/// A chunk's name, in log lines and of its file: process and time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ChunkName {
     /// When the chunk was begun.
@@ -25,6 +29,38 @@ impl fmt::Display for ChunkName {
     }
 }
 
+impl ChunkName {
+    /// The name of a chunk's file.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let name = path.file_name().and_then(OsStr::to_str)?.strip_suffix(".flb")?;
+        let (process, time) = name.split_once('-')?;
+        let (sec, nsec) = time.split_once('.')?;
+        let created = Timestamp { sec: sec.parse().ok()?, nsec: nsec.parse().ok()? };
+        Some(Self { created, process: process.parse().ok()? })
+    }
+
+    /// Goes on to the next name.
+    pub(crate) fn next(&mut self) {
+        let Timestamp { sec, nsec } = &mut self.created;
+        *nsec += 1;
+        if *nsec >= 1_000_000_000 {
+            (*sec, *nsec) = (sec.wrapping_add(1), 0);
+        }
+    }
+}
+
+/// A chunk that takes no more records.
+#[derive(Debug)]
+pub(crate) struct Full {
+    pub(crate) name: ChunkName,
+    pub(crate) chunk: Chunk,
+    pub(crate) held: Held,
+    /// Where it is stored.
+    pub(crate) file: Option<StoredFile>,
+    /// Whether it may stay in memory if it is stored.
+    pub(crate) is_up: bool,
+}
+
 /// One chunk and what is known about it.
 #[derive(Debug)]
 pub(crate) struct Task {
@@ -32,40 +68,107 @@ pub(crate) struct Task {
     pub(crate) number: u64,
     pub(crate) name: ChunkName,
     pub(crate) from: Arc<InputRow>,
-    chunk: Chunk,
-    _held: Held,
+    tag: Tag,
+    records: usize,
+    bytes: usize,
+    content: Mutex<Content>,
+    file: Option<Arc<StoredFile>>,
+    /// Outputs that have not settled its fate.
+    open: AtomicUsize,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// In memory.
+    Up { chunk: Chunk, _held: Held, _slot: Option<Slot> },
+    /// In its file only.
+    Down,
 }
 
 impl Task {
+    /// A chunk that goes to so many outputs. A stored one stays in memory if there is a place for it.
     pub(crate) fn new(
         number: u64,
-        name: ChunkName,
-        from: Arc<InputRow>,
-        full: (Chunk, Held),
+        from: &Arc<InputRow>,
+        full: Full,
+        outputs: usize,
+        slots: Option<&Slots>,
     ) -> Self {
-        let (chunk, held) = full;
+        let Full { name, chunk, held, file, is_up } = full;
+        let (tag, records, bytes) = (chunk.tag().clone(), chunk.len(), chunk.bytes().len());
         from.chunks_busy.add(1);
-        from.busy_bytes.add(chunk.bytes().len());
-        Self { number, name, from, chunk, _held: held }
+        from.busy_bytes.add(bytes);
+        let slot = slots.filter(|_| file.is_some() && is_up).and_then(Slots::take);
+        let content = if file.is_some() && slot.is_none() {
+            from.chunks_down.add(1);
+            Content::Down
+        } else {
+            Content::Up { chunk, _held: held, _slot: slot }
+        };
+        Self {
+            number,
+            name,
+            from: Arc::clone(from),
+            tag,
+            records,
+            bytes,
+            content: Mutex::new(content),
+            file: file.map(Arc::new),
+            open: AtomicUsize::new(outputs),
+        }
     }
 
     pub(crate) fn tag(&self) -> &Tag {
-        self.chunk.tag()
+        &self.tag
     }
 
     /// Number of records.
     pub(crate) fn records(&self) -> usize {
-        self.chunk.len()
+        self.records
     }
 
     /// Size of the records.
     pub(crate) fn bytes(&self) -> usize {
-        self.chunk.bytes().len()
+        self.bytes
     }
 
-    /// The records.
-    pub(crate) fn chunk(&self) -> &Chunk {
-        &self.chunk
+    /// Whether the process may end before the chunk is delivered.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.file.is_some()
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The records, from memory or from the file. An error says why they cannot be had.
+    pub(crate) async fn chunk(&self) -> Result<Chunk, String> {
+        if let Content::Up { chunk, .. } = &*self.content() {
+            return Ok(chunk.clone());
+        }
+        let file = self.file.clone().ok_or("it is nowhere")?;
+        let records = self.records;
+        let read = tokio::task::spawn_blocking(move || file.read(records)).await;
+        read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+
+    /// The chunk waits: it need not be in memory if it is stored.
+    pub(crate) fn rest(&self) {
+        let mut content = self.content();
+        if self.is_stored() && matches!(*content, Content::Up { .. }) {
+            *content = Content::Down;
+            self.from.chunks_down.add(1);
+        }
+    }
+
+    /// An output needs the chunk no more.
+    pub(crate) fn settle(&self, output: &str) {
+        let is_last = self.open.fetch_sub(1, Ordering::AcqRel) == 1;
+        match &self.file {
+            Some(file) if is_last => file.delete(),
+            Some(file) => file.settle(output),
+            None => {}
+        }
     }
 }
 
@@ -73,6 +176,28 @@ impl Drop for Task {
     fn drop(&mut self) {
         self.from.chunks.sub(1);
         self.from.chunks_busy.sub(1);
-        self.from.busy_bytes.sub(self.bytes());
+        self.from.busy_bytes.sub(self.bytes);
+        if matches!(*self.content(), Content::Down) {
+            self.from.chunks_down.sub(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunks_name_is_that_of_its_file() {
+        let created = Timestamp { sec: 1_700_000_000, nsec: 999_999_999 };
+        let mut name = ChunkName { created, process: 42 };
+        let path = Path::new("/a/b").join(name.to_string());
+        assert_eq!(path, Path::new("/a/b/42-1700000000.999999999.flb"));
+        assert_eq!(ChunkName::of(&path), Some(name));
+        name.next();
+        assert_eq!(name.to_string(), "42-1700000001.000000000.flb");
+        for other in ["lock", "a.flb", "1-2.flb", "1-2.3.txt", "1-x.3.flb"] {
+            assert_eq!(ChunkName::of(Path::new(other)), None);
+        }
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Delivery {
     pub(crate) limit: RetryLimit,
     /// Most chunks at a time.
     pub(crate) workers: usize,
+    /// Most bytes of stored chunks that may wait for it.
+    pub(crate) storage_limit: Option<usize>,
 }
 
 pub(crate) struct Worker {
@@ -40,10 +42,18 @@ pub(crate) struct Worker {
     dice: Dice,
 }
 
-/// A chunk that was tried, and what came of it. An error is a panic's message.
+/// A chunk that was tried, and what came of it.
 struct Try {
     task: Arc<Task>,
-    fate: Result<Flush, String>,
+    fate: Fate,
+}
+
+enum Fate {
+    Told(Flush),
+    /// With a panic's message.
+    Panic(String),
+    /// It was not tried: its file could not be read.
+    Unreadable(String),
 }
 
 impl Worker {
@@ -74,7 +84,7 @@ impl Worker {
                 Some(tried) = self.tries.join_next() => self.settle(tried),
                 () = until(self.backlog.due()), if has_room => {}
                 task = self.queue.recv(), if open => match task {
-                    Some(task) => self.backlog.push(task),
+                    Some(task) => self.take_in(task),
                     None => open = false,
                 },
             }
@@ -83,6 +93,25 @@ impl Worker {
 
     fn has_room(&self) -> bool {
         self.tries.len() < self.delivery.workers
+    }
+
+    /// Adds a chunk to the backlog, and gives up the oldest ones if that makes too many.
+    fn take_in(&mut self, task: Arc<Task>) {
+        self.backlog.push(task);
+        let Some(limit) = self.delivery.storage_limit else { return };
+        while self.backlog.stored_bytes() > limit
+            && let Some(oldest) = self.backlog.evict()
+        {
+            tracing::error!(
+                parent: None,
+                "[engine] chunk '{}' is dropped, {} records: over storage.total_limit_size: {}",
+                oldest.name,
+                oldest.records(),
+                self.way(&oldest)
+            );
+            self.count_dropped(&oldest);
+            self.settled(&oldest);
+        }
     }
 
     /// Tries as many chunks as may be tried now.
@@ -101,19 +130,30 @@ impl Worker {
         let Ok(Try { task, fate }) = tried else { return };
         self.delivery.row.under_way.sub(1);
         match fate {
-            Ok(Flush::Done) => self.delivered(&task),
-            Ok(Flush::Retry { reason, after }) => {
+            Fate::Told(Flush::Done) => self.delivered(&task),
+            Fate::Told(Flush::Retry { reason, after }) => {
                 tracing::warn!("{reason}");
                 self.put_off(&task, after);
             }
-            Ok(Flush::Fail(error)) => self.refused(&task, &error.to_string()),
-            Err(panic) => self.refused(&task, &format!("the output panicked: {panic}")),
+            Fate::Told(Flush::Fail(error)) => self.refused(&task, &error.to_string()),
+            Fate::Panic(message) => self.refused(&task, &format!("the output panicked: {message}")),
+            Fate::Unreadable(why) => self.unreadable(&task, &why),
         }
     }
 
-    fn delivered(&mut self, task: &Task) {
+    /// The output needs the chunk no more.
+    fn settled(&self, task: &Task) {
         let row = &self.delivery.row;
         row.tasks_settled.add(1);
+        if task.is_stored() {
+            row.stored.sub(task.records());
+        }
+        task.settle(&row.instance.name);
+    }
+
+    fn delivered(&mut self, task: &Task) {
+        self.settled(task);
+        let row = &self.delivery.row;
         row.delivered.add(task.records());
         row.delivered_bytes.add(task.bytes());
         let retries = self.backlog.delivered(task.tag());
@@ -143,6 +183,7 @@ impl Worker {
         );
         self.delivery.row.retries.add(1);
         self.delivery.row.retried.add(task.records());
+        task.rest();
         self.backlog.put_off(task.tag(), Instant::now() + wait);
     }
 
@@ -157,19 +198,39 @@ impl Worker {
             tracing::error!(parent: None, "[engine] chunk '{name}' cannot be retried: {way}");
         }
         self.delivery.row.retries_failed.add(1);
+        self.settled(task);
         self.dropped(task);
     }
 
     fn refused(&mut self, task: &Task, reason: &str) {
         tracing::error!("{reason}; {} records dropped", task.records());
         self.delivery.row.errors.add(1);
+        self.settled(task);
+        self.dropped(task);
+    }
+
+    /// The file stays for the next start, which tells what is wrong with it and keeps what is good.
+    fn unreadable(&mut self, task: &Task, why: &str) {
+        let (name, way) = (task.name, self.way(task));
+        tracing::error!(
+            parent: None,
+            "[storage] chunk '{name}' is not delivered, {} records: {why}: {way}",
+            task.records()
+        );
+        let row = &self.delivery.row;
+        row.errors.add(1);
+        row.tasks_settled.add(1);
+        row.stored.sub(task.records());
         self.dropped(task);
     }
 
     fn dropped(&mut self, task: &Task) {
-        self.delivery.row.tasks_settled.add(1);
-        self.delivery.row.dropped.add(task.records());
+        self.count_dropped(task);
         self.backlog.leave(task.tag());
+    }
+
+    fn count_dropped(&self, task: &Task) {
+        self.delivery.row.dropped.add(task.records());
     }
 
     /// From where to where, for log lines.
@@ -186,7 +247,13 @@ impl Worker {
 
 /// Tries to deliver one chunk.
 async fn attempt(output: Arc<dyn Output>, task: Arc<Task>) -> Try {
-    let fate = caught_async(output.flush(task.chunk())).await;
+    let fate = match task.chunk().await {
+        Ok(chunk) => match caught_async(output.flush(&chunk)).await {
+            Ok(flush) => Fate::Told(flush),
+            Err(message) => Fate::Panic(message),
+        },
+        Err(why) => Fate::Unreadable(why),
+    };
     Try { task, fate }
 }
 

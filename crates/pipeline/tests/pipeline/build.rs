@@ -97,7 +97,7 @@ fn a_core_property_is_checked() {
 #[test]
 fn a_core_property_without_effect_is_a_warning() {
     for (section, words) in [
-        ("[INPUT]\n Name count\n Storage.Type filesystem\n", "kept in memory"),
+        ("[INPUT]\n Name count\n Storage.Type memrb\n", "the input is paused"),
         ("[INPUT]\n Name count\n Thread.Ring_Buffer.Window 5\n", "has no effect on this input"),
         ("[INPUT]\n Name count\n Log_Suppress_Interval 5\n", "not supported yet"),
         ("[OUTPUT]\n Name keep\n Match *\n Retry_Limit x\n", "retried once"),

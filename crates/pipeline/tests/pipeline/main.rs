@@ -9,4 +9,5 @@ mod plugins;
 mod processors;
 mod retry;
 mod stop;
+mod storage;
 mod world;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use flb_config::{Document, FileKind, Memory, Variables, read_file};
 use flb_event::Chunk;
-use flb_pipeline::{Blueprint, Findings, Meter, Pipeline, Report, Settings, Stop};
+use flb_pipeline::{Blueprint, Findings, Meter, Pipeline, Report, RunError, Settings, Stop};
 use flb_plugin::{MultilineParsers, Parsers};
 
 use crate::plugins::REGISTRY;
@@ -35,6 +35,10 @@ impl Sink {
         let numbers = chunk.records().map(|event| number(event.body)).collect();
         self.chunks.lock().unwrap().push((chunk.tag().to_string(), numbers));
         self.changed.notify_all();
+    }
+
+    pub(crate) fn clear(&self) {
+        self.chunks.lock().unwrap().clear();
     }
 
     pub(crate) fn chunks(&self) -> Vec<(String, Vec<u32>)> {
@@ -127,7 +131,7 @@ pub(crate) fn build_with(text: &str, files: &[(&str, &str)]) -> Built {
 pub(crate) struct Running {
     pub(crate) stop: Stop,
     pub(crate) meter: Meter,
-    thread: JoinHandle<Report>,
+    thread: JoinHandle<Result<Report, RunError>>,
 }
 
 /// Starts a pipeline on a thread and a runtime of its own.
@@ -143,7 +147,7 @@ pub(crate) fn start(text: &str) -> Running {
             .enable_time()
             .build()
             .unwrap();
-        let report = runtime.block_on(pipeline.run(&asked)).unwrap();
+        let report = runtime.block_on(pipeline.run(&asked));
         runtime.shutdown_background();
         report
     });
@@ -153,6 +157,11 @@ pub(crate) fn start(text: &str) -> Running {
 impl Running {
     /// Waits until the pipeline has stopped of itself.
     pub(crate) fn wait(self) -> Report {
+        self.result().unwrap()
+    }
+
+    /// The same, or why it could not run.
+    pub(crate) fn result(self) -> Result<Report, RunError> {
         let deadline = Instant::now() + PATIENCE;
         while !self.thread.is_finished() {
             assert!(Instant::now() < deadline, "the pipeline hangs: {:#?}", self.meter.read());

@@ -1,0 +1,15 @@
+//! Filesystem storage: chunks in files, so that what was taken survives the process.
+//!
+//! A batch is in its chunk's file before the input hears that it was taken, and the file goes when every output has
+//! settled the chunk's fate. What is left at the end is found and delivered at the next start. `docs/storage-format.md`
+//! describes the files.
+
+mod file;
+mod folder;
+pub mod format;
+mod slots;
+
+pub(crate) use file::{ChunkFile, StoredFile};
+pub use folder::StorageError;
+pub(crate) use folder::{Found, Lock, Storage};
+pub(crate) use slots::{Slot, Slots};
