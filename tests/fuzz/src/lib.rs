@@ -5,6 +5,8 @@ mod artifact_oracle;
 mod config;
 #[path = "../../../crates/event/tests/oracle/mod.rs"]
 mod event_oracle;
+#[path = "../../../crates/pipeline/tests/oracle/mod.rs"]
+mod pipeline_oracle;
 #[path = "../../../crates/plugins/tests/oracle/mod.rs"]
 mod plugins_oracle;
 
@@ -49,4 +51,9 @@ pub fn parsers(data: &[u8]) {
 /// A multiline parser and lines.
 pub fn multiline(data: &[u8]) {
     plugins_oracle::check_multiline(data);
+}
+
+/// Any bytes taken as the file of a stored chunk.
+pub fn chunk_file(data: &[u8]) {
+    pipeline_oracle::check_chunk_file(data);
 }
