@@ -176,7 +176,7 @@ impl Lane {
                 }
             }
         };
-        if failures > 0 {
+        if failures > 1 {
             tracing::info!("[storage] records of {} are stored again", self.row.instance.name);
         }
         open.held.merge(held);
@@ -214,8 +214,11 @@ impl Lane {
         }
     }
 
-    /// Waits a second. False when the lane shall not wait any more.
+    /// Waits a second, but for the first time, as another file may have room. False when the lane shall not wait any more.
     fn wait_for_storage(&self, error: &io::Error, failures: u32) -> bool {
+        if failures == 1 {
+            return true;
+        }
         if failures.is_power_of_two() {
             let name = &self.row.instance.name;
             tracing::error!("[storage] cannot store records of {name}: {error}; the input waits");

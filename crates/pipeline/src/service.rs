@@ -113,8 +113,8 @@ pub(crate) struct StorageSettings {
     /// Whether damaged files are deleted instead of kept aside.
     pub(crate) deletes_damaged: bool,
     /// What inputs use that say nothing, if they shall.
-    default_type: Option<StorageType>,
-    inherits: bool,
+    pub(crate) default_type: Option<StorageType>,
+    pub(crate) inherits: bool,
 }
 
 impl Default for StorageSettings {

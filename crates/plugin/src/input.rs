@@ -29,7 +29,8 @@ pub trait Context: Send + Sync {
     fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()>;
 
     /// Hands a batch of records of one tag to the pipeline; waits while the pipeline is full. A batch accepted here is
-    /// the pipeline's to keep: an input may then move its own position past it.
+    /// the pipeline's to keep: an input may then move its own position past it. With filesystem storage it is in a file by
+    /// then, so an input that saves its position afterwards loses nothing when the process is killed.
     fn emit(&self, batch: Chunk) -> BoxFuture<'_, Result<(), Closed>>;
 
     /// Completes when the input shall stop. An input waits for this beside its source, never while it emits, so that

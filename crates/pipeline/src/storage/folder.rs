@@ -336,6 +336,26 @@ mod tests {
     }
 
     #[test]
+    fn chunks_of_a_synced_folder_are_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = StorageSettings { is_synced: true, ..StorageSettings::default() };
+        let storage = Storage::new(folder.path(), &settings);
+        store(&storage, 3);
+        assert_eq!(found(&storage), [[3, 4]]);
+    }
+
+    #[test]
+    fn damaged_files_are_deleted_if_that_is_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = StorageSettings { deletes_damaged: true, ..StorageSettings::default() };
+        let storage = Storage::new(folder.path(), &settings);
+        let path = store(&storage, 5);
+        fs::write(&path, "no chunk at all").unwrap();
+        assert_eq!(found(&storage), [[0; 0]; 0]);
+        assert!(!path.exists() && !folder.path().join(QUARANTINE).exists());
+    }
+
+    #[test]
     fn files_that_are_not_ours_stay() {
         let folder = tempfile::tempdir().unwrap();
         let storage = storage(folder.path());

@@ -184,7 +184,10 @@ fn service_properties_are_checked() {
     check_config("[SERVICE]\n Daemon on\n", &["foreground", "service manager"]);
     check_config("[SERVICE]\n Scheduler.Base 0\n", &["not positive"]);
     assert_eq!(
-        build("[SERVICE]\n Daemon off\n HTTP_Server off\n Coro_Stack_Size 1\n").config(),
+        build(
+            "[SERVICE]\n Daemon off\n Storage.Trim_Files on\n HTTP_Server off\n Coro_Stack_Size 1\n"
+        )
+        .config(),
         ""
     );
     check_warning(
