@@ -142,6 +142,28 @@ fn the_system_gives_word_of_changes() {
 }
 
 #[test]
+fn word_comes_of_what_a_link_names_also_when_that_changes() {
+    let conf = KILLED
+        .replace("DB positions.db", "Progress_Check_Interval 1h")
+        .replace("Refresh_Interval 0.1", "Refresh_Interval 3600")
+        .replace("*.log", "links/*.log");
+    let folder = folder(&[("agent.conf", &conf), ("pods/0.log", ""), ("links/none", "")]);
+    let (pod, out) = (folder.path().join("pods/0.log"), folder.path().join("out.txt"));
+    std::os::unix::fs::symlink(&pod, folder.path().join("links/a.log")).unwrap();
+    let mut agent = start(folder.path());
+    assert!(agent.wait_for("file=links/a.log"));
+    append(&pod, "one\n");
+    wait_for(&out, &["one".to_owned()]);
+    fs::rename(&pod, folder.path().join("pods/0.log.old")).unwrap();
+    append(&pod, "two\n");
+    wait_for(&out, &["two".to_owned()]);
+    append(&pod, "three\n");
+    wait_for(&out, &["three".to_owned()]);
+    agent.signal("TERM");
+    assert_eq!(agent.finish().code, Some(0));
+}
+
+#[test]
 fn container_logs_are_joined_tagged_and_parsed() {
     let folder = folder(&[
         (

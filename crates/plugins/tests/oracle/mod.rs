@@ -1,5 +1,7 @@
 //! What must hold of parsers and of multiline parsers, whatever they are given. Fuzz targets use this too.
 
+use std::sync::LazyLock;
+
 use flb_config::{Diagnostics, Document, Property, Section, SectionKind, Span, Spanned, Variables};
 use flb_event::{Tag, Timestamp, msgpack};
 use flb_plugin::{Build, MultilineParsers, Options, Parser, Parsers, Service};
@@ -52,11 +54,11 @@ fn check_line(parser: &dyn Parser, line: &[u8]) {
 /// The first byte chooses a multiline parser, and none of the text may be lost.
 pub(crate) fn check_multiline(data: &[u8]) {
     let Some((choice, text)) = data.split_first() else { return };
-    let all = builtin_multiline();
-    let names: Vec<&str> = all.names().collect();
+    static ALL: LazyLock<MultilineParsers> = LazyLock::new(builtin_multiline);
+    let names: Vec<&str> = ALL.names().collect();
     let first = names[usize::from(*choice) % names.len()];
     for chosen in [vec![first], vec![first, "go", "java"], names.clone()] {
-        check_joined(&all, &chosen, text);
+        check_joined(&ALL, &chosen, text);
     }
 }
 

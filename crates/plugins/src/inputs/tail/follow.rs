@@ -151,7 +151,8 @@ impl Tail {
             return clock::stopped_within(context, Duration::ZERO).await;
         }
         let look = match self.watch.is_on() {
-            _ if self.files.iter().any(Followed::waits) => LOOK,
+            // Nobody tells when time is over, nor what comes to stand where a file was.
+            _ if self.files.iter().any(|file| file.waits() || file.gone_since.is_some()) => LOOK,
             true if self.positions.has_database() => self.settings.progress_check.min(SAVE),
             true => self.settings.progress_check,
             false => LOOK,
@@ -239,8 +240,9 @@ impl Tail {
         // Who is killed from here on finds where reading began, and what is written meanwhile.
         self.save();
         if self.watch.is_on() {
-            let files = self.files.iter().map(|file| file.path.clone());
-            self.watch.set(files.chain(self.patterns.folders()).collect());
+            let folders = self.patterns.folders().map(|folder| (folder, None));
+            let files = self.files.iter().map(|file| (file.path.clone(), Some(file.identity())));
+            self.watch.set(folders.chain(files).collect());
         }
     }
 

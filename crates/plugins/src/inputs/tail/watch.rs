@@ -1,6 +1,6 @@
 //! Word of changes: the system tells when a followed file, or a folder with patterns in it, changes.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +9,7 @@ use notify::event::ModifyKind;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 
+use super::patterns::Identity;
 use crate::log::Label;
 
 /// Waits for changes. Without help from the system it never wakes anybody, and files are looked at more often.
@@ -17,7 +18,8 @@ pub(super) struct Watch {
     changed: Arc<Notify>,
     /// A name came, went or changed.
     renamed: Arc<AtomicBool>,
-    watched: BTreeSet<PathBuf>,
+    /// What is watched, and which file the path stood for then.
+    watched: BTreeMap<PathBuf, Option<Identity>>,
     label: Label,
 }
 
@@ -39,7 +41,7 @@ impl Watch {
                 wake.notify_one();
             })
         });
-        let mut watch = Self { watcher: None, changed, renamed, watched: BTreeSet::new(), label };
+        let mut watch = Self { watcher: None, changed, renamed, watched: BTreeMap::new(), label };
         match watcher {
             Some(Ok(watcher)) => watch.watcher = Some(watcher),
             Some(Err(error)) => watch.give_up(&error),
@@ -63,16 +65,21 @@ impl Watch {
         self.renamed.swap(false, Ordering::Relaxed)
     }
 
-    /// Watches these paths and no others.
-    pub(super) fn set(&mut self, paths: BTreeSet<PathBuf>) {
+    /// Watches these paths and no others. A path that has come to stand for another file is watched anew: the system's word is
+    /// about the file.
+    pub(super) fn set(&mut self, paths: BTreeMap<PathBuf, Option<Identity>>) {
         let Some(watcher) = &mut self.watcher else { return };
-        for gone in self.watched.difference(&paths) {
-            // What is gone from the disk is gone from the watcher.
-            let _ = watcher.unwatch(gone);
+        for (path, identity) in &self.watched {
+            if paths.get(path) != Some(identity) {
+                // What is gone from the disk is gone from the watcher.
+                let _ = watcher.unwatch(path);
+            }
         }
         let mut refused = None;
-        let added: Vec<&PathBuf> = paths.difference(&self.watched).collect();
-        for path in added {
+        for (path, identity) in &paths {
+            if self.watched.get(path) == Some(identity) {
+                continue;
+            }
             match watcher.watch(path, RecursiveMode::NonRecursive) {
                 Err(error) if !is_missing(&error, path) => refused = Some(error),
                 _ => {}
