@@ -107,7 +107,7 @@ pub(crate) fn describe(kind: Kind) -> String {
         Kind::Time => "time".to_owned(),
         Kind::Text => "string".to_owned(),
         Kind::List => "comma delimited strings".to_owned(),
-        Kind::Words => "space delimited strings".to_owned(),
+        Kind::Words | Kind::Fields(_) => "space delimited strings".to_owned(),
         Kind::Choice(words) => format!("one of {}", words.join(", ")),
     }
 }

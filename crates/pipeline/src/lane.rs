@@ -75,7 +75,10 @@ impl LaneFilter {
         let span = self.span.clone();
         let _entered = span.enter();
         let (records, size) = (batch.len(), batch.bytes().len());
-        let Filtered { chunk, tally } = match caught(|| self.filter.filter(batch.clone())) {
+        let Filtered { chunk, tally } = match caught(|| {
+            self.filter.clock(context::now());
+            self.filter.filter(batch.clone())
+        }) {
             Ok(filtered) => filtered,
             Err(message) => {
                 self.panicked(batch.len(), &message);

@@ -1,6 +1,6 @@
 //! Filters: plain functions from a batch of records to a batch of records.
 
-use flb_event::Chunk;
+use flb_event::{Chunk, Timestamp};
 
 use crate::BuildError;
 
@@ -104,6 +104,9 @@ impl Filtered {
 
 /// Decides about records, a batch at a time. Runs on its lane's thread and may keep state between batches.
 pub trait Filter: Send {
+    /// Tells the time, before each batch. Few filters want to know.
+    fn clock(&mut self, _now: Timestamp) {}
+
     /// Filters one batch.
     fn filter(&mut self, batch: Chunk) -> Filtered;
 

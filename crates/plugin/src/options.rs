@@ -25,6 +25,8 @@ pub enum Kind {
     List,
     /// Texts separated by blanks; one in double quotes may hold blanks.
     Words,
+    /// As [`Kind::Words`], but only so many are separated; the rest of the text is one more.
+    Fields(usize),
     /// One of these words, in any case.
     Choice(&'static [&'static str]),
 }
@@ -220,7 +222,15 @@ impl Options {
         })
     }
 
-    /// A [`Kind::List`] or [`Kind::Words`].
+    /// Every list that the configuration gives, in its order, whatever the option: the option's name and the texts.
+    pub fn lists(&self) -> impl Iterator<Item = (&'static str, &[String])> {
+        self.values.iter().filter_map(|(name, value, _)| match value {
+            Value::List(list) => Some((*name, list.as_slice())),
+            _ => None,
+        })
+    }
+
+    /// A [`Kind::List`], [`Kind::Words`] or [`Kind::Fields`].
     pub fn list(&self, name: &str) -> &[String] {
         self.all(name)
             .find_map(|value| match value {
@@ -250,6 +260,7 @@ fn parse(kind: Kind, text: &str) -> Result<Value, value::ValueError> {
         Kind::Text => Value::Text(text.to_owned()),
         Kind::List => Value::List(value::parse_clist(text)),
         Kind::Words => Value::List(value::parse_slist(text, None)?),
+        Kind::Fields(splits) => Value::List(value::parse_slist(text, Some(splits))?),
         Kind::Choice(words) => Value::Text(value::parse_choice(text, words)?.to_owned()),
     })
 }

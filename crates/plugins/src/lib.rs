@@ -1,5 +1,6 @@
 //! Inputs, filters, outputs and parsers: one file a plugin, one table a kind.
 
+mod fields;
 mod filters;
 mod guest;
 mod inputs;
@@ -10,6 +11,7 @@ mod outputs;
 mod parsers;
 #[cfg(test)]
 mod testing;
+mod uuid;
 
 pub use multiline::{builtin_multiline, join_lines};
 pub use parsers::builtin_parsers;

@@ -13,8 +13,8 @@ use flb_config::{Diagnostics, Document, Property, Section, SectionKind, Spanned,
 use flb_event::json::{self, JsonOptions};
 use flb_event::{Chunk, ChunkBuilder, Event, Tag, Timestamp};
 use flb_plugin::{
-    BoxFuture, Build, BuildError, Closed, Context, End, Input, InputError, OptionSpec, Options,
-    Parser, Service, Spec,
+    BoxFuture, Build, BuildError, Closed, Context, End, Filter, Input, InputError, OptionSpec,
+    Options, Parser, Service, Spec,
 };
 
 /// A time to parse lines at.
@@ -110,6 +110,20 @@ pub(crate) fn chunk(tag: &str, records: &[(u32, u32, &str)]) -> Chunk {
         builder.push(Event { time, metadata: Event::NO_METADATA, body: &body }).unwrap();
     }
     builder.build()
+}
+
+/// What a filter makes of records that are given as JSON, a line each.
+pub(crate) fn filtered(
+    spec: &Spec<dyn Filter>,
+    given: &[(&str, &str)],
+    records: &[&str],
+) -> String {
+    let mut filter = build(spec, given).unwrap();
+    let records: Vec<(u32, u32, &str)> = records.iter().map(|record| (1, 0, *record)).collect();
+    let filtered = filter.filter(chunk("t", &records));
+    assert_eq!(filtered.tally.records(), records.len() as u64);
+    let bodies = filtered.chunk.records().map(|event| json_text(event.body));
+    bodies.collect::<Vec<_>>().join("\n")
 }
 
 /// JSON text as msgpack.

@@ -2,8 +2,22 @@
 
 use flb_plugin::{Filter, Spec};
 
+mod each;
+mod grep;
+mod modify;
+mod nest;
 mod parser;
+mod record_modifier;
+mod throttle;
 mod wasm;
 
 /// Every filter, alphabetic.
-pub(crate) static ALL: &[Spec<dyn Filter>] = &[parser::SPEC, wasm::SPEC];
+pub(crate) static ALL: &[Spec<dyn Filter>] = &[
+    grep::SPEC,
+    modify::SPEC,
+    nest::SPEC,
+    parser::SPEC,
+    record_modifier::SPEC,
+    throttle::SPEC,
+    wasm::SPEC,
+];
