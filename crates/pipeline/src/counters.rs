@@ -53,6 +53,8 @@ pub(crate) struct InputRow {
     pub(crate) bytes: Count,
     /// Removed by the lane's filters, for whatever reason.
     pub(crate) filtered: Count,
+    /// Added by the lane's filters.
+    pub(crate) added: Count,
     /// Left the lane for at least one output.
     pub(crate) routed: Count,
     /// Left the lane and matched no output.
@@ -80,6 +82,7 @@ impl InputRow {
             records: Count::default(),
             bytes: Count::default(),
             filtered: Count::default(),
+            added: Count::default(),
             routed: Count::default(),
             unrouted: Count::default(),
             failures: Count::default(),

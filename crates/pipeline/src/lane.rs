@@ -4,7 +4,7 @@
 //! An input has one lane, or as many as its `Workers` says. Then each tag has its lane, and each lane its own copies of the
 //! filters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -139,27 +139,47 @@ impl Lane {
     }
 
     fn take(&mut self, batch: Batch) {
-        let Batch { mut chunk, mut held, stored } = batch;
+        let Batch { chunk, held, stored } = batch;
         let (taken, bytes) = (chunk.len(), chunk.bytes().len());
-        for filter in &mut self.filters {
-            if chunk.is_empty() {
-                break;
+        let mut left = 0;
+        let mut waiting = VecDeque::from([(chunk, held, Vec::new())]);
+        while let Some((chunk, mut held, origin)) = waiting.pop_front() {
+            let (chunk, emitted) = self.filter(chunk, &origin);
+            for (filter, chunk) in emitted {
+                let held = Held::new(&self.row, chunk.bytes().len());
+                waiting.push_back((chunk, held, [origin.as_slice(), &[filter]].concat()));
             }
-            if filter.matching.matches(chunk.tag()) {
-                chunk = filter.apply(chunk);
+            left += chunk.len();
+            held.resize(chunk.bytes().len());
+            if !chunk.is_empty() && !self.gather(&chunk, held) {
+                return;
             }
         }
-        held.resize(chunk.bytes().len());
-        if !chunk.is_empty() && !self.gather(&chunk, held) {
-            return;
-        }
-        self.row.filtered.add(taken.saturating_sub(chunk.len()));
+        self.row.filtered.add(taken.saturating_sub(left));
+        self.row.added.add(left.saturating_sub(taken));
         if let Some(stored) = stored {
             self.row.records.add(taken);
             self.row.bytes.add(bytes);
             // The input may have been cut off while it waited.
             let _ = stored.send(());
         }
+    }
+
+    /// Sends a batch through all filters but those that it has its origin in, so that no filter is given its own work
+    /// again. Also tells what the filters emitted on the way, and which of them.
+    fn filter(&mut self, batch: Chunk, origin: &[usize]) -> (Chunk, Vec<(usize, Chunk)>) {
+        let mut chunk = batch;
+        let mut emitted = Vec::new();
+        for (index, filter) in self.filters.iter_mut().enumerate() {
+            if chunk.is_empty() {
+                break;
+            }
+            if filter.matching.matches(chunk.tag()) && !origin.contains(&index) {
+                chunk = filter.apply(chunk);
+                emitted.extend(filter.filter.emitted().into_iter().map(|chunk| (index, chunk)));
+            }
+        }
+        (chunk, emitted)
     }
 
     /// Adds a batch to the open chunk of its tag. Waits while it cannot be stored; false when the wait is cut off.

@@ -118,7 +118,7 @@ impl Report {
                 bytes: row.bytes.get(),
                 filtered: row.filtered.get(),
                 unrouted: row.unrouted.get(),
-                pending: records.saturating_sub(gone),
+                pending: (records + row.added.get()).saturating_sub(gone),
                 failures: row.failures.get(),
                 memory: row.buffer.used() as u64,
                 memory_limit: row.buffer.limit.map(|limit| limit as u64),

@@ -110,6 +110,12 @@ pub trait Filter: Send {
     /// Filters one batch.
     fn filter(&mut self, batch: Chunk) -> Filtered;
 
+    /// Batches that the last call of [`Filter::filter`] made beside its answer, whatever their tags. They pass all filters
+    /// but this one. Few filters make any.
+    fn emitted(&mut self) -> Vec<Chunk> {
+        Vec::new()
+    }
+
     /// Another of the same filter, with state of its own, for another lane. Whatever is immutable is shared.
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError>;
 }

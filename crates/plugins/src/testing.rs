@@ -228,6 +228,11 @@ impl Scene {
         })
     }
 
+    /// Calls `function` and keeps what it logs.
+    pub(crate) fn logged<T>(&self, function: impl FnOnce() -> T) -> T {
+        tracing::subscriber::with_default(self.log.clone(), function)
+    }
+
     pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         tracing::subscriber::with_default(self.log.clone(), || block_on(future))
     }

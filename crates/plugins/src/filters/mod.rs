@@ -8,6 +8,7 @@ mod modify;
 mod nest;
 mod parser;
 mod record_modifier;
+mod rewrite_tag;
 mod throttle;
 mod wasm;
 
@@ -18,6 +19,7 @@ pub(crate) static ALL: &[Spec<dyn Filter>] = &[
     nest::SPEC,
     parser::SPEC,
     record_modifier::SPEC,
+    rewrite_tag::SPEC,
     throttle::SPEC,
     wasm::SPEC,
 ];

@@ -3,20 +3,30 @@
 use flb_plugin::{Input, Spec};
 
 mod clock;
+mod cpu;
 mod dummy;
+mod exec;
 #[cfg(feature = "wasi")]
 mod exec_wasi;
+mod interval;
 mod lines;
+mod mem;
+mod random;
 mod records;
+mod sampler;
 mod stdin;
 mod tail;
 mod values;
 
 /// Every input, alphabetic.
 pub(crate) static ALL: &[Spec<dyn Input>] = &[
+    cpu::SPEC,
     dummy::SPEC,
+    exec::SPEC,
     #[cfg(feature = "wasi")]
     exec_wasi::SPEC,
+    mem::SPEC,
+    random::SPEC,
     stdin::SPEC,
     tail::SPEC,
 ];

@@ -2,6 +2,7 @@
 
 use flb_plugin::{Output, Spec};
 
+mod counter;
 mod date;
 mod file;
 mod json;
@@ -9,4 +10,4 @@ mod null;
 mod stdout;
 
 /// Every output, alphabetic.
-pub(crate) static ALL: &[Spec<dyn Output>] = &[file::SPEC, null::SPEC, stdout::SPEC];
+pub(crate) static ALL: &[Spec<dyn Output>] = &[counter::SPEC, file::SPEC, null::SPEC, stdout::SPEC];

@@ -1,0 +1,257 @@
+//! `exec`: runs a command now and then, and makes a record of each line that it prints.
+
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use flb_event::{ChunkBuilder, Tag};
+use flb_plugin::{
+    BoxFuture, Build, BuildError, Context, End, Input, InputError, Kind, OptionSpec, Options, Spec,
+};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+
+use super::clock;
+use super::interval;
+use super::records::{self, Entries, LineRecords};
+use crate::log::{Label, Mishaps, excerpt};
+
+pub(super) const SPEC: Spec<dyn Input> = Spec {
+    name: "exec",
+    about: "Run a command now and then; its lines are records",
+    options: &[
+        OptionSpec::new("command", Kind::Text, None, "The command, for /bin/sh"),
+        OptionSpec::new("parser", Kind::Text, None, "Parser of the lines"),
+        interval::SEC,
+        interval::NSEC,
+        OptionSpec::new("buf_size", Kind::Size, Some("4096"), "Longest part of a line in a record"),
+        OptionSpec::new("oneshot", Kind::Bool, Some("off"), "Run once, at the start"),
+        OptionSpec::new(
+            "exit_after_oneshot",
+            Kind::Bool,
+            Some("off"),
+            "Run once, then stop the agent",
+        ),
+    ],
+    build,
+};
+
+/// The key of a line that is not parsed.
+const KEY: &str = "exec";
+/// Records go on when a batch has so many bytes.
+const BATCH: usize = 1 << 20;
+
+fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildError> {
+    let command = options
+        .text("command")
+        .ok_or_else(|| BuildError::new("no input 'command' was given").help("add Command"))?;
+    let parser = records::parser(options, build)?;
+    let then_exit = options.bool("exit_after_oneshot");
+    Ok(Box::new(Exec {
+        tag: build.tag.clone(),
+        label: Label::input("exec", build),
+        command: command.to_owned(),
+        parsed: parser.is_some(),
+        records: LineRecords::new(KEY, parser),
+        interval: interval::interval(options),
+        longest: options.size("buf_size").map_or(4096, |size| size.clamp(2, 1 << 30) as usize),
+        once: then_exit || options.bool("oneshot"),
+        then_exit,
+        failed: Mishaps::default(),
+        unparsed: Mishaps::default(),
+    }))
+}
+
+struct Exec {
+    tag: Tag,
+    label: Label,
+    command: String,
+    /// Whether lines go through a parser.
+    parsed: bool,
+    records: LineRecords,
+    interval: Duration,
+    /// Most bytes of a line in one record; the rest is the next one's.
+    longest: usize,
+    once: bool,
+    then_exit: bool,
+    failed: Mishaps,
+    unparsed: Mishaps,
+}
+
+impl Input for Exec {
+    fn run<'a>(
+        mut self: Box<Self>,
+        context: &'a dyn Context,
+    ) -> BoxFuture<'a, Result<End, InputError>>
+    where
+        Self: 'a,
+    {
+        Box::pin(async move {
+            if self.once {
+                self.run_once(context).await;
+                return Ok(if self.then_exit { End::StopAgent } else { End::Quiet });
+            }
+            while !clock::stopped_within(context, self.interval).await {
+                self.run_once(context).await;
+            }
+            Ok(End::Quiet)
+        })
+    }
+}
+
+impl Exec {
+    /// Runs the command to its end, or until the input shall stop; then the command is killed.
+    async fn run_once(&mut self, context: &dyn Context) {
+        let started = Command::new("/bin/sh")
+            .args(["-c", &self.command])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn();
+        let mut child = match started {
+            Ok(child) => child,
+            Err(error) => return self.complain(&format!("cannot run /bin/sh: {error}")),
+        };
+        let Some(stdout) = child.stdout.take() else { return };
+        tokio::select! {
+            () = self.read(BufReader::with_capacity(self.longest, stdout), context) => {}
+            () = context.stopped() => return,
+        }
+        match child.wait().await {
+            Ok(status) if status.success() => {}
+            Ok(status) => self.complain(&ended(status)),
+            Err(error) => self.complain(&format!("the command's end is not known: {error}")),
+        }
+    }
+
+    async fn read(
+        &mut self,
+        mut stdout: BufReader<impl tokio::io::AsyncRead + Unpin>,
+        context: &dyn Context,
+    ) {
+        let mut batch = ChunkBuilder::new(self.tag.clone());
+        let mut line = Vec::new();
+        // A line that was cut may end right there, and that is no empty line.
+        let mut is_rest = false;
+        loop {
+            let available = match stdout.fill_buf().await {
+                Ok(available) => available,
+                Err(error) => {
+                    self.complain(&format!("the command's output cannot be read: {error}"));
+                    break;
+                }
+            };
+            if available.is_empty() {
+                break;
+            }
+            let newline = memchr::memchr(b'\n', available);
+            let taken = newline.unwrap_or(available.len());
+            line.extend_from_slice(&available[..taken]);
+            stdout.consume(taken + usize::from(newline.is_some()));
+            if newline.is_none() && line.len() < self.longest {
+                continue;
+            }
+            if !(is_rest && line.is_empty()) {
+                self.push(&mut batch, &line, context);
+            }
+            is_rest = newline.is_none();
+            line.clear();
+            let is_idle = stdout.buffer().is_empty();
+            if (is_idle || batch.size() > BATCH) && !batch.is_empty() {
+                let full = std::mem::replace(&mut batch, ChunkBuilder::new(self.tag.clone()));
+                if context.emit(full.build()).await.is_err() {
+                    return;
+                }
+            }
+        }
+        if !line.is_empty() {
+            self.push(&mut batch, &line, context);
+        }
+        if !batch.is_empty() {
+            // A closed pipeline is a stop like another.
+            let _ = context.emit(batch.build()).await;
+        }
+    }
+
+    fn push(&mut self, batch: &mut ChunkBuilder, line: &[u8], context: &dyn Context) {
+        if self.parsed && line.trim_ascii().is_empty() {
+            return;
+        }
+        match self.records.push(batch, context.now(), line, Entries::NONE) {
+            Ok(None) => {}
+            Ok(Some(error)) => {
+                if let Some(total) = self.unparsed.another() {
+                    let (label, line) = (&self.label, excerpt(line));
+                    tracing::error!(
+                        "{label} a line is kept unparsed: '{line}' ({error}) [{total} so far]"
+                    );
+                }
+            }
+            Err(error) => self.complain(&format!("a line is lost: {error}")),
+        }
+    }
+
+    fn complain(&self, words: &str) {
+        if let Some(total) = self.failed.another() {
+            tracing::error!("{} {words} [{total} so far]", self.label);
+        }
+    }
+}
+
+fn ended(status: ExitStatus) -> String {
+    match status.code() {
+        Some(code) => format!("the command exited with {code}"),
+        None => format!("the command was ended: {status}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    /// Runs a command once, with real processes.
+    fn check(options: &[(&str, &str)], expected: &[&str]) -> (End, String) {
+        let scene = testing::Scene::new(1000.0);
+        let input = scene.build(&SPEC, options, SPEC.build).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let end = scene.logged(|| runtime.block_on(input.run(&scene))).unwrap();
+        assert_eq!(scene.bodies(), expected, "{options:?}");
+        (end, scene.log())
+    }
+
+    #[test]
+    fn each_line_is_a_record() {
+        let (end, log) = check(
+            &[("command", "printf 'one\\n\\ntwo'"), ("oneshot", "on")],
+            &[r#"{"exec":"one"}"#, r#"{"exec":""}"#, r#"{"exec":"two"}"#],
+        );
+        assert_eq!((end, log.as_str()), (End::Quiet, ""));
+    }
+
+    #[test]
+    fn lines_go_through_a_parser_and_those_that_it_refuses_stay() {
+        let (_, log) = check(
+            &[("command", "echo '{\"a\":1}'; echo no"), ("oneshot", "on"), ("parser", "json")],
+            &[r#"{"a":1}"#, r#"{"exec":"no"}"#],
+        );
+        assert!(log.contains("a line is kept unparsed: 'no'"), "{log}");
+    }
+
+    #[test]
+    fn a_long_line_is_cut_in_parts() {
+        check(
+            &[("command", "echo abcdefgh"), ("oneshot", "on"), ("buf_size", "4")],
+            &[r#"{"exec":"abcd"}"#, r#"{"exec":"efgh"}"#],
+        );
+    }
+
+    #[test]
+    fn the_agent_stops_behind_the_only_run_and_a_bad_end_is_told() {
+        let (end, log) = check(
+            &[("command", "echo x; exit 3"), ("exit_after_oneshot", "on")],
+            &[r#"{"exec":"x"}"#],
+        );
+        assert_eq!(end, End::StopAgent);
+        assert!(log.contains("the command exited with 3"), "{log}");
+    }
+}
