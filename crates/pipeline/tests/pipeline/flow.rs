@@ -189,3 +189,16 @@ fn many_inputs_go_their_own_ways() {
         report.inputs.iter().map(|row| row.instance.name.to_string()).collect();
     assert_eq!(names[..3], ["count.0", "count.1", "count.2"]);
 }
+
+#[test]
+fn what_a_filter_emits_passes_the_others_again_and_never_itself() {
+    let report = run(
+        "[INPUT]\n Name count\n Tag a\n[FILTER]\n Name relabel\n Match a\n To b\n[FILTER]\n Name \
+         even\n Match b\n[FILTER]\n Name relabel\n Match b\n To a\n[OUTPUT]\n Name keep\n Match *\n \
+         Sink emitted\n",
+    );
+    assert_eq!(sink("emitted").tagged("a"), [0, 2, 4, 6, 8]);
+    let passed: Vec<u64> = report.filters.iter().map(|row| row.tally.records()).collect();
+    assert_eq!(passed, [10, 10, 5]);
+    assert_eq!(report.pending(), 0);
+}

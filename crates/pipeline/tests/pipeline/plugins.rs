@@ -54,6 +54,16 @@ pub(crate) static REGISTRY: Registry = Registry {
             },
         },
         Spec {
+            name: "relabel",
+            about: "Gives all records another tag.",
+            options: &[OptionSpec::new("to", Kind::Text, None, "The tag.")],
+            build: |options, _| {
+                let tag = Tag::new(options.text("to").unwrap_or_default());
+                let tag = tag.map_err(|error| BuildError::new(error.to_string()))?;
+                Ok(Box::new(Relabel { tag, emitted: Vec::new() }))
+            },
+        },
+        Spec {
             name: "forkless",
             about: "Cannot be forked, or built.",
             options: &[OptionSpec::new("built", Kind::Bool, Some("on"), "Whether it is built.")],
@@ -195,6 +205,29 @@ fn select(batch: &Chunk, keep: impl Fn(usize, &Event<'_>) -> bool) -> Filtered {
         }
     }
     Filtered { chunk: builder.build(), tally }
+}
+
+struct Relabel {
+    tag: Tag,
+    emitted: Vec<Chunk>,
+}
+
+impl Filter for Relabel {
+    fn filter(&mut self, batch: Chunk) -> Filtered {
+        let mut builder = ChunkBuilder::new(self.tag.clone());
+        builder.append(&batch).unwrap();
+        self.emitted.push(builder.build());
+        let tally = Tally { dropped: batch.len() as u64, ..Tally::default() };
+        Filtered { chunk: ChunkBuilder::new(batch.tag().clone()).build(), tally }
+    }
+
+    fn emitted(&mut self) -> Vec<Chunk> {
+        std::mem::take(&mut self.emitted)
+    }
+
+    fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
+        Ok(Box::new(Self { tag: self.tag.clone(), emitted: Vec::new() }))
+    }
 }
 
 struct Even;
