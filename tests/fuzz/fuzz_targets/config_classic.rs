@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| flb_fuzz::config(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| flb_fuzz::classic(data));

@@ -12,7 +12,7 @@ mod plugins_oracle;
 
 use libfuzzer_sys::Corpus;
 
-pub use config::config;
+pub use config::{classic, yaml};
 
 /// Any bytes taken as msgpack.
 pub fn msgpack(data: &[u8]) {
