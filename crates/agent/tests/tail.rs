@@ -102,6 +102,34 @@ fn what_is_written_while_the_agent_is_dead_is_read_by_the_next_one() {
 }
 
 #[test]
+fn killed_at_any_moment_nothing_is_lost_with_filesystem_storage() {
+    let conf = KILLED
+        .replace("[INPUT]", "    storage.path chunks\n[INPUT]")
+        .replace("DB positions.db", "DB positions.db\n    storage.type filesystem");
+    let folder = folder(&[("agent.conf", &conf), ("a.log", "")]);
+    let (log, out) = (folder.path().join("a.log"), folder.path().join("out.txt"));
+    let mut all = Vec::new();
+    for (round, seen) in [0, 199, 1, 60, 0, 120].into_iter().enumerate() {
+        let mut agent = start(folder.path());
+        assert!(agent.wait_for("file=a.log"));
+        let lines: Vec<String> = (0..200).map(|line| format!("line {round}.{line}.")).collect();
+        for piece in lines.chunks(20) {
+            append(&log, &(piece.join("\n") + "\n"));
+        }
+        wait_for(&out, &lines[..seen]);
+        agent.signal("KILL");
+        let run = agent.finish();
+        assert!(!run.stderr.contains("[error]"), "{}", run.stderr);
+        all.extend(lines);
+    }
+    let mut agent = start(folder.path());
+    assert!(agent.wait_for("file=a.log"));
+    wait_for(&out, &all);
+    agent.signal("TERM");
+    assert_eq!(agent.finish().code, Some(0));
+}
+
+#[test]
 fn a_stop_leaves_positions_so_that_nothing_comes_twice() {
     let folder = folder(&[("agent.conf", KILLED), ("a.log", "")]);
     let (log, out) = (folder.path().join("a.log"), folder.path().join("out.txt"));

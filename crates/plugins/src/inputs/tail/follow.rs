@@ -208,6 +208,7 @@ impl Tail {
         for Found { path, identity, .. } in &found {
             names.entry(*identity).or_default().push(path);
         }
+        let known = self.files.len();
         let mut followed = BTreeSet::new();
         let mut vacated = BTreeSet::new();
         for file in &mut self.files {
@@ -239,6 +240,11 @@ impl Tail {
         self.report(failures);
         // Who is killed from here on finds where reading began, and what is written meanwhile.
         self.save();
+        for file in &self.files[known..] {
+            let (label, inode, path) =
+                (&self.settings.label, file.identity().inode(), file.path.display());
+            tracing::debug!("{label} inode={inode} file={path}");
+        }
         if self.watch.is_on() {
             let folders = self.patterns.folders().map(|folder| (folder, None));
             let files = self.files.iter().map(|file| (file.path.clone(), Some(file.identity())));
@@ -256,8 +262,6 @@ impl Tail {
         if let Some(key) = &self.settings.path_key {
             file.name_path(key);
         }
-        let inode = file.identity().inode();
-        tracing::debug!("{} inode={inode} file={}", self.settings.label, path.display());
         Ok(file)
     }
 
