@@ -125,6 +125,8 @@ impl fmt::Display for ValueType {
 pub enum Arguments {
     /// Through the module's own exported `malloc` and `free`.
     Malloc,
+    /// Through AssemblyScript's exported `__new`, `__pin` and `__unpin`.
+    New,
     /// In pages of its memory that are the host's.
     Pages {
         /// Address of the first byte.

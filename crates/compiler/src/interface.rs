@@ -32,16 +32,18 @@ impl ModuleInfo {
         Interface { exports: self.exports.clone(), imports: self.imports.clone(), arguments }
     }
 
-    /// Whether the module brings an allocator that hosts may call.
-    pub(crate) fn has_malloc_and_free(&self) -> bool {
-        let is = |name: &str, results: &[ValueType]| {
-            self.exports.iter().any(|export| {
-                export.name == name
-                    && export.params == [ValueType::I32]
-                    && export.results == results
-            })
+    /// The allocator that the module brings for hosts to call, if it does.
+    pub(crate) fn allocator(&self) -> Option<Arguments> {
+        const I32: ValueType = ValueType::I32;
+        let is = |name: &str, params: &[ValueType], results: &[ValueType]| {
+            let same = |export: &Export| export.params == params && export.results == results;
+            self.exports.iter().any(|export| export.name == name && same(export))
         };
-        is("malloc", &[ValueType::I32]) && is("free", &[])
+        if is("malloc", &[I32], &[I32]) && is("free", &[I32], &[]) {
+            return Some(Arguments::Malloc);
+        }
+        let new = is("__new", &[I32, I32], &[I32]);
+        (new && is("__pin", &[I32], &[I32]) && is("__unpin", &[I32], &[])).then_some(Arguments::New)
     }
 }
 

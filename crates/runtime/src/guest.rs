@@ -12,7 +12,7 @@ use crate::state::State;
 use crate::{FilterError, FilterModule, LoadError};
 
 /// Exports that the compiler adds; see `docs/artifact-format.md`.
-const MEMORY: &str = "flb:memory";
+pub(crate) const MEMORY: &str = "flb:memory";
 const PAGES: &str = "flb:pages";
 const LIMIT: &str = "flb:limit";
 /// Bytes in a page of WebAssembly memory.
@@ -39,6 +39,8 @@ enum Place {
     Pages { offset: usize, size: usize },
     /// The guest's allocator.
     Malloc { malloc: TypedFunc<u32, u32>, free: TypedFunc<u32, ()> },
+    /// AssemblyScript's allocator: what is pinned is not collected.
+    New { new: TypedFunc<(u32, u32), u32>, pin: TypedFunc<u32, u32>, unpin: TypedFunc<u32, ()> },
 }
 
 /// Where a call's arguments are, to be freed after it.
@@ -96,11 +98,10 @@ impl Guest {
                 // Both lie in a 32-bit memory: the compiler checked it.
                 Placed { tag: *offset as u32, record: record_at as u32 }
             }
-            Place::Malloc { malloc, .. } => {
-                let malloc = malloc.clone();
+            Place::Malloc { .. } | Place::New { .. } => {
                 // The large one first: where it finds no room, nothing is left behind.
-                let record = self.allocate(&malloc, record.len() + 1)?;
-                let tag = self.allocate(&malloc, tag.len() + 1)?;
+                let record = self.allocate(record.len() + 1)?;
+                let tag = self.allocate(tag.len() + 1)?;
                 Placed { tag, record }
             }
         };
@@ -109,20 +110,24 @@ impl Guest {
         Ok(placed)
     }
 
-    fn allocate(
-        &mut self,
-        malloc: &TypedFunc<u32, u32>,
-        length: usize,
-    ) -> Result<u32, FilterError> {
+    fn allocate(&mut self, length: usize) -> Result<u32, FilterError> {
         let none = || FilterError::Memory {
             reason: format!("the guest's malloc has no {length} bytes left"),
         };
         let wanted = u32::try_from(length).map_err(|_| none())?;
-        let pointer = self
-            .lane
-            .run(&mut self.store, |store| malloc.call(store, wanted))
-            .map_err(|error| failure(&error, self.deadline))?;
-        if pointer == 0 { Err(none()) } else { Ok(pointer) }
+        let Self { lane, store, place, deadline, .. } = self;
+        let allocated = match place {
+            Place::Malloc { malloc, .. } => lane.run(store, |store| malloc.call(store, wanted)),
+            // The id is that of any object.
+            Place::New { new, pin, .. } => lane
+                .run(store, |store| new.call(store, (wanted, 0)))
+                .and_then(|pointer| lane.run(store, |store| pin.call(store, pointer))),
+            Place::Pages { .. } => Ok(0),
+        };
+        match allocated.map_err(|error| failure(&error, *deadline))? {
+            0 => Err(none()),
+            pointer => Ok(pointer),
+        }
     }
 
     /// Writes `bytes` and a NUL.
@@ -172,7 +177,9 @@ impl Guest {
 
     /// Gives a call's arguments back to the guest's allocator.
     pub(crate) fn release(&mut self, placed: Placed) -> Result<(), FilterError> {
-        let Place::Malloc { free, .. } = &self.place else { return Ok(()) };
+        let (Place::Malloc { free, .. } | Place::New { unpin: free, .. }) = &self.place else {
+            return Ok(());
+        };
         for pointer in [placed.tag, placed.record] {
             self.lane
                 .run(&mut self.store, |store| free.call(store, pointer))
@@ -217,6 +224,14 @@ fn place(
             let both = malloc.ok().zip(free.ok());
             let (malloc, free) = both.ok_or_else(|| missing("malloc and free"))?;
             Ok(Place::Malloc { malloc, free })
+        }
+        Arguments::New => {
+            let new = instance.get_typed_func(&mut *store, "__new");
+            let pin = instance.get_typed_func(&mut *store, "__pin");
+            let unpin = instance.get_typed_func(store, "__unpin");
+            let all = new.ok().zip(pin.ok()).zip(unpin.ok());
+            let ((new, pin), unpin) = all.ok_or_else(|| missing("__new, __pin and __unpin"))?;
+            Ok(Place::New { new, pin, unpin })
         }
     }
 }

@@ -1,37 +1,69 @@
-//! What a module imports, and who provides it: WASI, a few functions that toolchains expect, and a trap for whatever nobody
-//! knows.
+//! What a module imports, and who provides it: WASI, AssemblyScript's `abort`, and a trap for whatever nobody knows.
 
-use wasmtime::{InstancePre, Linker, Module};
+use wasmtime::{Caller, Extern, InstancePre, Linker, Module, Val};
 
 use crate::LoadError;
+use crate::guest::MEMORY;
 use crate::state::State;
 
 /// The module name of WASI preview 1.
 const WASI: &str = "wasi_snapshot_preview1";
+/// What AssemblyScript calls when an assertion fails, or memory has run out.
+const ABORT: (&str, &str) = ("env", "abort");
 
-/// Provides what the module imports: WASI, and a trap for whatever nobody knows.
+/// Whether modules find this import here.
+pub fn provides(module: &str, name: &str) -> bool {
+    module == WASI || (module, name) == ABORT
+}
+
+/// Provides what the module imports; says which of it nobody knows.
 pub(crate) fn link(module: &Module) -> Result<(InstancePre<State>, Vec<String>), LoadError> {
     let refused = |error: wasmtime::Error| LoadError::Instantiate { reason: format!("{error:#}") };
     let mut linker = Linker::<State>::new(module.engine());
-    let (wasi, unknown): (Vec<_>, Vec<_>) =
-        module.imports().partition(|import| import.module() == WASI);
-    if !wasi.is_empty() {
+    if module.imports().any(|import| import.module() == WASI) {
         add_wasi(&mut linker)?;
     }
-    for import in &unknown {
+    let mut unknown = Vec::new();
+    for import in module.imports().filter(|import| import.module() != WASI) {
+        let (from, name) = (import.module(), import.name());
+        if !provides(from, name) {
+            unknown.push(format!("{from}.{name}"));
+        }
         let Some(ty) = import.ty().func().cloned() else { continue };
-        let name = format!("({}, {})", import.module(), import.name());
+        let is_abort = (from, name) == ABORT;
+        let unlinked = format!("failed to call unlinked import function ({from}, {name})");
         linker
-            .func_new(import.module(), import.name(), ty, move |_, _, _| {
-                Err(wasmtime::Error::msg(format!("failed to call unlinked import function {name}")))
+            .func_new(from, name, ty, move |caller, arguments, _| {
+                let words = is_abort.then(|| aborted(caller, arguments)).flatten();
+                Err(wasmtime::Error::msg(words.unwrap_or_else(|| unlinked.clone())))
             })
             .map_err(refused)?;
     }
     // What a later WASI may add.
     linker.define_unknown_imports_as_traps(module).map_err(refused)?;
     let pre = linker.instantiate_pre(module).map_err(refused)?;
-    let names = unknown.iter().map(|import| format!("{}.{}", import.module(), import.name()));
-    Ok((pre, names.collect()))
+    Ok((pre, unknown))
+}
+
+/// What the guest says as it aborts: message, file, line and column.
+fn aborted(mut caller: Caller<'_, State>, arguments: &[Val]) -> Option<String> {
+    let [message, file, line, column] = arguments else { return None };
+    let memory = caller.get_export(MEMORY).and_then(Extern::into_memory)?;
+    let memory = memory.data(&caller);
+    let text = |at: &Val| at.i32().and_then(|at| text(memory, at.cast_unsigned() as usize));
+    let message = text(message).unwrap_or_else(|| "no message".to_owned());
+    let file = text(file).unwrap_or_else(|| "unknown file".to_owned());
+    Some(format!("abort: {message} at {file}:{}:{}", line.i32()?, column.i32()?))
+}
+
+/// AssemblyScript's string at an address: UTF-16, its length in bytes before it. The first letters, if it is long.
+fn text(memory: &[u8], at: usize) -> Option<String> {
+    const SHOWN: usize = 200;
+    let length = memory.get(at.checked_sub(4)?..)?.first_chunk().copied()?;
+    let length = (u32::from_le_bytes(length) as usize).min(2 * SHOWN);
+    let units = memory.get(at..at.checked_add(length)?)?.chunks_exact(2);
+    let units = units.map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
+    Some(char::decode_utf16(units).map(|unit| unit.unwrap_or('\u{fffd}')).collect())
 }
 
 #[cfg(feature = "wasi")]
@@ -43,4 +75,18 @@ fn add_wasi(linker: &mut Linker<State>) -> Result<(), LoadError> {
 #[cfg(not(feature = "wasi"))]
 fn add_wasi(_linker: &mut Linker<State>) -> Result<(), LoadError> {
     Err(LoadError::NoWasi)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_string_is_read_within_the_memory_only() {
+        let memory = b"\x04\0\0\0h\0i\0\xff\xff\xff\xffx";
+        assert_eq!(text(memory, 4).as_deref(), Some("hi"));
+        for at in [0, 3, 5, 12, 13, 100, usize::MAX] {
+            assert_eq!(text(memory, at), None, "{at}");
+        }
+    }
 }

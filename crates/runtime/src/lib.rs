@@ -32,6 +32,7 @@ mod wasi;
 
 pub use engine::{EngineOptions, FilterEngine};
 pub use error::{FilterError, LoadError, Signature};
+pub use imports::provides;
 pub use instance::FilterInstance;
 pub use module::{EventFormat, FilterModule, FilterOptions};
 pub use output::{GuestLog, GuestOutput, GuestStream, Heard, LINE};

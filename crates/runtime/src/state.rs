@@ -68,7 +68,7 @@ fn limits(arguments: Arguments, memory_limit: u64) -> StoreLimits {
     let builder = StoreLimitsBuilder::new().instances(1).tables(16).table_elements(1 << 20);
     let memory_limit = usize::try_from(memory_limit).unwrap_or(usize::MAX);
     match arguments {
-        Arguments::Malloc => builder.memory_size(memory_limit),
+        Arguments::Malloc | Arguments::New => builder.memory_size(memory_limit),
         Arguments::Pages { .. } => builder,
     }
     // One of them may be the compiler's.

@@ -144,13 +144,13 @@ fn imports(interface: &Interface) -> Vec<Finding> {
     let unknown: Vec<String> = interface
         .imports
         .iter()
-        .filter(|import| import.module != "wasi_snapshot_preview1")
+        .filter(|import| !flb_runtime::provides(&import.module, &import.name))
         .map(|import| format!("{}.{}", import.module, import.name))
         .collect();
     let all = interface.imports.len();
     let known = match all - unknown.len() {
         0 => "none but those below".to_owned(),
-        count => format!("{count} of WASI"),
+        count => format!("{count} that the agent provides"),
     };
     let known = if all == 0 { "none".to_owned() } else { known };
     let mut findings = vec![Finding::new(Level::Ok, "imports", known)];
@@ -187,6 +187,7 @@ fn memory(artifact: &Artifact) -> anyhow::Result<Vec<Finding>> {
     let grows = bytes(measures.maximum_pages, LIMIT).min(LIMIT);
     let arguments = match artifact.metadata().interface.arguments {
         Arguments::Malloc => "its own malloc and free",
+        Arguments::New => "its own __new and __unpin",
         Arguments::Pages { .. } => "pages of the host",
     };
     let text = format!(

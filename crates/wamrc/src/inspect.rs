@@ -92,6 +92,7 @@ fn memory(measures: Measures) -> Value {
 fn arguments(arguments: Arguments) -> Value {
     match arguments {
         Arguments::Malloc => json!({ "by": "malloc" }),
+        Arguments::New => json!({ "by": "new" }),
         Arguments::Pages { offset, size } => {
             json!({ "by": "pages", "offset": offset, "size": size })
         }

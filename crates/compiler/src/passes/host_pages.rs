@@ -41,8 +41,9 @@ const ALL_PAGES: u64 = 65_536;
 
 /// Rewrites the module; says how arguments reach it from now on.
 pub(crate) fn run(wasm: &[u8], module: &ModuleInfo) -> Result<(Vec<u8>, Arguments), CompileError> {
+    let allocator = module.allocator();
     let pages = match module.memory {
-        _ if module.has_malloc_and_free() => None,
+        _ if allocator.is_some() => None,
         Some(memory) if memory.memory64 => {
             return Err(CompileError::unsupported(
                 "its memory is 64-bit and it exports no malloc and free",
@@ -56,10 +57,9 @@ pub(crate) fn run(wasm: &[u8], module: &ModuleInfo) -> Result<(Vec<u8>, Argument
     rewrite
         .parse_core_module(&mut output, wasmparser::Parser::new(0), wasm)
         .map_err(|error| CompileError::Codegen { reason: error.to_string() })?;
-    let arguments = pages.map_or(Arguments::Malloc, |pages| Arguments::Pages {
-        offset: pages.limit * PAGE,
-        size: HOST_PAGES * PAGE,
-    });
+    let pages =
+        |pages: Pages| Arguments::Pages { offset: pages.limit * PAGE, size: HOST_PAGES * PAGE };
+    let arguments = rewrite.pages.map(pages).or(allocator).unwrap_or(Arguments::Malloc);
     Ok((output.finish(), arguments))
 }
 

@@ -1,0 +1,3 @@
+module hazard
+
+go 1.24

@@ -1,0 +1,23 @@
+;; Has AssemblyScript's allocator for the host, and answers how often it was called; aborts as AssemblyScript does.
+(module
+    (import "env" "abort" (func $abort (param i32 i32 i32 i32)))
+    (memory (export "memory") 1)
+    (global $next (mut i32) (i32.const 4096))
+    (data (i32.const 100) "{\"new\":0,\"pin\":0,\"unpin\":0}\00")
+    (data (i32.const 200) "\06\00\00\00n\00o\00!\00")
+    (data (i32.const 300) "\08\00\00\00f\00.\00t\00s\00")
+    (func $count (param i32) (i32.store8 (local.get 0) (i32.add (i32.load8_u (local.get 0)) (i32.const 1))))
+    (func (export "__new") (param $size i32) (param $id i32) (result i32)
+        (call $count (i32.const 107))
+        (global.set $next (i32.add (global.get $next) (i32.add (local.get $size) (local.get $id))))
+        (i32.sub (global.get $next) (local.get $size)))
+    (func (export "__pin") (param i32) (result i32) (call $count (i32.const 115)) (local.get 0))
+    (func (export "__unpin") (param i32) (call $count (i32.const 125)))
+    (func (export "filter") (param i32 i32 i32 i32 i32 i32) (result i32)
+        ;; Tag and record lie where __new gave room.
+        (if (i32.lt_u (local.get 0) (i32.const 4096)) (then unreachable))
+        (if (i32.lt_u (local.get 4) (i32.const 4096)) (then unreachable))
+        (i32.const 100))
+    (func (export "abort") (param i32 i32 i32 i32 i32 i32) (result i32)
+        (call $abort (i32.const 204) (i32.const 304) (i32.const 7) (i32.const 3))
+        (local.get 4)))
