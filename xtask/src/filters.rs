@@ -98,7 +98,7 @@ fn c(dir: &Path) -> Result<Module> {
     module("c-enrich.wasm", &out, first_line(&mut command("clang --version"))?, true)
 }
 
-fn install_c() -> Result<()> {
+pub(crate) fn install_c() -> Result<()> {
     let library = Path::new("/usr/lib/wasm32-wasi/libc.a");
     if works("clang --version") && works("wasm-ld --version") && library.exists() {
         return Ok(());

@@ -1,6 +1,7 @@
 //! Every chore of the project, one subcommand each: `cargo xtask --help` is the index.
 #![expect(clippy::print_stdout, reason = "a command line speaks on standard output")]
 
+mod allocators;
 mod bench;
 mod cross;
 mod demo;
@@ -34,6 +35,11 @@ const CHORES: &[Chore] = &[
         name: "filters",
         about: "Rebuild examples/filters/*.wasm (--check: only compare); installs compilers",
         run: filters::run,
+    },
+    Chore {
+        name: "allocators",
+        about: "Rebuild tests/allocators/*.wasm in the languages named; installs compilers",
+        run: allocators::run,
     },
     Chore {
         name: "demo",
@@ -74,7 +80,7 @@ fn main() -> ExitCode {
 fn help() -> String {
     let mut text = "Usage: cargo xtask <chore>\n\nChores:\n".to_owned();
     for Chore { name, about, .. } in CHORES {
-        text += &format!("  {name:<9}{about}\n");
+        text += &format!("  {name:<12}{about}\n");
     }
     text
 }

@@ -1,7 +1,7 @@
 //! The hazard of memory that host and guest share: no allocator of any toolchain may take a record's place for its own.
 //!
 //! Every module of `tests/allocators` is called a thousand times with a record of 20 KB, as `.wasm` and as `.aot`; its README says
-//! what they do. Modules that are too large to be kept are taken from where `cargo xtask filters` puts them.
+//! what they do. Modules that are too large to be kept are taken from where `cargo xtask allocators` puts them.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -25,7 +25,7 @@ fn main() {
         for kind in ["wasm", "aot"] {
             let (path, missing) = (path.clone(), !path.exists());
             let trial = Trial::test(format!("{name}.{kind}"), move || check(&path, kind));
-            // Skipped, and said so: `cargo xtask filters go` makes it.
+            // Skipped, and said so: `cargo xtask allocators go` makes it.
             trials.push(trial.with_ignored_flag(missing));
         }
     }
