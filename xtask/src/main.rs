@@ -7,6 +7,7 @@ mod cross;
 mod demo;
 mod filters;
 mod run;
+mod soak;
 mod test;
 mod tidy;
 
@@ -50,6 +51,11 @@ const CHORES: &[Chore] = &[
         name: "cross",
         about: "Run the agent and the filters as other machines, and compare; installs compilers",
         run: cross::run,
+    },
+    Chore {
+        name: "soak",
+        about: "Kill an agent at work 200 times: kill [kills] [lines] [program]; nothing may be lost",
+        run: soak::run,
     },
     Chore { name: "bench", about: "Measure: compile", run: bench::run },
 ];
