@@ -9,7 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flb_event::{Chunk, ChunkBuilder, RecordTooLarge, Tag};
+use flb_event::{Chunk, ChunkBuilder, RecordTooLarge, Spares, Tag};
 use flb_plugin::{Filter, Filtered, Tally};
 use tracing::Span;
 
@@ -117,6 +117,8 @@ pub(crate) struct Lane {
     /// Asked for when the lane shall not wait for the storage any more.
     pub(crate) cut: Stop,
     pub(crate) open: BTreeMap<Tag, Open>,
+    /// Chunks that were routed: once they are delivered, later ones are gathered in their memory.
+    pub(crate) spares: Spares,
 }
 
 impl Lane {
@@ -221,7 +223,7 @@ impl Lane {
                 if let Some(full) = other {
                     self.route(full);
                 }
-                Open::new(tag, &self.row, storage)?
+                Open::new(self.spares.builder(tag.clone()), &self.row, storage)?
             }
         };
         match open.append(batch) {
@@ -261,10 +263,11 @@ impl Lane {
         }
     }
 
-    fn route(&self, open: Open) {
+    fn route(&mut self, open: Open) {
         let Open { name, builder, held, file } = open;
         let (chunk, file) = (builder.build(), file.map(ChunkFile::close));
         let (tag, records) = (chunk.tag().clone(), chunk.len());
+        self.spares.keep(chunk.clone());
         let full = Full { name, chunk, held, file, is_up: true };
         match self.router.route(&self.row, full, &[]) {
             Ok(()) => self.row.routed.add(records),
@@ -294,13 +297,16 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    fn new(tag: &Tag, row: &Arc<InputRow>, storage: Option<&Storage>) -> io::Result<Self> {
+    fn new(
+        builder: ChunkBuilder,
+        row: &Arc<InputRow>,
+        storage: Option<&Storage>,
+    ) -> io::Result<Self> {
         let mut name = ChunkName { created: context::now(), process: std::process::id() };
-        let origin = (&*row.instance.name, tag);
+        let origin = (&*row.instance.name, builder.tag());
         let file = storage.map(|storage| storage.create(&mut name, origin)).transpose()?;
         row.chunks.add(1);
-        let (builder, held) = (ChunkBuilder::new(tag.clone()), Held::new(row, 0));
-        Ok(Self { name, builder, held, file })
+        Ok(Self { name, builder, held: Held::new(row, 0), file })
     }
 
     fn fits(&self, batch: &Chunk) -> bool {

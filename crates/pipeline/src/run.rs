@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flb_event::Spares;
 use flb_plugin::{End, Input, InputError, Output};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -29,6 +30,8 @@ use crate::worker::{Delivery, Worker};
 
 /// Batches between an input and a lane.
 const INPUT_QUEUE: usize = 16;
+/// Chunks whose memory a lane keeps for later ones.
+const SPARE_CHUNKS: usize = 1;
 /// What is left after the grace period gets this long to notice that it is over.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
 
@@ -179,6 +182,7 @@ impl Pipeline {
                     storage: storage.clone().filter(|_| part.row.is_stored),
                     cut: cut.clone(),
                     open: BTreeMap::new(),
+                    spares: Spares::new(SPARE_CHUNKS),
                 };
                 spawn_lane(lane, lane_alive.clone())?;
                 senders.push(sender);

@@ -12,7 +12,7 @@ use crate::log::{Mishaps, excerpt};
 use crate::multiline::{Joined, What};
 
 /// Batches whose memory is kept for later ones: more than the lane usually has not got to.
-const SPARE_BATCHES: usize = 4;
+const SPARE_BATCHES: usize = 2;
 
 /// Makes records of all files' lines.
 pub(super) struct Taker {
