@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
+use crate::bench::instructions;
 use crate::run::{command, no_options, run as run_command, works};
 use crate::tidy;
 
@@ -33,6 +34,7 @@ const STEPS: &[Step] = &[
         needs: CLIPPY,
         run: || cargo("clippy -p flb-runtime --no-default-features -- -D warnings"),
     },
+    Step { name: "instructions", needs: None, run: || instructions::run(&[]) },
     // No documentation tests: there are none, and their zero would be the last count on the screen.
     Step { name: "tests", needs: None, run: || cargo("test --workspace --tests --no-fail-fast") },
 ];

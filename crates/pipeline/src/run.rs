@@ -29,7 +29,7 @@ use crate::storage::{Lock, Storage, StorageError};
 use crate::worker::{Delivery, Worker};
 
 /// Batches between an input and a lane.
-const INPUT_QUEUE: usize = 16;
+const INPUT_QUEUE: usize = 4;
 /// Chunks whose memory a lane keeps for later ones.
 const SPARE_CHUNKS: usize = 1;
 /// What is left after the grace period gets this long to notice that it is over.

@@ -117,7 +117,9 @@ impl<'a> Writer<'a, '_> {
             Value::Bool(true) => self.out.extend_from_slice(b"true"),
             Value::Bool(false) => self.out.extend_from_slice(b"false"),
             Value::Uint(value) => {
-                self.comes_back &= self.reader.position() - at == uint_len(value);
+                // A signed form may be just as long.
+                self.comes_back &= !matches!(self.reader.data()[at], 0xd0..=0xd3)
+                    && self.reader.position() - at == uint_len(value);
                 integer(value, self.out);
             }
             Value::Int(value) => {

@@ -1,0 +1,184 @@
+//! `cargo xtask bench instructions [--renew]`: how many instructions a record costs at each stage, counted by callgrind and
+//! held against `tests/bench/instructions.txt`. A stage that takes a twentieth more than written there is an error.
+//!
+//! What is counted is the dev build, in which the crates of the hot path are optimised, so nothing large is compiled for it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::lines::{self, Shape};
+use crate::run::{command, output, root, run as run_command, target_dir, works};
+
+const BASELINE: &str = "tests/bench/instructions.txt";
+/// The stages, and the module that some need.
+const STAGES: &[(&str, Option<&str>)] = &[
+    ("parse", None),
+    ("write", None),
+    ("again", None),
+    ("call", Some("enrich.wat")),
+    ("stage", Some("enrich.wat")),
+];
+/// Each stage is run with as many records and with twice as many: the difference knows nothing of start and end.
+const RECORDS: u64 = 1000;
+
+/// Counts by stage, and where they hold: counts of another compiler or CPU say nothing.
+#[derive(Debug, PartialEq)]
+struct Counts {
+    machine: String,
+    stages: BTreeMap<String, u64>,
+}
+
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let renew = match args {
+        [] => false,
+        [word] if word == "--renew" => true,
+        _ => bail!("cargo xtask bench instructions [--renew]"),
+    };
+    if !has_valgrind() {
+        println!("SKIPPED: valgrind is not here, and apt does not bring it.");
+        return Ok(());
+    }
+    let path = root().join(BASELINE);
+    let baseline = fs::read_to_string(&path).ok().and_then(|text| Counts::read(&text));
+    let machine = machine()?;
+    if let Some(baseline) = baseline.as_ref().filter(|known| known.machine != machine && !renew) {
+        println!("SKIPPED: {BASELINE} holds for {}, this is {machine}.", baseline.machine);
+        return Ok(());
+    }
+    let counts = Counts { machine, stages: count()? };
+    if renew {
+        fs::create_dir_all(path.parent().context("a file has a folder")?)?;
+        fs::write(&path, counts.write())?;
+        println!("{BASELINE} is written.");
+        return Ok(());
+    }
+    let baseline = baseline.with_context(|| format!("{BASELINE} is missing; --renew makes it"))?;
+    let worse = compare(&baseline.stages, &counts.stages);
+    ensure!(
+        worse.is_empty(),
+        "more than a twentieth over {BASELINE}: {}; if it has to be so, run it with --renew",
+        worse.join(", ")
+    );
+    Ok(())
+}
+
+fn has_valgrind() -> bool {
+    const INSTALL: &str = "apt-get -o Acquire::http::Timeout=30 -o DPkg::Lock::Timeout=60 install -y \
+                           --no-install-recommends valgrind";
+    works("valgrind --version") || works(INSTALL) && works("valgrind --version")
+}
+
+/// The compiler, and whether the C library and memchr find AVX2: valgrind has nothing wider.
+fn machine() -> Result<String> {
+    let rustc = output(&mut command("rustc --version"))?;
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let avx2 = if cpu.split_whitespace().any(|word| word == "avx2") { "avx2" } else { "no avx2" };
+    Ok(format!("{}, {}, {avx2}", rustc.trim(), std::env::consts::ARCH))
+}
+
+fn count() -> Result<BTreeMap<String, u64>> {
+    run_command(&mut command("cargo build --workspace --example hot_path"))?;
+    let target = target_dir()?;
+    let folder = target.join("bench");
+    fs::create_dir_all(&folder)?;
+    let file = folder.join("instructions.jsonl");
+    fs::write(&file, lines::file(Shape::Service, 227, RECORDS as usize))?;
+    let program = target.join("debug/examples/hot_path");
+    let one = |(stage, module): &(&str, Option<&str>)| {
+        let module = module.map(|name| root().join("tests/filter/modules").join(name));
+        let counted = |records| instructions(&program, stage, &file, records, module.as_ref());
+        let (once, twice) = (counted(RECORDS)?, counted(2 * RECORDS)?);
+        Ok(((*stage).to_owned(), twice.saturating_sub(once) / RECORDS))
+    };
+    STAGES.iter().map(one).collect()
+}
+
+fn instructions(
+    program: &Path,
+    stage: &str,
+    file: &Path,
+    records: u64,
+    module: Option<&PathBuf>,
+) -> Result<u64> {
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
+    command.arg(program).arg(stage).arg(file).arg(records.to_string()).args(module);
+    let ended = command.output().context("cannot run valgrind")?;
+    let said = String::from_utf8_lossy(&ended.stderr);
+    let count = collected(&said).filter(|_| ended.status.success());
+    count.with_context(|| format!("valgrind says of the stage '{stage}': {said}"))
+}
+
+fn collected(said: &str) -> Option<u64> {
+    said.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok())
+}
+
+/// Prints a table; returns what got worse.
+fn compare(before: &BTreeMap<String, u64>, now: &BTreeMap<String, u64>) -> Vec<String> {
+    println!("| stage | instructions a record | before |\n|---|---|---|");
+    let mut worse = Vec::new();
+    for (stage, count) in now {
+        let known = before.get(stage).copied();
+        println!("| {stage} | {count} | {} |", known.map_or("-".to_owned(), |n| n.to_string()));
+        if known.is_none_or(|known| *count > known + known / 20) {
+            worse.push(stage.clone());
+        }
+    }
+    worse
+}
+
+impl Counts {
+    fn write(&self) -> String {
+        let mut text = format!(
+            "# Instructions a record, by stage: written by `cargo xtask bench instructions --renew`.\nmachine {}\n",
+            self.machine
+        );
+        for (stage, count) in &self.stages {
+            text += &format!("{stage} {count}\n");
+        }
+        text
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let mut rows = text.lines().filter(|line| !line.starts_with('#'));
+        let machine = rows.next()?.strip_prefix("machine ")?.to_owned();
+        let stage = |row: &str| {
+            let (stage, count) = row.split_once(' ')?;
+            Some((stage.to_owned(), count.parse().ok()?))
+        };
+        Some(Self { machine, stages: rows.map(stage).collect::<Option<_>>()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stages(rows: &[(&str, u64)]) -> BTreeMap<String, u64> {
+        rows.iter().map(|(stage, count)| ((*stage).to_owned(), *count)).collect()
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let counts = Counts { machine: "m".to_owned(), stages: stages(&[("parse", 5)]) };
+        assert_eq!(Counts::read(&counts.write()), Some(counts));
+        assert_eq!(Counts::read("machine m\nparse many\n"), None);
+    }
+
+    #[test]
+    fn a_twentieth_more_is_still_allowed() {
+        let before = stages(&[("parse", 1000)]);
+        assert!(compare(&before, &stages(&[("parse", 1050)])).is_empty());
+        assert_eq!(compare(&before, &stages(&[("parse", 1051), ("new", 1)])), ["new", "parse"]);
+    }
+
+    #[test]
+    fn valgrinds_words_are_understood() {
+        assert_eq!(collected("==7== Events    : Ir\n==7== Collected : 123\n"), Some(123));
+        assert_eq!(collected("valgrind: no"), None);
+    }
+}
