@@ -1,7 +1,8 @@
 //! `cargo xtask bench instructions [--renew]`: how many instructions a record costs at each stage, counted by callgrind and
 //! held against `tests/bench/instructions.txt`. A stage that takes a twentieth more than written there is an error.
 //!
-//! What is counted is the dev build, in which the crates of the hot path are optimised, so nothing large is compiled for it.
+//! What is counted is the dev build, in which the dependencies and the conversions are optimised, so nothing is compiled for it
+//! that the tests do not need.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -83,6 +83,9 @@ impl Printer {
     }
 }
 
+/// Maps with more entries are rare.
+const MOST_ENTRIES: u32 = 32;
+
 struct Writer<'a, 'o> {
     reader: Reader<'a>,
     out: &'o mut Vec<u8>,
@@ -103,6 +106,9 @@ impl<'a> Writer<'a, '_> {
             return self.value(0);
         };
         let header = self.reader.position();
+        // No more than most maps have: the number stands in data that nobody has checked.
+        self.printed.reserve(len.min(MOST_ENTRIES) as usize);
+        self.members.reserve(len.min(MOST_ENTRIES) as usize);
         self.map::<true>(len, 1, start, header)
     }
 
