@@ -216,14 +216,14 @@ impl Lane {
     /// The open chunk with the batch in it, in its file first. After an error the open chunk is routed as it was.
     fn add(&mut self, batch: &Chunk) -> io::Result<Open> {
         let tag = batch.tag();
-        let storage = self.storage.as_deref();
         let mut open = match self.open.remove(tag) {
             Some(open) if open.fits(batch) => open,
             other => {
                 if let Some(full) = other {
                     self.route(full);
                 }
-                Open::new(self.spares.builder(tag.clone()), &self.row, storage)?
+                let builder = self.spares.builder(tag.clone());
+                Open::new(builder, &self.row, self.storage.as_deref())?
             }
         };
         match open.append(batch) {
