@@ -57,7 +57,11 @@ const CHORES: &[Chore] = &[
         about: "Kill an agent at work 200 times: kill [kills] [lines] [program]; nothing may be lost",
         run: soak::run,
     },
-    Chore { name: "bench", about: "Measure: call, compile, instructions, pipeline", run: bench::run },
+    Chore {
+        name: "bench",
+        about: "Measure: call, compile, instructions, pipeline",
+        run: bench::run,
+    },
 ];
 
 fn main() -> ExitCode {
