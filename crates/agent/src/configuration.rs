@@ -57,6 +57,7 @@ pub(crate) fn build(
         multiline: &flb_plugins::builtin_multiline(),
         settings: &settings,
         config_dir: folder,
+        dry_run: line.dry_run,
     };
     let Some(pipeline) = blueprint.build(&mut findings) else {
         return Err(refuse(&document, &findings));

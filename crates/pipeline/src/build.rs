@@ -43,6 +43,8 @@ pub struct Blueprint<'a> {
     pub settings: &'a Settings,
     /// The directory of the main configuration file.
     pub config_dir: Option<PathBuf>,
+    /// It is built to be looked at, and will not run.
+    pub dry_run: bool,
 }
 
 impl Blueprint<'_> {
@@ -57,6 +59,7 @@ impl Blueprint<'_> {
                 .require_signature
                 .then(|| self.settings.trusted_keys.clone()),
             code_cache: self.settings.code_cache.clone(),
+            dry_run: self.dry_run,
             ..Service::default()
         };
         let Self { document, registry, .. } = *self;

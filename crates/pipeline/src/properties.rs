@@ -99,7 +99,7 @@ use Role::{Filter, Input, Output, Processor};
 const ALL: &[Role] = &[Input, Filter, Processor, Output];
 const MATCHING: &[Role] = &[Filter, Output];
 const ENDS: &[Role] = &[Input, Output];
-const NETWORK: Effect = Effect::Inert("this plugin does not use the network");
+const NETWORK: Effect = Effect::Inert("this plugin does not use it");
 const STORAGE: Effect = Effect::Inert("not supported yet");
 const NOT_YET: Effect = Effect::Inert("not supported yet");
 const THREAD: Effect = Effect::Inert("each input has a thread and a queue of its own");

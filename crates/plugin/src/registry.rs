@@ -39,6 +39,8 @@ pub struct Service {
     pub trusted_keys: Option<Vec<PathBuf>>,
     /// The folder where code that was compiled at start is kept.
     pub code_cache: Option<PathBuf>,
+    /// Plugins are only built, to see whether they can be: nobody listens, and nobody is in the way of who does.
+    pub dry_run: bool,
     /// What plugins make once for all of them.
     pub shared: Arc<Shared>,
 }
@@ -50,6 +52,7 @@ impl Default for Service {
             config_dir: None,
             trusted_keys: None,
             code_cache: None,
+            dry_run: false,
             shared: Arc::default(),
         }
     }

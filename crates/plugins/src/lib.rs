@@ -7,6 +7,7 @@ mod inputs;
 mod log;
 mod map;
 mod multiline;
+mod net;
 mod outputs;
 mod parsers;
 #[cfg(test)]

@@ -48,6 +48,11 @@ pub(crate) fn build<T: ?Sized>(
     build_as("t", &Service::default(), spec.name, spec.options, given, spec.build)
 }
 
+/// Builds with options that are read already.
+pub(crate) fn build_with<T>(options: &Options, build: impl FnOnce(&Options, &Build<'_>) -> T) -> T {
+    build_named("t", "test.0", &Service::default(), options, build)
+}
+
 fn build_as<T>(
     tag: &str,
     service: &Service,
@@ -56,14 +61,37 @@ fn build_as<T>(
     given: &[(&str, &str)],
     build: impl FnOnce(&Options, &Build<'_>) -> T,
 ) -> T {
+    build_named(tag, &format!("{name}.0"), service, &options(specs, given), build)
+}
+
+fn build_named<T>(
+    tag: &str,
+    instance: &str,
+    service: &Service,
+    options: &Options,
+    build: impl FnOnce(&Options, &Build<'_>) -> T,
+) -> T {
     let build_with = Build {
-        instance: &format!("{name}.0"),
+        instance,
         tag: &Tag::new(tag).unwrap(),
         parsers: &crate::builtin_parsers(),
         multiline: &crate::builtin_multiline(),
         service,
     };
-    build(&options(specs, given), &build_with)
+    build(options, &build_with)
+}
+
+/// Gives every file of a folder of the corpus to `check`.
+pub(crate) fn replay(folder: &str, check: fn(&[u8])) {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(folder);
+    let entries = std::fs::read_dir(&folder).unwrap();
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "no files in {}", folder.display());
+    for file in files {
+        eprintln!("{}", file.display());
+        check(&std::fs::read(&file).unwrap());
+    }
 }
 
 /// A parser and what it makes of lines.

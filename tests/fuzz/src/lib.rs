@@ -5,6 +5,8 @@ mod artifact_oracle;
 mod config;
 #[path = "../../../crates/event/tests/oracle/mod.rs"]
 mod event_oracle;
+mod forward;
+mod http;
 #[path = "../../../crates/pipeline/tests/oracle/mod.rs"]
 mod pipeline_oracle;
 #[path = "../../../crates/plugins/tests/oracle/mod.rs"]
@@ -56,4 +58,14 @@ pub fn multiline(data: &[u8]) {
 /// Any bytes taken as the file of a stored chunk.
 pub fn chunk_file(data: &[u8]) {
     pipeline_oracle::check_chunk_file(data);
+}
+
+/// Any bytes taken as a message of the Forward protocol.
+pub fn forward(data: &[u8]) {
+    forward::oracle::check(data);
+}
+
+/// Any bytes taken as the body of an HTTP request.
+pub fn http_body(data: &[u8]) {
+    http::oracle::check(data);
 }

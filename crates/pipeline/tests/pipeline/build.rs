@@ -101,7 +101,7 @@ fn a_core_property_without_effect_is_a_warning() {
         ("[INPUT]\n Name count\n Thread.Ring_Buffer.Window 5\n", "has no effect on this input"),
         ("[INPUT]\n Name count\n Log_Suppress_Interval 5\n", "not supported yet"),
         ("[OUTPUT]\n Name keep\n Match *\n Retry_Limit x\n", "retried once"),
-        ("[OUTPUT]\n Name keep\n Match *\n Net.Keepalive on\n", "does not use the network"),
+        ("[OUTPUT]\n Name keep\n Match *\n Net.Keepalive on\n", "this plugin does not use it"),
     ] {
         check_warning(section, &["warning", words]);
     }

@@ -8,6 +8,8 @@ mod dummy;
 mod exec;
 #[cfg(feature = "wasi")]
 mod exec_wasi;
+mod forward;
+mod http;
 mod interval;
 mod lines;
 mod mem;
@@ -16,6 +18,7 @@ mod records;
 mod sampler;
 mod stdin;
 mod tail;
+mod tcp;
 mod values;
 
 /// Every input, alphabetic.
@@ -25,8 +28,11 @@ pub(crate) static ALL: &[Spec<dyn Input>] = &[
     exec::SPEC,
     #[cfg(feature = "wasi")]
     exec_wasi::SPEC,
+    forward::SPEC,
+    http::SPEC,
     mem::SPEC,
     random::SPEC,
     stdin::SPEC,
     tail::SPEC,
+    tcp::SPEC,
 ];

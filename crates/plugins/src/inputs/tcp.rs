@@ -1,0 +1,545 @@
+//! `tcp`: JSON values, or text between separators, from clients on the network.
+
+use flb_event::{ChunkBuilder, Event, RecordTooLarge, Tag, Timestamp, msgpack};
+use flb_plugin::{
+    BoxFuture, Build, BuildError, Context, End, Input, InputError, Kind, OptionSpec, Options, Spec,
+};
+use tokio::io::AsyncReadExt;
+
+use super::records::{self, Entries, LineRecords};
+use super::values::{Piece, Values};
+use crate::log::{Label, excerpt};
+use crate::map;
+use crate::net::complaints::{Complaint, Complaints};
+use crate::net::listener::{self, Listener};
+use crate::net::options::joined;
+use crate::net::server::{self, Server};
+use crate::net::stream::{Peer, Stream};
+use crate::net::tls;
+
+pub(super) const SPEC: Spec<dyn Input> = Spec {
+    name: "tcp",
+    about: "Take JSON or text from clients over TCP",
+    options: &OPTIONS,
+    build,
+};
+
+const OWN: [OptionSpec; 7] = [
+    OptionSpec::new("format", Kind::Choice(&["json", "none"]), Some("json"), "What clients send"),
+    OptionSpec::new("separator", Kind::Text, None, "What ends a text of format none; a newline"),
+    OptionSpec::new("parser", Kind::Text, None, "Parser of each text of format none"),
+    OptionSpec::new("chunk_size", Kind::Int, Some("32"), "Kilobytes to read at once"),
+    OptionSpec::new("buffer_size", Kind::Int, None, "Kilobytes a value or text may have"),
+    OptionSpec::new("source_address_key", Kind::Text, None, "Key for the client's address"),
+    OptionSpec::new("workers", Kind::Int, Some("1"), "Without effect: one task serves all"),
+];
+const LISTEN: [OptionSpec; 2] = listener::options("5170");
+const OPTIONS: [OptionSpec; 22] = joined(&[&OWN, &LISTEN, &server::OPTIONS, &tls::SERVER]);
+
+/// Key of a text.
+const KEY: &str = "log";
+/// Key of an array.
+const ARRAY_KEY: &str = "msg";
+
+fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildError> {
+    Ok(Box::new(tcp(options, build)?))
+}
+
+fn tcp(options: &Options, build: &Build<'_>) -> Result<Tcp, BuildError> {
+    let label = Label::input("tcp", build);
+    let read = kilobytes(options, "chunk_size")?.unwrap_or(32 * 1024);
+    let limit = kilobytes(options, "buffer_size")?.unwrap_or(read);
+    let parser = records::parser(options, build)?;
+    let is_json = options.text("format") != Some("none") && parser.is_none();
+    if parser.is_some() && options.text("format") != Some("none") {
+        tracing::warn!("{label} 'parser' is for format none, which is used now");
+    }
+    let listener = Listener::tcp(options, build.service)?;
+    let server = Server::new(listener, &label, options, build)?;
+    tracing::info!("{label} listening on {}", server.address());
+    Ok(Tcp {
+        server,
+        clients: Clients {
+            tag: build.tag.clone(),
+            format: if is_json { Format::Json } else { Format::Text(separator(options)) },
+            parser: options.text("parser").and_then(|name| build.parsers.find(name)).cloned(),
+            read: read.min(limit),
+            limit,
+            address_key: options.text("source_address_key").map(str::to_owned),
+            complaints: Complaints::new(label),
+        },
+    })
+}
+
+/// A number of kilobytes, as bytes.
+fn kilobytes(options: &Options, name: &str) -> Result<Option<usize>, BuildError> {
+    let Some(number) = options.int(name) else { return Ok(None) };
+    let bytes = usize::try_from(number).ok().and_then(|number| number.checked_mul(1024));
+    let bytes = bytes.filter(|bytes| (1..=1 << 30).contains(bytes));
+    let refused = || {
+        BuildError::new(format!("{name} {number} is no number of kilobytes"))
+            .help("use a plain number, such as 32")
+    };
+    bytes.map(Some).ok_or_else(refused)
+}
+
+/// The separator, with its escapes resolved.
+fn separator(options: &Options) -> Vec<u8> {
+    let text = options.text("separator").unwrap_or("\\n");
+    let text = text.replace("\\n", "\n").replace("\\r", "\r").replace("\\t", "\t");
+    text.replace("\\0", "\0").into_bytes()
+}
+
+/// What clients send.
+#[derive(Debug, Clone)]
+enum Format {
+    Json,
+    /// Texts, each with this behind it.
+    Text(Vec<u8>),
+}
+
+struct Tcp {
+    server: Server,
+    clients: Clients,
+}
+
+impl Input for Tcp {
+    fn run<'a>(self: Box<Self>, context: &'a dyn Context) -> BoxFuture<'a, Result<End, InputError>>
+    where
+        Self: 'a,
+    {
+        Box::pin(async move {
+            let Self { server, clients } = *self;
+            let handle = |stream, peer| clients.serve(stream, peer, context);
+            server.run(context, handle).await?;
+            clients.complaints.sum_up();
+            Ok(End::Quiet)
+        })
+    }
+}
+
+/// What all connections have in common.
+struct Clients {
+    tag: Tag,
+    format: Format,
+    parser: Option<std::sync::Arc<dyn flb_plugin::Parser>>,
+    read: usize,
+    limit: usize,
+    address_key: Option<String>,
+    complaints: Complaints<Wrong>,
+}
+
+impl Clients {
+    async fn serve(&self, mut stream: Stream, peer: Peer, context: &dyn Context) {
+        let mut decoder = self.decoder(&peer);
+        let mut data = vec![0; self.read];
+        let mut ended = false;
+        while !ended {
+            let read = tokio::select! {
+                biased;
+                () = context.stopped() => Ok(0),
+                read = stream.read(&mut data) => read,
+            };
+            let mut batch = ChunkBuilder::new(self.tag.clone());
+            match read {
+                Ok(length) => {
+                    ended = length == 0;
+                    decoder.feed(&data[..length], context.now(), &mut batch);
+                }
+                Err(error) => {
+                    self.complaints.add(Wrong::BrokenOff, &peer, error);
+                    ended = true;
+                }
+            }
+            if ended {
+                decoder.finish(context.now(), &mut batch);
+            }
+            if !batch.is_empty() && context.emit(batch.build()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn decoder<'a>(&'a self, peer: &'a Peer) -> Decoder<'a> {
+        let mut entries = Vec::new();
+        if let Some(key) = &self.address_key {
+            msgpack::write_str(&mut entries, key);
+            msgpack::write_str(&mut entries, peer.to_string());
+        }
+        Decoder {
+            stream: match &self.format {
+                Format::Json => Incoming::Json(Values::new(self.limit)),
+                Format::Text(separator) => Incoming::Text {
+                    pieces: Pieces::new(separator, self.limit),
+                    records: LineRecords::new(KEY, self.parser.clone()),
+                },
+            },
+            entries,
+            peer,
+            complaints: &self.complaints,
+        }
+    }
+}
+
+/// What a client can do wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wrong {
+    Invalid,
+    Unexpected,
+    TooLong,
+    Unparsed,
+    TooLarge,
+    BrokenOff,
+}
+
+impl Complaint for Wrong {
+    const ALL: &'static [Self] = &[
+        Self::Invalid,
+        Self::Unexpected,
+        Self::TooLong,
+        Self::Unparsed,
+        Self::TooLarge,
+        Self::BrokenOff,
+    ];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid JSON is skipped to the end of its line",
+            Self::Unexpected => "a value that is no JSON map or array is skipped",
+            Self::TooLong => "what is longer than buffer_size is skipped",
+            Self::Unparsed => "a text is kept unparsed",
+            Self::TooLarge => "a record is lost",
+            Self::BrokenOff => "the connection broke off",
+        }
+    }
+}
+
+/// What a connection's bytes are.
+enum Incoming<'a> {
+    Json(Values),
+    Text { pieces: Pieces<'a>, records: LineRecords },
+}
+
+/// Makes records of what one client sends.
+struct Decoder<'a> {
+    stream: Incoming<'a>,
+    /// The client's address under its key, encoded; or nothing.
+    entries: Vec<u8>,
+    peer: &'a Peer,
+    complaints: &'a Complaints<Wrong>,
+}
+
+impl Decoder<'_> {
+    /// Adds the records that `data` completes to `batch`.
+    fn feed(&mut self, data: &[u8], now: Timestamp, batch: &mut ChunkBuilder) {
+        if let Incoming::Json(values) = &mut self.stream {
+            values.feed(data);
+        }
+        self.take(data, false, now, batch);
+    }
+
+    /// Adds what is left to `batch`, when no more will come.
+    fn finish(&mut self, now: Timestamp, batch: &mut ChunkBuilder) {
+        self.take(&[], true, now, batch);
+    }
+
+    fn take(&mut self, data: &[u8], ended: bool, now: Timestamp, batch: &mut ChunkBuilder) {
+        let Self { stream, entries, peer, complaints } = self;
+        let add = |wrong, text: &[u8], why: &str| {
+            complaints.add(wrong, peer, format_args!("'{}'{why}", excerpt(text)));
+        };
+        let entries = Entries { count: u32::from(!entries.is_empty()), bytes: entries };
+        match stream {
+            Incoming::Json(values) => {
+                let mut value = Vec::new();
+                while let Some(piece) = values.next(ended, &mut value) {
+                    let text = |range| &values.bytes()[range];
+                    match piece {
+                        Piece::Value(range) => match push_value(&value, now, entries, batch) {
+                            Some(Ok(())) => {}
+                            Some(Err(error)) => {
+                                add(Wrong::TooLarge, text(range), &format!(" ({error})"));
+                            }
+                            None => add(Wrong::Unexpected, text(range), ""),
+                        },
+                        Piece::Broken(range, why) => {
+                            let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+                            add(Wrong::Invalid, text(range), &why);
+                        }
+                        Piece::TooLong(range) => add(Wrong::TooLong, text(range), ""),
+                    }
+                }
+            }
+            Incoming::Text { pieces, records } => {
+                let mut each = |piece: Result<&[u8], usize>| match piece {
+                    Ok(b"") => {}
+                    Ok(text) => match records.push(batch, now, text, entries) {
+                        Ok(None) => {}
+                        Ok(Some(error)) => add(Wrong::Unparsed, text, &format!(" ({error})")),
+                        Err(error) => add(Wrong::TooLarge, text, &format!(" ({error})")),
+                    },
+                    Err(limit) => add(Wrong::TooLong, &[], &format!(" over {limit} bytes")),
+                };
+                pieces.feed(data, &mut each);
+                if ended {
+                    pieces.finish(&mut each);
+                }
+            }
+        }
+    }
+}
+
+/// Adds a map's record, or that of an array under a key; nothing for other values.
+fn push_value(
+    value: &[u8],
+    now: Timestamp,
+    entries: Entries<'_>,
+    batch: &mut ChunkBuilder,
+) -> Option<Result<(), RecordTooLarge>> {
+    let kind = msgpack::Reader::new(value).next().ok()?;
+    let is_array = match kind {
+        msgpack::Value::Map(_) => false,
+        msgpack::Value::Array(_) => true,
+        _ => return None,
+    };
+    Some(batch.push_with(now, Event::NO_METADATA, |out| {
+        let start = out.len();
+        if is_array {
+            msgpack::write_map_header(out, 1);
+            msgpack::write_str(out, ARRAY_KEY);
+        }
+        out.extend_from_slice(value);
+        if entries.count > 0 {
+            map::append(out, start, entries.count, entries.bytes);
+        }
+        Ok(())
+    }))
+}
+
+/// Cuts a stream of bytes at a separator.
+struct Pieces<'a> {
+    separator: &'a [u8],
+    limit: usize,
+    partial: Vec<u8>,
+    /// The rest of a piece is being skipped.
+    skipping: bool,
+}
+
+impl<'a> Pieces<'a> {
+    fn new(separator: &'a [u8], limit: usize) -> Self {
+        Self { separator, limit, partial: Vec::new(), skipping: false }
+    }
+
+    /// Gives each piece that `data` completes, or the limit that it is above.
+    fn feed(&mut self, data: &[u8], each: &mut impl FnMut(Result<&[u8], usize>)) {
+        // A separator may lie across two reads, so what is left is looked at again as far as its beginning can reach.
+        let from = self.partial.len().saturating_sub(self.separator.len() - 1);
+        self.partial.extend_from_slice(data);
+        let (mut start, mut search) = (0, from);
+        while let Some(found) = memchr::memmem::find(&self.partial[search..], self.separator) {
+            let end = search + found;
+            if !std::mem::take(&mut self.skipping) {
+                each(Ok(&self.partial[start..end]));
+            }
+            start = end + self.separator.len();
+            search = start;
+        }
+        self.partial.drain(..start);
+        if self.partial.len() > self.limit && !std::mem::replace(&mut self.skipping, true) {
+            each(Err(self.limit));
+        }
+        if self.skipping {
+            let keep = self.partial.len().min(self.separator.len() - 1);
+            self.partial.drain(..self.partial.len() - keep);
+        }
+    }
+
+    /// The stream has ended: gives what it ended with as a last piece.
+    fn finish(&mut self, each: &mut impl FnMut(Result<&[u8], usize>)) {
+        if !self.skipping {
+            each(Ok(&self.partial));
+        }
+        self.partial.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::testing::{Desk, Identity, block_on};
+    use crate::testing::{build_with, options};
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpStream;
+
+    /// Sends each text to an input; the records that come out once all connections have ended.
+    fn check(given: &[(&str, &str)], texts: &[&str], expected: &[&str]) {
+        block_on(async {
+            let desk = Desk::default();
+            let input = input(given);
+            let address = input.server.address();
+            let client = async {
+                for text in texts {
+                    let mut client = TcpStream::connect(&address).await.unwrap();
+                    client.write_all(text.as_bytes()).await.unwrap();
+                    client.shutdown().await.unwrap();
+                    // The input closes its side when it has taken everything.
+                    assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+                }
+                desk.stop();
+            };
+            let (end, ()) = tokio::join!(Box::new(input).run(&desk), client);
+            assert_eq!(end.unwrap(), End::Quiet);
+            assert_eq!(desk.so_far(), expected);
+        });
+    }
+
+    fn input(given: &[(&str, &str)]) -> Tcp {
+        let given = [&[("listen", "127.0.0.1"), ("port", "0")], given].concat();
+        build_with(&options(&OPTIONS, &given), |options, build| tcp(options, build)).unwrap()
+    }
+
+    #[test]
+    fn json_maps_are_records_and_arrays_stand_under_msg() {
+        check(
+            &[],
+            &["{\"a\":1} {\"b\":2}\n[1,2]{\"c\":3}", "{\"d\":4}"],
+            &[
+                r#"t 5.000000000 {"a":1}"#,
+                r#"t 5.000000000 {"b":2}"#,
+                r#"t 5.000000000 {"msg":[1,2]}"#,
+                r#"t 5.000000000 {"c":3}"#,
+                r#"t 5.000000000 {"d":4}"#,
+            ],
+        );
+    }
+
+    #[test]
+    fn invalid_json_loses_its_own_line_only() {
+        check(
+            &[],
+            &["{\"a\":1}\n{nonsense\n\"text\" {\"b\":2}\n"],
+            &[r#"t 5.000000000 {"a":1}"#, r#"t 5.000000000 {"b":2}"#],
+        );
+    }
+
+    #[test]
+    fn a_value_above_buffer_size_is_skipped() {
+        let long = format!("{{\"a\":\"{}\"}}\n{{\"b\":2}}\n", "x".repeat(3000));
+        check(&[("buffer_size", "1")], &[&long], &[r#"t 5.000000000 {"b":2}"#]);
+        let long = format!("{};b;", "x".repeat(3000));
+        let given = [("buffer_size", "1"), ("format", "none"), ("separator", ";")];
+        check(&given, &[&long], &[r#"t 5.000000000 {"log":"b"}"#]);
+    }
+
+    #[test]
+    fn texts_are_cut_at_the_separator() {
+        let line = |text: &str| format!("t 5.000000000 {{\"log\":\"{text}\"}}");
+        let expected = ["a", "b", "c"].map(line);
+        let expected = expected.each_ref().map(String::as_str);
+        check(&[("format", "none")], &["a\nb\n\nc"], &expected);
+        check(&[("format", "none"), ("separator", "\\r\\n")], &["a\r\nb\r\nc\r\n"], &expected);
+    }
+
+    #[test]
+    fn a_separator_may_come_in_two_reads() {
+        let mut found = Vec::new();
+        let mut pieces = Pieces::new(b"<>", 100);
+        for read in ["a<", ">b", "<>", "<<>c"] {
+            pieces.feed(read.as_bytes(), &mut |piece| found.push(piece.unwrap().to_vec()));
+        }
+        pieces.finish(&mut |piece| found.push(piece.unwrap().to_vec()));
+        assert_eq!(found, [b"a".as_slice(), b"b", b"<", b"c"]);
+    }
+
+    #[test]
+    fn a_parser_makes_records_of_texts() {
+        check(
+            &[("parser", "json")],
+            &["{\"a\":1}\nno\n"],
+            &[r#"t 5.000000000 {"a":1}"#, r#"t 5.000000000 {"log":"no"}"#],
+        );
+    }
+
+    #[test]
+    fn the_client_s_address_stands_under_its_key() {
+        block_on(async {
+            let desk = Desk::default();
+            let input = input(&[("source_address_key", "from")]);
+            let address = input.server.address();
+            let client = async {
+                let mut client = TcpStream::connect(&address).await.unwrap();
+                client.write_all(b"{}").await.unwrap();
+                let from = client.local_addr().unwrap();
+                let records = desk.records(1).await;
+                desk.stop();
+                assert_eq!(records, [format!("t 5.000000000 {{\"from\":\"tcp://{from}\"}}")]);
+            };
+            let (end, ()) = tokio::join!(Box::new(input).run(&desk), client);
+            assert_eq!(end.unwrap(), End::Quiet);
+        });
+    }
+
+    #[test]
+    fn connections_speak_tls() {
+        block_on(async {
+            let (desk, identity) = (Desk::default(), Identity::new());
+            let input = input(&[
+                ("tls", "on"),
+                ("tls.crt_file", identity.certificate()),
+                ("tls.key_file", identity.key()),
+            ]);
+            let address = input.server.address();
+            let client = async {
+                // Whoever does not speak TLS is turned away, and the others are served.
+                let mut plain = TcpStream::connect(&address).await.unwrap();
+                plain.write_all(b"{\"a\":1}\n").await.unwrap();
+                let mut client = identity.connect(&address).await;
+                client.write_all(b"{\"b\":2}").await.unwrap();
+                let records = desk.records(1).await;
+                desk.stop();
+                assert_eq!(records, [r#"t 5.000000000 {"b":2}"#]);
+            };
+            let (end, ()) = tokio::join!(Box::new(input).run(&desk), client);
+            assert_eq!(end.unwrap(), End::Quiet);
+        });
+    }
+
+    #[test]
+    fn connections_beyond_the_limit_are_closed() {
+        block_on(async {
+            let desk = Desk::default();
+            let input = input(&[("net.max_connections", "1")]);
+            let address = input.server.address();
+            let client = async {
+                let mut first = TcpStream::connect(&address).await.unwrap();
+                first.write_all(b"{\"a\":1}").await.unwrap();
+                desk.records(1).await;
+                let mut second = TcpStream::connect(&address).await.unwrap();
+                assert_eq!(second.read(&mut [0]).await.unwrap(), 0);
+                first.write_all(b"{\"b\":2}").await.unwrap();
+                desk.records(2).await;
+                desk.stop();
+            };
+            let (end, ()) = tokio::join!(Box::new(input).run(&desk), client);
+            assert_eq!(end.unwrap(), End::Quiet);
+        });
+    }
+
+    #[test]
+    fn a_wrong_configuration_is_refused() {
+        let refused = |given: &[(&str, &str)]| {
+            let given = [&[("listen", "127.0.0.1"), ("port", "0")], given].concat();
+            let built = build_with(&options(&OPTIONS, &given), |options, build| {
+                tcp(options, build).map(|_| ())
+            });
+            built.unwrap_err().to_string()
+        };
+        assert!(refused(&[("chunk_size", "0")]).contains("no number of kilobytes"));
+        assert!(refused(&[("parser", "nobody")]).contains("not known"));
+        assert!(refused(&[("tls", "on")]).contains("no certificate to show"));
+    }
+}

@@ -1,0 +1,165 @@
+//! Serves connections: accepts them, does the TLS handshake, and lets each be handled as its own future within the input's
+//! task, so that all of them borrow the input's [`Context`]. When the input shall stop, no connection is accepted any more
+//! and those that are open end by themselves: each looks out for the stop where it waits for its client.
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use flb_plugin::{Build, BuildError, Context, InputError, Kind, OptionSpec, Options};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+use super::listener::{Acceptor, Listener};
+use super::stream::{Peer, Stream, within};
+use super::tls::ServerTls;
+use crate::log::{Label, Mishaps};
+
+/// The options of every server.
+pub(crate) const OPTIONS: [OptionSpec; 2] = [
+    OptionSpec::new(
+        "net.io_timeout",
+        Kind::Time,
+        Some("30"),
+        "How long a message that has begun may stand still",
+    ),
+    OptionSpec::new(
+        "net.max_connections",
+        Kind::Int,
+        Some("1024"),
+        "Connections at once; more are closed",
+    ),
+];
+
+/// How long to wait when the system has no room for another connection.
+const NO_ROOM: Duration = Duration::from_millis(200);
+
+/// What serves connections.
+pub(crate) struct Server {
+    listener: Listener,
+    tls: Option<ServerTls>,
+    max_connections: usize,
+    /// How long a client may keep a message unfinished.
+    pub(crate) patience: Duration,
+    troubles: Troubles,
+}
+
+/// What goes wrong with connections before anybody handles them.
+struct Troubles {
+    label: Label,
+    accept: Mishaps,
+    too_many: Mishaps,
+    handshake: Mishaps,
+}
+
+impl Troubles {
+    fn not_accepted(&self, error: &io::Error) {
+        if let Some(total) = self.accept.another() {
+            tracing::error!("{} cannot accept a connection: {error} ({total} so far)", self.label);
+        }
+    }
+
+    fn turned_away(&self, peer: &Peer, limit: usize) {
+        if let Some(total) = self.too_many.another() {
+            tracing::warn!(
+                "{} {peer} is turned away: net.max_connections is {limit} ({total} so far)",
+                self.label
+            );
+        }
+    }
+
+    fn no_handshake(&self, peer: &Peer, error: &io::Error) {
+        if let Some(total) = self.handshake.another() {
+            tracing::warn!("{} {peer}: no TLS handshake: {error} ({total} so far)", self.label);
+        }
+    }
+}
+
+impl Server {
+    /// A server on `listener`, as the options say.
+    pub(crate) fn new(
+        listener: Listener,
+        label: &Label,
+        options: &Options,
+        build: &Build<'_>,
+    ) -> Result<Self, BuildError> {
+        let max_connections = options.int("net.max_connections").unwrap_or(1024);
+        let patience = options.time("net.io_timeout").filter(|time| !time.is_zero());
+        Ok(Self {
+            listener,
+            tls: ServerTls::new(options, build)?,
+            max_connections: usize::try_from(max_connections).unwrap_or(0).max(1),
+            patience: patience.unwrap_or(Duration::from_secs(30)),
+            troubles: Troubles {
+                label: label.clone(),
+                accept: Mishaps::default(),
+                too_many: Mishaps::default(),
+                handshake: Mishaps::default(),
+            },
+        })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> String {
+        self.listener.address()
+    }
+
+    /// Serves until the input shall stop and the last connection has ended.
+    pub(crate) async fn run<'a, F>(
+        &'a self,
+        context: &'a dyn Context,
+        handle: impl Fn(Stream, Peer) -> F,
+    ) -> Result<(), InputError>
+    where
+        F: Future<Output = ()>,
+    {
+        let acceptor = self.listener.open()?;
+        let mut connections = FuturesUnordered::new();
+        let handle = &handle;
+        loop {
+            tokio::select! {
+                biased;
+                () = context.stopped() => break,
+                (stream, peer) = self.next(&acceptor, context) => {
+                    if connections.len() >= self.max_connections {
+                        self.troubles.turned_away(&peer, self.max_connections);
+                        continue;
+                    }
+                    connections.push(async move {
+                        let shaken = tokio::select! {
+                            () = context.stopped() => return,
+                            shaken = self.handshake(stream, context) => shaken,
+                        };
+                        match shaken {
+                            Ok(stream) => handle(stream, peer).await,
+                            Err(error) => self.troubles.no_handshake(&peer, &error),
+                        }
+                    });
+                }
+                Some(()) = connections.next(), if !connections.is_empty() => {}
+            }
+        }
+        drop(acceptor);
+        while connections.next().await.is_some() {}
+        Ok(())
+    }
+
+    async fn next(&self, acceptor: &Acceptor, context: &dyn Context) -> (Stream, Peer) {
+        loop {
+            match acceptor.accept().await {
+                Ok(accepted) => return accepted,
+                Err(error) => {
+                    self.troubles.not_accepted(&error);
+                    context.sleep(NO_ROOM).await;
+                }
+            }
+        }
+    }
+
+    async fn handshake(&self, stream: Stream, context: &dyn Context) -> io::Result<Stream> {
+        match &self.tls {
+            Some(tls) => within(context, self.patience, tls.accept(stream)).await,
+            None => Ok(stream),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! A connection's two ends, whatever they run over, and waits that have an end.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use flb_plugin::Context;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Bytes in both directions.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync> Duplex for T {}
+
+/// A connection: TCP, a Unix socket, or TLS over TCP.
+pub(crate) type Stream = Box<dyn Duplex>;
+
+/// Who is at the other end.
+#[derive(Debug, Clone)]
+pub(crate) enum Peer {
+    /// An address on the network.
+    Tcp(std::net::SocketAddr),
+    /// A process on this machine.
+    Unix,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "tcp://{address}"),
+            Self::Unix => f.write_str("unix"),
+        }
+    }
+}
+
+/// What `work` comes to, unless it takes longer than `limit`.
+pub(crate) async fn within<T>(
+    context: &dyn Context,
+    limit: Duration,
+    work: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    tokio::select! {
+        biased;
+        done = work => done,
+        () = context.sleep(limit) => Err(stalled(limit)),
+    }
+}
+
+/// The error of a wait that was given up.
+pub(crate) fn stalled(limit: Duration) -> io::Error {
+    let seconds = limit.as_secs_f32();
+    io::Error::new(io::ErrorKind::TimedOut, format!("nothing moved for {seconds} seconds"))
+}

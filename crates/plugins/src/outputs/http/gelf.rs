@@ -1,0 +1,95 @@
+//! A record as a message for Graylog: GELF 1.1.
+
+use std::io::Write;
+
+use flb_event::Event;
+use flb_event::json::{self, JsonOptions};
+use flb_event::msgpack::{self, MsgpackError};
+use flb_plugin::{Build, Kind, OptionSpec, Options};
+
+use crate::outputs::json::json_options;
+
+/// The keys of a record that mean something to Graylog.
+pub(super) const OPTIONS: [OptionSpec; 5] = [
+    OptionSpec::new("gelf_short_message_key", Kind::Text, Some("short_message"), "Of the message"),
+    OptionSpec::new("gelf_full_message_key", Kind::Text, Some("full_message"), "Of the long one"),
+    OptionSpec::new("gelf_host_key", Kind::Text, Some("host"), "Of the host"),
+    OptionSpec::new("gelf_timestamp_key", Kind::Text, Some("timestamp"), "Of the time"),
+    OptionSpec::new("gelf_level_key", Kind::Text, Some("level"), "Of the level, 0 to 7"),
+];
+
+/// What Graylog calls those keys, in their order.
+const FIELDS: [&str; 5] = ["short_message", "full_message", "host", "timestamp", "level"];
+/// Where a message is looked for when its key is missing: Graylog takes none without.
+const OTHER_MESSAGES: [&[u8]; 2] = [b"log", b"message"];
+
+/// How records become messages.
+#[derive(Debug)]
+pub(super) struct Gelf {
+    /// A record's keys, in the order of [`FIELDS`].
+    keys: [Vec<u8>; 5],
+    json: JsonOptions,
+}
+
+impl Gelf {
+    pub(super) fn new(options: &Options, build: &Build<'_>) -> Self {
+        let key =
+            |spec: OptionSpec| options.text(spec.name).unwrap_or_default().as_bytes().to_vec();
+        Self { keys: OPTIONS.map(key), json: json_options(build) }
+    }
+
+    /// Appends a record. After an error `out` may have a part of it.
+    pub(super) fn write(&self, event: Event<'_>, out: &mut Vec<u8>) -> Result<(), MsgpackError> {
+        out.extend_from_slice(b"{\"version\":\"1.1\"");
+        let (mut seen, mut other_message) = ([false; 5], None);
+        for entry in msgpack::entries(event.body)? {
+            let (key, value) = entry?;
+            let Some(text) = msgpack::as_str(key) else { continue };
+            match self.keys.iter().position(|known| known == text) {
+                Some(field) if !seen[field] => {
+                    seen[field] = true;
+                    self.field(FIELDS[field], value, out)?;
+                }
+                Some(_) => {}
+                // Graylog refuses a field of this name.
+                None if text == b"id" => self.field("_record_id", value, out)?,
+                None => {
+                    if OTHER_MESSAGES.contains(&text) && other_message.is_none() {
+                        other_message = Some(value);
+                    }
+                    let name = [b"_", text].concat();
+                    self.field(name, value, out)?;
+                }
+            }
+        }
+        let [has_message, _, has_host, has_time, _] = seen;
+        if !has_message {
+            let mut text = Vec::new();
+            msgpack::write_str(&mut text, "-");
+            self.field("short_message", other_message.unwrap_or(&text), out)?;
+        }
+        if !has_host {
+            out.extend_from_slice(b",\"host\":\"unknown\"");
+        }
+        if !has_time {
+            let (sec, millis) = (event.time.sec, event.time.nsec / 1_000_000);
+            write!(out, ",\"timestamp\":{sec}.{millis:03}").expect("writing to memory works");
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
+    fn field(
+        &self,
+        name: impl AsRef<[u8]>,
+        value: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), MsgpackError> {
+        let mut key = Vec::new();
+        msgpack::write_str(&mut key, name);
+        out.push(b',');
+        json::write(&key, out, self.json)?;
+        out.push(b':');
+        json::write(value, out, self.json)
+    }
+}
