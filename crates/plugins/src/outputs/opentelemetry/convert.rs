@@ -36,7 +36,7 @@ impl Conversion {
             let (key, value) = entry?;
             attributes.push(key_value(key, value)?);
         }
-        let number = self.severity_number.find(event.body).and_then(|raw| integer(raw));
+        let number = self.severity_number.find(event.body).and_then(integer);
         let text = self.severity_text.find_str(event.body).unwrap_or_default();
         Ok(LogRecord {
             time_unix_nano: nanos,
