@@ -399,7 +399,7 @@ mod tests {
 
     fn input(given: &[(&str, &str)]) -> Tcp {
         let given = [&[("listen", "127.0.0.1"), ("port", "0")], given].concat();
-        build_with(&options(&OPTIONS, &given), |options, build| tcp(options, build)).unwrap()
+        build_with(&options(&OPTIONS, &given), tcp).unwrap()
     }
 
     #[test]

@@ -17,7 +17,7 @@ fn input(given: &[(&str, &str)]) -> Result<Forward, BuildError> {
     if !given.iter().any(|(key, _)| *key == "port") {
         given.push(("port", "0"));
     }
-    build_with(&options(&OPTIONS, &given), |options, build| forward(options, build))
+    build_with(&options(&OPTIONS, &given), forward)
 }
 
 /// Runs `client` against an input, then stops it; the records that came out.

@@ -11,7 +11,7 @@ use crate::net::testing::block_on;
 use crate::testing::{build_with, chunk, json_text, options};
 
 fn output(given: &[(&str, &str)]) -> Result<Forward, BuildError> {
-    build_with(&options(&OPTIONS, given), |options, build| forward(options, build))
+    build_with(&options(&OPTIONS, given), forward)
 }
 
 /// An output to a receiver that listens.

@@ -10,7 +10,7 @@ use crate::net::testing::{Identity, block_on};
 use crate::testing::{build_with, chunk, options};
 
 fn output(given: &[(&str, &str)]) -> Result<Http, BuildError> {
-    build_with(&options(&OPTIONS, given), |options, build| http(options, build))
+    build_with(&options(&OPTIONS, given), http)
 }
 
 /// Reads one request: head, in lower case, and body.

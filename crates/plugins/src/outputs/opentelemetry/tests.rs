@@ -9,7 +9,7 @@ use crate::net::testing::block_on;
 use crate::testing::{build_with, chunk, options};
 
 fn output(given: &[(&str, &str)]) -> Result<OpenTelemetry, BuildError> {
-    build_with(&options(&OPTIONS, given), |options, build| opentelemetry(options, build))
+    build_with(&options(&OPTIONS, given), opentelemetry)
 }
 
 fn record(given: &[(&str, &str)], body: &str) -> LogRecord {
