@@ -7,12 +7,12 @@ use std::io::{self, Write};
 
 use anyhow::Context;
 use flb_config::tame;
-use flb_pipeline::{Meter, Pipeline, Report, Stop};
+use flb_pipeline::{HttpSettings, Meter, Pipeline, Report, Stop};
 
 use crate::command_line::{self, CommandLine, Mistake, Request};
 use crate::help::{AgentHelp, PluginHelp, VERSION};
 use crate::logging::Log;
-use crate::{completions, configuration, exit, man, schema, signals};
+use crate::{api, completions, configuration, exit, man, schema, signals};
 
 /// Does what the arguments ask for; returns the exit code.
 pub(crate) fn run(
@@ -53,7 +53,7 @@ pub(crate) fn run(
             eprintln!("configuration test is successful");
             Ok(exit::DONE)
         }
-        (Ok(pipeline), false) => operate(pipeline),
+        (Ok((pipeline, http)), false) => operate(pipeline, http),
         (Err(_), true) => {
             eprintln!("configuration test has failed");
             Ok(exit::CONFIG)
@@ -96,7 +96,7 @@ fn change_folder(line: &CommandLine) -> bool {
 }
 
 /// Runs the pipeline until it has stopped.
-fn operate(pipeline: Pipeline) -> anyhow::Result<u8> {
+fn operate(pipeline: Pipeline, http: HttpSettings) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .enable_all()
@@ -105,7 +105,23 @@ fn operate(pipeline: Pipeline) -> anyhow::Result<u8> {
     let (stop, meter) = (Stop::default(), pipeline.meter());
     signals::listen(stop.clone(), move || cut_off(&meter)).context("cannot listen to signals")?;
     tracing::info!("[flb-agent] version={}, pid={}", env!("CARGO_PKG_VERSION"), std::process::id());
-    let report = runtime.block_on(pipeline.run(&stop));
+    let server = match http.is_on {
+        true => match runtime.block_on(api::listen(&http, pipeline.meter())) {
+            Ok(server) => Some(server),
+            Err(error) => {
+                tracing::error!("[http_server] {error:#}");
+                return Ok(exit::START);
+            }
+        },
+        false => None,
+    };
+    let report = runtime.block_on(async {
+        let Some(server) = server else { return pipeline.run(&stop).await };
+        tokio::select! {
+            report = pipeline.run(&stop) => report,
+            never = forever(server.run()) => match never {},
+        }
+    });
     // A read of standard input cannot be cancelled; the process does not wait for it.
     runtime.shutdown_background();
     match report {
@@ -118,6 +134,12 @@ fn operate(pipeline: Pipeline) -> anyhow::Result<u8> {
             Ok(exit::START)
         }
     }
+}
+
+/// Runs `future`, and then does not end.
+async fn forever(future: impl Future<Output = ()>) -> std::convert::Infallible {
+    future.await;
+    std::future::pending().await
 }
 
 /// Threads for inputs and outputs. Filters have threads of their own.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use flb_config::{Diagnostic, Disk, Document, FileKind, Files, Variables, read_file};
 use flb_pipeline::{
-    Blueprint, Findings, Instance, LogLevel, Pipeline, Role, Settings, read_parsers_files,
+    Blueprint, Findings, HttpSettings, Instance, LogLevel, Pipeline, Role, Settings,
+    read_parsers_files,
 };
 
 use crate::command_line::CommandLine;
@@ -37,7 +38,7 @@ pub(crate) fn build(
     line: &CommandLine,
     environment: BTreeMap<String, String>,
     log: &Log,
-) -> Result<Pipeline, Refused> {
+) -> Result<(Pipeline, HttpSettings), Refused> {
     let forced_level = forced_level(&environment);
     let set_log = |settings: &Settings, findings: &mut Findings| {
         let level = forced_level.or(settings.log_level).unwrap_or_else(|| line.log_level());
@@ -64,7 +65,7 @@ pub(crate) fn build(
     };
     show(&document, &findings);
     log.set_level(level, pipeline.log_level());
-    Ok(pipeline)
+    Ok((pipeline, settings.http))
 }
 
 /// Reads the configuration and writes it as it takes effect.

@@ -1,6 +1,7 @@
 //! `flb-agent`: a log pipeline that is configured like Fluent Bit.
 
 mod agent;
+mod api;
 mod command_line;
 mod commands;
 mod completions;

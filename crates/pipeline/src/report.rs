@@ -62,6 +62,23 @@ pub struct FilterReport {
     pub added: u64,
 }
 
+impl FilterReport {
+    /// Records that left it.
+    pub fn passed(&self) -> u64 {
+        self.tally.kept + self.tally.replaced
+    }
+
+    /// What became of the records, by the names that metrics use.
+    pub fn verdicts(&self) -> [(&'static str, u64); 4] {
+        [
+            ("kept", self.tally.kept),
+            ("replaced", self.tally.replaced),
+            ("dropped", self.tally.dropped),
+            ("dropped_by_failure", self.tally.dropped_by_failure),
+        ]
+    }
+}
+
 /// An output's numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputReport {

@@ -76,8 +76,43 @@ pub struct Settings {
     pub code_cache: Option<PathBuf>,
     /// Whether the HTTP server tells about storage.
     pub storage_metrics: bool,
+    /// Whether there is an HTTP server, and where.
+    pub http: HttpSettings,
     pub(crate) backoff: Backoff,
     pub(crate) storage: StorageSettings,
+}
+
+/// The HTTP server that tells how the pipeline is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// Whether there is one.
+    pub is_on: bool,
+    /// The address that it listens on.
+    pub listen: String,
+    /// The port; 0 is any that is free.
+    pub port: u16,
+    /// Whether `/api/v1/health` is served.
+    pub health_check: bool,
+    /// More errors of outputs than these within the period are bad health.
+    pub errors: u64,
+    /// More chunks than these that ran out of retries within the period are bad health.
+    pub retries_failed: u64,
+    /// Seconds.
+    pub period: u64,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            is_on: false,
+            listen: "0.0.0.0".to_owned(),
+            port: 2020,
+            health_check: false,
+            errors: 5,
+            retries_failed: 5,
+            period: 60,
+        }
+    }
 }
 
 /// Where an input's chunks are kept.
@@ -153,6 +188,7 @@ impl Default for Settings {
             trusted_keys: Vec::new(),
             code_cache: None,
             storage_metrics: true,
+            http: HttpSettings::default(),
             backoff: Backoff::default(),
             storage: StorageSettings::default(),
         }
@@ -297,13 +333,37 @@ const KEYS: &[Key] = &[
     Key { name: "coro_stack_size", effect: Effect::Ignored },
     not_yet("plugins_file"),
     not_yet("streams_file"),
-    not_yet("http_server"),
-    not_yet("http_listen"),
-    not_yet("http_port"),
-    not_yet("health_check"),
-    not_yet("hc_errors_count"),
-    not_yet("hc_retry_failure_count"),
-    not_yet("hc_period"),
+    set("http_server", |settings, value| {
+        settings.http.is_on = switch("http_server", &value)?;
+        Ok(())
+    }),
+    set("http_listen", |settings, value| {
+        settings.http.listen = value.text;
+        Ok(())
+    }),
+    set("http_port", |settings, value| {
+        settings.http.port = u16::try_from(number("http_port", &value)?).map_err(|_| {
+            let message = "[config] could not configure service property 'http_port': no port";
+            Refused::new(message, "use a number up to 65535")
+        })?;
+        Ok(())
+    }),
+    set("health_check", |settings, value| {
+        settings.http.health_check = switch("health_check", &value)?;
+        Ok(())
+    }),
+    set("hc_errors_count", |settings, value| {
+        settings.http.errors = number("hc_errors_count", &value)?;
+        Ok(())
+    }),
+    set("hc_retry_failure_count", |settings, value| {
+        settings.http.retries_failed = number("hc_retry_failure_count", &value)?;
+        Ok(())
+    }),
+    set("hc_period", |settings, value| {
+        settings.http.period = number("hc_period", &value)?.max(1);
+        Ok(())
+    }),
     not_yet("hot_reload"),
     not_yet("hot_reload.ensure_thread_safety"),
     not_yet("hot_reload.timeout"),
@@ -414,6 +474,15 @@ fn checked<T>(
 
 fn switch(key: &str, value: &Spanned) -> Result<bool, Refused> {
     checked(key, &value.text, value::parse_bool)
+}
+
+/// A number from 0.
+fn number(key: &str, value: &Spanned) -> Result<u64, Refused> {
+    let number = checked(key, &value.text, value::parse_int)?;
+    u64::try_from(number).map_err(|_| {
+        let message = format!("[config] could not configure service property '{key}': below 0");
+        Refused::new(message, "use a number from 0")
+    })
 }
 
 /// A positive number of whole seconds.

@@ -57,12 +57,17 @@ impl Program {
 
     /// Waits for a line on standard error that has `text` in it. False if the program ends without one.
     pub fn wait_for(&mut self, text: &str) -> bool {
+        self.line_with(text).is_some()
+    }
+
+    /// As [`Program::wait_for`], with the line.
+    pub fn line_with(&mut self, text: &str) -> Option<String> {
         while let Some(line) = self.next_line() {
             if line.contains(text) {
-                return true;
+                return Some(line);
             }
         }
-        false
+        None
     }
 
     fn next_line(&mut self) -> Option<String> {
@@ -83,6 +88,12 @@ impl Program {
     pub fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
+    /// Asks for the end and waits for it.
+    pub fn terminate(self) -> Run {
+        self.signal("TERM");
+        self.finish()
     }
 
     /// Waits for the end.

@@ -1,0 +1,194 @@
+//! The metrics in Prometheus' text format (version 0.0.4).
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use flb_pipeline::Report;
+use flb_plugin::Failure;
+
+use super::Api;
+
+/// One metric: what it is, and a value for each set of labels.
+#[derive(Debug, Default)]
+struct Metric {
+    kind: &'static str,
+    help: &'static str,
+    values: Vec<(String, u64)>,
+}
+
+/// Metrics by their names, so that their order is always the same.
+#[derive(Debug, Default)]
+struct Metrics(BTreeMap<String, Metric>);
+
+impl Metrics {
+    fn add(
+        &mut self,
+        name: &str,
+        kind: &'static str,
+        help: &'static str,
+        labels: &[(&str, &str)],
+        value: u64,
+    ) {
+        let metric = self.0.entry(name.to_owned()).or_default();
+        (metric.kind, metric.help) = (kind, help);
+        metric.values.push((written(labels), value));
+    }
+
+    fn counter(&mut self, name: &str, help: &'static str, labels: &[(&str, &str)], value: u64) {
+        self.add(name, "counter", help, labels, value);
+    }
+
+    fn gauge(&mut self, name: &str, help: &'static str, labels: &[(&str, &str)], value: u64) {
+        self.add(name, "gauge", help, labels, value);
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for (name, metric) in &self.0 {
+            // Writing to a text cannot fail.
+            let _ = writeln!(text, "# HELP {name} {}\n# TYPE {name} {}", metric.help, metric.kind);
+            for (labels, value) in &metric.values {
+                let _ = writeln!(text, "{name}{labels} {value}");
+            }
+        }
+        text
+    }
+}
+
+/// `{name="a\"b"}`, or nothing.
+fn written(labels: &[(&str, &str)]) -> String {
+    if labels.is_empty() {
+        return String::new();
+    }
+    let written: Vec<String> = labels
+        .iter()
+        .map(|(name, value)| {
+            let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            format!("{name}=\"{value}\"")
+        })
+        .collect();
+    format!("{{{}}}", written.join(","))
+}
+
+/// `/api/v1/metrics/prometheus`
+pub(super) fn v1(api: &Api) -> String {
+    let mut metrics = Metrics::default();
+    counters(&mut metrics, &api.meter.read(), "_total");
+    metrics.gauge(
+        "fluentbit_uptime",
+        "Seconds since the start.",
+        &[],
+        api.started.elapsed().as_secs(),
+    );
+    let labels = [("version", env!("CARGO_PKG_VERSION")), ("edition", "flb-agent")];
+    metrics.gauge("fluentbit_build_info", "What the agent is.", &labels, 1);
+    metrics.text()
+}
+
+/// `/api/v2/metrics`
+pub(super) fn v2(api: &Api) -> String {
+    let mut metrics = Metrics::default();
+    let report = api.meter.read();
+    counters(&mut metrics, &report, "_total");
+    for row in &report.inputs {
+        let name = [("name", &*row.instance.name)];
+        let mut gauge = |metric: &str, help, value| {
+            metrics.gauge(&format!("fluentbit_input_{metric}"), help, &name, value);
+        };
+        gauge("ingestion_paused", "Whether the input is paused.", u64::from(row.paused));
+        gauge("storage_overlimit", "Whether the input is over its limit.", u64::from(row.paused));
+        gauge("storage_memory_bytes", "Bytes of its records in memory.", row.memory);
+        gauge("storage_chunks", "Its chunks.", row.chunks);
+        gauge("storage_chunks_up", "Its chunks in memory.", row.chunks_up);
+        gauge("storage_chunks_down", "Its chunks in files only.", row.chunks_down);
+        gauge("storage_chunks_busy", "Its chunks on their way.", row.chunks_busy);
+        gauge("storage_chunks_busy_bytes", "Size of those on their way.", row.busy_bytes);
+    }
+    metrics.gauge(
+        "fluentbit_uptime",
+        "Seconds since the start.",
+        &[],
+        api.started.elapsed().as_secs(),
+    );
+    let labels = [("version", env!("CARGO_PKG_VERSION")), ("os", std::env::consts::OS)];
+    metrics.gauge("fluentbit_build_info", "What the agent is.", &labels, 1);
+    metrics.text()
+}
+
+fn counters(metrics: &mut Metrics, report: &Report, suffix: &str) {
+    for row in &report.inputs {
+        let name = [("name", &*row.instance.name)];
+        let mut counter = |metric: &str, help, value| {
+            metrics.counter(&format!("fluentbit_input_{metric}{suffix}"), help, &name, value);
+        };
+        counter("records", "Records taken from the input.", row.records);
+        counter("bytes", "Bytes taken from the input.", row.bytes);
+    }
+    for row in &report.filters {
+        let name = [("name", &*row.instance.name)];
+        let mut counter = |metric: &str, help, value| {
+            metrics.counter(&format!("fluentbit_filter_{metric}{suffix}"), help, &name, value);
+        };
+        counter("records", "Records that left the filter.", row.passed());
+        counter("bytes", "Bytes that left the filter.", row.bytes);
+        counter("add_records", "Records that the filter added.", row.added);
+        let dropped = row.tally.records().saturating_sub(row.passed());
+        counter("drop_records", "Records that the filter removed.", dropped);
+        counter("drop_bytes", "Bytes that the filter removed.", row.bytes_dropped);
+        verdicts(metrics, row);
+    }
+    for row in &report.outputs {
+        let name = [("name", &*row.instance.name)];
+        let mut counter = |metric: &str, help, value| {
+            metrics.counter(&format!("fluentbit_output_{metric}{suffix}"), help, &name, value);
+        };
+        counter("proc_records", "Records that the output delivered.", row.delivered);
+        counter("proc_bytes", "Bytes that the output delivered.", row.delivered_bytes);
+        counter("errors", "Chunks that were refused.", row.errors);
+        counter("retries", "Times that a chunk was put off.", row.retries);
+        counter("retries_failed", "Chunks that ran out of retries.", row.retries_failed);
+        counter("dropped_records", "Records that were given up.", row.dropped);
+        counter("retried_records", "Records in chunks that were put off.", row.retried);
+    }
+}
+
+/// Ours: what became of each record, and why filters failed.
+fn verdicts(metrics: &mut Metrics, row: &flb_pipeline::FilterReport) {
+    let name = &*row.instance.name;
+    for (verdict, value) in row.verdicts() {
+        let labels = [("name", name), ("verdict", verdict)];
+        metrics.counter(
+            "flb_filter_verdicts_total",
+            "Records by what became of them.",
+            &labels,
+            value,
+        );
+    }
+    for class in Failure::ALL {
+        let labels = [("name", name), ("class", class.name())];
+        let value = row.tally.failed[class as usize];
+        metrics.counter(
+            "flb_filter_failures_total",
+            "Failures of filters by class.",
+            &labels,
+            value,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_sorted_and_labels_escaped() {
+        let mut metrics = Metrics::default();
+        metrics.counter("b_total", "B.", &[("name", "x\"\\\ny"), ("k", "v")], 2);
+        metrics.gauge("a", "A.", &[], 1);
+        assert_eq!(
+            metrics.text(),
+            "# HELP a A.\n# TYPE a gauge\na 1\n# HELP b_total B.\n# TYPE b_total counter\n\
+             b_total{name=\"x\\\"\\\\\\ny\",k=\"v\"} 2\n"
+        );
+    }
+}
