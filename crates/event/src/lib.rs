@@ -26,4 +26,20 @@ pub enum Verdict<'a> {
     Drop,
     /// The event's body is replaced by this msgpack map; time and metadata stay.
     Replace(&'a [u8]),
+    /// The event becomes several, with these bodies: a msgpack array of at least two maps, walked with
+    /// [`msgpack::elements`]. All have the event's time and metadata.
+    Split(&'a [u8]),
+}
+
+impl<'a> Verdict<'a> {
+    /// The bodies of the events that come of one with this body.
+    pub fn bodies(self, body: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let (one, several) = match self {
+            Verdict::Keep => (Some(body), None),
+            Verdict::Drop => (None, None),
+            Verdict::Replace(new) => (Some(new), None),
+            Verdict::Split(array) => (None, msgpack::elements(array).ok()),
+        };
+        one.into_iter().chain(several.into_iter().flatten().flatten())
+    }
 }

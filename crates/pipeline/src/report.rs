@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use flb_plugin::{Failure, Tally};
+use flb_plugin::Tally;
 
 use crate::counters::{Counters, InputRow};
 use crate::instance::Instance;
@@ -19,6 +19,8 @@ pub struct InputReport {
     pub bytes: u64,
     /// Records that its filters removed.
     pub filtered: u64,
+    /// Records that its filters added, where one became several.
+    pub added: u64,
     /// Records that matched no output.
     pub unrouted: u64,
     /// Records taken from it that have not left its lane.
@@ -129,13 +131,15 @@ impl Report {
         let inputs = counters.inputs.iter().chain(leftovers).map(|row| {
             let records = row.records.get();
             let gone = row.filtered.get() + row.unrouted.get() + row.routed.get();
+            let added = row.added.get();
             InputReport {
                 instance: row.instance.clone(),
                 records,
                 bytes: row.bytes.get(),
                 filtered: row.filtered.get(),
+                added,
                 unrouted: row.unrouted.get(),
-                pending: (records + row.added.get()).saturating_sub(gone),
+                pending: (records + added).saturating_sub(gone),
                 failures: row.failures.get(),
                 memory: row.buffer.used() as u64,
                 memory_limit: row.buffer.limit.map(|limit| limit as u64),
@@ -231,17 +235,20 @@ impl fmt::Display for FilterReport {
             write!(f, "{} kept, ", tally.kept)?;
         }
         write!(f, "{} replaced, {} dropped", tally.replaced, tally.dropped)?;
-        unless_zero(f, tally.dropped_by_failure, "dropped by failure")?;
+        unless_zero(f, tally.dropped_by_failure(), "dropped by failure")?;
+        unless_zero(f, tally.quarantined(), "quarantined")?;
+        unless_zero(f, tally.emitted_extra, "emitted extra")?;
         write!(f, ", {} failed", tally.failures())?;
-        let classes: Vec<String> = Failure::ALL
-            .iter()
-            .zip(tally.failed)
-            .filter(|(_, times)| *times > 0)
-            .map(|(class, times)| format!("{} {times}", class.name()))
+        let classes: Vec<String> = tally
+            .failures_by_class()
+            .filter(|(_, fates)| fates.total() > 0)
+            .map(|(class, fates)| format!("{} {}", class.name(), fates.total()))
             .collect();
         if !classes.is_empty() {
             write!(f, " ({})", classes.join(", "))?;
         }
+        unless_zero(f, tally.recycled, "recycled")?;
+        unless_zero(f, tally.quarantine_lost, "lost from quarantine")?;
         unless_zero(f, self.panics, "panics")
     }
 }

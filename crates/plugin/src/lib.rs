@@ -13,12 +13,13 @@ mod parser;
 mod regex;
 mod registry;
 mod shared;
+mod tally;
 
 use std::future::Future;
 use std::pin::Pin;
 
 pub use failure::{BuildError, InputError, OutputError};
-pub use filter::{Failure, Filter, Filtered, Tally};
+pub use filter::{Filter, Filtered};
 pub use input::{Closed, Context, End, Input};
 pub use multiline::{MultilineParser, MultilineParsers, Rule, Whole};
 pub use options::{Kind, OptionSpec, Options};
@@ -27,6 +28,7 @@ pub use parser::{Named, ParseError, Parsed, Parser, Parsers};
 pub use regex::{Groups, Regex, RegexError, TooManySteps};
 pub use registry::{Build, Registry, Service, Spec};
 pub use shared::Shared;
+pub use tally::{Failure, Fate, Fates, Tally};
 
 /// A boxed future, so that plugin traits are object safe.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

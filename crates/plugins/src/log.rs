@@ -60,6 +60,20 @@ impl Mishaps {
     }
 }
 
+/// The total of mishaps as the end of a log line: ` (failure 8, 3 not logged)`, those since the line before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Times(pub(crate) u64);
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " (failure {}", self.0)?;
+        match (self.0 / 2).saturating_sub(1) {
+            0 => f.write_str(")"),
+            silent => write!(f, ", {silent} not logged)"),
+        }
+    }
+}
+
 /// The beginning of a text for a log line, on one line whatever bytes it holds.
 pub(crate) fn excerpt(text: &[u8]) -> String {
     const LENGTH: usize = 80;
@@ -89,6 +103,12 @@ mod tests {
         let logged: Vec<u64> = (0..20).filter_map(|_| mishaps.another()).collect();
         assert_eq!(logged, [1, 2, 4, 8, 16]);
         assert_eq!(mishaps.total(), 20);
+        let ends: String = logged.into_iter().map(|total| Times(total).to_string()).collect();
+        assert_eq!(
+            ends,
+            " (failure 1) (failure 2) (failure 4, 1 not logged) (failure 8, 3 not logged) \
+             (failure 16, 7 not logged)"
+        );
     }
 
     #[test]

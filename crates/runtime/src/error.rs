@@ -62,6 +62,16 @@ pub enum LoadError {
         /// Its type.
         found: Signature,
     },
+    /// The function that frees answers has another type than `free`.
+    #[error(
+        "the function '{name}' has the type {found}, it must have (i32) -> (); help: give it one parameter, the answer's \
+         address",
+        name = crate::guest::FREE_RESULT
+    )]
+    FreeResultType {
+        /// Its type.
+        found: Signature,
+    },
     /// The engine refuses its settings or the code.
     #[error(
         "the engine refuses the code: {reason}; help: compile again with this release: flb-wamrc -o filter.aot filter.wasm"
@@ -147,12 +157,16 @@ pub enum FilterError {
     Trap {
         /// Which trap, and in which function of the guest.
         reason: String,
+        /// The guest's functions, innermost first.
+        backtrace: Vec<String>,
     },
     /// The call ran past its deadline; its instance is replaced.
     #[error("the call took longer than its deadline of {milliseconds} ms")]
     Deadline {
         /// The deadline.
         milliseconds: u128,
+        /// The guest's functions, innermost first.
+        backtrace: Vec<String>,
     },
     /// The record does not fit into the guest, or the guest has no memory left for it.
     #[error("{reason}")]
@@ -172,4 +186,14 @@ pub enum FilterError {
         /// The exit code.
         code: i32,
     },
+}
+
+impl FilterError {
+    /// The guest's functions that were running, innermost first; empty where none was.
+    pub fn backtrace(&self) -> &[String] {
+        match self {
+            Self::Trap { backtrace, .. } | Self::Deadline { backtrace, .. } => backtrace,
+            Self::Memory { .. } | Self::BadOutput { .. } | Self::Exit { .. } => &[],
+        }
+    }
 }

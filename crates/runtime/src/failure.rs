@@ -10,13 +10,19 @@ pub(crate) fn failure(error: &wasmtime::Error, deadline: Duration) -> FilterErro
     if let Some(code) = crate::wasi::exit_code(error) {
         return FilterError::Exit { code };
     }
-    match error.downcast_ref::<wasmtime::Trap>() {
+    let backtrace = backtrace(error);
+    let reason = match error.downcast_ref::<wasmtime::Trap>() {
         Some(wasmtime::Trap::Interrupt) => {
-            FilterError::Deadline { milliseconds: deadline.as_millis() }
+            return FilterError::Deadline { milliseconds: deadline.as_millis(), backtrace };
         }
-        Some(trap) => FilterError::Trap { reason: with_function(&trap_text(*trap), error) },
-        None => FilterError::Trap { reason: with_function(&error.root_cause().to_string(), error) },
-    }
+        Some(trap) => trap_text(*trap),
+        None => error.root_cause().to_string(),
+    };
+    let reason = match backtrace.first() {
+        Some(function) => format!("{reason} (in {function})"),
+        None => reason,
+    };
+    FilterError::Trap { reason, backtrace }
 }
 
 /// The words that users know from other runtimes, where there are such words.
@@ -30,14 +36,36 @@ fn trap_text(trap: wasmtime::Trap) -> String {
     }
 }
 
-/// Adds where in the guest it happened: the function's name, or its number where the module keeps no names.
-fn with_function(reason: &str, error: &wasmtime::Error) -> String {
+/// The guest's functions, innermost first: their names as the source has them, or their numbers where the module keeps no
+/// names.
+fn backtrace(error: &wasmtime::Error) -> Vec<String> {
     let trace = error.downcast_ref::<wasmtime::WasmBacktrace>();
-    match trace.and_then(|trace| trace.frames().first()) {
-        Some(frame) => match frame.func_name() {
-            Some(name) => format!("{reason} (in {name})"),
-            None => format!("{reason} (in function {})", frame.func_index()),
-        },
-        None => reason.to_owned(),
+    let frames = trace.map(wasmtime::WasmBacktrace::frames).unwrap_or_default();
+    frames.iter().map(|frame| function_name(frame.func_name(), frame.func_index())).collect()
+}
+
+fn function_name(name: Option<&str>, index: u32) -> String {
+    let Some(name) = name else { return format!("function {index}") };
+    let mut plain = String::new();
+    // Writing to a String cannot fail.
+    let _ = wasmtime_environ::demangle_function_name(&mut plain, name);
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_have_the_names_of_their_source() {
+        let check = |name, expected: &str| assert_eq!(function_name(name, 7), expected);
+        check(Some("decide"), "decide");
+        check(
+            Some("_ZN4core9panicking9panic_fmt17h0123456789abcdefE"),
+            "core::panicking::panic_fmt::h0123456789abcdef",
+        );
+        check(Some("_RNvC6filter6decide"), "filter::decide");
+        check(Some("_Z6decidei"), "decide(int)");
+        check(None, "function 7");
     }
 }

@@ -9,12 +9,14 @@ use wasmtime::{Global, Instance, Memory, Store, TypedFunc};
 use crate::failure::failure;
 use crate::interrupt::Lane;
 use crate::state::State;
-use crate::{FilterError, FilterModule, LoadError};
+use crate::{FilterError, FilterModule, LoadError, Recycle};
 
 /// Exports that the compiler adds; see `docs/artifact-format.md`.
 pub(crate) const MEMORY: &str = "flb:memory";
 const PAGES: &str = "flb:pages";
 const LIMIT: &str = "flb:limit";
+/// The module's way to say that its answers are to be freed, and how; see `docs/abi.md`.
+pub(crate) const FREE_RESULT: &str = "flb_free_result";
 /// Bytes in a page of WebAssembly memory.
 const PAGE: u64 = 64 << 10;
 
@@ -28,6 +30,10 @@ pub(crate) struct Guest {
     memory: Memory,
     filter: FilterFunction,
     place: Place,
+    /// Frees an answer.
+    free_result: Option<TypedFunc<u32, ()>>,
+    /// Calls so far.
+    calls: u64,
     /// The size in pages that the guest sees, where the memory itself has a fixed one.
     pages: Option<Global>,
     deadline: Duration,
@@ -47,7 +53,17 @@ enum Place {
 #[derive(Clone, Copy)]
 pub(crate) struct Placed {
     tag: u32,
+    tag_len: u32,
     record: u32,
+    record_len: u32,
+}
+
+impl Placed {
+    /// Whether an address lies in one of the arguments, the NUL behind it included.
+    fn has(self, address: u32) -> bool {
+        let within = |at: u32, len: u32| address.checked_sub(at).is_some_and(|from| from <= len);
+        within(self.tag, self.tag_len) || within(self.record, self.record_len)
+    }
 }
 
 impl Guest {
@@ -61,7 +77,7 @@ impl Guest {
         let mut store = Store::new(ready.pre.module().engine(), state);
         let failed = |error: wasmtime::Error| LoadError::Instantiate {
             reason: match failure(&error, options.deadline) {
-                FilterError::Trap { reason } => reason,
+                FilterError::Trap { reason, .. } => reason,
                 other => other.to_string(),
             },
         };
@@ -77,13 +93,18 @@ impl Guest {
         ["_initialize", "__wasm_call_ctors"].into_iter().find_map(&mut run).transpose()?;
         let filter = instance.get_typed_func(&mut store, &options.function).map_err(failed)?;
         let place = place(&mut store, &instance, arguments)?;
+        // Its type was checked when the module was loaded.
+        let free_result = instance.get_typed_func(&mut store, FREE_RESULT).ok();
         let pages = instance.get_global(&mut store, PAGES);
-        Ok(Self { store, lane, memory, filter, place, pages, deadline: options.deadline })
+        let deadline = options.deadline;
+        Ok(Self { store, lane, memory, filter, place, free_result, calls: 0, pages, deadline })
     }
 
     /// Copies tag and record into the guest's memory, each with a NUL behind it.
     pub(crate) fn place(&mut self, tag: &[u8], record: &[u8]) -> Result<Placed, FilterError> {
         self.lane.restart();
+        // Both are found room for in a 32-bit memory below.
+        let (tag_len, record_len) = (tag.len() as u32, record.len() as u32);
         let placed = match &self.place {
             Place::Pages { offset, size } => {
                 let record_at = offset + (tag.len() + 1).next_multiple_of(16);
@@ -96,13 +117,13 @@ impl Guest {
                     });
                 }
                 // Both lie in a 32-bit memory: the compiler checked it.
-                Placed { tag: *offset as u32, record: record_at as u32 }
+                Placed { tag: *offset as u32, tag_len, record: record_at as u32, record_len }
             }
             Place::Malloc { .. } | Place::New { .. } => {
                 // The large one first: where it finds no room, nothing is left behind.
                 let record = self.allocate(record.len() + 1)?;
                 let tag = self.allocate(tag.len() + 1)?;
-                Placed { tag, record }
+                Placed { tag, tag_len, record, record_len }
             }
         };
         self.write(placed.tag, tag)?;
@@ -150,12 +171,11 @@ impl Guest {
     pub(crate) fn call(
         &mut self,
         placed: Placed,
-        tag_len: usize,
         (sec, nsec): (u32, u32),
-        record_len: usize,
     ) -> Result<u32, FilterError> {
-        // `place` found room for both lengths in a 32-bit memory.
-        let arguments = (placed.tag, tag_len as u32, sec, nsec, placed.record, record_len as u32);
+        self.calls += 1;
+        let Placed { tag, tag_len, record, record_len } = placed;
+        let arguments = (tag, tag_len, sec, nsec, record, record_len);
         self.lane
             .run(&mut self.store, |store| self.filter.call(store, arguments))
             .map_err(|error| failure(&error, self.deadline))
@@ -175,8 +195,17 @@ impl Guest {
         self.memory.data(&self.store).get(at as usize..)
     }
 
-    /// Gives a call's arguments back to the guest's allocator.
-    pub(crate) fn release(&mut self, placed: Placed) -> Result<(), FilterError> {
+    /// Gives a call's arguments back to the guest's allocator, and its answer, if the module wants that. An answer within
+    /// the arguments goes with them.
+    pub(crate) fn release(&mut self, placed: Placed, answer: u32) -> Result<(), FilterError> {
+        if let Some(free_result) = &self.free_result
+            && answer != 0
+            && !placed.has(answer)
+        {
+            self.lane
+                .run(&mut self.store, |store| free_result.call(store, answer))
+                .map_err(|error| failure(&error, self.deadline))?;
+        }
         let (Place::Malloc { free, .. } | Place::New { unpin: free, .. }) = &self.place else {
             return Ok(());
         };
@@ -186,6 +215,17 @@ impl Guest {
                 .map_err(|error| failure(&error, self.deadline))?;
         }
         Ok(())
+    }
+
+    /// Whether arguments go through the guest's own allocator.
+    pub(crate) fn has_malloc(&self) -> bool {
+        !matches!(self.place, Place::Pages { .. })
+    }
+
+    /// Whether it is time for another guest.
+    pub(crate) fn is_due(&mut self, recycle: Recycle) -> bool {
+        recycle.calls.is_some_and(|calls| self.calls >= calls)
+            || recycle.memory.is_some_and(|memory| self.memory_size() > memory)
     }
 }
 

@@ -1,12 +1,13 @@
-//! One a lane: gives verdicts, and starts afresh after a trap.
+//! One a lane: gives verdicts, and starts afresh after a trap, or when it is told to.
 
-use flb_event::json::{self, JsonOptions, Printer, Sent};
-use flb_event::{Event, Tag, Verdict, msgpack};
+use flb_event::json::{JsonOptions, Printer, Sent};
+use flb_event::{Event, Tag, Verdict};
 
+use crate::answer::{Answer, understand};
 use crate::guest::Guest;
 use crate::{EventFormat, FilterError, FilterModule, LoadError};
 
-/// A filter with memory of its own. State that the guest keeps lives until a call fails.
+/// A filter with memory of its own. State that the guest keeps lives until a call fails or the guest is recycled.
 pub struct FilterInstance {
     module: FilterModule,
     /// `None` after a failure: the next call starts another.
@@ -19,6 +20,8 @@ pub struct FilterInstance {
     body: Vec<u8>,
     /// Whether the last JSON answer ended without its NUL.
     unterminated: bool,
+    /// How often a sound guest was replaced.
+    recycled: u64,
 }
 
 impl std::fmt::Debug for FilterInstance {
@@ -41,6 +44,7 @@ impl FilterInstance {
             printer,
             body: Vec::new(),
             unterminated: false,
+            recycled: 0,
         })
     }
 
@@ -59,25 +63,44 @@ impl FilterInstance {
         self.unterminated
     }
 
-    /// Asks the filter about one event. After a trap, a deadline or an exit the guest is replaced before the next call;
-    /// after a bad output it stays.
+    /// How often a sound guest was replaced, as [`FilterOptions::recycle`](crate::FilterOptions) says.
+    pub fn recycled(&self) -> u64 {
+        self.recycled
+    }
+
+    /// Asks the filter about one event. After a trap, a deadline, an exit, or when its own memory is full, the guest is
+    /// replaced before the next call; after a bad output it stays.
     pub fn call(&mut self, tag: &Tag, event: Event<'_>) -> Result<Verdict<'_>, FilterError> {
         self.encode(event.body)?;
-        let mut guest = match self.guest.take() {
-            Some(guest) => guest,
-            None => Guest::start(&self.module)
-                .map_err(|error| FilterError::Trap { reason: error.to_string() })?,
+        let mut guest = self.take_guest()?;
+        let answer = self.ask(&mut guest, tag, event);
+        let alive = match &answer {
+            Ok(_) | Err(FilterError::BadOutput { .. }) => true,
+            Err(FilterError::Memory { .. }) => !guest.has_malloc(),
+            Err(_) => false,
         };
-        let verdict = self.ask(&mut guest, tag, event);
-        let alive = matches!(
-            verdict,
-            Ok(_) | Err(FilterError::BadOutput { .. } | FilterError::Memory { .. })
-        );
         self.guest = alive.then_some(guest);
-        Ok(match verdict? {
+        Ok(match answer? {
             Answer::Drop => Verdict::Drop,
-            Answer::Body | Answer::Unterminated => Verdict::Replace(&self.body),
+            Answer::Body => Verdict::Replace(&self.body),
+            Answer::Bodies => Verdict::Split(&self.body),
         })
+    }
+
+    /// The guest for the next call: the last one, unless it failed or its time is up.
+    fn take_guest(&mut self) -> Result<Guest, FilterError> {
+        let recycle = self.module.options().recycle;
+        if self.guest.as_mut().is_some_and(|guest| guest.is_due(recycle)) {
+            self.guest = None;
+            self.recycled += 1;
+        }
+        match self.guest.take() {
+            Some(guest) => Ok(guest),
+            None => Guest::start(&self.module).map_err(|error| FilterError::Trap {
+                reason: error.to_string(),
+                backtrace: Vec::new(),
+            }),
+        }
     }
 
     /// The record's body as the guest gets it.
@@ -103,72 +126,13 @@ impl FilterInstance {
         let tag = tag.as_str().as_bytes();
         let placed = guest.place(tag, &self.input)?;
         let time = (event.time.sec, event.time.nsec);
-        let pointer = guest.call(placed, tag.len(), time, self.input.len())?;
+        let pointer = guest.call(placed, time)?;
         self.body.clear();
         let sent = Sent { text: &self.input, map: event.body, members: self.printer.members() };
-        let answer = understand(guest, pointer, self.module.options().format, sent, &mut self.body);
-        self.unterminated = matches!(answer, Ok(Answer::Unterminated));
-        guest.release(placed)?;
-        answer
+        let format = self.module.options().format;
+        let understood = understand(pointer, guest.read(pointer), format, sent, &mut self.body);
+        self.unterminated = understood.as_ref().is_ok_and(|understood| understood.unterminated);
+        guest.release(placed, pointer)?;
+        Ok(understood?.answer)
     }
-}
-
-/// What a guest's answer means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answer {
-    Drop,
-    /// The new body is in the instance's buffer.
-    Body,
-    /// The same, but other bytes than a NUL followed the JSON.
-    Unterminated,
-}
-
-/// Reads the answer within the guest's memory. A NULL pointer and an empty answer drop the record.
-fn understand(
-    guest: &Guest,
-    pointer: u32,
-    format: EventFormat,
-    sent: Sent<'_>,
-    body: &mut Vec<u8>,
-) -> Result<Answer, FilterError> {
-    let bad = |reason: String| Err(FilterError::BadOutput { reason });
-    if pointer == 0 {
-        return Ok(Answer::Drop);
-    }
-    let Some(bytes) = guest.read(pointer).filter(|bytes| !bytes.is_empty()) else {
-        return bad(format!("returned value is invalid: {pointer:#x} is outside the memory"));
-    };
-    if bytes[0] == 0 {
-        return Ok(Answer::Drop);
-    }
-    match format {
-        EventFormat::Json { .. } => {
-            let text = &bytes[..memchr::memchr(0, bytes).unwrap_or(bytes.len())];
-            match json::parse_again(text, sent, body) {
-                Ok(end) if is_terminated(&bytes[end..]) => Ok(Answer::Body),
-                Ok(_) => Ok(Answer::Unterminated),
-                Err(error) => bad(format!("invalid JSON format: {error}, buf: {}", start_of(text))),
-            }
-        }
-        EventFormat::Msgpack => match msgpack::map_len(bytes) {
-            Ok(length) => {
-                body.extend_from_slice(&bytes[..length]);
-                Ok(Answer::Body)
-            }
-            Err(error) => bad(format!("invalid msgpack: {error}")),
-        },
-    }
-}
-
-/// Whether nothing but blanks stands between the value and its NUL.
-fn is_terminated(rest: &[u8]) -> bool {
-    rest.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&0)
-}
-
-/// The first bytes of an answer, for a log line.
-fn start_of(text: &[u8]) -> String {
-    const SHOWN: usize = 120;
-    let shown = String::from_utf8_lossy(&text[..text.len().min(SHOWN)]);
-    let more = if text.len() > SHOWN { "..." } else { "" };
-    format!("{}{more}", shown.escape_debug())
 }

@@ -4,6 +4,8 @@
 //! [`FilterInstance`], one a lane. `docs/abi.md` says what a filter exports and what its answers mean. A [`Program`] runs to
 //! its end instead, and what it writes is kept. A [`Sandbox`] says what either may see of the host.
 
+mod answer;
+mod bounds;
 #[cfg(feature = "jit")]
 mod cache;
 #[cfg(feature = "wasi")]
@@ -34,7 +36,7 @@ pub use engine::{EngineOptions, FilterEngine};
 pub use error::{FilterError, LoadError, Signature};
 pub use imports::provides;
 pub use instance::FilterInstance;
-pub use module::{EventFormat, FilterModule, FilterOptions};
+pub use module::{EventFormat, FilterModule, FilterOptions, Recycle};
 pub use output::{GuestLog, GuestOutput, GuestStream, Heard, LINE};
 #[cfg(feature = "wasi")]
 pub use program::{Program, ProgramOptions, ProgramRun};

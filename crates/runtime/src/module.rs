@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flb_artifact::{Export, Interface, Sha256Hex};
+use flb_artifact::{Export, Interface, Sha256Hex, ValueType};
 
+use crate::guest::FREE_RESULT;
 use crate::ready::Ready;
 use crate::{FilterEngine, FilterInstance, LoadError, Sandbox, Signature};
 
@@ -20,6 +21,16 @@ pub enum EventFormat {
     Msgpack,
 }
 
+/// When a sound guest is replaced by a fresh one, between records. A guard against guests that leak; what the guest keeps
+/// in memory is gone then.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recycle {
+    /// After so many calls.
+    pub calls: Option<u64>,
+    /// When its memory has grown past so many bytes.
+    pub memory: Option<u64>,
+}
+
 /// What a filter is allowed and how it is called.
 #[derive(Debug, Clone)]
 pub struct FilterOptions {
@@ -31,6 +42,8 @@ pub struct FilterOptions {
     pub deadline: Duration,
     /// Most bytes that the guest's memory may grow to.
     pub memory_limit: u64,
+    /// When the guest is replaced.
+    pub recycle: Recycle,
     /// What the guest may see and use of the host.
     pub sandbox: Sandbox,
 }
@@ -43,6 +56,7 @@ impl FilterOptions {
             format: EventFormat::Json { escape_unicode: true },
             deadline: Duration::from_secs(1),
             memory_limit: 256 << 20,
+            recycle: Recycle::default(),
             sandbox: Sandbox::default(),
         }
     }
@@ -77,6 +91,7 @@ impl FilterModule {
     ) -> Result<Self, LoadError> {
         let ready = Ready::load(engine, bytes)?;
         check_function(ready.interface(), &options.function)?;
+        check_free_result(ready.interface())?;
         Ok(Self { shared: Arc::new(Shared { ready, options }) })
     }
 
@@ -125,6 +140,16 @@ fn check_function(interface: &Interface, name: &str) -> Result<(), LoadError> {
     } else {
         Err(LoadError::FunctionType { name: name.to_owned(), found })
     }
+}
+
+/// The function that frees answers, if there is one, must have the type of `free`.
+fn check_free_result(interface: &Interface) -> Result<(), LoadError> {
+    let Some(export) = interface.exports.iter().find(|export| export.name == FREE_RESULT) else {
+        return Ok(());
+    };
+    let found = Signature { params: export.params.clone(), results: export.results.clone() };
+    let expected = Signature { params: vec![ValueType::I32], results: Vec::new() };
+    if found == expected { Ok(()) } else { Err(LoadError::FreeResultType { found }) }
 }
 
 /// The export that was probably meant: the same but for case and `_` or `-`, or the only one with a filter's type.

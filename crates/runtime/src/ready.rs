@@ -79,7 +79,7 @@ impl Ready {
         store: &mut Store<State>,
         memory_limit: u64,
     ) -> wasmtime::Result<Instance> {
-        store.limiter(|state| &mut state.limits);
+        store.limiter(|state| &mut state.bounds);
         interrupt::set_up(store);
         let lane = Arc::clone(&store.data().lane);
         let instance = lane.run(store, |store| self.pre.instantiate(store))?;

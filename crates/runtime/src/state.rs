@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use flb_artifact::Arguments;
-use wasmtime::{StoreLimits, StoreLimitsBuilder};
 
+use crate::bounds::Bounds;
 #[cfg(feature = "wasi")]
 use crate::capture::Capture;
 use crate::interrupt::Lane;
@@ -14,7 +14,7 @@ use crate::{LoadError, Sandbox};
 
 /// What the host keeps for one guest.
 pub(crate) struct State {
-    pub(crate) limits: StoreLimits,
+    pub(crate) bounds: Bounds,
     /// Where the guest stands, for whoever waits in its name.
     pub(crate) lane: Arc<Lane>,
     #[cfg(feature = "wasi")]
@@ -38,7 +38,7 @@ impl State {
         #[cfg(feature = "wasi")]
         let started = Instant::now();
         Ok(Self {
-            limits: limits(arguments, memory_limit),
+            bounds: Bounds::new(arguments, memory_limit),
             lane,
             #[cfg(feature = "wasi")]
             wasi: crate::wasi::context(sandbox, None, started)?,
@@ -58,20 +58,6 @@ impl State {
     ) -> Result<Self, LoadError> {
         let started = Instant::now();
         let wasi = crate::wasi::context(sandbox, Some(stdout), started)?;
-        Ok(Self { limits: limits(arguments, memory_limit), lane, wasi, started })
+        Ok(Self { bounds: Bounds::new(arguments, memory_limit), lane, wasi, started })
     }
-}
-
-/// Bounds of tables and instances, and of memory where the guest grows it itself. A memory with host pages has its fixed
-/// size, and the guest's part of it is bounded by the limit global.
-fn limits(arguments: Arguments, memory_limit: u64) -> StoreLimits {
-    let builder = StoreLimitsBuilder::new().instances(1).tables(16).table_elements(1 << 20);
-    let memory_limit = usize::try_from(memory_limit).unwrap_or(usize::MAX);
-    match arguments {
-        Arguments::Malloc | Arguments::New => builder.memory_size(memory_limit),
-        Arguments::Pages { .. } => builder,
-    }
-    // One of them may be the compiler's.
-    .memories(17)
-    .build()
 }

@@ -64,7 +64,9 @@ fn check(path: &Path, kind: &str) -> Result<(), Failed> {
             Verdict::Keep => {}
             Verdict::Replace(answer) if answer == body => {}
             Verdict::Replace(_) => return Err(format!("call {call}: the answer differs").into()),
-            Verdict::Drop => return Err(format!("call {call}: the guest overwrote it").into()),
+            Verdict::Drop | Verdict::Split(_) => {
+                return Err(format!("call {call}: the guest overwrote it").into());
+            }
         }
     }
     Ok(())

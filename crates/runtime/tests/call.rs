@@ -4,7 +4,8 @@
 
 use flb_event::{Event, Tag, Timestamp, Verdict, json};
 use flb_runtime::{
-    EngineOptions, EventFormat, FilterEngine, FilterInstance, FilterModule, FilterOptions, Sandbox,
+    EngineOptions, EventFormat, FilterEngine, FilterInstance, FilterModule, FilterOptions, Recycle,
+    Sandbox,
 };
 
 /// Data at address 16 and a function `f` with the given body.
@@ -32,6 +33,12 @@ fn body(text: &str) -> Vec<u8> {
     body
 }
 
+fn text(body: &[u8]) -> String {
+    let mut text = Vec::new();
+    json::write(body, &mut text, json::JsonOptions::default()).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
 /// Calls the filter and shows the verdict.
 fn ask(instance: &mut FilterInstance, record: &str) -> String {
     let body = body(record);
@@ -40,11 +47,7 @@ fn ask(instance: &mut FilterInstance, record: &str) -> String {
     match instance.call(&Tag::new("dummy.local").unwrap(), event) {
         Ok(Verdict::Keep) => "keep".to_owned(),
         Ok(Verdict::Drop) => "drop".to_owned(),
-        Ok(Verdict::Replace(body)) => {
-            let mut text = Vec::new();
-            json::write(body, &mut text, json::JsonOptions::default()).unwrap();
-            String::from_utf8(text).unwrap()
-        }
+        Ok(verdict) => verdict.bodies(&body).map(text).collect::<Vec<_>>().join(" | "),
         Err(error) => format!("error: {error}"),
     }
 }
@@ -64,6 +67,159 @@ fn check_msgpack(data: &str, code: &str, record: &str, expected: &str) {
 fn an_object_replaces_the_body() {
     check(r#"{\"x\":[1,2.5]}\00"#, "(i32.const 16)", "{}", r#"{"x":[1,2.5]}"#);
     check("", "(local.get $record)", r#"{"a":"b"}"#, r#"{"a":"b"}"#);
+}
+
+#[test]
+fn an_array_of_objects_becomes_as_many_records() {
+    check(
+        r#"[{\"a\":1},{},{\"b\":[2]}]\00"#,
+        "(i32.const 16)",
+        "{}",
+        r#"{"a":1} | {} | {"b":[2]}"#,
+    );
+    check(r#" [ {\"a\":1} ] \00"#, "(i32.const 16)", "{}", r#"{"a":1}"#);
+    check(r"[]\00", "(i32.const 16)", "{}", "drop");
+    check_msgpack(r"\92\81\a1a\00\80", "(i32.const 16)", "{}", r#"{"a":0} | {}"#);
+    check_msgpack(r"\dc\00\01\81\a1a\00junk", "(i32.const 16)", "{}", r#"{"a":0}"#);
+    check_msgpack(r"\90", "(i32.const 16)", "{}", "drop");
+    let none = "error: invalid msgpack: element 1 of the array is no map";
+    check_msgpack(r"\92\80\05", "(i32.const 16)", "{}", none);
+}
+
+#[test]
+fn an_answer_has_bounds() {
+    let array = |records: u32| {
+        let [_, a, b, c] = records.to_be_bytes();
+        let code =
+            r"(memory.fill (i32.const 21) (i32.const 0x80) (i32.const 65537)) (i32.const 16)";
+        let text = module(&format!("\\dd\\00\\{a:02x}\\{b:02x}\\{c:02x}"), code)
+            .replace(r#"(export "memory") 1"#, r#"(export "memory") 2"#);
+        let options = FilterOptions { format: EventFormat::Msgpack, ..options() };
+        ask(&mut load(&text, options).unwrap(), "{}")
+    };
+    assert_eq!(array(65_536).split(" | ").count(), 65_536);
+    assert_eq!(array(65_537), "error: the answer has more than 65536 records");
+    let endless =
+        r"(memory.fill (i32.const 17) (i32.const 0x20) (i32.const 0x4100000)) (i32.const 16)";
+    let text = module("{", endless).replace(r#"(export "memory") 1"#, r#"(export "memory") 1100"#);
+    let options = FilterOptions { deadline: std::time::Duration::from_secs(20), ..options() };
+    let shown = ask(&mut load(&text, options).unwrap(), "{}");
+    assert_eq!(shown, "error: the answer does not end within 64 MiB");
+}
+
+/// Counts what its `malloc` gave and was not given back; the answer, allocated anew, says how many there were before.
+const FREES: &str = r#"(module (memory (export "memory") 1 2)
+    (global $next (mut i32) (i32.const 1024)) (global $held (mut i32) (i32.const 0))
+    (func $malloc (export "malloc") (param i32) (result i32)
+        (global.set $held (i32.add (global.get $held) (i32.const 1)))
+        (global.set $next (i32.and (i32.const 0xffff) (i32.add (global.get $next) (i32.const 16))))
+        (global.get $next))
+    (func (export "free") (param i32)
+        (global.set $held (i32.sub (global.get $held) (i32.const 1))))
+    (func (export "flb_free_result") (param i32)
+        (global.set $held (i32.sub (global.get $held) (i32.const 1))))
+    (func (export "f") (param i32 i32 i32 i32) (param $record i32) (param i32) (result i32) (local $answer i32)
+        (local.set $answer (call $malloc (i32.const 8)))
+        (i64.store (local.get $answer) (i64.const 0x7d303a226e227b))
+        (i32.store8 offset=5 (local.get $answer) (i32.add (i32.const 48) (global.get $held)))
+        (local.get $answer)))"#;
+
+#[test]
+fn an_answer_is_freed_by_the_module_that_says_so() {
+    let all = |text: &str| {
+        let mut instance = load(text, options()).unwrap();
+        (0..3).map(|_| ask(&mut instance, "{}")).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(all(FREES), r#"{"n":3} {"n":3} {"n":3}"#);
+    let silent = FREES.replace("flb_free_result", "other");
+    assert_eq!(all(&silent), r#"{"n":3} {"n":4} {"n":5}"#);
+}
+
+#[test]
+fn an_answer_within_the_arguments_is_freed_once() {
+    // Traps unless two are held: the arguments.
+    let own = FREES.replace(
+        "(local.set $answer (call $malloc",
+        "(if (i32.ne (global.get $held) (i32.const 2)) (then unreachable))
+         (return (i32.add (local.get $record) (i32.const 1)))
+         (local.set $answer (call $malloc",
+    );
+    let mut instance = load(&own, options()).unwrap();
+    for _ in 0..3 {
+        // The text behind the record's first brace is no JSON; what counts is that nothing is freed twice.
+        assert!(ask(&mut instance, r#"{"a":1}"#).starts_with("error: invalid JSON format"));
+    }
+}
+
+#[test]
+fn a_function_that_frees_answers_must_have_the_type() {
+    let text = module("", "(i32.const 0)").replacen(
+        "(module",
+        r#"(module (func (export "flb_free_result") (param i64))"#,
+        1,
+    );
+    check_refused(
+        &text,
+        "the function 'flb_free_result' has the type (i64) -> (), it must have (i32) -> ()",
+    );
+}
+
+#[test]
+fn a_guest_is_recycled_between_records() {
+    let code = r"
+        (i32.store8 (i32.const 21) (i32.add (i32.load8_u (i32.const 21)) (i32.const 1)))
+        (drop (memory.grow (i32.const 1)))
+        (i32.const 16)";
+    let text = module(r#"{\"n\":0}\00"#, code);
+    let numbers = |recycle: Recycle| {
+        let mut instance = load(&text, FilterOptions { recycle, ..options() }).unwrap();
+        let shown: Vec<String> = (0..5).map(|_| ask(&mut instance, "{}")).collect();
+        (shown.join("").replace(r#"{"n":"#, "").replace('}', ""), instance.recycled())
+    };
+    assert_eq!(numbers(Recycle::default()), ("12345".to_owned(), 0));
+    assert_eq!(numbers(Recycle { calls: Some(2), memory: None }), ("12121".to_owned(), 2));
+    // It starts with one page and takes one more each time.
+    assert_eq!(numbers(Recycle { calls: None, memory: Some(3 << 16) }), ("12312".to_owned(), 1));
+}
+
+#[test]
+fn a_guest_that_has_filled_its_memory_starts_afresh() {
+    // A malloc that gives and never takes.
+    let text = r#"(module (memory (export "memory") 1 1) (global $next (mut i32) (i32.const 1024))
+        (func (export "malloc") (param i32) (result i32)
+            (if (i32.gt_u (i32.add (global.get $next) (local.get 0)) (i32.const 40000)) (then (return (i32.const 0))))
+            (global.get $next) (global.set $next (i32.add (global.get $next) (local.get 0))))
+        (func (export "free") (param i32))
+        (func (export "f") (param i32 i32 i32 i32 i32 i32) (result i32) (local.get 4)))"#;
+    let mut instance = load(text, options()).unwrap();
+    let record = format!(r#"{{"text":"{}"}}"#, "x".repeat(30_000));
+    for _ in 0..3 {
+        assert_eq!(ask(&mut instance, &record), record);
+        assert_eq!(
+            ask(&mut instance, &record),
+            "error: the guest's malloc has no 30012 bytes left"
+        );
+    }
+}
+
+#[test]
+fn all_memories_and_tables_of_a_guest_are_bounded_together() {
+    // Grows memories and tables until refused; the answer is how often.
+    let text = r#"(module (memory $a 1) (memory $b 0) (memory $c 0) (table $t 1 funcref) (table $u 1 funcref)
+        (data (memory $a) (i32.const 16) "{\"n\":0}\00")
+        (func $count (i32.store8 $a (i32.const 21)
+            (i32.add (i32.load8_u $a (i32.const 21)) (i32.const 1))))
+        (func (export "f") (param i32 i32 i32 i32 i32 i32) (result i32)
+            (loop $more (if (i32.ne (memory.grow $b (i32.const 128)) (i32.const -1)) (then (call $count) (br $more))))
+            (loop $more (if (i32.ne (memory.grow $c (i32.const 128)) (i32.const -1)) (then (call $count) (br $more))))
+            (loop $more (if (i32.ne (table.grow $t (ref.null func) (i32.const 500000)) (i32.const -1))
+                (then (call $count) (br $more))))
+            (loop $more (if (i32.ne (table.grow $u (ref.null func) (i32.const 500000)) (i32.const -1))
+                (then (call $count) (br $more))))
+            (i32.const 16)))"#;
+    // Four times 8 MiB of memory, two times half a million elements.
+    let limited = FilterOptions { memory_limit: 32 << 20, ..options() };
+    assert_eq!(ask(&mut load(text, limited).unwrap(), "{}"), r#"{"n":6}"#);
 }
 
 #[test]
@@ -99,7 +255,11 @@ fn an_answer_ends_at_its_nul_or_with_its_first_value() {
 #[test]
 fn answers_that_are_no_object_are_bad_output() {
     for (answer, start) in [
-        (r"[1,2]\00", "error: invalid JSON format:"),
+        (
+            r"[1,2]\00",
+            "error: invalid JSON format: element 0 of the array is no object, buf: [1,2]",
+        ),
+        (r"[{},[]]\00", "error: invalid JSON format: element 1 of the array is no object, buf:"),
         (r"hello\00", "error: invalid JSON format:"),
         (r#"{\"a\":\00"#, "error: invalid JSON format:"),
         (r"42\00", "error: invalid JSON format:"),

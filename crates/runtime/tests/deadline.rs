@@ -44,13 +44,16 @@ fn call(bytes: Vec<u8>) -> [FilterError; 2] {
     [(); 2].map(|()| instance.call(&tag, event).unwrap_err())
 }
 
+fn is_deadline(error: &FilterError) -> bool {
+    matches!(error, FilterError::Deadline { milliseconds: 20, .. })
+}
+
 fn check_module(text: &str) {
     let wasm = wat::parse_str(text).unwrap();
     for kind in KINDS {
         let artifact = compile(&wasm, kind);
         assert_eq!(interruption(&artifact), kind, "{text}");
-        let deadline = FilterError::Deadline { milliseconds: 20 };
-        assert_eq!(call(artifact), [deadline.clone(), deadline], "{kind}: {text}");
+        assert!(call(artifact).iter().all(is_deadline), "{kind}: {text}");
     }
 }
 
@@ -285,8 +288,7 @@ fn code_that_signals_cannot_end_is_ended_by_epochs() {
         assert_eq!(interruption(&bytes), Interruption::Epoch, "{text}");
         let slice = Artifact::parse(bytes.clone()).unwrap().metadata().slices[0].clone();
         assert!(slice.no_signals.is_some(), "{text}");
-        let deadline = FilterError::Deadline { milliseconds: 20 };
-        assert_eq!(call(bytes), [deadline.clone(), deadline], "{text}");
+        assert!(call(bytes).iter().all(is_deadline), "{text}");
     }
 }
 
@@ -308,7 +310,7 @@ fn where_signals_may_not_be_used_the_module_inside_is_compiled_for_epochs() {
     let time = Timestamp { sec: 1, nsec: 2 };
     let event = Event { time, metadata: Event::NO_METADATA, body: &[0x80] };
     let error = instance.call(&Tag::new("t").unwrap(), event).unwrap_err();
-    assert_eq!(error, FilterError::Deadline { milliseconds: 20 });
+    assert!(is_deadline(&error), "{error}");
 
     let compiler = Compiler::new(CompileOptions {
         targets: vec![Target::host().unwrap()],

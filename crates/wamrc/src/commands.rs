@@ -56,6 +56,13 @@ pub(crate) static COMMANDS: &[Command] = &[
         run: run::run,
     },
     Command {
+        name: "replay",
+        operands: "FILE.jsonl",
+        about: "Run the records of a quarantine again and say what becomes of each",
+        options: REPLAY,
+        run: run::replay,
+    },
+    Command {
         name: "disasm",
         operands: "FILE.aot [FUNCTION]",
         about: "Show an artifact's machine code, function by function",
@@ -240,6 +247,22 @@ static RUN: &[Row] = &[
     DIR,
     ENV,
     ARG,
+    HELP,
+];
+
+static REPLAY: &[Row] = &[
+    Row::new(
+        "--module",
+        Form::Either("FILE"),
+        "Run them through this .wasm or .aot file (default: the one they failed in)",
+        |given, value| {
+            given.module = Some(value.into());
+            Ok(())
+        },
+    ),
+    FUNCTION,
+    FORMAT,
+    Row::new("--json", Form::Flag, "Print one JSON object a record", set_json),
     HELP,
 ];
 

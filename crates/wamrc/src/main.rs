@@ -22,6 +22,8 @@ mod options;
 mod output;
 #[cfg(feature = "run")]
 mod probe;
+#[cfg(feature = "run")]
+mod replay;
 mod request;
 #[cfg(not(feature = "run"))]
 #[path = "without_run.rs"]

@@ -11,7 +11,10 @@ pub(crate) enum Outcome {
     /// All is well.
     Done,
     /// It looked, and found problems, and said so.
-    #[cfg_attr(not(feature = "run"), allow(dead_code, reason = "only check looks for problems"))]
+    #[cfg_attr(
+        not(feature = "run"),
+        allow(dead_code, reason = "check and replay look for problems")
+    )]
     Problems,
 }
 

@@ -17,6 +17,7 @@ use crate::input::{self, Filter};
 use crate::module;
 use crate::options::{Given, UsageError};
 use crate::output::{Outcome, say};
+pub(crate) use crate::replay::replay;
 
 /// The command `run`.
 pub(crate) fn run(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcome> {
@@ -27,36 +28,48 @@ pub(crate) fn run(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcom
     let body = body(record)?;
     let tag = Tag::new(given.tag.as_deref().unwrap_or("flb-wamrc"))?;
     let time = time(given.time.as_deref().unwrap_or("0"))?;
-    let module = load(&file, given)?;
+    let module = load(&file, given.function.as_deref(), format(given), given)?;
     module.notes().iter().for_each(|note| eprintln!("note: {note}"));
     for import in module.unknown_imports() {
         eprintln!("note: nobody provides {import}; calling it traps");
     }
     let mut instance = module.instantiate().with_context(|| file.display().to_string())?;
     let event = Event { time, metadata: Event::NO_METADATA, body: &body };
-    match instance.call(&tag, event).with_context(|| file.display().to_string())? {
-        Verdict::Drop => say("dropped\n")?,
-        Verdict::Keep => say(&text(&body)?)?,
-        Verdict::Replace(new) => say(&text(new)?)?,
+    let verdict = instance.call(&tag, event).with_context(|| file.display().to_string())?;
+    if verdict == Verdict::Drop {
+        say("dropped\n")?;
+    }
+    for body in verdict.bodies(&body) {
+        say(&text(body)?)?;
     }
     Ok(Outcome::Done)
 }
 
-/// Loads the file as the agent would.
-fn load(file: &Path, given: &Given) -> anyhow::Result<FilterModule> {
+/// Loads the file as the agent would. Without a name the function is the only one with a filter's type.
+pub(crate) fn load(
+    file: &Path,
+    function: Option<&str>,
+    format: EventFormat,
+    given: &Given,
+) -> anyhow::Result<FilterModule> {
     let named = || file.display().to_string();
     let bytes = match Filter::read(file)? {
         Filter::Wasm(wasm) => module::compile(&wasm).with_context(named)?,
         Filter::Aot(artifact) => artifact.bytes().to_vec(),
     };
     let interface = Artifact::parse(bytes.clone())?.metadata().interface.clone();
-    let function = match &given.function {
-        Some(name) => name.clone(),
+    let function = match function {
+        Some(name) => name.to_owned(),
         None => only_filter(&interface).with_context(named)?,
     };
     let engine = FilterEngine::new(EngineOptions::default()).context("cannot start the clock")?;
-    let options = options(function, file, given, GuestOutput::Inherit)?;
+    let options = FilterOptions { format, ..options(function, file, given, GuestOutput::Inherit)? };
     FilterModule::load(&engine, bytes, options).with_context(named)
+}
+
+/// How records are handed over.
+pub(crate) fn format(given: &Given) -> EventFormat {
+    if given.msgpack { EventFormat::Msgpack } else { EventFormat::Json { escape_unicode: true } }
 }
 
 /// How a filter is called, and what it may see of the host.
@@ -66,13 +79,8 @@ pub(crate) fn options(
     given: &Given,
     output: GuestOutput,
 ) -> Result<FilterOptions, UsageError> {
-    let format = if given.msgpack {
-        EventFormat::Msgpack
-    } else {
-        EventFormat::Json { escape_unicode: true }
-    };
     let sandbox = sandbox(file, given, output)?;
-    Ok(FilterOptions { format, sandbox, ..FilterOptions::new(function) })
+    Ok(FilterOptions { format: format(given), sandbox, ..FilterOptions::new(function) })
 }
 
 fn sandbox(file: &Path, given: &Given, output: GuestOutput) -> Result<Sandbox, UsageError> {
@@ -141,7 +149,7 @@ pub(crate) fn body(record: &str) -> anyhow::Result<Vec<u8>> {
 }
 
 /// `SEC` or `SEC.FRACTION`.
-fn time(text: &str) -> Result<Timestamp, UsageError> {
+pub(crate) fn time(text: &str) -> Result<Timestamp, UsageError> {
     let wrong = || {
         UsageError::new(format!("'{text}' is not a time"), "give seconds since 1970: 1700000000.5")
     };
@@ -157,7 +165,7 @@ fn time(text: &str) -> Result<Timestamp, UsageError> {
 }
 
 /// A body as a line of JSON.
-fn text(body: &[u8]) -> anyhow::Result<String> {
+pub(crate) fn text(body: &[u8]) -> anyhow::Result<String> {
     let mut out = Vec::new();
     json::write(body, &mut out, JsonOptions { escape_unicode: false })?;
     out.push(b'\n');

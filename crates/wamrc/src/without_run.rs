@@ -16,3 +16,8 @@ pub(crate) fn run(_: &Given, _: &[OsString]) -> anyhow::Result<Outcome> {
 pub(crate) fn check(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcome> {
     run(given, operands)
 }
+
+/// The command `replay`.
+pub(crate) fn replay(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcome> {
+    run(given, operands)
+}

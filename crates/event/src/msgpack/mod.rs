@@ -7,7 +7,9 @@ mod read;
 mod write;
 
 pub(crate) use read::be_u32;
-pub use read::{Entries, Reader, as_str, entries, map_header, map_len, value_len};
+pub use read::{
+    Elements, Entries, Reader, as_str, elements, entries, map_header, map_len, value_len,
+};
 pub(crate) use write::{Container, patch_container_header, patch_str_header};
 pub use write::{
     write_array_header, write_bin, write_bool, write_ext, write_float, write_int, write_map_header,
@@ -55,6 +57,12 @@ pub enum MsgpackError {
     /// A map was required.
     #[error("expected a msgpack map at byte {at}")]
     NotAMap {
+        /// Offset of the value.
+        at: usize,
+    },
+    /// An array was required.
+    #[error("expected a msgpack array at byte {at}")]
+    NotAnArray {
         /// Offset of the value.
         at: usize,
     },

@@ -279,6 +279,47 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
+/// The elements of the array that `array` begins with.
+pub fn elements(array: &[u8]) -> Result<Elements<'_>, MsgpackError> {
+    let mut reader = Reader::new(array);
+    match reader.next()? {
+        Value::Array(left) => Ok(Elements { reader, left }),
+        _ => Err(MsgpackError::NotAnArray { at: 0 }),
+    }
+}
+
+/// Iterates over an array: the bytes of each element. Ends after the first error.
+#[derive(Debug, Clone)]
+pub struct Elements<'a> {
+    reader: Reader<'a>,
+    left: u32,
+}
+
+impl Elements<'_> {
+    /// How many elements are still to come, as the array says.
+    pub fn left(&self) -> u32 {
+        self.left
+    }
+
+    /// Bytes from the start of the array to behind the last element that was taken.
+    pub fn position(&self) -> usize {
+        self.reader.position()
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Result<&'a [u8], MsgpackError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let element = self.reader.skip();
+        if element.is_err() {
+            self.left = 0;
+        }
+        Some(element)
+    }
+}
+
 /// The text of `raw` if that is a msgpack string.
 pub fn as_str(raw: &[u8]) -> Option<&[u8]> {
     match Reader::new(raw).next() {
@@ -389,6 +430,21 @@ mod tests {
         assert!(entries.next().unwrap().is_ok());
         assert_eq!(entries.next(), Some(Err(MsgpackError::Truncated { at: 6 })));
         assert_eq!(entries.next(), None);
+    }
+
+    #[test]
+    fn elements_are_raw_values() {
+        let array = b"\x93\x81\xa1a\x01\x80\x05rest";
+        let mut all = elements(array).unwrap();
+        assert_eq!(all.left(), 3);
+        assert_eq!(all.next(), Some(Ok(&b"\x81\xa1a\x01"[..])));
+        assert_eq!(all.by_ref().map(Result::unwrap).collect::<Vec<_>>(), [&b"\x80"[..], b"\x05"]);
+        assert_eq!(all.position(), 7);
+        assert_eq!(elements(&[0x80]).unwrap_err(), MsgpackError::NotAnArray { at: 0 });
+        let mut cut_off = elements(b"\x93\x01\xa1").unwrap();
+        assert_eq!(cut_off.next(), Some(Ok(&[1][..])));
+        assert_eq!(cut_off.next(), Some(Err(MsgpackError::Truncated { at: 2 })));
+        assert_eq!(cut_off.next(), None);
     }
 
     #[test]

@@ -8,11 +8,11 @@ fn check_identity(report: &Report) {
     let taken: u64 = report.inputs.iter().map(|row| row.records).sum();
     let filtered: u64 = report.inputs.iter().map(|row| row.filtered).sum();
     let unrouted: u64 = report.inputs.iter().map(|row| row.unrouted).sum();
-    let dropped_by_filters: u64 =
-        report.filters.iter().map(|row| row.tally.dropped + row.tally.dropped_by_failure).sum();
-    assert_eq!(filtered, dropped_by_filters);
+    let added: u64 = report.inputs.iter().map(|row| row.added).sum();
+    assert_eq!(filtered, report.filters.iter().map(|row| row.tally.removed()).sum());
+    assert_eq!(added, report.filters.iter().map(|row| row.tally.emitted_extra).sum());
     for output in &report.outputs {
-        assert_eq!(output.records, taken - filtered - unrouted);
+        assert_eq!(output.records, taken + added - filtered - unrouted);
         assert_eq!(output.records, output.delivered + output.dropped + output.pending);
     }
     assert_eq!(report.pending(), 0);

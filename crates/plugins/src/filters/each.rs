@@ -1,7 +1,7 @@
 //! Goes through a batch record by record. What no record changes is passed on without a copy.
 
 use flb_event::{Chunk, ChunkBuilder, Event};
-use flb_plugin::{Filtered, Tally};
+use flb_plugin::{Failure, Fate, Filtered, Tally};
 
 /// What a filter says of one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(super) fn each(
         match builder.push(Event { body, ..event }) {
             Ok(()) => *count += 1,
             // The batch has grown over 4 GiB.
-            Err(_) => tally.dropped_by_failure += 1,
+            Err(_) => tally.fail(Failure::Memory, Fate::Dropped),
         }
     }
     match changed {

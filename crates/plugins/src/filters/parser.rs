@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use flb_event::{Accessor, Chunk, ChunkBuilder, Event, Timestamp, msgpack};
 use flb_plugin::{
-    Build, BuildError, Filter, Filtered, Kind, OptionSpec, Options, Parser, Spec, Tally,
+    Build, BuildError, Failure, Fate, Filter, Filtered, Kind, OptionSpec, Options, Parser, Spec,
+    Tally,
 };
 
 use crate::log::Label;
@@ -95,15 +96,15 @@ impl Filter for FieldParser {
         let mut tally = Tally::default();
         for (index, event) in batch.records().enumerate() {
             let Some(time) = self.parse(&event) else {
-                tally.kept += 1;
-                if let Some(builder) = &mut builder {
-                    push(builder, event, &mut tally);
+                match &mut builder {
+                    Some(builder) => push(builder, event, &mut tally, |tally| &mut tally.kept),
+                    None => tally.kept += 1,
                 }
                 continue;
             };
             let builder = builder.get_or_insert_with(|| copy(&batch, index));
-            tally.replaced += 1;
-            push(builder, Event { time, body: &self.fields, ..event }, &mut tally);
+            let event = Event { time, body: &self.fields, ..event };
+            push(builder, event, &mut tally, |tally| &mut tally.replaced);
         }
         match builder {
             Some(builder) => Filtered { chunk: builder.build(), tally },
@@ -128,16 +129,22 @@ impl Filter for FieldParser {
 fn copy(batch: &Chunk, count: usize) -> ChunkBuilder {
     let mut builder = ChunkBuilder::new(batch.tag().clone());
     for event in batch.records().take(count) {
-        push(&mut builder, event, &mut Tally::default());
+        // They were in one chunk before.
+        let _ = builder.push(event);
     }
     builder
 }
 
 /// A batch only grows over 4 GiB if its records repeat gigabytes of text; the record that does not fit is counted.
-fn push(builder: &mut ChunkBuilder, event: Event<'_>, tally: &mut Tally) {
-    if builder.push(event).is_err() {
-        tally.kept = tally.kept.saturating_sub(1);
-        tally.dropped_by_failure += 1;
+fn push(
+    builder: &mut ChunkBuilder,
+    event: Event<'_>,
+    tally: &mut Tally,
+    count: fn(&mut Tally) -> &mut u64,
+) {
+    match builder.push(event) {
+        Ok(()) => *count(tally) += 1,
+        Err(_) => tally.fail(Failure::Memory, Fate::Dropped),
     }
 }
 

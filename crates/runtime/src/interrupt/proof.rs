@@ -16,7 +16,7 @@ const TIMES: usize = 8;
 pub(crate) fn prove(pre: &InstancePre<State>, state: State) -> Result<(), String> {
     let lane = Arc::clone(&state.lane);
     let mut store = Store::new(pre.module().engine(), state);
-    store.limiter(|state| &mut state.limits);
+    store.limiter(|state| &mut state.bounds);
     // What cannot be instantiated has no code that runs; whoever wants to use it learns why.
     let Ok(instance) = pre.instantiate(&mut store) else { return Ok(()) };
     find_flag(&mut store, &instance);

@@ -106,7 +106,7 @@ fn programs(engine: &FilterEngine) -> Vec<FilterModule> {
 fn call(guest: &mut Guest) -> Answer {
     let record = br#"{"log":"GET / HTTP/1.1\" 200","n":[1,-2.5e3,true,null],"o":{"p":"q"}}"#;
     let placed = guest.place(b"app.web", record)?;
-    let answer = guest.call(placed, 7, (1_700_000_000, 5), record.len())?;
+    let answer = guest.call(placed, (1_700_000_000, 5))?;
     let bytes = guest.read(answer).unwrap_or_default();
     let end = memchr::memchr(0, bytes).unwrap_or(0);
     Ok([&answer.to_le_bytes(), &bytes[..end.min(1000)]].concat())

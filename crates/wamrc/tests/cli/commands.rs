@@ -368,3 +368,51 @@ fn bash_takes_its_completions() {
     };
     assert_eq!(String::from_utf8_lossy(&output.stdout), "--target= --target-abi=\n");
 }
+
+/// Answers its record, but traps where the key begins with an `x`, drops where it begins with a `d`.
+const NO_X: &str = r#"(module (memory 1) (func (export "f") (param i32 i32 i32 i32 i32 i32) (result i32)
+    (if (i32.eq (i32.load8_u offset=2 (local.get 4)) (i32.const 120)) (then unreachable))
+    (if (i32.eq (i32.load8_u offset=2 (local.get 4)) (i32.const 100)) (then (return (i32.const 0))))
+    (local.get 4)))"#;
+
+#[test]
+fn records_of_a_quarantine_run_again() {
+    let stage = Stage::new();
+    stage.module("no_x.wasm", NO_X);
+    stage.module("two.wasm", &answer(r#"[{\"a\":1},{}]\00"#));
+    let line = |record: &str| {
+        let path = stage.path("no_x.wasm").display().to_string();
+        format!(
+            "{{\"time\":\"1.5\",\"tag\":\"t\",\"class\":\"trap\",\"message\":\"\",\"backtrace\":[],\"filter\":\"wasm.0\",\
+             \"path\":\"{path}\",\"module\":\"\",\"function\":\"f\",\"format\":\"json\",\"record\":{record}}}\n"
+        )
+    };
+    let lines = [line("{\"a\":1.50}"), line("{\"d\":1}"), "half a li\n".into(), line("{\"x\":1}")];
+    stage.write("q.jsonl", lines.concat().as_bytes());
+    stage.run("replay q.jsonl").check(
+        1,
+        &[
+            "1: was trap, passes: {\"a\":1.5}\n2: was trap, dropped\n",
+            "3: not a line of a quarantine: it is no JSON object",
+            "4: was trap, fails: Exception: unreachable (in function 0)\n",
+            "3 records: 1 pass, 1 dropped, 1 fail; 1 lines are not of a quarantine\n",
+        ],
+        &["no_x.wasm is another module than the one that failed"],
+    );
+    let json = stage.run("replay --json q.jsonl");
+    json.check(1, &[r#"{"line":1,"now":"passes","was":"trap","records":[{"a":1.5}]}"#], &[]);
+    assert!(
+        json.stdout.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok())
+    );
+    stage.write("q.jsonl", (line("{}") + &line("{\"x\":1}")).as_bytes());
+    stage.run("replay --module two.wasm q.jsonl").check(
+        0,
+        &[
+            "1: was trap, passes: {\"a\":1} {}\n2: was trap",
+            "2 records: 2 pass, 0 dropped, 0 fail\n",
+        ],
+        &[],
+    );
+    let missing = stage.run("replay --module no.wasm q.jsonl");
+    missing.check(1, &[], &["help: give its module with --module FILE"]);
+}

@@ -1,0 +1,90 @@
+//! The options of the filter, and what they tell the runtime.
+
+use flb_plugin::{BuildError, Kind, OptionSpec, Options, Service};
+use flb_runtime::{EventFormat, FilterOptions, Recycle, Sandbox};
+
+use crate::guest;
+
+/// Every option of the filter.
+pub(super) const ALL: &[OptionSpec] = &[
+    OptionSpec::new(
+        "event_format",
+        Kind::Choice(&["json", "msgpack"]),
+        Some("json"),
+        "How records are given to the function",
+    ),
+    OptionSpec::new("wasm_path", Kind::Text, None, "The module: a .wasm or .aot file"),
+    guest::ACCESSIBLE_PATHS,
+    guest::ENV,
+    guest::ARGS,
+    guest::CONFIG,
+    guest::GUEST_OUTPUT,
+    OptionSpec::new("function_name", Kind::Text, None, "The exported function to call"),
+    guest::HEAP_SIZE,
+    guest::STACK_SIZE,
+    OptionSpec::new("deadline", Kind::Double, Some("1"), "Longest time for one call, in seconds"),
+    guest::MEMORY_LIMIT,
+    OptionSpec::new(
+        "on_error",
+        Kind::Choice(&["keep", "drop", "quarantine"]),
+        Some("keep"),
+        "What becomes of a record that the function fails on",
+    ),
+    OptionSpec::new(
+        "quarantine_path",
+        Kind::Text,
+        Some("quarantine"),
+        "The folder for records that the function failed on",
+    ),
+    OptionSpec::new(
+        "quarantine_limit",
+        Kind::Size,
+        Some("64M"),
+        "Most bytes that this filter's quarantine may take",
+    ),
+    OptionSpec::new(
+        "recycle",
+        Kind::Int,
+        None,
+        "Replace an instance after so many calls (default: never)",
+    ),
+    OptionSpec::new(
+        "recycle_memory",
+        Kind::Size,
+        None,
+        "Replace an instance when its memory has grown past so many bytes (default: never)",
+    ),
+];
+
+/// What the runtime is told.
+pub(super) fn module_options(
+    options: &Options,
+    function: &str,
+    service: &Service,
+    sandbox: Sandbox,
+) -> Result<FilterOptions, BuildError> {
+    Ok(FilterOptions {
+        format: match options.text("event_format") {
+            Some("msgpack") => EventFormat::Msgpack,
+            _ => EventFormat::Json { escape_unicode: service.escape_unicode },
+        },
+        deadline: guest::deadline(options)?,
+        memory_limit: guest::memory_limit(options),
+        recycle: Recycle {
+            calls: calls(options.int("recycle"))?,
+            memory: options.size("recycle_memory"),
+        },
+        sandbox,
+        ..FilterOptions::new(function)
+    })
+}
+
+/// At least one: a guest that is replaced before its first call never answers.
+fn calls(number: Option<i64>) -> Result<Option<u64>, BuildError> {
+    let Some(number) = number else { return Ok(None) };
+    let calls = u64::try_from(number).ok().filter(|calls| *calls > 0);
+    calls.map(Some).ok_or_else(|| {
+        BuildError::new("invalid value for property 'recycle'")
+            .help("give a number of calls from 1, or leave it out")
+    })
+}

@@ -1,0 +1,71 @@
+//! The batch that comes out of the filter, and the books about it.
+
+use flb_event::{Chunk, ChunkBuilder, Event, Spares, Verdict};
+use flb_plugin::{Failure, Fate, Filtered, Tally};
+use flb_runtime::FilterError;
+
+/// Most bytes that all answers to one batch may take together.
+const ROOM: usize = 256 << 20;
+/// A record's bytes beside its metadata and body.
+const FRAME: usize = 12;
+
+/// Grows record by record; a record is in the output exactly as often as the tally says.
+pub(super) struct Outcome {
+    pub(super) tally: Tally,
+    output: ChunkBuilder,
+    answered: usize,
+}
+
+impl Outcome {
+    pub(super) fn new(output: ChunkBuilder) -> Self {
+        Self { tally: Tally::default(), output, answered: 0 }
+    }
+
+    /// Does what the filter decided about `event`; an answer that there is no room for is a failure.
+    pub(super) fn answer(
+        &mut self,
+        verdict: Verdict<'_>,
+        event: Event<'_>,
+    ) -> Result<(), FilterError> {
+        let (mut records, mut size) = (0, 0);
+        for body in verdict.bodies(event.body) {
+            records += 1;
+            size += FRAME + event.metadata.len() + body.len();
+        }
+        let fits_chunk = u32::try_from(self.output.size() + size).is_ok();
+        if !fits_chunk || self.answered + size > ROOM {
+            let reason = format!("the answers to one batch take more than {} MiB", ROOM >> 20);
+            return Err(FilterError::Memory { reason });
+        }
+        self.answered += size;
+        for body in verdict.bodies(event.body) {
+            // There is room, as was seen above.
+            let _ = self.output.push(Event { body, ..event });
+        }
+        match verdict {
+            Verdict::Keep => self.tally.kept += 1,
+            _ => self.tally.became(records),
+        }
+        Ok(())
+    }
+
+    /// Does to `event`, which the filter failed on, what the policy decided.
+    pub(super) fn fail(&mut self, class: Failure, fate: Fate, event: Event<'_>) {
+        let fate = match fate {
+            // A batch of almost 4 GiB that answers have filled.
+            Fate::Kept if self.output.push(event).is_err() => Fate::Dropped,
+            fate => fate,
+        };
+        self.tally.fail(class, fate);
+    }
+
+    /// The answer to `batch`; the same chunk if nothing changed. What was built stays with the spares until the lane is
+    /// through with it.
+    pub(super) fn finish(self, batch: Chunk, spares: &mut Spares) -> Filtered {
+        let Self { tally, output, .. } = self;
+        let built = output.build();
+        spares.keep(built.clone());
+        let chunk = if tally.kept == tally.records() { batch } else { built };
+        Filtered { chunk, tally }
+    }
+}

@@ -1,0 +1,26 @@
+;; Answers with arrays, each in a new buffer that flb_free_result frees: every call traps when one before it was not freed.
+;; `malloc` gives the slots of 256 bytes from 1024 on in turn, so nothing here is for use elsewhere.
+(module
+    (memory (export "memory") 1)
+    (data (i32.const 16) "[{\"part\":0},{\"part\":1,\"of\":2}]\00")
+    (data (i32.const 64) "\92\81\a4part\00\82\a4part\01\a2of\02")
+    (data (i32.const 128) "[]\00")
+    (data (i32.const 136) "[1]\00")
+    (global $held (mut i32) (i32.const 0))
+    (global $next (mut i32) (i32.const 0))
+    (func $malloc (export "malloc") (param i32) (result i32)
+        (global.set $held (i32.add (global.get $held) (i32.const 1)))
+        (global.set $next (i32.and (i32.add (global.get $next) (i32.const 1)) (i32.const 127)))
+        (i32.add (i32.const 1024) (i32.shl (global.get $next) (i32.const 8))))
+    (func $free (export "free") (param i32) (global.set $held (i32.sub (global.get $held) (i32.const 1))))
+    (func (export "flb_free_result") (param i32) (call $free (local.get 0)))
+    (func $answer (param $text i32) (result i32) (local $copy i32)
+        ;; Tag and record are held during the call, and nothing else.
+        (if (i32.ne (global.get $held) (i32.const 2)) (then unreachable))
+        (local.set $copy (call $malloc (i32.const 64)))
+        (memory.copy (local.get $copy) (local.get $text) (i32.const 64))
+        (local.get $copy))
+    (func (export "two") (param i32 i32 i32 i32 i32 i32) (result i32) (call $answer (i32.const 16)))
+    (func (export "two_msgpack") (param i32 i32 i32 i32 i32 i32) (result i32) (call $answer (i32.const 64)))
+    (func (export "none") (param i32 i32 i32 i32 i32 i32) (result i32) (call $answer (i32.const 128)))
+    (func (export "number") (param i32 i32 i32 i32 i32 i32) (result i32) (call $answer (i32.const 136))))
