@@ -6,6 +6,8 @@ use wasmtime::ResourceLimiter;
 
 /// Most memories that a module may have, and one that may be the compiler's.
 const MEMORIES: usize = 17;
+/// The size of that one: a page.
+const COMPILERS: u64 = 64 << 10;
 /// Most tables that a module may have.
 const TABLES: usize = 16;
 /// Most elements that all tables of a guest may have together.
@@ -27,7 +29,7 @@ impl Bounds {
             Arguments::Malloc | Arguments::New => 0,
             Arguments::Pages { offset, size } => offset.saturating_add(size),
         };
-        let memory_limit = memory_limit.saturating_add(fixed);
+        let memory_limit = memory_limit.saturating_add(fixed).saturating_add(COMPILERS);
         Self {
             memory: 0,
             memory_limit: usize::try_from(memory_limit).unwrap_or(usize::MAX),
@@ -90,6 +92,7 @@ mod tests {
     #[test]
     fn all_memories_share_one_limit() {
         let mut bounds = Bounds::new(Arguments::Malloc, 100);
+        assert!(bounds.memory_growing(0, COMPILERS as usize, None).unwrap());
         let mut grows = |current, desired| bounds.memory_growing(current, desired, None).unwrap();
         assert!(grows(0, 60));
         assert!(!grows(0, 41));
@@ -100,6 +103,7 @@ mod tests {
     #[test]
     fn growth_that_was_refused_is_not_counted() {
         let mut bounds = Bounds::new(Arguments::Pages { offset: 10, size: 20 }, 70);
+        assert!(bounds.memory_growing(0, COMPILERS as usize, None).unwrap());
         assert!(!bounds.memory_growing(0, 101, None).unwrap());
         assert!(!bounds.memory_growing(0, 100, Some(99)).unwrap());
         assert!(bounds.memory_growing(0, 100, Some(100)).unwrap());
