@@ -100,7 +100,7 @@ fn call(chunk: &Chunk, mut filter: FilterInstance) -> Duration {
         match filter.call(chunk.tag(), event).unwrap() {
             Verdict::Keep => filtered.push(event).unwrap(),
             Verdict::Replace(body) => filtered.push(Event { body, ..event }).unwrap(),
-            Verdict::Drop => {}
+            Verdict::Drop | Verdict::Split(_) => {}
         }
     }
     black_box(filtered.build());
