@@ -67,16 +67,17 @@ pub struct FilterReport {
 impl FilterReport {
     /// Records that left it.
     pub fn passed(&self) -> u64 {
-        self.tally.kept + self.tally.replaced
+        self.tally.emitted()
     }
 
-    /// What became of the records, by the names that metrics use.
-    pub fn verdicts(&self) -> [(&'static str, u64); 4] {
+    /// What became of the records that went in, by the names that metrics use: each is in one of these.
+    pub fn verdicts(&self) -> [(&'static str, u64); 5] {
         [
             ("kept", self.tally.kept),
             ("replaced", self.tally.replaced),
             ("dropped", self.tally.dropped),
-            ("dropped_by_failure", self.tally.dropped_by_failure),
+            ("dropped_by_failure", self.tally.dropped_by_failure()),
+            ("quarantined", self.tally.quarantined()),
         ]
     }
 }

@@ -166,7 +166,9 @@ pub(super) fn pipeline(api: &Api) -> Value {
         let mut value = node(&row.instance, row.passed(), row.bytes, dropped, row.tally.failures());
         value["failures"] = Failure::ALL
             .iter()
-            .map(|class| (class.name().to_owned(), row.tally.failed[*class as usize].into()))
+            .map(|class| {
+                (class.name().to_owned(), row.tally.failed[*class as usize].total().into())
+            })
             .collect::<Map<_, _>>()
             .into();
         value

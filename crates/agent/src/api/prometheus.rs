@@ -166,7 +166,7 @@ fn verdicts(metrics: &mut Metrics, row: &flb_pipeline::FilterReport) {
     }
     for class in Failure::ALL {
         let labels = [("name", name), ("class", class.name())];
-        let value = row.tally.failed[class as usize];
+        let value = row.tally.failed[class as usize].total();
         metrics.counter(
             "flb_filter_failures_total",
             "Failures of filters by class.",
