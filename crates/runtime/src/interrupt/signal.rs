@@ -8,7 +8,7 @@
 //!
 //! # Why this is sound
 //!
-//! Read in the sources of Wasmtime 48.0.8, which `Cargo.toml` pins, and tried by `interrupt/tests.rs` and `tests/kills.rs`.
+//! Read in the sources of Wasmtime 48.0.8, which `Cargo.toml` pins, and tried by `interrupt/tests.rs` and `tests/deadline.rs`.
 //!
 //! 1. **A trap needs nothing of the place where it happens.** The engine's own handler for `SIGILL` looks up the trapping
 //!    instruction, notes the reason, and sets the program counter, stack and frame pointer to values that were stored when

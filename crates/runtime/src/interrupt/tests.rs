@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use flb_artifact::{Interruption, Levels, Target};
+use flb_compiler::{CompileOptions, Compiler};
 use wasmtime::{Caller, Linker, Store};
 
 use super::{Lane, Way, find_flag, set_up, signal};
@@ -298,4 +300,100 @@ fn a_guest_under_a_host_function_under_a_guest_is_ended() {
         let error = lane.run(&mut store, |store| outer.call(store, ())).unwrap_err();
         assert_eq!(error.downcast_ref(), Some(&wasmtime::Trap::Interrupt));
     }
+}
+
+/// Prints what each kind of interruption costs the examples' filters.
+#[test]
+#[ignore = "slow: measures; run with --release --ignored --nocapture"]
+fn what_interruption_costs() {
+    const ROUNDS: usize = 61;
+    const KINDS: [Interruption; 4] =
+        [Interruption::None, Interruption::None, Interruption::Signal, Interruption::Epoch];
+    let engine = FilterEngine::new(EngineOptions::default()).unwrap();
+    let c = include_bytes!("../../../../examples/filters/c-enrich.wasm").as_slice();
+    let rust = include_bytes!("../../../../examples/filters/rust-enrich.wasm").as_slice();
+    for (name, wasm, function) in
+        [("c-enrich", c, "c_filter"), ("rust-enrich", rust, "rust_filter")]
+    {
+        let modules = KINDS.map(|kind| {
+            let artifact = compile(wasm, kind);
+            FilterModule::load(&engine, artifact, FilterOptions::new(function)).unwrap()
+        });
+        let mut guests = modules.each_ref().map(|module| Guest::start(module).unwrap());
+        let mut starts = KINDS.map(|_| Vec::new());
+        // Of each kind, the time that a call takes in every round.
+        let mut times = KINDS.map(|_| Vec::new());
+        for round in 0..ROUNDS {
+            for turn in 0..KINDS.len() {
+                let kind = (round + turn) % KINDS.len();
+                times[kind].push(time(&mut guests[kind]));
+                starts[kind].push(time_start(&modules[kind]));
+            }
+        }
+        println!(
+            "{name}: {:.0} ns a call and {:.0} ns a start without interruption",
+            median(times[0].clone()),
+            median(starts[0].clone())
+        );
+        for (kind, what) in [(1, "none again"), (2, "signal"), (3, "epoch")] {
+            let more = |times: &[Vec<f64>; KINDS.len()]| {
+                let ratios = times[kind].iter().zip(&times[0]).map(|(time, none)| time / none);
+                100.0 * (median(ratios.collect()) - 1.0)
+            };
+            println!("  {what}: a call {:+.1} %, a start {:+.1} %", more(&times), more(&starts));
+        }
+    }
+}
+
+fn compile(wasm: &[u8], kind: Interruption) -> Vec<u8> {
+    let compiler = Compiler::new(CompileOptions {
+        targets: vec![Target::host().unwrap()],
+        levels: Levels { opt_level: 3, size_level: 0 },
+        embed_wasm: false,
+        producer: "test".to_owned(),
+        jobs: 1,
+    });
+    compiler.interrupted_by(kind).compile(wasm).unwrap()
+}
+
+/// Nanoseconds that this thread has had a CPU for: whatever else the machine does is left out.
+fn cpu_time() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split(' ').next().unwrap().parse().unwrap()
+}
+
+/// Nanoseconds that a call takes, with records that differ.
+fn time(guest: &mut Guest) -> f64 {
+    const CALLS: usize = 2000;
+    let mut chance = Chance(7);
+    let records: Vec<String> = (0..64)
+        .map(|_| {
+            let words: Vec<String> =
+                (0..12).map(|_| format!("{:x}\\n", chance.below(1 << 40))).collect();
+            format!(r#"{{"log":"{}","n":[{},null,true]}}"#, words.join(" "), chance.below(9999))
+        })
+        .collect();
+    let started = cpu_time();
+    for index in 0..CALLS {
+        let record = records[index % records.len()].as_bytes();
+        let placed = guest.place(b"app.web", record).unwrap();
+        guest.call(placed, 7, (1_700_000_000, 5), record.len()).unwrap();
+        guest.release(placed).unwrap();
+    }
+    (cpu_time() - started) / CALLS as f64
+}
+
+/// Nanoseconds that it takes to start a guest and to drop it.
+fn time_start(module: &FilterModule) -> f64 {
+    const STARTS: usize = 50;
+    let started = cpu_time();
+    for _ in 0..STARTS {
+        drop(Guest::start(module).unwrap());
+    }
+    (cpu_time() - started) / STARTS as f64
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
 }
