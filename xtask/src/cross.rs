@@ -299,8 +299,8 @@ impl Here {
     /// of filters through the whole agent leave all that each of them needs in a folder.
     fn build() -> Result<Self> {
         println!("== this machine: build, and run the cases");
-        // The whole workspace, as other features would build most of it a second time.
-        run_command(&mut command("cargo build --workspace"))?;
+        // Everything, as the tests need it: other features would build most of it a second time.
+        run_command(&mut command("cargo build --workspace --all-targets"))?;
         run_command(&mut command("cargo test --quiet --workspace --test filter -- --quiet"))?;
         let target = target_dir()?;
         let bin = target.join("debug");
