@@ -48,14 +48,15 @@ impl Scan {
                 Err(other) => return Err(other),
             };
             let elements = match value {
-                Value::Array(length) => u64::from(length),
-                Value::Map(length) => u64::from(length) * 2,
-                _ => 0,
+                Value::Array(length) => Some(u64::from(length)),
+                Value::Map(length) => Some(u64::from(length) * 2),
+                _ => None,
             };
+            if elements.is_some() && self.waiting.len() == MAX_DEPTH {
+                return Err(MsgpackError::TooDeep { at: self.at });
+            }
+            let elements = elements.unwrap_or(0);
             if elements > 0 {
-                if self.waiting.len() == MAX_DEPTH {
-                    return Err(MsgpackError::TooDeep { at: self.at });
-                }
                 self.waiting.push(elements);
             }
             self.at += reader.position();
