@@ -183,16 +183,18 @@ fn service_properties_are_checked() {
     );
     check_config("[SERVICE]\n Daemon on\n", &["foreground", "service manager"]);
     check_config("[SERVICE]\n Scheduler.Base 0\n", &["not positive"]);
+    check_config("[SERVICE]\n HTTP_Port 65536\n", &["'http_port'", "up to 65535"]);
+    check_config("[SERVICE]\n HC_Period -1\n", &["'hc_period'", "from 0"]);
     assert_eq!(
         build(
-            "[SERVICE]\n Daemon off\n Storage.Trim_Files on\n HTTP_Server off\n Coro_Stack_Size 1\n"
+            "[SERVICE]\n Daemon off\n Storage.Trim_Files on\n Hot_Reload off\n Coro_Stack_Size 1\n"
         )
         .config(),
         ""
     );
     check_warning(
-        "[SERVICE]\n HTTP_Server on\n",
-        &["service property 'http_server' is not supported yet"],
+        "[SERVICE]\n Hot_Reload on\n",
+        &["service property 'hot_reload' is not supported yet"],
     );
     check_warning(
         "[SERVICE]\n Flsh 5\n",
@@ -202,8 +204,8 @@ fn service_properties_are_checked() {
 
 #[test]
 fn a_warning_about_a_service_key_is_given_once() {
-    let said = build("[SERVICE]\n HTTP_Port 1\n HTTP_Port 2\n").config();
-    assert_eq!(said.matches("http_port").count(), 1, "{said}");
+    let said = build("[SERVICE]\n DNS.Mode UDP\n DNS.Mode TCP\n").config();
+    assert_eq!(said.matches("dns.mode").count(), 1, "{said}");
 }
 
 #[test]
