@@ -23,8 +23,8 @@ mod native;
 #[cfg_attr(not(feature = "wasi"), allow(dead_code, reason = "only WASI lets a guest print"))]
 mod output;
 #[cfg(feature = "wasi")]
-#[cfg(feature = "wasi")]
 mod poll;
+#[cfg(feature = "wasi")]
 mod program;
 mod ready;
 mod sandbox;
