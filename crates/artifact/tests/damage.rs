@@ -476,8 +476,16 @@ fn a_digest_that_is_no_digest_is_refused() {
 fn a_word_that_no_reader_knows_is_refused() {
     for (pointer, lie, reason) in [
         ("/slices/0/code/encoding", "zstd", "unknown variant `zstd`, expected `raw` or `deflate`"),
-        ("/slices/1/engine/interruption", "fuel", "unknown variant `fuel`, expected `epoch`"),
-        ("/interface/arguments/by", "hand", "unknown variant `hand`, expected `malloc` or `pages`"),
+        (
+            "/slices/1/engine/interruption",
+            "fuel",
+            "unknown variant `fuel`, expected one of `signal`, `epoch`, `none`",
+        ),
+        (
+            "/interface/arguments/by",
+            "hand",
+            "unknown variant `hand`, expected one of `malloc`, `new`, `pages`",
+        ),
     ] {
         check_member(pointer, lie.into(), reason);
     }
