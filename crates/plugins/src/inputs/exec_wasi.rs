@@ -10,6 +10,7 @@ use flb_plugin::{
 use flb_runtime::{Program, ProgramOptions, ProgramRun};
 
 use super::clock;
+use super::interval::interval;
 use super::records::{self, Entries, LineRecords};
 use crate::guest;
 use crate::log::{Label, Mishaps, excerpt};
@@ -80,14 +81,6 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildEr
         once: options.bool("oneshot"),
         complaints: Complaints { label, failed: Mishaps::default(), unparsed: Mishaps::default() },
     }))
-}
-
-/// A second, unless the options say something else that is not zero.
-fn interval(options: &Options) -> Duration {
-    let natural = |name| options.int(name).and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
-    let wanted = Duration::from_secs(natural("interval_sec"))
-        .saturating_add(Duration::from_nanos(natural("interval_nsec")));
-    if wanted.is_zero() { Duration::from_secs(1) } else { wanted }
 }
 
 struct ExecWasi {
