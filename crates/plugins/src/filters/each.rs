@@ -1,6 +1,6 @@
 //! Goes through a batch record by record. What no record changes is passed on without a copy.
 
-use flb_event::{Chunk, ChunkBuilder, Event};
+use flb_event::{Chunk, ChunkBuilder, Event, Timestamp};
 use flb_plugin::{Failure, Fate, Filtered, Tally};
 
 /// What a filter says of one record.
@@ -12,9 +12,11 @@ pub(super) enum Decision {
     Drop,
     /// It passes with the body that was written.
     Replace,
+    /// As [`Decision::Replace`], and with this time.
+    ReplaceAt(Timestamp),
 }
 
-/// Asks `decide` about each record of the batch. For [`Decision::Replace`] it has written the new body, a msgpack map, to
+/// Asks `decide` about each record of the batch. To replace a record it has written the new body, a msgpack map, to
 /// the buffer, which it is given empty.
 pub(super) fn each(
     batch: Chunk,
@@ -31,15 +33,16 @@ pub(super) fn each(
             continue;
         }
         let builder = changed.get_or_insert_with(|| first(&batch, index));
-        let (body, count) = match decision {
+        let (time, body, count) = match decision {
             Decision::Drop => {
                 tally.dropped += 1;
                 continue;
             }
-            Decision::Keep => (event.body, &mut tally.kept),
-            Decision::Replace => (body.as_slice(), &mut tally.replaced),
+            Decision::Keep => (event.time, event.body, &mut tally.kept),
+            Decision::Replace => (event.time, body.as_slice(), &mut tally.replaced),
+            Decision::ReplaceAt(time) => (time, body.as_slice(), &mut tally.replaced),
         };
-        match builder.push(Event { body, ..event }) {
+        match builder.push(Event { time, body, ..event }) {
             Ok(()) => *count += 1,
             // The batch has grown over 4 GiB.
             Err(_) => tally.fail(Failure::Memory, Fate::Dropped),

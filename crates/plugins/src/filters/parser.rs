@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use flb_event::{Accessor, Chunk, ChunkBuilder, Event, Timestamp, msgpack};
-use flb_plugin::{
-    Build, BuildError, Failure, Fate, Filter, Filtered, Kind, OptionSpec, Options, Parser, Spec,
-    Tally,
-};
+use flb_event::{Accessor, Chunk, Event, Timestamp, msgpack};
+use flb_plugin::{Build, BuildError, Filter, Filtered, Kind, OptionSpec, Options, Parser, Spec};
 
+use super::each::{Decision, each};
 use crate::log::Label;
 use crate::map;
 
@@ -62,7 +60,6 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildE
         parsers: parsers.into(),
         preserve_key: options.bool("preserve_key"),
         reserve_data: options.bool("reserve_data"),
-        fields: Vec::new(),
         rest: Vec::new(),
     }))
 }
@@ -84,32 +81,15 @@ struct FieldParser {
     parsers: Arc<[Arc<dyn Parser>]>,
     preserve_key: bool,
     reserve_data: bool,
-    /// What the parser finds in one record.
-    fields: Vec<u8>,
     /// Entries of the record that are kept.
     rest: Vec<u8>,
 }
 
 impl Filter for FieldParser {
     fn filter(&mut self, batch: Chunk) -> Filtered {
-        let mut builder = None;
-        let mut tally = Tally::default();
-        for (index, event) in batch.records().enumerate() {
-            let Some(time) = self.parse(&event) else {
-                match &mut builder {
-                    Some(builder) => push(builder, event, &mut tally, |tally| &mut tally.kept),
-                    None => tally.kept += 1,
-                }
-                continue;
-            };
-            let builder = builder.get_or_insert_with(|| copy(&batch, index));
-            let event = Event { time, body: &self.fields, ..event };
-            push(builder, event, &mut tally, |tally| &mut tally.replaced);
-        }
-        match builder {
-            Some(builder) => Filtered { chunk: builder.build(), tally },
-            None => Filtered::untouched(batch),
-        }
+        each(batch, |event, body| {
+            self.parse(event, body).map_or(Decision::Keep, Decision::ReplaceAt)
+        })
     }
 
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
@@ -119,55 +99,29 @@ impl Filter for FieldParser {
             parsers: Arc::clone(&self.parsers),
             preserve_key: self.preserve_key,
             reserve_data: self.reserve_data,
-            fields: Vec::new(),
             rest: Vec::new(),
         }))
     }
 }
 
-/// The records before the first one that changes.
-fn copy(batch: &Chunk, count: usize) -> ChunkBuilder {
-    let mut builder = ChunkBuilder::new(batch.tag().clone());
-    for event in batch.records().take(count) {
-        // They were in one chunk before.
-        let _ = builder.push(event);
-    }
-    builder
-}
-
-/// A batch only grows over 4 GiB if its records repeat gigabytes of text; the record that does not fit is counted.
-fn push(
-    builder: &mut ChunkBuilder,
-    event: Event<'_>,
-    tally: &mut Tally,
-    count: fn(&mut Tally) -> &mut u64,
-) {
-    match builder.push(event) {
-        Ok(()) => *count(tally) += 1,
-        Err(_) => tally.fail(Failure::Memory, Fate::Dropped),
-    }
-}
-
 impl FieldParser {
-    /// The record's new body is left in `fields`. None if nothing can be made of it.
-    fn parse(&mut self, event: &Event<'_>) -> Option<Timestamp> {
+    /// Writes the record's new body and tells its time. None if nothing can be made of it.
+    fn parse(&mut self, event: &Event<'_>, body: &mut Vec<u8>) -> Option<Timestamp> {
         let text = self.field.find_str(event.body)?;
-        self.fields.clear();
         let mut tried = self.parsers.iter();
-        let parsed =
-            tried.find_map(|parser| parser.parse(text, event.time, &mut self.fields).ok())?;
-        self.keep_rest(event.body);
+        let parsed = tried.find_map(|parser| parser.parse(text, event.time, body).ok())?;
+        self.keep_rest(event.body, body);
         Some(parsed.time.unwrap_or(event.time))
     }
 
     /// Puts what is kept of the record behind what was found.
-    fn keep_rest(&mut self, body: &[u8]) {
+    fn keep_rest(&mut self, record: &[u8], body: &mut Vec<u8>) {
         if !self.preserve_key && !self.reserve_data {
             return;
         }
         self.rest.clear();
         let mut count = 0;
-        let Ok(entries) = msgpack::entries(body) else { return };
+        let Ok(entries) = msgpack::entries(record) else { return };
         for (key, value) in entries.flatten() {
             // The entry that a field lies within is data like the others.
             let is_field =
@@ -179,13 +133,15 @@ impl FieldParser {
             }
         }
         if count > 0 {
-            map::append(&mut self.fields, 0, count, &self.rest);
+            map::append(body, 0, count, &self.rest);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use flb_plugin::Tally;
+
     use super::*;
     use crate::testing;
 
