@@ -168,7 +168,7 @@ impl Worker {
 
     fn put_off(&mut self, task: &Task, after: Option<Duration>) {
         let failures = self.backlog.failed(task.tag());
-        if !self.delivery.limit.allows(failures.saturating_sub(1)) {
+        if !self.delivery.limit.allows(failures.saturating_sub(1)) && !self.may_wait(task) {
             return self.given_up(task);
         }
         let wait = after.unwrap_or_else(|| self.backoff.wait(failures, self.dice.roll()));
@@ -185,6 +185,12 @@ impl Worker {
         self.delivery.row.retried.add(task.records());
         task.rest();
         self.backlog.put_off(task.tag(), Instant::now() + wait);
+    }
+
+    /// Whether a chunk outlives its limit of retries: those of a drain come sooner than the configuration says, and a
+    /// stored chunk has another chance after the next start.
+    fn may_wait(&self, task: &Task) -> bool {
+        self.stop.is_asked() && task.is_stored() && self.delivery.limit != RetryLimit::Never
     }
 
     fn given_up(&mut self, task: &Task) {

@@ -184,6 +184,19 @@ fn a_chunk_that_matches_no_output_stays_until_one_does() {
 }
 
 #[test]
+fn a_stored_chunk_is_not_given_up_by_the_hurried_retries_of_a_drain() {
+    let folder = folder();
+    let service =
+        format!("[SERVICE]\n Grace 5\n Flush 0.001\n Storage.Path {}\n", folder.path().display());
+    let dead = "[OUTPUT]\n Name keep\n Match *\n Sink hurried\n Down 1000000\n";
+    let running = start(&format!("{service}{STORED} End wait\n Batch 10\n{dead}"));
+    running.wait_until(|report| report.outputs[0].retries == 1);
+    let report = running.stop();
+    assert!(report.outputs[0].retries > 1);
+    assert_eq!((report.stored(), report.lost(), files(folder.path()).len()), (10, 0, 1));
+}
+
+#[test]
 fn filesystem_storage_needs_a_path() {
     let built = build("[INPUT]\n Name count\n Storage.Type filesystem\n[OUTPUT]\n Name keep\n");
     let said = built.start();
