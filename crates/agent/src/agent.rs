@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use anyhow::Context;
-use flb_config::tame;
+use flb_config::{Diagnostic, Diagnostics, Document, tame};
 use flb_pipeline::{HttpSettings, Meter, Pipeline, Report, Stop};
 
 use crate::command_line::{self, CommandLine, Mistake, Request};
@@ -38,14 +38,10 @@ pub(crate) fn run(
         Ok(Request::Config(line)) => return show_configuration(&line, environment),
         Err(mistake) => return Ok(explain(&mistake)),
     };
-    warn(&line);
-    if !line.quiet {
-        eprintln!("{VERSION}\nA log pipeline that is configured like Fluent Bit\n");
-    }
-    if !change_folder(&line) {
+    let banner = format!("{VERSION}\nA log pipeline that is configured like Fluent Bit\n");
+    let Some(log) = begin(&line, Some(banner).filter(|_| !line.quiet)) else {
         return Ok(exit::START);
-    }
-    let log = Log::install(line.log_level());
+    };
     let pipeline = configuration::build(&line, environment, &log);
     match (pipeline, line.dry_run) {
         (Ok(pipeline), true) => {
@@ -53,7 +49,7 @@ pub(crate) fn run(
             eprintln!("configuration test is successful");
             Ok(exit::DONE)
         }
-        (Ok((pipeline, http)), false) => operate(pipeline, http),
+        (Ok((pipeline, http)), false) => operate(pipeline, http, log),
         (Err(_), true) => {
             eprintln!("configuration test has failed");
             Ok(exit::CONFIG)
@@ -67,43 +63,40 @@ fn show_configuration(
     line: &CommandLine,
     environment: BTreeMap<String, String>,
 ) -> anyhow::Result<u8> {
-    warn(line);
-    if !change_folder(line) {
-        return Ok(exit::START);
-    }
-    Log::install(line.log_level());
-    match configuration::effective(line, environment) {
+    let Some(log) = begin(line, None) else { return Ok(exit::START) };
+    match configuration::effective(line, environment, &log) {
         Ok(text) => print(text),
         Err(refused) => Ok(refused.code),
     }
 }
 
-fn warn(line: &CommandLine) {
-    for warning in &line.warnings {
-        eprintln!("warning: {}", tame(warning));
-    }
-}
-
-/// Goes to the directory that the command line names. False if that fails, which is said.
-fn change_folder(line: &CommandLine) -> bool {
-    let Some(folder) = &line.workdir else { return true };
-    let changed = std::env::set_current_dir(folder);
-    if let Err(error) = &changed {
-        let folder = folder.display().to_string();
-        eprintln!("error: cannot change to the directory '{}': {error}", tame(&folder));
-    }
-    changed.is_ok()
+/// Starts the log, says what was passed over, and goes to the directory that the command line names. Nothing if that
+/// fails, which is said.
+fn begin(line: &CommandLine, banner: Option<String>) -> Option<Log> {
+    let log = Log::install(line.log_level(), line.log_format, banner);
+    let mut found = Diagnostics::default();
+    found.extend(line.warnings.iter().map(Diagnostic::warning));
+    let changed = line.workdir.as_deref().map_or(Ok(()), |folder| {
+        std::env::set_current_dir(folder).map_err(|error| {
+            format!("cannot change to the directory '{}': {error}", folder.display())
+        })
+    });
+    found.extend(changed.err().map(Diagnostic::error));
+    log.show(&found, &Document::default());
+    (!found.has_errors()).then_some(log)
 }
 
 /// Runs the pipeline until it has stopped.
-fn operate(pipeline: Pipeline, http: HttpSettings) -> anyhow::Result<u8> {
+fn operate(pipeline: Pipeline, http: HttpSettings, log: Log) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
     let (stop, meter) = (Stop::default(), pipeline.meter());
-    signals::listen(stop.clone(), move || cut_off(&meter)).context("cannot listen to signals")?;
+    let last = log.clone();
+    signals::listen(stop.clone(), move || cut_off(&meter, &last))
+        .context("cannot listen to signals")?;
     tracing::info!("[flb-agent] version={}, pid={}", env!("CARGO_PKG_VERSION"), std::process::id());
     let server = match http.is_on {
         true => match runtime.block_on(api::listen(&http, pipeline.meter())) {
@@ -124,6 +117,7 @@ fn operate(pipeline: Pipeline, http: HttpSettings) -> anyhow::Result<u8> {
     });
     // A read of standard input cannot be cancelled; the process does not wait for it.
     runtime.shutdown_background();
+    log.finish();
     match report {
         Ok(report) => {
             log_report(&report);
@@ -146,8 +140,9 @@ async fn forever(future: impl Future<Output = ()>) -> std::convert::Infallible {
 const WORKERS: usize = 2;
 
 /// Ends the process while the pipeline drains.
-fn cut_off(meter: &Meter) {
+fn cut_off(meter: &Meter, log: &Log) {
     let report = meter.read();
+    log.finish();
     log_report(&report);
     let (lost, stored) = (report.lost(), report.stored());
     tracing::error!("[engine] cut off by a second signal: {lost} records are lost");

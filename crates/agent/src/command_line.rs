@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use flb_config::{Document, Property, Section, SectionKind, SourceId, Span, Spanned, did_you_mean};
-use flb_pipeline::{LogLevel, Role};
+use flb_pipeline::{LogFormat, LogLevel, Role};
 use flb_plugin::Registry;
 
 use crate::commands::{COMMANDS, Shell};
@@ -107,6 +107,8 @@ pub(crate) struct CommandLine {
     pub(crate) dry_run: bool,
     pub(crate) quiet: bool,
     pub(crate) verbosity: u8,
+    /// What the log looks like until the service keys are read.
+    pub(crate) log_format: LogFormat,
     /// What was passed over.
     pub(crate) warnings: Vec<String>,
     /// The command line as text, for messages.
@@ -371,7 +373,11 @@ fn find_long(long: &str) -> Result<&'static Row, Mistake> {
     if let Some((_, row)) = names().find(|(name, _)| *name == long) {
         return Ok(row);
     }
-    let beginning: Vec<(&str, &Row)> = names().filter(|(name, _)| name.starts_with(long)).collect();
+    let mut beginning: Vec<(&str, &Row)> =
+        names().filter(|(name, _)| name.starts_with(long)).collect();
+    if beginning.iter().any(|(_, row)| !row.is_ours) {
+        beginning.retain(|(_, row)| !row.is_ours);
+    }
     match beginning.as_slice() {
         [(_, row)] => Ok(row),
         [(_, first), rest @ ..] if rest.iter().all(|(_, row)| std::ptr::eq(*row, *first)) => {
@@ -457,6 +463,8 @@ mod tests {
         assert_eq!(line.log_level(), LogLevel::Trace);
         assert_eq!(line.config.as_deref(), Some("test.conf".as_ref()));
         assert_eq!(line.workdir.as_deref(), Some("/x".as_ref()));
+        assert_eq!(sections(&["--log=a"]), ["SERVICE log_file=a"], "as if --log-format were not");
+        assert_eq!(sections(&["--log-=json"]), ["SERVICE log_format=json"]);
         assert_eq!(sections(&["--inp", "a", "--out=b"]), ["INPUT name=a", "OUTPUT name=b"]);
     }
 

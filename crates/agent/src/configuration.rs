@@ -43,12 +43,13 @@ pub(crate) fn build(
     let set_log = |settings: &Settings, findings: &mut Findings| {
         let level = forced_level.or(settings.log_level).unwrap_or_else(|| line.log_level());
         log.set_level(level, None);
+        log.set_format(settings.log_format);
         if let Some(path) = &settings.log_file {
             open_log(log, path, findings);
         }
         level
     };
-    let (read, level) = read_all(line, environment, set_log)?;
+    let (read, level) = read_all(line, environment, log, set_log)?;
     let Configuration { document, variables, settings, folder, mut findings } = read;
     let blueprint = Blueprint {
         document: &document,
@@ -61,9 +62,9 @@ pub(crate) fn build(
         dry_run: line.dry_run,
     };
     let Some(pipeline) = blueprint.build(&mut findings) else {
-        return Err(refuse(&document, &findings));
+        return Err(refuse(log, &document, &findings));
     };
-    show(&document, &findings);
+    show(log, &document, &findings);
     log.set_level(level, pipeline.log_level());
     Ok((pipeline, settings.http))
 }
@@ -72,13 +73,15 @@ pub(crate) fn build(
 pub(crate) fn effective(
     line: &CommandLine,
     environment: BTreeMap<String, String>,
+    log: &Log,
 ) -> Result<String, Refused> {
-    let (read, ()) = read_all(line, environment, |_, _| ())?;
+    let (read, ()) =
+        read_all(line, environment, log, |settings, _| log.set_format(settings.log_format))?;
     let Configuration { document, mut variables, findings, .. } = read;
     if findings.has_errors() {
-        return Err(refuse(&document, &findings));
+        return Err(refuse(log, &document, &findings));
     }
-    show(&document, &findings);
+    show(log, &document, &findings);
     for (name, value) in &document.variables {
         variables.set(name, value);
     }
@@ -89,6 +92,7 @@ pub(crate) fn effective(
 fn read_all<T>(
     line: &CommandLine,
     environment: BTreeMap<String, String>,
+    log: &Log,
     settled: impl FnOnce(&Settings, &mut Findings) -> T,
 ) -> Result<(Configuration, T), Refused> {
     let code_cache = code_cache(&environment);
@@ -96,28 +100,33 @@ fn read_all<T>(
     let mut document = line.document();
     let mut findings = Findings::default();
     if let Some(path) = &line.config {
-        read(&mut document, path, &mut findings)?;
+        read(&mut document, path, log, &mut findings)?;
     }
     let mut settings = Settings::read(&document, &variables, &mut findings);
     settings.code_cache = settings.code_cache.or(code_cache);
     let done = settled(&settings, &mut findings);
     let folder = line.config.as_deref().and_then(folder);
     if !read_parsers_files(&mut document, &settings, folder.as_deref(), &Disk, &mut findings) {
-        return Err(refuse(&document, &findings));
+        return Err(refuse(log, &document, &findings));
     }
     Ok((Configuration { document, variables, settings, folder, findings }, done))
 }
 
-fn read(document: &mut Document, path: &Path, findings: &mut Findings) -> Result<(), Refused> {
+fn read(
+    document: &mut Document,
+    path: &Path,
+    log: &Log,
+    findings: &mut Findings,
+) -> Result<(), Refused> {
     let before = document.sources().len();
     findings.config.extend(read_file(document, path, FileKind::Main, &Disk));
     if document.sources().len() == before {
-        show(document, findings);
+        show(log, document, findings);
         tracing::error!("could not open configuration file, aborting.");
         return Err(Refused { code: exit::CONFIG });
     }
     if findings.config.has_errors() {
-        return Err(refuse(document, findings));
+        return Err(refuse(log, document, findings));
     }
     Ok(())
 }
@@ -159,16 +168,16 @@ fn open_log(log: &Log, path: &Path, findings: &mut Findings) {
 }
 
 /// Says everything, and why that is the end.
-fn refuse(document: &Document, findings: &Findings) -> Refused {
-    show(document, findings);
+fn refuse(log: &Log, document: &Document, findings: &Findings) -> Refused {
+    show(log, document, findings);
     if findings.config.has_errors() {
         tracing::error!("configuration file contains errors, aborting.");
         return Refused { code: exit::CONFIG };
     }
     let mut roles = Vec::new();
     for instance in &findings.failed {
-        tracing::error!("Failed initialize {} {}", instance.role, instance.name);
-        eprintln!("help: try the command: flb-agent {} -h", open_option(instance));
+        let help = format!("try the command: flb-agent {} -h", open_option(instance));
+        tracing::error!(help, "Failed initialize {} {}", instance.role, instance.name);
         if !roles.contains(&instance.role) {
             roles.push(instance.role);
         }
@@ -189,11 +198,9 @@ fn open_option(instance: &Instance) -> String {
     format!("{option} {}", instance.plugin)
 }
 
-/// Shows what was found, on stderr.
-fn show(document: &Document, findings: &Findings) {
+/// Shows what was found.
+fn show(log: &Log, document: &Document, findings: &Findings) {
     for diagnostics in [&findings.config, &findings.start] {
-        if !diagnostics.is_empty() {
-            eprintln!("{}", diagnostics.render(document.sources()).trim_end());
-        }
+        log.show(diagnostics, document);
     }
 }

@@ -1,6 +1,7 @@
 //! The table of command line options: one row says all about an option.
 
 use flb_config::SectionKind;
+use flb_pipeline::LogFormat;
 
 use crate::command_line::{CommandLine, Given, Mistake};
 
@@ -11,6 +12,8 @@ pub(crate) struct Row {
     pub(crate) longs: &'static [&'static str],
     pub(crate) about: &'static str,
     pub(crate) handle: Handle,
+    /// Whether Fluent Bit does not have it, so that it must not make an abbreviation ambiguous.
+    pub(crate) is_ours: bool,
 }
 
 /// What an option does.
@@ -62,7 +65,7 @@ const fn row(
     handle: Handle,
     about: &'static str,
 ) -> Row {
-    Row { short: Some(short), longs, about, handle }
+    Row { short: Some(short), longs, about, handle, is_ours: false }
 }
 
 const fn not_yet(
@@ -71,7 +74,11 @@ const fn not_yet(
     argument: Argument,
     about: &'static str,
 ) -> Row {
-    Row { short, longs, about, handle: Handle::NotYet(argument) }
+    Row { short, longs, about, handle: Handle::NotYet(argument), is_ours: false }
+}
+
+const fn ours(longs: &'static [&'static str], handle: Handle, about: &'static str) -> Row {
+    Row { short: None, longs, about, handle, is_ours: true }
 }
 
 use Argument::{Named, None as Nothing};
@@ -89,6 +96,11 @@ pub(crate) static OPTIONS: &[Row] = &[
     row('f', &["flush"], Value("SECONDS", flush), "How long records wait in a chunk."),
     row('R', &["parser"], Value("FILE", parser), "Parsers file."),
     row('l', &["log_file"], Value("FILE", log_file), "Appends the log to a file."),
+    ours(
+        &["log-format"],
+        Value("FORMAT", log_format),
+        "What the log's lines look like: text, or json for an object each.",
+    ),
     row('v', &["verbose"], Flag(verbose), "Logs more; -vv still more."),
     row('q', &["quiet"], Flag(quiet), "Logs nothing."),
     row('w', &["workdir"], Value("DIR", workdir), "Working directory."),
@@ -185,6 +197,13 @@ fn parser(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
 
 fn log_file(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
     line.service("log_file", given);
+    Ok(())
+}
+
+fn log_format(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
+    // A wrong one is found where the service keys are read.
+    line.log_format = LogFormat::parse(given.value()).unwrap_or(line.log_format);
+    line.service("log_format", given);
     Ok(())
 }
 

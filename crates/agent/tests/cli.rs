@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 /// Longer than anything here takes, unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -435,6 +437,85 @@ fn a_log_line_has_time_and_level() {
         shape,
         "[0000/00/00 00:00:00.000] [ info] [engine] service has stopped (0 pending tasks)"
     );
+}
+
+/// Every line of stderr, each a JSON object.
+#[track_caller]
+fn json_lines(run: &Run) -> Vec<Value> {
+    let line = |line: &str| {
+        let value: Value = serde_json::from_str(line).unwrap_or_else(|error| {
+            panic!("{error}: {line}\n{}", run.stderr);
+        });
+        let time: String =
+            value["time"].as_str().unwrap().replace(|c: char| c.is_ascii_digit(), "0");
+        assert_eq!(time, "0000-00-00T00:00:00.000+00:00", "{line}");
+        value
+    };
+    run.stderr.lines().map(line).collect()
+}
+
+#[test]
+fn the_log_can_be_json() {
+    let conf = "[SERVICE]\n Log_Format json\n[INPUT]\n Name stdin\n Log_Level debug\n[OUTPUT]\n Name null\n";
+    for run in [
+        run(&["--log-format=json", "-i", "stdin", "-p", "log_level=debug", "-o", "null"]),
+        run_config("log_format", conf, &[]),
+    ] {
+        run.check(0, &[]);
+        let mut lines = json_lines(&run);
+        assert!(lines.iter().any(|line| line["component"] == "input:stdin:stdin.0"), "{lines:?}");
+        let mut last = lines.remove(lines.len() - 3);
+        last["time"].take();
+        assert_eq!(
+            last,
+            json!({"time": null, "level": "info", "component": "engine", "message": "service has stopped (0 pending tasks)"})
+        );
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_in_json_too() {
+    let conf = "[SERVICE]\n Flsh 1\n[INPUT]\n Name stdin\n[OUTPUT]\n Nme null\n";
+    let run = run_config("log_format_wrong", conf, &["--log-format", "json", "word"]);
+    run.check(1, &[]);
+    let found: Vec<Value> = json_lines(&run)
+        .into_iter()
+        .map(|line| {
+            let place = line["place"].as_str().and_then(|place| place.rsplit('/').next());
+            json!([line["level"], line["component"], place, line["help"]])
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            json!(["warn", "config", null, null]),
+            json!(["warn", "config", "agent.conf:2:2", "did you mean 'flush'?"]),
+            json!(["error", "config", "agent.conf:5:2", "add the plugin's name: Name ..."]),
+            json!(["error", null, null, null]),
+        ]
+    );
+}
+
+#[test]
+fn a_wrong_log_format_ends_with_1() {
+    run(&["--log-format", "xml", "-i", "stdin", "-o", "null"])
+        .check(1, &["could not configure service property 'log_format'", "text, json"]);
+}
+
+#[test]
+fn of_lines_that_begin_alike_one_is_logged_and_the_others_are_counted() {
+    let conf =
+        "[INPUT]\n Name stdin\n Parser timed\n Log_Suppress_Interval 1h\n[OUTPUT]\n Name null\n";
+    let folder = folder("suppress", "agent.conf", conf);
+    let parser = "[PARSER]\n Name timed\n Format json\n Time_Key t\n Time_Format %s\n";
+    std::fs::write(folder.join("p.conf"), parser).unwrap();
+    let mut command = command(&["-R", "p.conf", "-c", "agent.conf"]);
+    command.current_dir(folder);
+    let mut agent = Agent::start(command);
+    agent.write(&"{\"t\": \"never\"}\n".repeat(8));
+    let run = agent.wait();
+    run.check(0, &["invalid time format", "[input:stdin:stdin.0] 3 similar lines were not logged"]);
+    assert_eq!(run.stderr.matches("invalid time format").count(), 1, "{}", run.stderr);
 }
 
 #[test]

@@ -25,7 +25,8 @@ pub fn tame(text: &str) -> Cow<'_, str> {
     Cow::Owned(tamed)
 }
 
-fn is_wild(char: char) -> bool {
+/// Whether a character could steer a terminal, or reverse the direction of writing.
+pub fn is_wild(char: char) -> bool {
     match char {
         '\n' | '\t' => false,
         '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,

@@ -207,7 +207,7 @@ mod tests {
 
     fn task_in(number: u64, tag: &str, file: Option<StoredFile>) -> Arc<Task> {
         let name = "in.0".into();
-        let instance = Instance { role: Role::Input, plugin: "in", name, log_level: None };
+        let instance = Instance::new(Role::Input, "in", name);
         let row = Arc::new(InputRow::new(instance, None));
         row.chunks.add(1);
         let held = Held::new(&row, 0);

@@ -124,7 +124,7 @@ mod tests {
 
     fn row(limit: Option<usize>) -> Arc<InputRow> {
         let name = "in.0".into();
-        let instance = Instance { role: Role::Input, plugin: "in", name, log_level: None };
+        let instance = Instance::new(Role::Input, "in", name);
         Arc::new(InputRow::new(instance, limit))
     }
 

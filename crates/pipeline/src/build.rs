@@ -191,7 +191,11 @@ impl<'a> Builder<'a, '_> {
         let core = Core::read(role, spec.name, section, &own, &self.variables, out);
         let numbered = numbered(spec.name);
         let name = core.alias.as_deref().unwrap_or(&numbered).into();
-        let instance = Instance { role, plugin: spec.name, name, log_level: core.log_level };
+        let instance = Instance {
+            log_level: core.log_level,
+            log_suppress_interval: core.log_suppress_interval,
+            ..Instance::new(role, spec.name, name)
+        };
         let reserved = reserved(role, section, &own);
         let mut found = Diagnostics::default();
         let options =
@@ -391,7 +395,7 @@ fn assemble(
 fn leftovers(number: usize) -> InputRow {
     let plugin = "storage_backlog";
     let name = format!("{plugin}.{number}").into();
-    InputRow::stored(Instance { role: Role::Input, plugin, name, log_level: None })
+    InputRow::stored(Instance::new(Role::Input, plugin, name))
 }
 
 /// Makes a row for each filter.

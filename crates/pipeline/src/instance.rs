@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::Span;
 
@@ -42,6 +43,8 @@ pub struct Instance {
     pub name: Arc<str>,
     /// How much it logs, if not as much as the rest.
     pub log_level: Option<LogLevel>,
+    /// How long a line like the last one is not logged again, if that is wanted.
+    pub log_suppress_interval: Option<Duration>,
 }
 
 impl fmt::Display for Instance {
@@ -51,15 +54,21 @@ impl fmt::Display for Instance {
 }
 
 impl Instance {
+    /// One that logs as the rest does.
+    pub(crate) fn new(role: Role, plugin: &'static str, name: Arc<str>) -> Self {
+        Self { role, plugin, name, log_level: None, log_suppress_interval: None }
+    }
+
     /// `text` as this instance says it: behind its name, unless the text begins with a name already.
     pub(crate) fn say(&self, text: &str) -> String {
         if text.starts_with('[') { text.to_owned() } else { format!("[{self}] {text}") }
     }
 
     /// The span that all log lines of this instance are in. Its field `instance` is the prefix of those that have none;
-    /// `level`, if there, is the least important level that is logged.
+    /// `level`, if there, is the least important level that is logged; `suppress_interval` is in seconds.
     pub(crate) fn span(&self) -> Span {
         let level = self.log_level.map(LogLevel::name);
-        tracing::error_span!("plugin", instance = %self, level)
+        let suppress_interval = self.log_suppress_interval.map(|interval| interval.as_secs());
+        tracing::error_span!("plugin", instance = %self, level, suppress_interval)
     }
 }

@@ -39,7 +39,7 @@ pub use properties::core_properties;
 pub use report::{FilterReport, InputReport, OutputReport, Report};
 pub use retry::RetryLimit;
 pub use run::{Meter, Pipeline, RunError};
-pub use service::{HttpSettings, LogLevel, SERVICE_DEFAULTS, Settings};
+pub use service::{HttpSettings, LogFormat, LogLevel, SERVICE_DEFAULTS, Settings};
 pub use stop::Stop;
 pub use storage::StorageError;
 pub use storage::format as storage_format;

@@ -1,6 +1,7 @@
 //! Core properties: what every plugin's section may say beside the plugin's own options.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use flb_config::{Diagnostic, Diagnostics, Property, Section, Severity, Span, Variables, value};
 use flb_event::{Pattern, Tag};
@@ -16,6 +17,8 @@ use crate::service::{LogLevel, StorageType};
 pub(crate) struct Core {
     pub(crate) alias: Option<String>,
     pub(crate) log_level: Option<LogLevel>,
+    /// How long a line like the last one is not logged again, if that is wanted.
+    pub(crate) log_suppress_interval: Option<Duration>,
     pub(crate) tag: Option<Tag>,
     pub(crate) matching: Match,
     pub(crate) retry_limit: Option<RetryLimit>,
@@ -110,6 +113,12 @@ const KEYS: &[Key] = &[
     unneeded("name", ALL, Effect::Known),
     key("alias", ALL, Effect::Set(set_alias), "Name of the instance in logs and metrics."),
     key("log_level", ALL, Effect::Set(set_log_level), "How much this instance logs."),
+    key(
+        "log_suppress_interval",
+        ALL,
+        Effect::Set(set_log_suppress_interval),
+        "Time in which of lines that begin alike only one is logged; 0 for all.",
+    ),
     key("tag", &[Input], Effect::Set(set_tag), "Tag of the records; else the instance's name."),
     key("match", MATCHING, Effect::Set(set_match), "Tags it is for; * stands for any text."),
     key(
@@ -163,7 +172,6 @@ const KEYS: &[Key] = &[
         "Bytes of stored chunks that may wait for it; over that the oldest are dropped.",
     ),
     unneeded("storage.", ENDS, STORAGE),
-    unneeded("log_suppress_interval", ALL, NOT_YET),
     unneeded("rate_window", &[Input], NOT_YET),
     unneeded("rate_gate", &[Input], NOT_YET),
     unneeded("listen", &[Input], NETWORK),
@@ -274,6 +282,12 @@ fn set_alias(core: &mut Core, text: &str) -> Result<(), Problem> {
 
 fn set_log_level(core: &mut Core, text: &str) -> Result<(), Problem> {
     core.log_level = Some(LogLevel::parse(text)?);
+    Ok(())
+}
+
+fn set_log_suppress_interval(core: &mut Core, text: &str) -> Result<(), Problem> {
+    let interval = value::parse_time(text)?;
+    core.log_suppress_interval = Some(interval).filter(|interval| !interval.is_zero());
     Ok(())
 }
 

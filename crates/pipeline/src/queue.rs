@@ -81,7 +81,7 @@ mod tests {
 
     fn batch() -> Batch {
         let name = "in.0".into();
-        let instance = Instance { role: Role::Input, plugin: "in", name, log_level: None };
+        let instance = Instance::new(Role::Input, "in", name);
         let held = Held::new(&Arc::new(InputRow::new(instance, None)), 0);
         Batch { chunk: ChunkBuilder::new(Tag::new("t").unwrap()).build(), held, stored: None }
     }

@@ -53,6 +53,26 @@ impl LogLevel {
     }
 }
 
+/// What the lines of the log look like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// A JSON object each.
+    Json,
+}
+
+impl LogFormat {
+    /// The format that a text names, in any case.
+    pub fn parse(text: &str) -> Result<Self, ValueError> {
+        Ok(match value::parse_choice(text, &["text", "json"])? {
+            "json" => Self::Json,
+            _ => Self::Text,
+        })
+    }
+}
+
 /// What the service sections settle.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -62,6 +82,8 @@ pub struct Settings {
     pub grace: Option<Duration>,
     /// How much is logged, if the configuration says.
     pub log_level: Option<LogLevel>,
+    /// What the lines of the log look like.
+    pub log_format: LogFormat,
     /// Where the log goes instead of stderr.
     pub log_file: Option<PathBuf>,
     /// Files with parser sections, as written.
@@ -181,6 +203,7 @@ impl Default for Settings {
             flush: Duration::from_secs(1),
             grace: Some(Duration::from_secs(5)),
             log_level: None,
+            log_format: LogFormat::Text,
             log_file: None,
             parsers_files: Vec::new(),
             escape_unicode: true,
@@ -249,6 +272,10 @@ const KEYS: &[Key] = &[
     set("daemon", set_daemon),
     set("log_level", |settings, value| {
         settings.log_level = Some(checked("log_level", &value.text, LogLevel::parse)?);
+        Ok(())
+    }),
+    set("log_format", |settings, value| {
+        settings.log_format = checked("log_format", &value.text, LogFormat::parse)?;
         Ok(())
     }),
     set("log_file", |settings, value| {

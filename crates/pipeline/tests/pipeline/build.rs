@@ -99,14 +99,13 @@ fn a_core_property_without_effect_is_a_warning() {
     for (section, words) in [
         ("[INPUT]\n Name count\n Storage.Type memrb\n", "the input is paused"),
         ("[INPUT]\n Name count\n Thread.Ring_Buffer.Window 5\n", "has no effect on this input"),
-        ("[INPUT]\n Name count\n Log_Suppress_Interval 5\n", "not supported yet"),
         ("[OUTPUT]\n Name keep\n Match *\n Retry_Limit x\n", "retried once"),
         ("[OUTPUT]\n Name keep\n Match *\n Net.Keepalive on\n", "this plugin does not use it"),
     ] {
         check_warning(section, &["warning", words]);
     }
     for section in [
-        "[INPUT]\n Name count\n Storage.Type memory\n Mem_Buf_Limit 5MB\n Workers 2\n Threaded on\n Tls off\n",
+        "[INPUT]\n Name count\n Storage.Type memory\n Mem_Buf_Limit 5MB\n Workers 2\n Threaded on\n Tls off\n Log_Suppress_Interval 5\n",
         "[OUTPUT]\n Name keep\n Match *\n Workers 4\n Retry_Limit False\n",
     ] {
         assert_eq!(build(section).config(), "");
