@@ -406,8 +406,14 @@ fn explain(error: lexopt::Error) -> Mistake {
 mod tests {
     use super::*;
 
-    static REGISTRY: Registry =
-        Registry { inputs: &[], filters: &[], outputs: &[], parsers: &[], multiline: &[] };
+    static REGISTRY: Registry = Registry {
+        inputs: &[],
+        filters: &[],
+        outputs: &[],
+        parsers: &[],
+        multiline: &[],
+        absent: &[],
+    };
 
     fn ask(arguments: &[&str]) -> Result<Request, Mistake> {
         read(arguments.iter().map(OsString::from), &REGISTRY)

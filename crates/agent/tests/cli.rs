@@ -230,6 +230,27 @@ fn a_wrong_configuration_ends_with_1() {
 }
 
 #[test]
+fn whoever_asks_for_a_plugin_that_is_not_here_is_told_what_to_do() {
+    for (section, name, help) in [
+        ("FILTER", "lua", "is not built here; write it as a WebAssembly filter"),
+        (
+            "FILTER",
+            "Kubernetes",
+            "take the pod's name, namespace and container from the file's name",
+        ),
+        ("OUTPUT", "kafka", "is planned, and not built yet; until then send with"),
+        ("OUTPUT", "es", "is planned, and not built yet; until then send with"),
+        ("OUTPUT", "loki", "is planned, and not built yet; until then send with"),
+        ("OUTPUT", "s3", "is not built here; send with the output forward"),
+        ("INPUT", "systemd", "journalctl --follow -o json"),
+    ] {
+        let conf = format!("[{section}]\n Name {name}\n Match *\n Script x.lua\n");
+        let first = format!("section '{name}' tried to instance a plugin name that doesn't exist");
+        run_config("absent", &conf, &[]).check(1, &[&first, help]);
+    }
+}
+
+#[test]
 fn a_plugin_that_cannot_start_ends_with_255() {
     let conf = "[INPUT]\n Name dummy\n[FILTER]\n Name wasm\n Tag dummy.*\n[OUTPUT]\n Name null\n";
     run_config("tag", conf, &[]).check(

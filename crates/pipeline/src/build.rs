@@ -59,6 +59,7 @@ impl Blueprint<'_> {
                 .require_signature
                 .then(|| self.settings.trusted_keys.clone()),
             code_cache: self.settings.code_cache.clone(),
+            variables: variables.clone(),
             dry_run: self.dry_run,
             ..Service::default()
         };
@@ -66,9 +67,8 @@ impl Blueprint<'_> {
         let world = World { document, registry, service: &service, variables: &variables };
         let parsers = build_parsers(world, self.parsers, &mut findings.config);
         let multiline = build_multiline(world, &parsers, self.multiline, &mut findings.config);
-        let filters = registry.filters;
         let mut builder =
-            Builder { document, variables, service, parsers, multiline, filters, findings };
+            Builder { document, variables, service, parsers, multiline, registry, findings };
         let inputs = builder.plan(Role::Input, SectionKind::Input, registry.inputs);
         let mut filters = builder.plan(Role::Filter, SectionKind::Filter, registry.filters);
         let mut outputs = builder.plan(Role::Output, SectionKind::Output, registry.outputs);
@@ -94,19 +94,6 @@ fn timing(settings: &Settings) -> Timing {
     let Settings { flush, grace, backoff, .. } = *settings;
     Timing { flush_every: flush, grace, backoff }
 }
-
-/// Fluent Bit's processors that are no filters.
-const NOT_YET: [&str; 9] = [
-    "content_modifier",
-    "cumulative_to_delta",
-    "labels",
-    "metrics_selector",
-    "opentelemetry_envelope",
-    "sampling",
-    "sql",
-    "tda",
-    "template",
-];
 
 /// A section whose plugin is known.
 struct Plan<'a, T: ?Sized + 'static> {
@@ -136,8 +123,8 @@ struct Builder<'a, 'f> {
     service: Service,
     parsers: Parsers,
     multiline: MultilineParsers,
-    /// The filters that sections and processors may name.
-    filters: &'static [Spec<dyn Filter>],
+    /// The plugins that sections and processors may name.
+    registry: &'a Registry,
     findings: &'f mut Findings,
 }
 
@@ -167,7 +154,7 @@ impl<'a> Builder<'a, '_> {
         owner: &Instance,
         section: &'a Section,
     ) -> Vec<Plan<'a, dyn Filter>> {
-        let filters = self.filters;
+        let filters = self.registry.filters;
         let sections = section.children_of(SectionKind::Processor).enumerate();
         let plans = sections.filter_map(|(number, section)| {
             let numbered = |plugin: &str| format!("{}/{plugin}.{number}", owner.name);
@@ -231,12 +218,13 @@ impl<'a> Builder<'a, '_> {
                 "[config] section '{name}' tried to instance a plugin name that doesn't exist"
             );
             let names = specs.iter().map(|spec| spec.name);
-            let help = match did_you_mean(&name, names.clone()) {
-                Some(near) => format!("did you mean '{near}'?"),
-                None if role == Role::Processor && NOT_YET.contains(&name.as_str()) => {
-                    "this processor is not supported yet; leave it out".to_owned()
+            let absent = self.registry.absent(role.kind(), &name);
+            let help = match (absent, did_you_mean(&name, names.clone())) {
+                (Some(absent), _) => absent.help(),
+                (None, Some(near)) => format!("did you mean '{near}'?"),
+                (None, None) => {
+                    format!("{role} plugins: {}", names.collect::<Vec<_>>().join(", "))
                 }
-                None => format!("{role} plugins: {}", names.collect::<Vec<_>>().join(", ")),
             };
             out.push(Diagnostic::error(message).at(property.value.span).help(help));
         }

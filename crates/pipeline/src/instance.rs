@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flb_plugin::PluginKind;
 use tracing::Span;
 
 use crate::service::LogLevel;
@@ -19,6 +20,18 @@ pub enum Role {
     Processor,
     /// Where they go.
     Output,
+}
+
+impl Role {
+    /// The kind of plugin that it takes.
+    pub(crate) fn kind(self) -> PluginKind {
+        match self {
+            Self::Input => PluginKind::Input,
+            Self::Filter => PluginKind::Filter,
+            Self::Processor => PluginKind::Processor,
+            Self::Output => PluginKind::Output,
+        }
+    }
 }
 
 impl fmt::Display for Role {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use flb_config::Variables;
 use flb_event::Tag;
 
 use crate::{
@@ -39,6 +40,8 @@ pub struct Service {
     pub trusted_keys: Option<Vec<PathBuf>>,
     /// The folder where code that was compiled at start is kept.
     pub code_cache: Option<PathBuf>,
+    /// What `${NAME}` stands for, in the files that options name.
+    pub variables: Variables,
     /// Plugins are only built, to see whether they can be: nobody listens, and nobody is in the way of who does.
     pub dry_run: bool,
     /// What plugins make once for all of them.
@@ -52,6 +55,7 @@ impl Default for Service {
             config_dir: None,
             trusted_keys: None,
             code_cache: None,
+            variables: Variables::default(),
             dry_run: false,
             shared: Arc::default(),
         }
@@ -86,4 +90,52 @@ pub struct Registry {
     pub parsers: &'static [Spec<dyn Parser>],
     /// Multiline parsers, alphabetic; the name is the value of a multiline parser section's `Type`.
     pub multiline: &'static [Spec<MultilineParser>],
+    /// Plugins that configurations name and that are not here.
+    pub absent: &'static [Absent],
+}
+
+/// A kind of plugins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PluginKind {
+    /// Where records come from.
+    Input,
+    /// What decides about them.
+    Filter,
+    /// What stands below the `processors` of an input or output, where filters may stand too.
+    Processor,
+    /// Where they go.
+    Output,
+}
+
+/// A plugin that configurations name and that is not here.
+#[derive(Debug, Clone, Copy)]
+pub struct Absent {
+    /// Its kind.
+    pub kind: PluginKind,
+    /// The name that configurations use, in lower case.
+    pub name: &'static str,
+    /// Whether it comes later.
+    pub is_planned: bool,
+    /// What to do instead.
+    pub instead: &'static str,
+}
+
+impl Absent {
+    /// What to tell whoever asks for it.
+    pub fn help(&self) -> String {
+        let Self { name, instead, .. } = self;
+        match self.is_planned {
+            true => format!("'{name}' is planned, and not built yet; until then {instead}"),
+            false => format!("'{name}' is not built here; {instead}"),
+        }
+    }
+}
+
+impl Registry {
+    /// The plugin that is not here, by its name in any case. What may stand among processors is looked for among filters too.
+    pub fn absent(&self, kind: PluginKind, name: &str) -> Option<&'static Absent> {
+        let fits =
+            |other| kind == other || (kind, other) == (PluginKind::Processor, PluginKind::Filter);
+        self.absent.iter().find(|row| fits(row.kind) && row.name.eq_ignore_ascii_case(name))
+    }
 }

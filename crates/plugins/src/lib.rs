@@ -1,5 +1,6 @@
 //! Inputs, filters, outputs and parsers: one file a plugin, one table a kind.
 
+mod absent;
 mod fields;
 mod filters;
 mod guest;
@@ -24,6 +25,7 @@ pub static REGISTRY: flb_plugin::Registry = flb_plugin::Registry {
     outputs: outputs::ALL,
     parsers: parsers::ALL,
     multiline: multiline::ALL,
+    absent: absent::ALL,
 };
 
 #[cfg(test)]

@@ -49,6 +49,10 @@ fn an_unknown_plugin_is_named_with_the_one_that_was_meant() {
         ],
     );
     check_config("[INPUT]\n Name xyz\n", &["section 'xyz'", "input plugins: count"]);
+    check_config(
+        &around("[FILTER]\n Name content_modifier\n Match *\n"),
+        &["section 'content_modifier'", "filter plugins: even"],
+    );
 }
 
 #[test]

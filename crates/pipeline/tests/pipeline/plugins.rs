@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use flb_event::{Chunk, ChunkBuilder, Event, Tag, Timestamp};
 use flb_plugin::{
-    BoxFuture, Build, BuildError, Context, End, Filter, Filtered, Flush, Input, InputError, Kind,
-    MultilineParser, OptionSpec, Options, Output, OutputError, ParseError, Parsed, Parser,
-    Registry, Spec, Tally, Whole,
+    Absent, BoxFuture, Build, BuildError, Context, End, Filter, Filtered, Flush, Input, InputError,
+    Kind, MultilineParser, OptionSpec, Options, Output, OutputError, ParseError, Parsed, Parser,
+    PluginKind, Registry, Spec, Tally, Whole,
 };
 
 use crate::world::{Sink, body, sink};
@@ -99,6 +99,20 @@ pub(crate) static REGISTRY: Registry = Registry {
         options: &[OptionSpec::new("parser", Kind::Text, None, "Of lines.")],
         build: build_pairs,
     }],
+    absent: &[
+        Absent {
+            kind: PluginKind::Filter,
+            name: "prime",
+            is_planned: true,
+            instead: "use even, or nothing",
+        },
+        Absent {
+            kind: PluginKind::Processor,
+            name: "content_modifier",
+            is_planned: false,
+            instead: "leave it out",
+        },
+    ],
 };
 
 fn build_pairs(options: &Options, build: &Build<'_>) -> Result<Box<MultilineParser>, BuildError> {

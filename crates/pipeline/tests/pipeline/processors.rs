@@ -164,6 +164,7 @@ pipeline:
       processors:
         logs:
           - name: evn
+          - name: Prime
           - name: content_modifier
           - {nam: even}
           - {name: even, match: 'a.*'}
@@ -176,7 +177,8 @@ pipeline:
     for expected in [
         "section 'evn' tried to instance a plugin name that doesn't exist",
         "did you mean 'even'?",
-        "this processor is not supported yet; leave it out",
+        "'prime' is planned, and not built yet; until then use even, or nothing",
+        "'content_modifier' is not built here; leave it out",
         "section 'processor' is missing the 'name' property",
         "'match' has no effect on a processor",
         "wrong condition: 'n' does not begin with '$'",

@@ -1,0 +1,246 @@
+//! Fluent Bit's plugins that are not here: a row each, so that whoever asks for one is told what to do instead.
+//!
+//! Where one is built, its row goes.
+
+use PluginKind::{Filter, Input, Output, Processor};
+use flb_plugin::{Absent, PluginKind};
+
+const FROM_LUA: &str = "write it as a WebAssembly filter, wasm; docs/from-lua.md shows the same filter in both, and examples/filters has \
+                        whole ones in C and Rust";
+const KEEP_AGENT: &str = "keep a Fluent Bit for it, and send from there with its output forward to the input forward here";
+const SEND_ON: &str = "send with the output forward to a Fluent Bit, or with the output http to a collector, that delivers it";
+const BY_OTLP: &str = "send with the output opentelemetry to a collector that delivers it";
+const BY_HTTP: &str = "send with the output http, if the receiver takes JSON";
+const BY_EXEC: &str = "read what a command prints, with the input exec";
+const NO_METRICS: &str =
+    "there are only logs here; keep a Fluent Bit or a Prometheus exporter for metrics";
+const LEAVE_OUT: &str = "leave it out";
+const BY_MODIFY: &str =
+    "use the filters modify, record_modifier or wasm, which may stand in its place";
+
+/// One that comes later.
+const fn planned(kind: PluginKind, name: &'static str, instead: &'static str) -> Absent {
+    Absent { kind, name, is_planned: true, instead }
+}
+
+/// One that nobody works on.
+const fn absent(kind: PluginKind, name: &'static str, instead: &'static str) -> Absent {
+    Absent { kind, name, is_planned: false, instead }
+}
+
+/// Every one that people ask for, by kind and alphabetic.
+pub(crate) static ALL: &[Absent] = &[
+    absent(Input, "azure_event_grid", KEEP_AGENT),
+    absent(Input, "blob", "read the files with the input tail"),
+    absent(Input, "calyptia_fleet", LEAVE_OUT),
+    absent(Input, "collectd", NO_METRICS),
+    absent(Input, "disk", NO_METRICS),
+    absent(Input, "docker", NO_METRICS),
+    absent(Input, "docker_events", BY_EXEC),
+    absent(Input, "ebpf", KEEP_AGENT),
+    absent(
+        Input,
+        "elasticsearch",
+        "let clients post to the input http, or to the input opentelemetry of a collector",
+    ),
+    absent(Input, "etw", KEEP_AGENT),
+    absent(Input, "event_test", "use the input dummy"),
+    absent(Input, "event_type", "use the input dummy"),
+    absent(
+        Input,
+        "fluentbit_logs",
+        "read the agent's own log with the input tail: Log_File says where it is",
+    ),
+    absent(
+        Input,
+        "fluentbit_metrics",
+        "the agent's own metrics are at /api/v2/metrics/prometheus: HTTP_Server on",
+    ),
+    absent(Input, "gpu_metrics", NO_METRICS),
+    absent(Input, "head", "use the input tail, or exec with head"),
+    absent(Input, "health", BY_EXEC),
+    absent(Input, "kafka", KEEP_AGENT),
+    absent(Input, "kmsg", "read the kernel's log with the input exec: dmesg --follow"),
+    absent(
+        Input,
+        "kubernetes_events",
+        "read them with the input exec: kubectl get events --watch -o json",
+    ),
+    absent(Input, "lib", "use the input stdin"),
+    absent(Input, "mqtt", BY_EXEC),
+    absent(Input, "netif", NO_METRICS),
+    absent(Input, "nginx_metrics", NO_METRICS),
+    absent(Input, "node_exporter_metrics", NO_METRICS),
+    absent(Input, "opentelemetry", "let clients post JSON to the input http"),
+    absent(Input, "podman_metrics", NO_METRICS),
+    absent(Input, "proc", BY_EXEC),
+    absent(Input, "process_exporter_metrics", NO_METRICS),
+    absent(Input, "prometheus_remote_write", NO_METRICS),
+    absent(Input, "prometheus_scrape", NO_METRICS),
+    absent(Input, "prometheus_textfile", NO_METRICS),
+    absent(Input, "serial", "use the input exec: cat of the device"),
+    absent(Input, "splunk", "let clients post to the input http"),
+    absent(Input, "statsd", NO_METRICS),
+    absent(
+        Input,
+        "syslog",
+        "use the input tcp with a parser for syslog, or the input tail on the log file",
+    ),
+    absent(
+        Input,
+        "systemd",
+        "use the input exec: journalctl --follow -o json, with the parser json",
+    ),
+    absent(Input, "thermal", NO_METRICS),
+    absent(Input, "udp", "use the input tcp, or forward"),
+    absent(Input, "unix_socket", "use the input forward with unix_path, or tcp"),
+    absent(Input, "windows_exporter_metrics", NO_METRICS),
+    absent(Input, "winevtlog", KEEP_AGENT),
+    absent(Input, "winlog", KEEP_AGENT),
+    absent(Input, "winstat", NO_METRICS),
+    absent(Filter, "alter_size", "use the filters grep or throttle"),
+    absent(
+        Filter,
+        "aws",
+        "set what you need with the filter record_modifier and variables: Record zone ${ZONE}",
+    ),
+    absent(
+        Filter,
+        "checklist",
+        "write it as a WebAssembly filter, wasm: Accessible_Paths lets it read the list",
+    ),
+    absent(
+        Filter,
+        "ecs",
+        "set what you need with the filter record_modifier and variables: Record cluster ${ECS_CLUSTER}",
+    ),
+    absent(Filter, "expect", "test filters with flb-wamrc run and check"),
+    absent(
+        Filter,
+        "geoip2",
+        "write it as a WebAssembly filter, wasm: Accessible_Paths lets it read the database",
+    ),
+    absent(
+        Filter,
+        "kubernetes",
+        "take the pod's name, namespace and container from the file's name: the input tail has tag_regex and path_key, the \
+         filter parser splits the path. Labels and annotations need a Fluent Bit behind the output forward",
+    ),
+    absent(Filter, "log_to_metrics", NO_METRICS),
+    absent(
+        Filter,
+        "lookup",
+        "write it as a WebAssembly filter, wasm: Accessible_Paths lets it read the table",
+    ),
+    absent(Filter, "lua", FROM_LUA),
+    absent(Filter, "nightfall", "redact with a WebAssembly filter, wasm"),
+    absent(Filter, "stdout", "add an output stdout with the same Match"),
+    absent(
+        Filter,
+        "sysinfo",
+        "set what you need with the filter record_modifier: Record hostname ${HOSTNAME}",
+    ),
+    absent(Filter, "tensorflow", "write it as a WebAssembly filter, wasm"),
+    absent(
+        Filter,
+        "type_converter",
+        "convert with a parser's Types and the filter parser, or with a WebAssembly filter, wasm",
+    ),
+    absent(Filter, "wasi-nn", "write it as a WebAssembly filter, wasm"),
+    absent(Processor, "content_modifier", BY_MODIFY),
+    absent(Processor, "cumulative_to_delta", NO_METRICS),
+    absent(Processor, "labels", NO_METRICS),
+    absent(Processor, "metrics_selector", NO_METRICS),
+    absent(
+        Processor,
+        "opentelemetry_envelope",
+        "use the output opentelemetry, which makes the envelope itself",
+    ),
+    absent(Processor, "sampling", "use the filter throttle, which may stand in its place"),
+    absent(Processor, "sql", "use the filters grep and modify, which may stand in its place"),
+    absent(Processor, "tda", NO_METRICS),
+    absent(Processor, "template", BY_MODIFY),
+    absent(Output, "azure", SEND_ON),
+    absent(Output, "azure_blob", SEND_ON),
+    absent(Output, "azure_kusto", SEND_ON),
+    absent(Output, "azure_logs_ingestion", SEND_ON),
+    absent(Output, "bigquery", SEND_ON),
+    absent(Output, "chronicle", SEND_ON),
+    absent(Output, "cloudwatch", SEND_ON),
+    absent(Output, "cloudwatch_logs", SEND_ON),
+    absent(Output, "datadog", BY_OTLP),
+    planned(Output, "elasticsearch", SEND_ON),
+    planned(Output, "es", SEND_ON),
+    absent(
+        Output,
+        "exit",
+        "the agent ends by itself at the end of its input: Exit_On_Eof of tail, the end of stdin",
+    ),
+    absent(Output, "firehose", SEND_ON),
+    absent(Output, "flowcounter", "use the output counter, or the metrics: HTTP_Server on"),
+    absent(Output, "gelf", "use the output http with format gelf"),
+    absent(Output, "influxdb", SEND_ON),
+    planned(Output, "kafka", SEND_ON),
+    absent(Output, "kafka-rest", BY_HTTP),
+    absent(Output, "kinesis_firehose", SEND_ON),
+    absent(Output, "kinesis_streams", SEND_ON),
+    absent(Output, "lib", "use the output stdout"),
+    absent(Output, "logdna", BY_HTTP),
+    planned(Output, "loki", BY_OTLP),
+    absent(Output, "nats", SEND_ON),
+    absent(Output, "newrelic", BY_OTLP),
+    absent(Output, "nrlogs", BY_OTLP),
+    absent(Output, "opensearch", SEND_ON),
+    absent(Output, "oracle_log_analytics", SEND_ON),
+    absent(Output, "pgsql", SEND_ON),
+    absent(Output, "plot", "use the output file with format csv"),
+    absent(Output, "prometheus_exporter", NO_METRICS),
+    absent(Output, "prometheus_remote_write", NO_METRICS),
+    absent(Output, "retry", LEAVE_OUT),
+    absent(Output, "s3", SEND_ON),
+    absent(Output, "skywalking", SEND_ON),
+    absent(Output, "slack", BY_HTTP),
+    absent(Output, "splunk", BY_OTLP),
+    absent(Output, "stackdriver", BY_OTLP),
+    absent(Output, "syslog", SEND_ON),
+    absent(Output, "tcp", "use the output http with format json_lines, or forward"),
+    absent(Output, "td", BY_HTTP),
+    absent(Output, "udp", "use the output http with format json_lines, or forward"),
+    absent(Output, "vivo_exporter", "watch the records at the agent's own page: HTTP_Server on"),
+    absent(Output, "websocket", "use the output http with format json_lines"),
+    absent(Output, "zig_demo", LEAVE_OUT),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::REGISTRY;
+
+    #[test]
+    fn what_is_here_is_not_absent() {
+        let here = |row: &Absent| match row.kind {
+            Input => REGISTRY.inputs.iter().any(|spec| spec.name == row.name),
+            Filter | Processor => REGISTRY.filters.iter().any(|spec| spec.name == row.name),
+            Output => REGISTRY.outputs.iter().any(|spec| spec.name == row.name),
+        };
+        let both: Vec<&str> = ALL.iter().filter(|row| here(row)).map(|row| row.name).collect();
+        assert_eq!(both, [""; 0]);
+    }
+
+    #[test]
+    fn the_table_is_alphabetic_by_kind() {
+        for kind in [Input, Filter, Processor, Output] {
+            let mut names = ALL.iter().filter(|row| row.kind == kind).map(|row| row.name);
+            let sorted = names.clone().is_sorted_by(|one, next| one < next);
+            assert!(sorted && names.next().is_some(), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_row_is_a_sentence_without_an_end() {
+        for row in ALL {
+            let begins = row.instead.starts_with(char::is_lowercase);
+            assert!(begins && !row.instead.ends_with('.'), "{}: {}", row.name, row.instead);
+        }
+    }
+}
