@@ -6,6 +6,7 @@ use flb_config::{
 use flb_plugin::{Build, BuildError, Kind, OptionSpec, Options};
 
 use super::node::{self, Node};
+use crate::log::Label;
 use crate::net::options::{file, joined};
 use crate::net::tls;
 
@@ -25,12 +26,19 @@ pub(super) fn nodes(
     if !diagnostics.has_errors() {
         let upstreams = document.sections_of(SectionKind::Upstream);
         for node in upstreams.flat_map(|upstream| &upstream.children) {
-            read.push(read_node(node, &mut diagnostics));
+            read.push(read_node(node, &build.service.variables, &mut diagnostics));
         }
     }
+    let shown = format!(
+        "upstream {}: {}",
+        path.display(),
+        diagnostics.render(document.sources()).trim_end()
+    );
     if diagnostics.has_errors() {
-        let shown = diagnostics.render(document.sources());
-        return Err(BuildError::new(format!("upstream {}: {}", path.display(), shown.trim_end())));
+        return Err(BuildError::new(shown));
+    }
+    if !diagnostics.is_empty() {
+        tracing::warn!("{} {shown}", Label::output("forward", build));
     }
     if read.is_empty() {
         return Err(BuildError::new(format!("upstream {}: no [NODE] in it", path.display()))
@@ -39,6 +47,6 @@ pub(super) fn nodes(
     read.iter().map(|node| Node::new(options, Some(node), build)).collect()
 }
 
-fn read_node(section: &Section, diagnostics: &mut Diagnostics) -> Options {
-    Options::read("upstream", &NODE, section, &[], &Variables::default(), diagnostics)
+fn read_node(section: &Section, known: &Variables, diagnostics: &mut Diagnostics) -> Options {
+    Options::read("upstream", &NODE, section, &[], known, diagnostics)
 }

@@ -1,0 +1,1 @@
+{"log":"a line of b","zone":"nowhere","node":"node-1","secret":"Linux","empty":"xwas emptyx"}
