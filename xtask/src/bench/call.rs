@@ -1,6 +1,13 @@
-//! `cargo xtask bench call`: nanoseconds a record for each stage and for filters that do little, in the release build.
+//! `cargo xtask bench call`: nanoseconds of CPU time that a call of a filter takes, in the release build: the whole call with
+//! the conversions around it, and the filter's own part, beside the same filter as native code.
+//!
+//! Rounds of all rows are interleaved. The original runtime takes part when `FLB_WAMRC` names its compiler, and `FLB_WAMR_CALL`
+//! a program that calls it: `PROGRAM AOT FUNCTION FILE RECORDS` calls the function with the lines of the file in turn and prints
+//! the nanoseconds of CPU time of a call, arguments and answer copied.
 
+use std::env;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -10,44 +17,279 @@ use super::lines::{self, Shape};
 use crate::run::{command, output, root, run as run_command, target_dir};
 
 const ROUNDS: usize = 7;
-const RECORDS: usize = 200_000;
-/// What is measured: its name, the stage, the module.
-const ROWS: &[(&str, &str, &str)] = &[
-    ("JSON to msgpack", "parse", ""),
-    ("msgpack to JSON", "write", ""),
-    ("the same, changed and back", "again", ""),
-    ("scan", "call", "tests/filter/modules/scan.wat"),
-    ("echo", "call", "tests/filter/modules/echo.wat"),
-    ("append", "call", "tests/filter/modules/enrich.wat"),
-    ("redact", "call", "tests/filter/modules/redact.wat"),
+/// Bytes of a record, and records in a round.
+const SIZES: &[(usize, usize)] = &[(240, 100_000), (4096, 20_000)];
+/// How a call can be ended; the first one is what users have.
+const INTERRUPTIONS: &[&str] = &["signal", "epoch", "none"];
+
+/// A filter as a module and, where there is one, as native code.
+struct Filter {
+    name: &'static str,
+    module: &'static str,
+    function: &'static str,
+    format: &'static str,
+    native: Option<Native>,
+}
+
+/// Where the native twin comes from: `tests/bench/native.c` itself, a file beside it, or a Rust crate.
+#[derive(Clone, Copy)]
+enum Native {
+    Own,
+    C(&'static str),
+    Rust(&'static str),
+}
+
+const FILTERS: &[Filter] = &[
+    small("drop", "drop", "json", Some(Native::Own)),
+    small("echo", "echo", "json", Some(Native::Own)),
+    small("append", "enrich", "json", Some(Native::Own)),
+    small("redact", "redact", "json", Some(Native::Own)),
+    Filter {
+        name: "c-enrich",
+        module: "examples/filters/c-enrich.wasm",
+        function: "c_filter",
+        format: "json",
+        native: Some(Native::C("examples/filters/c-enrich/c-enrich.c")),
+    },
+    Filter {
+        name: "rust-enrich",
+        module: "examples/filters/rust-enrich.wasm",
+        function: "rust_filter",
+        format: "json",
+        native: Some(Native::Rust("examples/filters/rust-enrich")),
+    },
+    small("drop", "drop", "msgpack", None),
+    small("echo", "msgpack_echo", "msgpack", None),
+    small("append", "msgpack_append", "msgpack", None),
 ];
 
+/// One of the modules that the tests have in text form.
+const fn small(
+    name: &'static str,
+    module: &'static str,
+    format: &'static str,
+    native: Option<Native>,
+) -> Filter {
+    Filter { name, module, function: "filter", format, native }
+}
+
+/// One way to run one filter, and what it took: the whole call, if it was measured, and the filter's own part.
+struct Row {
+    filter: &'static Filter,
+    size: usize,
+    by: String,
+    command: Command,
+    times: Vec<(Option<f64>, f64)>,
+}
+
+/// A time that is not of one record: what, and the nanoseconds of each round.
+struct Once {
+    what: &'static str,
+    command: Command,
+    times: Vec<f64>,
+}
+
 pub(super) fn run() -> Result<()> {
-    run_command(&mut command("cargo build --release --workspace --bins --example hot_path"))?;
-    let target = target_dir()?;
-    let folder = target.join("bench");
+    run_command(&mut command("cargo build --release --workspace --bins --example calls"))?;
+    let folder = target_dir()?.join("bench/call");
     fs::create_dir_all(&folder)?;
-    let file = folder.join("call.jsonl");
-    fs::write(&file, lines::file(Shape::Service, 227, 10_000))?;
-    let mut times = vec![Vec::new(); ROWS.len()];
-    for _ in 0..ROUNDS {
-        for ((_, stage, module), times) in ROWS.iter().zip(&mut times) {
-            let mut command = Command::new(target.join("release/examples/hot_path"));
-            command.arg(stage).arg(&file).arg(RECORDS.to_string());
-            if !module.is_empty() {
-                command.arg(root().join(module));
-            }
-            let said = output(&mut command)?;
-            times.push(said.trim().parse::<f64>().context("hot_path prints a number")?);
+    let mut rows = rows(&folder)?;
+    let mut onces = onces(&folder)?;
+    for round in 1..=ROUNDS {
+        eprintln!("round {round} of {ROUNDS}: {} runs", rows.len() + onces.len());
+        for row in &mut rows {
+            let said = output(&mut row.command)?;
+            let numbers = numbers(&said)?;
+            row.times.push(match numbers[..] {
+                [whole, own] => (Some(whole), own),
+                [own] => (None, own),
+                _ => anyhow::bail!("one or two numbers, not {said}"),
+            });
+        }
+        for once in &mut onces {
+            once.times.extend(numbers(&output(&mut once.command)?)?);
         }
     }
-    println!("| what | ns a record, median | min |\n|---|---|---|");
-    let mut kept = Vec::new();
-    for ((name, ..), mut times) in ROWS.iter().zip(times) {
-        times.sort_by(f64::total_cmp);
-        println!("| {name} | {:.0} | {:.0} |", times[times.len() / 2], times[0]);
-        kept.push(json!({ "what": name, "ns": times }));
+    report(&rows, &onces, &folder)
+}
+
+fn numbers(said: &str) -> Result<Vec<f64>> {
+    said.split_whitespace().map(|word| word.parse().context("a number")).collect()
+}
+
+fn ours() -> Result<PathBuf> {
+    Ok(target_dir()?.join("release"))
+}
+
+/// Compiles a module, of text or binary, to a file of its own.
+fn compile(compiler: &Path, module: &str, options: &[&str], to: &Path) -> Result<()> {
+    let wasm = to.with_extension("wasm");
+    fs::write(&wasm, wat::parse_file(root().join(module))?)?;
+    let mut command = Command::new(compiler);
+    command.args(options).arg("-o").arg(to).arg(wasm);
+    output(&mut command).map(drop)
+}
+
+fn rows(folder: &Path) -> Result<Vec<Row>> {
+    let peer = env::var_os("FLB_WAMRC").zip(env::var_os("FLB_WAMR_CALL"));
+    if peer.is_none() {
+        println!(
+            "The original runtime does not take part: FLB_WAMRC and FLB_WAMR_CALL name nothing."
+        );
     }
-    fs::write(folder.join("call.json"), serde_json::to_vec_pretty(&kept)?)?;
+    let mut rows = Vec::new();
+    for (size, records) in SIZES {
+        let file = folder.join(format!("{size}.jsonl"));
+        fs::write(&file, lines::file(Shape::Service, *size, 1000))?;
+        let records = &records.to_string();
+        for filter in FILTERS {
+            let mut add = |by: &str, command| {
+                let (by, times) = (by.to_owned(), Vec::new());
+                rows.push(Row { filter, size: *size, by, command, times });
+            };
+            let aot = |by: &str| folder.join(format!("{}-{}-{by}.aot", filter.name, filter.format));
+            for by in INTERRUPTIONS {
+                let options = ["--opt-level=3", "--size-level=3", &format!("--interruption={by}")];
+                compile(&ours()?.join("flb-wamrc"), filter.module, &options, &aot(by))?;
+                let mut command = Command::new(ours()?.join("examples/calls"));
+                command.arg(&file).args([records, filter.format]);
+                command.arg(aot(by)).arg(filter.function);
+                add(by, command);
+            }
+            if let Some(native) = filter.native {
+                let mut command = Command::new(build_native(filter, native, folder)?);
+                command.arg(&file).arg(records);
+                add("native", command);
+            }
+            if let Some((compiler, program)) = peer.as_ref().filter(|_| filter.format == "json") {
+                let options = ["--opt-level=3", "--size-level=3"];
+                compile(Path::new(compiler), filter.module, &options, &aot("peer"))?;
+                let mut command = Command::new(program);
+                command.arg(aot("peer")).arg(filter.function).arg(&file).arg(records);
+                add("original", command);
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// The filter as a program.
+fn build_native(filter: &Filter, native: Native, folder: &Path) -> Result<PathBuf> {
+    let program = folder.join(filter.name);
+    let function = if matches!(native, Native::Own) { filter.name } else { filter.function };
+    let mut command = Command::new("cc");
+    command.arg("-O2").arg(format!("-DFILTER={function}")).arg("-o").arg(&program);
+    command.arg(root().join("tests/bench/native.c"));
+    match native {
+        Native::Own => {}
+        Native::C(source) => {
+            command.arg(root().join(source));
+        }
+        Native::Rust(folder) => {
+            command.arg(rust_library(folder)?).args(["-lpthread", "-ldl", "-lm"]);
+        }
+    }
+    output(&mut command)?;
+    Ok(program)
+}
+
+/// The static library of a filter's crate, optimised for speed.
+fn rust_library(folder: &str) -> Result<PathBuf> {
+    let target = target_dir()?.join("bench/native");
+    let mut cargo = command("cargo rustc --release --lib --crate-type staticlib");
+    cargo.args(["--config", "profile.release.opt-level=3"]);
+    cargo.arg("--manifest-path").arg(root().join(folder).join("Cargo.toml"));
+    run_command(cargo.arg("--target-dir").arg(&target))?;
+    let name = Path::new(folder).file_name().context("a crate has a folder")?.to_string_lossy();
+    Ok(target.join(format!("release/lib{}.a", name.replace('-', "_"))))
+}
+
+fn onces(folder: &Path) -> Result<Vec<Once>> {
+    let once = |what, stage: &str, module: &str, function: &str| -> Result<Once> {
+        let name = Path::new(module).file_stem().context("a module has a name")?;
+        let aot = folder.join(name).with_extension("aot");
+        compile(&ours()?.join("flb-wamrc"), module, &["--opt-level=3"], &aot)?;
+        let mut command = Command::new(ours()?.join("examples/calls"));
+        command.args([stage, "10000"]).arg(aot).arg(function);
+        Ok(Once { what, command, times: Vec::new() })
+    };
+    let (echo, enrich) = ("tests/filter/modules/echo.wat", "examples/filters/rust-enrich.wasm");
+    Ok(vec![
+        once("start of an instance, echo", "start", echo, "filter")?,
+        once("start of an instance, rust-enrich", "start", enrich, "rust_filter")?,
+        once("a trap, and the next instance", "trap", "tests/filter/modules/trap.wat", "divide")?,
+    ])
+}
+
+fn report(rows: &[Row], onces: &[Once], folder: &Path) -> Result<()> {
+    println!(
+        "| filter | format | bytes | run by | ns a call | least | its own ns | least | x native |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
+    let own = |row: &Row| row.times.iter().map(|time| time.1).collect();
+    let of = |row: &Row, by: &str| {
+        let same = |other: &&Row| {
+            (other.filter.name, other.filter.format, other.size, other.by.as_str())
+                == (row.filter.name, row.filter.format, row.size, by)
+        };
+        rows.iter().find(same).map(|row| middle(own(row)).0)
+    };
+    let mut kept = Vec::new();
+    for row in rows {
+        let whole: Vec<f64> = row.times.iter().filter_map(|time| time.0).collect();
+        let show = |times: Vec<f64>| match middle(times) {
+            (_, least) if least.is_infinite() => "| |".to_owned(),
+            (median, least) => format!("{median:.0} | {least:.0} |"),
+        };
+        let Filter { name, format, .. } = row.filter;
+        let native = of(row, "native").map(|native| middle(own(row)).0 / native);
+        println!(
+            "| {name} | {format} | {} | {} | {} {} {} |",
+            row.size,
+            row.by,
+            show(whole.clone()),
+            show(own(row)),
+            native.map_or(String::new(), |ratio| format!("{ratio:.2}"))
+        );
+        kept.push(json!({ "filter": name, "format": format, "bytes": row.size, "by": row.by,
+            "whole_ns": whole, "own_ns": row.times.iter().map(|time| time.1).collect::<Vec<_>>() }));
+    }
+    compare(rows, &of);
+    println!("\n| what | ns, median | least |\n|---|---|---|");
+    for Once { what, times, .. } in onces {
+        let (median, least) = middle(times.clone());
+        println!("| {what} | {median:.0} | {least:.0} |");
+        kept.push(json!({ "what": what, "ns": times }));
+    }
+    let path = folder.with_extension("json");
+    fs::write(&path, serde_json::to_vec_pretty(&kept)?)?;
+    println!("\nEvery run is kept in {}.", path.strip_prefix(root()).unwrap_or(&path).display());
     Ok(())
+}
+
+/// The filters' own parts against the original's, one ratio for all of them that do real work.
+fn compare(rows: &[Row], of: &impl Fn(&Row, &str) -> Option<f64>) {
+    for by in INTERRUPTIONS {
+        let works = |row: &&Row| row.by == *by && row.filter.name.ends_with("-enrich");
+        let ratios: Vec<f64> = rows
+            .iter()
+            .filter(works)
+            .filter_map(|row| Some(of(row, by)? / of(row, "original")?))
+            .collect();
+        if ratios.is_empty() {
+            continue;
+        }
+        let sum: f64 = ratios.iter().map(|ratio| ratio.ln()).sum();
+        let mean = (sum / ratios.len() as f64).exp();
+        println!(
+            "\n{by}, own part against the original's, geometric mean: {mean:.2} of {ratios:.2?}"
+        );
+    }
+}
+
+/// The median and the least of some times.
+fn middle(mut times: Vec<f64>) -> (f64, f64) {
+    times.sort_by(f64::total_cmp);
+    let median = times.get(times.len() / 2).copied().unwrap_or_default();
+    (median, times.first().copied().unwrap_or(f64::INFINITY))
 }

@@ -1,0 +1,150 @@
+//! What calls of a filter cost, for `cargo xtask bench call`: `calls FILE RECORDS json|msgpack MODULE FUNCTION` takes the lines
+//! of a file as records and prints the nanoseconds of CPU time of a whole call, and of what is left of it without the
+//! conversions around it. `calls start|trap TIMES MODULE FUNCTION` prints those of an instance's start, or of a call that traps
+//! with the start that it makes necessary.
+
+#![expect(clippy::print_stdout, reason = "the answer goes to standard output")]
+#![expect(clippy::unwrap_used, reason = "whoever measures sees the panic")]
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use flb_event::json::{self, JsonOptions, Printer, Sent};
+use flb_event::{Chunk, ChunkBuilder, Event, RecordTooLarge, Tag, Timestamp, Verdict};
+use flb_runtime::{EngineOptions, EventFormat, FilterEngine, FilterModule, FilterOptions};
+use rustix::time::ClockId;
+
+/// The JSON that a filter gets, as the agent writes it.
+const JSON: EventFormat = EventFormat::Json { escape_unicode: true };
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        [what @ ("start" | "trap"), times, module, function] => {
+            let (module, times) = (load(module, function, JSON), times.parse().unwrap());
+            println!(
+                "{:.1}",
+                if what == "start" { start(&module, times) } else { trap(&module, times) }
+            );
+        }
+        [file, records, format, module, function] => {
+            let format = if format == "msgpack" { EventFormat::Msgpack } else { JSON };
+            let chunk = parse(&std::fs::read(file).unwrap(), records.parse().unwrap());
+            let (whole, conversions) = call(&chunk, &load(module, function, format), format);
+            println!("{whole:.1} {:.1}", whole - conversions);
+        }
+        _ => panic!(
+            "calls FILE RECORDS json|msgpack MODULE FUNCTION, or calls start|trap TIMES MODULE FUNCTION"
+        ),
+    }
+}
+
+fn load(module: &str, function: &str, format: EventFormat) -> FilterModule {
+    let engine = FilterEngine::new(EngineOptions::default()).unwrap();
+    let deadline = Duration::from_secs(60);
+    let options = FilterOptions { deadline, format, ..FilterOptions::new(function) };
+    FilterModule::load(&engine, std::fs::read(module).unwrap(), options).unwrap()
+}
+
+/// Nanoseconds that this thread has had a CPU for: whatever else the machine does is left out.
+fn cpu_time() -> f64 {
+    let time = rustix::time::clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}
+
+/// Nanoseconds of each of so many rounds.
+fn each(rounds: usize, mut round: impl FnMut()) -> f64 {
+    let started = cpu_time();
+    (0..rounds).for_each(|_| round());
+    (cpu_time() - started) / rounds as f64
+}
+
+fn start(module: &FilterModule, times: usize) -> f64 {
+    each(times, || drop(black_box(module.instantiate().unwrap())))
+}
+
+fn trap(module: &FilterModule, times: usize) -> f64 {
+    let mut filter = module.instantiate().unwrap();
+    let chunk = parse(b"{\"a\":1}", 1);
+    let event = chunk.records().next().unwrap();
+    each(times, || assert!(black_box(filter.call(chunk.tag(), event)).is_err()))
+}
+
+/// So many records, of the lines in turn.
+fn parse(text: &[u8], records: usize) -> Chunk {
+    let mut chunk = ChunkBuilder::new(Tag::new("bench").unwrap());
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    for line in lines.cycle().take(records) {
+        let time = Timestamp { sec: 1_700_000_000, nsec: 5 };
+        let parsed = chunk.push_with(time, Event::NO_METADATA, |body| {
+            json::parse_object(line, body).map_err(|_| RecordTooLarge)?;
+            Ok::<(), RecordTooLarge>(())
+        });
+        parsed.unwrap();
+    }
+    chunk.build()
+}
+
+/// Nanoseconds that the whole call takes, its answer in the next chunk, and those of the conversions alone.
+fn call(chunk: &Chunk, module: &FilterModule, format: EventFormat) -> (f64, f64) {
+    let mut filter = module.instantiate().unwrap();
+    let mut answers = ChunkBuilder::new(chunk.tag().clone());
+    let started = cpu_time();
+    for event in chunk.records() {
+        match filter.call(chunk.tag(), event).unwrap() {
+            Verdict::Keep => answers.push(event).unwrap(),
+            Verdict::Replace(body) => answers.push(Event { body, ..event }).unwrap(),
+            Verdict::Drop | Verdict::Split(_) => {}
+        }
+    }
+    let whole = cpu_time() - started;
+    let answers = answers.build();
+    let conversions = if format == EventFormat::Msgpack {
+        copies(chunk, &answers)
+    } else {
+        conversions(chunk, &answers)
+    };
+    (whole / chunk.len() as f64, conversions / chunk.len() as f64)
+}
+
+/// Nanoseconds to write all records as JSON, and to read the answers, which are written beforehand.
+fn conversions(chunk: &Chunk, answers: &Chunk) -> f64 {
+    let mut printer = Printer::new(JsonOptions::default());
+    let texts: Vec<Vec<u8>> = answers
+        .records()
+        .map(|event| {
+            let mut text = Vec::new();
+            printer.print(event.body, &mut text).unwrap();
+            text
+        })
+        .collect();
+    let mut converted = ChunkBuilder::new(chunk.tag().clone());
+    let (mut text, mut body) = (Vec::new(), Vec::new());
+    let mut texts = texts.iter();
+    let started = cpu_time();
+    for event in chunk.records() {
+        text.clear();
+        printer.print(event.body, &mut text).unwrap();
+        let Some(answer) = texts.next() else { continue };
+        body.clear();
+        let sent = Sent { text: &text, map: event.body, members: printer.members() };
+        json::parse_again(answer, sent, &mut body).unwrap();
+        converted.push(Event { body: &body, ..event }).unwrap();
+    }
+    let taken = cpu_time() - started;
+    assert_eq!(converted.build().len(), answers.len());
+    taken
+}
+
+/// Nanoseconds to put all answers into another chunk.
+fn copies(chunk: &Chunk, answers: &Chunk) -> f64 {
+    let mut copied = ChunkBuilder::new(chunk.tag().clone());
+    let started = cpu_time();
+    for event in answers.records() {
+        copied.push(event).unwrap();
+    }
+    let taken = cpu_time() - started;
+    black_box(copied.build());
+    taken
+}
