@@ -15,12 +15,8 @@ use oracle::{check_file, check_metadata};
 /// those.
 fn replay(folder: &str, check: fn(&[u8]) -> Result<Artifact, ArtifactError>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(folder);
-    let entries = std::fs::read_dir(&folder).unwrap();
-    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    assert!(!files.is_empty(), "no files in {}", folder.display());
-    for file in files {
-        let checked = check(&std::fs::read(&file).unwrap());
+    for (file, bytes) in flb_testkit::corpus(&folder) {
+        let checked = check(&bytes);
         let is_sound = file.file_name().unwrap().as_encoded_bytes().starts_with(b"sound");
         assert_eq!(checked.is_ok(), is_sound, "{}: {:?}", file.display(), checked.err());
     }

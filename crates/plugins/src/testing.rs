@@ -84,14 +84,7 @@ fn build_named<T>(
 /// Gives every file of a folder of the corpus to `check`.
 pub(crate) fn replay(folder: &str, check: fn(&[u8])) {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(folder);
-    let entries = std::fs::read_dir(&folder).unwrap();
-    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    assert!(!files.is_empty(), "no files in {}", folder.display());
-    for file in files {
-        eprintln!("{}", file.display());
-        check(&std::fs::read(&file).unwrap());
-    }
+    flb_testkit::replay(&folder, check);
 }
 
 /// A parser and what it makes of lines.

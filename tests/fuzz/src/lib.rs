@@ -11,6 +11,8 @@ mod http;
 mod pipeline_oracle;
 #[path = "../../../crates/plugins/tests/oracle/mod.rs"]
 mod plugins_oracle;
+#[path = "../../../crates/runtime/tests/oracle/mod.rs"]
+mod runtime_oracle;
 
 use libfuzzer_sys::Corpus;
 
@@ -53,6 +55,22 @@ pub fn parsers(data: &[u8]) {
 /// A multiline parser and lines.
 pub fn multiline(data: &[u8]) {
     plugins_oracle::check_multiline(data);
+}
+
+/// Filters that answer what they are told to.
+pub struct Calls(runtime_oracle::Calls);
+
+impl Calls {
+    /// Compiles them: once is enough.
+    #[expect(clippy::new_without_default, reason = "it is no small thing")]
+    pub fn new() -> Self {
+        Self(runtime_oracle::Calls::new())
+    }
+
+    /// Any bytes taken as calls, and what is to be answered.
+    pub fn check(&self, data: &[u8]) {
+        self.0.check(data);
+    }
 }
 
 /// Any bytes taken as the file of a stored chunk.

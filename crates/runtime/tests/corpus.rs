@@ -1,0 +1,12 @@
+//! Replays every file of `tests/corpus` through the checks that every input must pass. A fuzzer's find becomes a file.
+
+mod oracle;
+
+use std::path::Path;
+
+#[test]
+fn answers_are_whole_maps_or_failures() {
+    let calls = oracle::Calls::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/calls");
+    flb_testkit::replay(&folder, |data| calls.check(data));
+}
