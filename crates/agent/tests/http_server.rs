@@ -12,12 +12,17 @@ use serde_json::{Value, json};
 
 /// Starts the agent with this service section and a pipeline of three records; the port that it listens on.
 fn start(service: &str) -> (Program, u16, tempfile::TempDir) {
+    start_with(service, "Name grep\n    Match *\n    Exclude message nothing\n")
+}
+
+/// As [`start`], with this filter.
+fn start_with(service: &str, filter: &str) -> (Program, u16, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("agent.conf");
     let text = format!(
         "[SERVICE]\n    Flush 0.05\n    HTTP_Server on\n    HTTP_Listen 127.0.0.1\n    HTTP_Port 0\n{service}\
          [INPUT]\n    Name dummy\n    Alias in\n    Samples 3\n    Rate 100\n\
-         [FILTER]\n    Name grep\n    Match *\n    Exclude message nothing\n\
+         [FILTER]\n    {filter}\
          [OUTPUT]\n    Name null\n    Match *\n    Alias \"out\"\n"
     );
     std::fs::write(&config, text).unwrap();
@@ -107,6 +112,52 @@ fn metrics_are_told_to_prometheus_by_the_known_names() {
     }
     assert!(v2.contains("fluentbit_input_ingestion_paused{name=\"in\"} 0\n"), "{v2}");
     assert_eq!(get(port, "/api/v1/health", "").0, 404);
+    assert_eq!(program.terminate().code, Some(0));
+}
+
+/// The value of a metric with these labels.
+fn value(text: &str, metric: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {metric} in\n{text}")).parse().unwrap()
+}
+
+#[test]
+fn a_wasm_filter_tells_how_long_records_take_and_what_its_guests_have() {
+    // Each call but the first is a fresh guest's.
+    let module = tempfile::Builder::new().suffix(".wat").tempfile().unwrap();
+    let wat = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/filter/modules/echo.wat");
+    std::fs::write(module.path(), wat::parse_file(wat).unwrap()).unwrap();
+    let filter = format!(
+        "Name wasm\n    Alias w\n    Match *\n    Wasm_Path {}\n    Function_Name filter\n    Recycle 1\n",
+        module.path().display()
+    );
+    let (program, port, _dir) = start_with("", &filter);
+    delivered(port);
+    let (_, text) = get(port, "/api/v2/metrics", "");
+    for (metric, expected) in [
+        ("flb_filter_latency_seconds_count{name=\"w\"}", 3.0),
+        ("flb_filter_latency_seconds_bucket{name=\"w\",le=\"+Inf\"}", 3.0),
+        ("flb_filter_guest_memory_bytes{name=\"w\"}", 65536.0),
+        ("flb_filter_recycles_total{name=\"w\"}", 2.0),
+        ("flb_filter_verdicts_total{name=\"w\",verdict=\"replaced\"}", 3.0),
+        ("flb_filter_failures_total{name=\"w\",class=\"trap\"}", 0.0),
+        ("flb_filter_emitted_extra_total{name=\"w\"}", 0.0),
+    ] {
+        assert_eq!(value(&text, metric), expected, "{metric} in\n{text}");
+    }
+    for sum in [
+        "flb_filter_latency_seconds_sum{name=\"w\"}",
+        "flb_input_latency_seconds_sum{name=\"in\"}",
+        "fluentbit_output_latency_seconds_sum{input=\"in\",output=\"\\\"out\\\"\"}",
+    ] {
+        assert!(value(&text, sum) > 0.0, "{sum} in\n{text}");
+    }
+    assert!(text.contains("# TYPE flb_filter_latency_seconds histogram\n"), "{text}");
+    let nodes = get_json(port, "/api/v1/pipeline");
+    assert_eq!(nodes["filters"][0]["guest_memory"], 65536);
+    for node in ["inputs", "filters", "outputs"] {
+        assert!(nodes[node][0]["latency"]["seconds"].as_f64().unwrap() > 0.0, "{nodes}");
+    }
     assert_eq!(program.terminate().code, Some(0));
 }
 

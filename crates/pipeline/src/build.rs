@@ -418,12 +418,17 @@ fn fork(filters: &[Made<dyn Filter>]) -> Result<Vec<Made<dyn Filter>>, (Instance
 fn lane_filters(filters: Vec<Made<dyn Filter>>, rows: &[Arc<FilterRow>]) -> Vec<LaneFilter> {
     let with_rows = filters.into_iter().zip(rows);
     with_rows
-        .map(|(Made { plugin, instance, core, .. }, row)| LaneFilter {
-            matching: core.matching,
-            filter: plugin,
-            row: Arc::clone(row),
-            span: instance.span(),
-            condition: core.condition,
+        .map(|(Made { plugin, instance, core, .. }, row)| {
+            let mut filter = LaneFilter {
+                matching: core.matching,
+                filter: plugin,
+                row: Arc::clone(row),
+                span: instance.span(),
+                condition: core.condition,
+                guest_memory: None,
+            };
+            filter.count_guest();
+            filter
         })
         .collect()
 }

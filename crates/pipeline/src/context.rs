@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use flb_event::{Chunk, Tag, Timestamp};
 use flb_plugin::{BoxFuture, Closed, Context};
@@ -79,6 +79,7 @@ impl Context for InputContext {
             if batch.is_empty() {
                 return Ok(());
             }
+            let handed = Instant::now();
             self.room().await;
             let (records, bytes) = (batch.len(), batch.bytes().len());
             let held = Held::new(&self.row, bytes);
@@ -86,10 +87,10 @@ impl Context for InputContext {
             if self.row.is_stored {
                 // The lane counts what it stores, also if nobody waits for it any more.
                 let (stored, is_stored) = oneshot::channel();
-                lane.send(Batch { chunk: batch, held, stored: Some(stored) }).await?;
+                lane.send(Batch { chunk: batch, held, stored: Some(stored), handed }).await?;
                 return is_stored.await.map_err(|_| Closed);
             }
-            lane.send(Batch { chunk: batch, held, stored: None }).await?;
+            lane.send(Batch { chunk: batch, held, stored: None, handed }).await?;
             self.row.records.add(records);
             self.row.bytes.add(bytes);
             Ok(())

@@ -1,11 +1,14 @@
 //! What is counted while the pipeline runs: one row an instance, added to once a batch or chunk, never once a record.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use flb_plugin::Tally;
 
 use crate::buffer::Buffer;
+use crate::histogram::Histogram;
 use crate::instance::Instance;
 
 /// A number that only grows.
@@ -40,6 +43,21 @@ impl Gauge {
     }
 }
 
+/// What is more than a number.
+#[derive(Debug, Default)]
+pub(crate) struct Shared<T>(Mutex<T>);
+
+impl<T> Shared<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Mutex::new(value))
+    }
+
+    /// The value, for a moment. A panic while it was held leaves it as good as it was.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// An input and its lanes.
 #[derive(Debug)]
 pub(crate) struct InputRow {
@@ -70,6 +88,8 @@ pub(crate) struct InputRow {
     /// Chunks on their way, and their size.
     pub(crate) chunks_busy: Gauge,
     pub(crate) busy_bytes: Gauge,
+    /// How long batches took from the input into their chunks.
+    pub(crate) latency: Shared<Histogram>,
 }
 
 impl InputRow {
@@ -91,11 +111,10 @@ impl InputRow {
             waiting: Gauge::default(),
             chunks_busy: Gauge::default(),
             busy_bytes: Gauge::default(),
+            latency: Shared::new(Histogram::of_batches()),
         }
     }
-}
 
-impl InputRow {
     /// An input whose chunks are stored in files. It is not paused for its memory.
     pub(crate) fn stored(instance: Instance) -> Self {
         Self { is_stored: true, ..Self::new(instance, None) }
@@ -106,7 +125,7 @@ impl InputRow {
 #[derive(Debug)]
 pub(crate) struct FilterRow {
     pub(crate) instance: Instance,
-    tally: Mutex<Tally>,
+    books: Shared<Books>,
     /// Batches that the filter panicked on; their records passed.
     pub(crate) panics: Count,
     /// Bytes that left the filter, and those by which batches became smaller.
@@ -120,7 +139,11 @@ impl FilterRow {
     pub(crate) fn new(instance: Instance) -> Self {
         Self {
             instance,
-            tally: Mutex::default(),
+            books: Shared::new(Books {
+                tally: Tally::default(),
+                latency: Histogram::of_records(),
+                memory: None,
+            }),
             panics: Count::default(),
             bytes: Count::default(),
             bytes_dropped: Count::default(),
@@ -128,13 +151,35 @@ impl FilterRow {
         }
     }
 
-    pub(crate) fn add(&self, tally: &Tally) {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner).add(tally);
+    /// Counts a batch: what became of it, and how long that took.
+    pub(crate) fn add(&self, tally: &Tally, time: Duration) {
+        let mut books = self.books.lock();
+        books.tally.add(tally);
+        books.latency.add_all(time, u32::try_from(tally.records()).unwrap_or(u32::MAX));
     }
 
-    pub(crate) fn tally(&self) -> Tally {
-        *self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The guest of one lane's copy had so much memory, and has so much now.
+    pub(crate) fn resize_guest(&self, before: Option<u64>, now: Option<u64>) {
+        if before != now {
+            let mut books = self.books.lock();
+            let others = books.memory.unwrap_or(0).saturating_sub(before.unwrap_or(0));
+            books.memory = Some(others + now.unwrap_or(0));
+        }
     }
+
+    pub(crate) fn books(&self) -> Books {
+        self.books.lock().clone()
+    }
+}
+
+/// What a filter's lanes count together.
+#[derive(Debug, Clone)]
+pub(crate) struct Books {
+    pub(crate) tally: Tally,
+    /// How long a record took.
+    pub(crate) latency: Histogram,
+    /// Bytes of the guests, if there are any.
+    pub(crate) memory: Option<u64>,
 }
 
 /// An output.
@@ -161,6 +206,8 @@ pub(crate) struct OutputRow {
     /// Chunks sent to this output, and those of them whose fate is settled.
     pub(crate) tasks: Count,
     pub(crate) tasks_settled: Count,
+    /// How old chunks were when they were delivered, by the input that they came from.
+    pub(crate) latency: Shared<BTreeMap<Arc<str>, Histogram>>,
 }
 
 impl OutputRow {
@@ -179,6 +226,20 @@ impl OutputRow {
             under_way: Gauge::default(),
             tasks: Count::default(),
             tasks_settled: Count::default(),
+            latency: Shared::default(),
+        }
+    }
+
+    /// Counts a chunk of this input that was delivered when it was so old.
+    pub(crate) fn took(&self, input: &Arc<str>, age: Duration) {
+        let mut latency = self.latency.lock();
+        match latency.get_mut(input) {
+            Some(histogram) => histogram.add(age),
+            None => {
+                let mut histogram = Histogram::of_deliveries();
+                histogram.add(age);
+                latency.insert(Arc::clone(input), histogram);
+            }
         }
     }
 }
@@ -191,4 +252,24 @@ pub(crate) struct Counters {
     pub(crate) leftovers: Option<Arc<InputRow>>,
     pub(crate) filters: Vec<Arc<FilterRow>>,
     pub(crate) outputs: Vec<Arc<OutputRow>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instance::Role;
+
+    #[test]
+    fn the_guests_of_all_lanes_are_counted_together() {
+        let row = FilterRow::new(Instance::new(Role::Filter, "wasm", "wasm.0".into()));
+        let memory = || row.books().memory;
+        row.resize_guest(None, None);
+        assert_eq!(memory(), None);
+        row.resize_guest(None, Some(2));
+        row.resize_guest(None, Some(3));
+        assert_eq!(memory(), Some(5));
+        row.resize_guest(Some(2), Some(0));
+        row.resize_guest(Some(3), Some(4));
+        assert_eq!(memory(), Some(4));
+    }
 }

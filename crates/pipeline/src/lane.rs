@@ -36,6 +36,8 @@ pub(crate) struct LaneFilter {
     pub(crate) span: Span,
     /// Which records it is for, if not for all.
     pub(crate) condition: Option<Condition>,
+    /// What its guest had when it was counted last.
+    pub(crate) guest_memory: Option<u64>,
 }
 
 impl LaneFilter {
@@ -75,6 +77,7 @@ impl LaneFilter {
         let span = self.span.clone();
         let _entered = span.enter();
         let (records, size) = (batch.len(), batch.bytes().len());
+        let begun = Instant::now();
         let Filtered { chunk, tally } = match caught(|| {
             self.filter.clock(context::now());
             self.filter.filter(batch.clone())
@@ -85,11 +88,19 @@ impl LaneFilter {
                 Filtered { tally: Tally::untouched(batch.len()), chunk: batch }
             }
         };
-        self.row.add(&tally);
+        self.row.add(&tally, begun.elapsed());
+        self.count_guest();
         self.row.bytes.add(chunk.bytes().len());
         self.row.bytes_dropped.add(size.saturating_sub(chunk.bytes().len()));
         self.row.added.add(chunk.len().saturating_sub(records));
         chunk
+    }
+
+    /// Counts what the guest's memory has become.
+    pub(crate) fn count_guest(&mut self) {
+        let now = self.filter.guest_memory();
+        self.row.resize_guest(self.guest_memory, now);
+        self.guest_memory = now;
     }
 
     fn panicked(&mut self, records: usize, message: &str) {
@@ -141,7 +152,7 @@ impl Lane {
     }
 
     fn take(&mut self, batch: Batch) {
-        let Batch { chunk, held, stored } = batch;
+        let Batch { chunk, held, stored, handed } = batch;
         let (taken, bytes) = (chunk.len(), chunk.bytes().len());
         let mut left = 0;
         let mut waiting = VecDeque::from([(chunk, held, Vec::new())]);
@@ -157,6 +168,7 @@ impl Lane {
                 return;
             }
         }
+        self.row.latency.lock().add(handed.elapsed());
         self.row.filtered.add(taken.saturating_sub(left));
         self.row.added.add(left.saturating_sub(taken));
         if let Some(stored) = stored {

@@ -12,6 +12,7 @@ mod context;
 
 mod counters;
 mod findings;
+mod histogram;
 mod instance;
 mod lane;
 mod leftovers;
@@ -33,6 +34,7 @@ mod worker;
 
 pub use build::Blueprint;
 pub use findings::Findings;
+pub use histogram::Histogram;
 pub use instance::{Instance, Role};
 pub use parsers::read_parsers_files;
 pub use properties::core_properties;

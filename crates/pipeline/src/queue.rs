@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flb_event::Chunk;
 use flb_plugin::Closed;
@@ -21,6 +21,8 @@ pub(crate) struct Batch {
     pub(crate) held: Held,
     /// Hears when they are stored. Dropped without a word if they are not.
     pub(crate) stored: Option<oneshot::Sender<()>>,
+    /// When the input had them.
+    pub(crate) handed: Instant,
 }
 
 type Item = (Batch, OwnedSemaphorePermit);
@@ -83,7 +85,8 @@ mod tests {
         let name = "in.0".into();
         let instance = Instance::new(Role::Input, "in", name);
         let held = Held::new(&Arc::new(InputRow::new(instance, None)), 0);
-        Batch { chunk: ChunkBuilder::new(Tag::new("t").unwrap()).build(), held, stored: None }
+        let chunk = ChunkBuilder::new(Tag::new("t").unwrap()).build();
+        Batch { chunk, held, stored: None, handed: Instant::now() }
     }
 
     #[tokio::test]

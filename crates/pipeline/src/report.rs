@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use flb_plugin::Tally;
 
-use crate::counters::{Counters, InputRow};
+use crate::counters::{Books, Counters, InputRow};
+use crate::histogram::Histogram;
 use crate::instance::Instance;
 
 /// An input's numbers.
@@ -45,6 +46,8 @@ pub struct InputReport {
     pub chunks_busy: u64,
     /// Size of those on their way.
     pub busy_bytes: u64,
+    /// How long batches took from the input, through its filters, into their chunks.
+    pub latency: Histogram,
 }
 
 /// A filter's numbers.
@@ -62,6 +65,10 @@ pub struct FilterReport {
     pub bytes_dropped: u64,
     /// Records by which batches grew.
     pub added: u64,
+    /// How long a record took: its share of its batch's time.
+    pub latency: Histogram,
+    /// Bytes of memory of its guests, if it has guests.
+    pub guest_memory: Option<u64>,
 }
 
 impl FilterReport {
@@ -111,6 +118,8 @@ pub struct OutputReport {
     pub pending_tasks: u64,
     /// Those of them that it is delivering.
     pub under_way: u64,
+    /// How old chunks were when it took them, by the input that they came from.
+    pub latency: Vec<(Arc<str>, Histogram)>,
 }
 
 /// The numbers of a whole pipeline, in the configuration's order.
@@ -151,15 +160,21 @@ impl Report {
                 chunks_down: row.chunks_down.get(),
                 chunks_busy: row.chunks_busy.get(),
                 busy_bytes: row.busy_bytes.get(),
+                latency: row.latency.lock().clone(),
             }
         });
-        let filters = counters.filters.iter().map(|row| FilterReport {
-            instance: row.instance.clone(),
-            tally: row.tally(),
-            panics: row.panics.get(),
-            bytes: row.bytes.get(),
-            bytes_dropped: row.bytes_dropped.get(),
-            added: row.added.get(),
+        let filters = counters.filters.iter().map(|row| {
+            let Books { tally, latency, memory } = row.books();
+            FilterReport {
+                instance: row.instance.clone(),
+                tally,
+                panics: row.panics.get(),
+                bytes: row.bytes.get(),
+                bytes_dropped: row.bytes_dropped.get(),
+                added: row.added.get(),
+                latency,
+                guest_memory: memory,
+            }
         });
         let outputs = counters.outputs.iter().map(|row| {
             let (records, delivered, dropped) =
@@ -177,6 +192,7 @@ impl Report {
                 retried: row.retried.get(),
                 retries_failed: row.retries_failed.get(),
                 under_way: row.under_way.get(),
+                latency: row.latency.lock().clone().into_iter().collect(),
                 pending_tasks: row.tasks.get().saturating_sub(row.tasks_settled.get()),
             }
         });

@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use flb_event::{Chunk, Tag, Timestamp};
 
@@ -130,6 +131,14 @@ impl Task {
     /// Size of the records.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// How long ago it was begun. A clock that was set back makes it no younger than it can be.
+    pub(crate) fn age(&self, now: Timestamp) -> Duration {
+        let since_epoch = |time: Timestamp| {
+            Duration::new(u64::from(time.sec), 0) + Duration::from_nanos(u64::from(time.nsec))
+        };
+        since_epoch(now).saturating_sub(since_epoch(self.name.created))
     }
 
     /// Whether the process may end before the chunk is delivered.

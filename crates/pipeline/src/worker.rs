@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 use crate::backlog::Backlog;
+use crate::context;
 use crate::counters::OutputRow;
 use crate::panics::caught_async;
 use crate::retry::{Backoff, Dice, RetryLimit};
@@ -154,6 +155,7 @@ impl Worker {
     fn delivered(&mut self, task: &Task) {
         self.settled(task);
         let row = &self.delivery.row;
+        row.took(&task.from.instance.name, task.age(context::now()));
         row.delivered.add(task.records());
         row.delivered_bytes.add(task.bytes());
         let retries = self.backlog.delivered(task.tag());

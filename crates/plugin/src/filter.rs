@@ -35,6 +35,11 @@ pub trait Filter: Send {
         Vec::new()
     }
 
+    /// Bytes of memory that the filter's guest has now; nothing if it has none. Few filters have one.
+    fn guest_memory(&mut self) -> Option<u64> {
+        None
+    }
+
     /// Another of the same filter, with state of its own, for another lane. Whatever is immutable is shared.
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError>;
 }

@@ -1,6 +1,6 @@
 //! The answers in JSON.
 
-use flb_pipeline::{HttpSettings, InputReport, Instance};
+use flb_pipeline::{Histogram, HttpSettings, InputReport, Instance};
 use flb_plugin::Failure;
 use serde_json::{Map, Value, json};
 
@@ -157,10 +157,11 @@ pub(super) fn pipeline(api: &Api) -> Value {
             "records": records, "bytes": bytes, "dropped": dropped, "errors": errors,
         })
     };
-    let inputs = report
-        .inputs
-        .iter()
-        .map(|row| node(&row.instance, row.records, row.bytes, row.unrouted, row.failures));
+    let inputs = report.inputs.iter().map(|row| {
+        let mut value = node(&row.instance, row.records, row.bytes, row.unrouted, row.failures);
+        value["latency"] = latency([&row.latency]);
+        value
+    });
     let filters = report.filters.iter().map(|row| {
         let dropped = row.tally.records().saturating_sub(row.passed());
         let mut value = node(&row.instance, row.passed(), row.bytes, dropped, row.tally.failures());
@@ -171,6 +172,11 @@ pub(super) fn pipeline(api: &Api) -> Value {
             })
             .collect::<Map<_, _>>()
             .into();
+        value["latency"] = latency([&row.latency]);
+        if let Some(memory) = row.guest_memory {
+            value["guest_memory"] = memory.into();
+            value["recycled"] = row.tally.recycled.into();
+        }
         value
     });
     let outputs = report.outputs.iter().map(|row| {
@@ -178,6 +184,7 @@ pub(super) fn pipeline(api: &Api) -> Value {
             node(&row.instance, row.delivered, row.delivered_bytes, row.dropped, row.errors);
         value["retries"] = row.retries.into();
         value["pending"] = row.pending.into();
+        value["latency"] = latency(row.latency.iter().map(|(_, histogram)| histogram));
         value
     });
     json!({
@@ -186,6 +193,14 @@ pub(super) fn pipeline(api: &Api) -> Value {
         "filters": filters.collect::<Vec<_>>(),
         "outputs": outputs.collect::<Vec<_>>(),
     })
+}
+
+/// How many things took how long together; the page divides what came since it asked last.
+fn latency<'h>(histograms: impl IntoIterator<Item = &'h Histogram>) -> Value {
+    let (count, seconds) = histograms.into_iter().fold((0, 0.0), |(count, seconds), histogram| {
+        (count + histogram.count(), seconds + histogram.sum().as_secs_f64())
+    });
+    json!({"count": count, "seconds": seconds})
 }
 
 #[cfg(test)]

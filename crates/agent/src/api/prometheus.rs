@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use flb_pipeline::Report;
+use flb_pipeline::{Histogram, Report};
 use flb_plugin::Failure;
 
 use super::Api;
@@ -13,7 +13,8 @@ use super::Api;
 struct Metric {
     kind: &'static str,
     help: &'static str,
-    values: Vec<(String, u64)>,
+    /// What the name is followed by, and the value.
+    values: Vec<(String, String)>,
 }
 
 /// Metrics by their names, so that their order is always the same.
@@ -29,9 +30,13 @@ impl Metrics {
         labels: &[(&str, &str)],
         value: u64,
     ) {
+        self.metric(name, kind, help).values.push((written(labels), value.to_string()));
+    }
+
+    fn metric(&mut self, name: &str, kind: &'static str, help: &'static str) -> &mut Metric {
         let metric = self.0.entry(name.to_owned()).or_default();
         (metric.kind, metric.help) = (kind, help);
-        metric.values.push((written(labels), value));
+        metric
     }
 
     fn counter(&mut self, name: &str, help: &'static str, labels: &[(&str, &str)], value: u64) {
@@ -42,13 +47,35 @@ impl Metrics {
         self.add(name, "gauge", help, labels, value);
     }
 
+    fn histogram(
+        &mut self,
+        name: &str,
+        help: &'static str,
+        labels: &[(&str, &str)],
+        histogram: &Histogram,
+    ) {
+        let metric = self.metric(name, "histogram", help);
+        let count = histogram.count().to_string();
+        let mut bucket = |bound: &str, value: String| {
+            let labels = written(&[labels, &[("le", bound)]].concat());
+            metric.values.push((format!("_bucket{labels}"), value));
+        };
+        for (bound, value) in histogram.within() {
+            bucket(&bound.as_secs_f64().to_string(), value.to_string());
+        }
+        bucket("+Inf", count.clone());
+        let labels = written(labels);
+        metric.values.push((format!("_sum{labels}"), histogram.sum().as_secs_f64().to_string()));
+        metric.values.push((format!("_count{labels}"), count));
+    }
+
     fn text(&self) -> String {
         let mut text = String::new();
         for (name, metric) in &self.0 {
             // Writing to a text cannot fail.
             let _ = writeln!(text, "# HELP {name} {}\n# TYPE {name} {}", metric.help, metric.kind);
-            for (labels, value) in &metric.values {
-                let _ = writeln!(text, "{name}{labels} {value}");
+            for (rest, value) in &metric.values {
+                let _ = writeln!(text, "{name}{rest} {value}");
             }
         }
         text
@@ -123,6 +150,12 @@ fn counters(metrics: &mut Metrics, report: &Report, suffix: &str) {
         };
         counter("records", "Records taken from the input.", row.records);
         counter("bytes", "Bytes taken from the input.", row.bytes);
+        metrics.histogram(
+            "flb_input_latency_seconds",
+            "Time of a batch from the input, through its filters, into its chunk.",
+            &name,
+            &row.latency,
+        );
     }
     for row in &report.filters {
         let name = [("name", &*row.instance.name)];
@@ -136,6 +169,15 @@ fn counters(metrics: &mut Metrics, report: &Report, suffix: &str) {
         counter("drop_records", "Records that the filter removed.", dropped);
         counter("drop_bytes", "Bytes that the filter removed.", row.bytes_dropped);
         verdicts(metrics, row);
+        metrics.histogram(
+            "flb_filter_latency_seconds",
+            "Time of a record in the filter: its share of its batch's time.",
+            &name,
+            &row.latency,
+        );
+        if let Some(memory) = row.guest_memory {
+            guest(metrics, &name, memory, row.tally.recycled);
+        }
     }
     for row in &report.outputs {
         let name = [("name", &*row.instance.name)];
@@ -149,6 +191,14 @@ fn counters(metrics: &mut Metrics, report: &Report, suffix: &str) {
         counter("retries_failed", "Chunks that ran out of retries.", row.retries_failed);
         counter("dropped_records", "Records that were given up.", row.dropped);
         counter("retried_records", "Records in chunks that were put off.", row.retried);
+        for (input, latency) in &row.latency {
+            metrics.histogram(
+                "fluentbit_output_latency_seconds",
+                "Age of a chunk when it was delivered.",
+                &[("input", input), ("output", &row.instance.name)],
+                latency,
+            );
+        }
     }
 }
 
@@ -164,6 +214,12 @@ fn verdicts(metrics: &mut Metrics, row: &flb_pipeline::FilterReport) {
             value,
         );
     }
+    metrics.counter(
+        "flb_filter_emitted_extra_total",
+        "Records beyond the first that came of one.",
+        &[("name", name)],
+        row.tally.emitted_extra,
+    );
     for class in Failure::ALL {
         let labels = [("name", name), ("class", class.name())];
         let value = row.tally.failed[class as usize].total();
@@ -174,6 +230,17 @@ fn verdicts(metrics: &mut Metrics, row: &flb_pipeline::FilterReport) {
             value,
         );
     }
+}
+
+/// Ours: what is known of a filter's guests.
+fn guest(metrics: &mut Metrics, name: &[(&str, &str)], memory: u64, recycled: u64) {
+    metrics.gauge("flb_filter_guest_memory_bytes", "Memory of the filter's guests.", name, memory);
+    metrics.counter(
+        "flb_filter_recycles_total",
+        "Sound guests that were replaced.",
+        name,
+        recycled,
+    );
 }
 
 #[cfg(test)]

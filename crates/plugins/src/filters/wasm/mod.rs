@@ -73,6 +73,10 @@ impl Filter for Wasm {
         outcome.finish(batch, &mut self.spares)
     }
 
+    fn guest_memory(&mut self) -> Option<u64> {
+        Some(self.instance.memory_size())
+    }
+
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
         let instance = self
             .instance
