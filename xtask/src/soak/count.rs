@@ -1,0 +1,78 @@
+//! What a receiver has of numbered lines.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use anyhow::Result;
+
+/// What became of all lines.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) lost: usize,
+    twice: usize,
+    /// Came for the first time behind a later line.
+    pub(super) late: usize,
+    /// Are no lines as they were written.
+    pub(super) torn: usize,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { lost, twice, late, torn } = self;
+        write!(f, "{lost} lost, {twice} came again, {late} out of order, {torn} torn")
+    }
+}
+
+/// Looks for the lines 0 to `lines` in the file; one that is not there has none of them.
+pub(super) fn count(path: &Path, lines: usize) -> Result<Counts> {
+    match File::open(path) {
+        Ok(file) => count_in(BufReader::new(file), lines),
+        Err(_) => Ok(Counts { lost: lines, ..Counts::default() }),
+    }
+}
+
+fn count_in(received: impl BufRead, lines: usize) -> Result<Counts> {
+    let mut seen = vec![0_u32; lines];
+    let mut counts = Counts::default();
+    let mut latest = 0;
+    for line in received.split(b'\n') {
+        match number(&line?).and_then(|number| Some((number, seen.get_mut(number)?))) {
+            None => counts.torn += 1,
+            Some((number, times)) => {
+                *times += 1;
+                counts.late += usize::from(*times == 1 && number < latest);
+                latest = latest.max(number);
+            }
+        }
+    }
+    counts.lost = seen.iter().filter(|times| **times == 0).count();
+    counts.twice = seen.iter().map(|times| times.saturating_sub(1) as usize).sum();
+    Ok(counts)
+}
+
+/// The number of a line in what the agents made of it.
+fn number(line: &[u8]) -> Option<usize> {
+    let text = std::str::from_utf8(line).ok()?;
+    let (_, rest) = text.split_once("line ")?;
+    rest.split_once('.')?.0.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_is_looked_for_and_what_is_odd_is_counted() {
+        let received = r#"{"log":"line 0. ="}
+{"log":"line 2. ="}
+{"log":"line 1. ="}
+{"log":"line 2. ="}
+{"log":"li
+{"log":"line 9. ="}
+"#;
+        let counts = count_in(received.as_bytes(), 5).unwrap();
+        assert_eq!(counts, Counts { lost: 2, twice: 1, late: 1, torn: 2 });
+    }
+}

@@ -1,0 +1,176 @@
+//! `soak kill [kills] [lines] [program]`: an agent that is killed again and again loses nothing.
+//!
+//! A log grows while an agent reads it (tail with its positions in a file), filters it (c-enrich), stores it in files and
+//! sends it to a second agent, which says what it has. Again and again the first agent is killed without warning. In the
+//! end every line must have reached the second one. Some come twice, which is allowed, and counted.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use super::agent::{Agent, Lines, Soak, free_port, random};
+use super::count::{Counts, count};
+use crate::run::root;
+
+const KILLS: usize = 200;
+const LINES: usize = 1_000_000;
+/// How long an agent lives that is killed as it starts, in microseconds.
+const START: u64 = 50_000;
+/// How long one lives that is killed before or when it has begun to work, in microseconds.
+const SOON: u64 = 1_000_000;
+/// How much longer than the number of lines that it was given one lives that is killed at work, in microseconds.
+const MOMENT: u64 = 30_000;
+/// How often to look.
+const LOOK: Duration = Duration::from_millis(1);
+/// An agent without work for so long is killed idle.
+const IDLE: Duration = Duration::from_secs(5);
+/// One that does nothing for so long will not do more.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// When an agent is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    /// As it starts.
+    Start,
+    /// Before or when it begins to work.
+    Soon,
+    /// At work: when the receiver has got so many bytes more.
+    AtWork(u64),
+}
+
+impl Moment {
+    /// One life in five is of each of the first two kinds. `share`: bytes for each life if all went on evenly.
+    fn choose(share: u64) -> Self {
+        match random(5) {
+            0 => Self::Start,
+            1 => Self::Soon,
+            _ => Self::AtWork(1 + random(3 * share)),
+        }
+    }
+}
+
+/// How the agents died.
+#[derive(Debug, Default)]
+struct Deaths {
+    start: usize,
+    soon: usize,
+    at_work: usize,
+    idle: usize,
+}
+
+pub(super) fn run(args: &[String]) -> Result<()> {
+    let kills = args.first().map_or(Ok(KILLS), |text| text.parse())?;
+    let lines = args.get(1).map_or(Ok(LINES), |text| text.parse())?;
+    let soak = Soak::new("kill", args.get(2))?;
+    configure(&soak)?;
+    let mut receiver = soak.start("receiver")?;
+    let begun = Instant::now();
+    let mut log = Lines::new(soak.log("lines.log")?);
+    let mut deaths = Deaths::default();
+    for kill in 1..=kills {
+        live(&soak, &mut log, lines * kill / kills, (lines / kills) as u64, &mut deaths)?;
+        receiver.must_live()?;
+        if kill % 20 == 0 {
+            println!("{kill} kills: {deaths:?}; {}", count(&soak.path("received"), log.written)?);
+        }
+    }
+    let killed = begun.elapsed();
+    let counts = finish(&soak, receiver, lines)?;
+    println!(
+        "{kills} kills in {:.0} s, {lines} lines in {:.0} s: {counts}; {deaths:?}; errors in the agents' logs: {} and {}",
+        killed.as_secs_f64(),
+        begun.elapsed().as_secs_f64(),
+        soak.said("sender", "[error]"),
+        soak.said("receiver", "[error]"),
+    );
+    let folder = soak.folder().display();
+    ensure!(counts.lost == 0, "{} lines are lost; all files are in {folder}", counts.lost);
+    ensure!(counts.torn == 0, "{} lines are none of ours; all files are in {folder}", counts.torn);
+    ensure!(soak.chunks("chunks") == 0, "chunks are left behind; all files are in {folder}");
+    std::fs::remove_dir_all(soak.folder()).context("the soak's folder")
+}
+
+fn configure(soak: &Soak) -> Result<()> {
+    let port = free_port()?;
+    let module = root().join("examples/filters/c-enrich.wasm");
+    let sender = format!(
+        "[SERVICE]\n Flush 0.05\n storage.path chunks\n wasm.cache cache\n scheduler.base 1\n scheduler.cap 1\n\
+         [INPUT]\n Name tail\n Path lines.log\n Read_From_Head on\n Refresh_Interval 1\n DB tail.db\n Tag soak\n \
+         storage.type filesystem\n\
+         [FILTER]\n Name wasm\n Match *\n WASM_Path {}\n Function_Name c_filter\n\
+         [OUTPUT]\n Match *\n Alias out\n Retry_Limit no_limits\n Name forward\n Port {port}\n \
+         Require_Ack_Response on\n",
+        module.display(),
+    );
+    let receiver = format!(
+        "[SERVICE]\n Flush 0.02\n[INPUT]\n Name forward\n Listen 127.0.0.1\n Port {port}\n\
+         [OUTPUT]\n Name file\n Match *\n File received\n Format plain\n"
+    );
+    soak.write("sender.conf", &sender)?;
+    soak.write("receiver.conf", &receiver)
+}
+
+/// One agent's life, while the log grows up to the line `until`.
+fn live(soak: &Soak, log: &mut Lines, until: usize, share: u64, deaths: &mut Deaths) -> Result<()> {
+    // About what a line has when it is received.
+    const LINE: u64 = 150;
+    let moment = Moment::choose(share * LINE);
+    let mut agent = soak.start("sender")?;
+    let begun = Instant::now();
+    match moment {
+        Moment::Start => {
+            deaths.start += 1;
+            sleep(Duration::from_micros(random(START)));
+        }
+        Moment::Soon => {
+            deaths.soon += 1;
+            log.write_until(log.written.midpoint(until))?;
+            sleep(Duration::from_micros(random(SOON)));
+        }
+        Moment::AtWork(bytes) => {
+            let (before, mut length, mut grown) = (soak.length("received"), 0, begun);
+            let slice = (until - log.written).div_ceil(40);
+            while length < before + bytes && grown.elapsed() < IDLE {
+                log.write_until((log.written + slice).min(until))?;
+                sleep(LOOK);
+                let now = soak.length("received");
+                if now > length {
+                    (length, grown) = (now, Instant::now());
+                }
+            }
+            match length < before + bytes {
+                true => deaths.idle += 1,
+                false => deaths.at_work += 1,
+            }
+            sleep(Duration::from_micros(random(MOMENT)));
+        }
+    }
+    agent.must_live()?;
+    drop(agent);
+    // The rest is written while no agent lives.
+    log.write_until(until)
+}
+
+/// Lets a last agent deliver the rest.
+fn finish(soak: &Soak, receiver: Agent, lines: usize) -> Result<Counts> {
+    let starts = soak.said("sender", "[flb-agent] version");
+    let mut agent = soak.start("sender")?;
+    let (mut length, mut grown) = (0, Instant::now());
+    // Before it says so it does not hear that it shall stop.
+    while soak.said("sender", "[flb-agent] version") == starts && grown.elapsed() < PATIENCE {
+        agent.must_live()?;
+        sleep(LOOK);
+    }
+    while count(&soak.path("received"), lines)?.lost > 0 && grown.elapsed() < PATIENCE {
+        agent.must_live()?;
+        sleep(Duration::from_millis(500));
+        let now = soak.length("received");
+        if now > length {
+            (length, grown) = (now, Instant::now());
+        }
+    }
+    agent.stop()?;
+    receiver.stop()?;
+    count(&soak.path("received"), lines)
+}

@@ -1,0 +1,14 @@
+//! `cargo xtask soak <what>`: long runs of the whole agent in which nothing may be lost, whatever happens to it.
+
+mod agent;
+mod count;
+mod kill;
+
+use anyhow::{Result, bail};
+
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    match args.first().map(String::as_str) {
+        Some("kill") => kill::run(&args[1..]),
+        _ => bail!("usage: soak kill [kills] [lines] [program]"),
+    }
+}
