@@ -2,12 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use flb_testkit::Program;
+use flb_testkit::{Answer, Program, get};
 use serde_json::{Value, json};
 
 /// Starts the agent with this service section and a pipeline of three records; the port that it listens on.
@@ -25,29 +25,25 @@ fn start_with(service: &str, filter: &str) -> (Program, u16, tempfile::TempDir) 
          [FILTER]\n    {filter}\
          [OUTPUT]\n    Name null\n    Match *\n    Alias \"out\"\n"
     );
-    std::fs::write(&config, text).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_flb-agent"));
-    command.arg("-c").arg(&config).env_remove("HOME").env_remove("XDG_CACHE_HOME");
-    let mut program = Program::start(&mut command);
-    let line = program.line_with("tcp_port=").unwrap();
-    let port = line.trim_end().rsplit('=').next().unwrap().parse().unwrap();
+    let (program, port) = run(&config, &text);
     (program, port, dir)
 }
 
-/// The status and the body of a GET.
-fn get(port: u16, path: &str, headers: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{headers}\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+/// Starts the agent with this configuration; the port that it listens on.
+fn run(config: &Path, text: &str) -> (Program, u16) {
+    std::fs::write(config, text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flb-agent"));
+    command.arg("-c").arg(config).env_remove("HOME").env_remove("XDG_CACHE_HOME");
+    let mut program = Program::start(&mut command);
+    let line = program.line_with("tcp_port=").unwrap();
+    let port = line.trim_end().rsplit('=').next().unwrap().parse().unwrap();
+    (program, port)
 }
 
 fn get_json(port: u16, path: &str) -> Value {
-    let (status, body) = get(port, path, "");
+    let Answer { status, head, body } = get(port, path, "");
     assert_eq!(status, 200, "{path}: {body}");
+    assert!(head.contains("content-type: application/json"), "{path}: {head}");
     serde_json::from_str(&body).unwrap()
 }
 
@@ -82,22 +78,84 @@ fn every_path_answers_in_the_known_shape() {
     assert_eq!(storage["input_chunks"]["in"]["status"]["overlimit"], false);
     let plugins = get_json(port, "/api/v1/plugins");
     assert!(plugins["plugins"]["filters"].as_array().unwrap().contains(&json!("wasm")));
-    assert_eq!(get(port, "/api/v1/health", ""), (200, "ok\n".to_owned()));
+    let health = get(port, "/api/v1/health", "");
+    assert_eq!((health.status, health.body.as_str()), (200, "ok\n"));
     assert_eq!(
         get_json(port, "/api/v2/health"),
         json!({"status": "ok", "errors": 0, "retries_failed": 0, "error_limit": 5, "retry_failure_limit": 5, "period_limit": 60})
     );
     assert_eq!(get_json(port, "/api/v1/pipeline")["outputs"][0]["records"], 3);
-    assert_eq!(get(port, "/nothing", "").0, 404);
+    assert_eq!(get(port, "/nothing", "").status, 404);
     assert_eq!(program.terminate().code, Some(0));
+}
+
+const PAGE: &str = include_str!("../../../docs/http-server.md");
+
+/// The blocks of the documentation in this language, each with what stands before it.
+fn blocks(language: &str) -> Vec<(&'static str, &'static str)> {
+    let mut rest = PAGE;
+    let mut blocks = Vec::new();
+    while let Some((before, behind)) = rest.split_once("\n```") {
+        let (mark, behind) = behind.split_once('\n').unwrap();
+        let (block, behind) = behind.split_once("\n```").unwrap();
+        if mark == language {
+            blocks.push((before, block));
+        }
+        rest = behind;
+    }
+    blocks
+}
+
+/// A value's shape: keys, and what kind of value stands under each. Lists are as their first element.
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), shape(value))).collect(),
+        Value::Array(list) => list.first().map_or(json!([]), |first| json!([shape(first)])),
+        Value::Null => json!("nothing"),
+        Value::Bool(_) => json!("switch"),
+        Value::Number(_) => json!("number"),
+        Value::String(_) => json!("text"),
+    }
+}
+
+#[test]
+fn every_answer_has_the_documented_shape() {
+    let (_, config) = blocks("")[0];
+    let dir = tempfile::tempdir().unwrap();
+    let (program, port) = run(&dir.path().join("agent.conf"), &config.replace("2020", "0"));
+    for (before, documented) in blocks("json") {
+        let (_, path) = before.rsplit_once("### `").unwrap();
+        let path = path.split_once('`').unwrap().0;
+        let documented: Value = serde_json::from_str(documented).unwrap();
+        assert_eq!(shape(&get_json(port, path)), shape(&documented), "{path}");
+    }
+    let metric = |line: &str| Some(line.strip_prefix("# TYPE ")?.split_once(' ')?.0.to_owned());
+    for path in ["/api/v1/metrics/prometheus", "/api/v2/metrics", "/api/v2/metrics/prometheus"] {
+        let Answer { status, head, body } = get(port, path, "");
+        assert_eq!(status, 200, "{path}");
+        assert!(head.contains("content-type: text/plain; version=0.0.4"), "{path}: {head}");
+        for name in body.lines().filter_map(metric) {
+            assert!(PAGE.contains(&format!("`{name}`")), "{path}: {name} is not documented");
+        }
+    }
+    assert_eq!(program.terminate().code, Some(0));
+}
+
+#[test]
+fn every_path_is_documented() {
+    let router = include_str!("../src/api/mod.rs");
+    for route in router.split(".route(").skip(1) {
+        let path = route.split('"').nth(1).unwrap();
+        assert!(PAGE.contains(&format!("`{path}`")), "{path} is not documented");
+    }
 }
 
 #[test]
 fn metrics_are_told_to_prometheus_by_the_known_names() {
     let (program, port, _dir) = start("");
     delivered(port);
-    let (_, v1) = get(port, "/api/v1/metrics/prometheus", "");
-    let (_, v2) = get(port, "/api/v2/metrics", "");
+    let v1 = get(port, "/api/v1/metrics/prometheus", "").body;
+    let v2 = get(port, "/api/v2/metrics", "").body;
     for text in [&v1, &v2] {
         assert!(text.contains("fluentbit_input_records_total{name=\"in\"} 3\n"), "{text}");
         assert!(
@@ -111,7 +169,7 @@ fn metrics_are_told_to_prometheus_by_the_known_names() {
         assert!(text.contains("# TYPE fluentbit_filter_drop_records_total counter\n"), "{text}");
     }
     assert!(v2.contains("fluentbit_input_ingestion_paused{name=\"in\"} 0\n"), "{v2}");
-    assert_eq!(get(port, "/api/v1/health", "").0, 404);
+    assert_eq!(get(port, "/api/v1/health", "").status, 404);
     assert_eq!(program.terminate().code, Some(0));
 }
 
@@ -133,7 +191,7 @@ fn a_wasm_filter_tells_how_long_records_take_and_what_its_guests_have() {
     );
     let (program, port, _dir) = start_with("", &filter);
     delivered(port);
-    let (_, text) = get(port, "/api/v2/metrics", "");
+    let text = get(port, "/api/v2/metrics", "").body;
     for (metric, expected) in [
         ("flb_filter_latency_seconds_count{name=\"w\"}", 3.0),
         ("flb_filter_latency_seconds_bucket{name=\"w\",le=\"+Inf\"}", 3.0),
@@ -164,7 +222,7 @@ fn a_wasm_filter_tells_how_long_records_take_and_what_its_guests_have() {
 #[test]
 fn a_browser_is_given_a_page_that_needs_nothing_else() {
     let (program, port, _dir) = start("");
-    let (status, page) = get(port, "/", "Accept: text/html,*/*\r\n");
+    let Answer { status, body: page, .. } = get(port, "/", "Accept: text/html,*/*\r\n");
     assert_eq!(status, 200);
     assert!(page.starts_with("<!doctype html>"));
     let urls: Vec<&str> = page.match_indices("http").map(|(at, _)| &page[at..at + 26]).collect();

@@ -1,11 +1,13 @@
-//! For tests only: programs seen from outside, cases in text files, and inputs kept in files.
+//! For tests only: programs seen from outside, a client for their HTTP, cases in text files, and inputs kept in files.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod case;
 mod corpus;
+mod http;
 mod program;
 
 pub use case::Case;
 pub use corpus::{corpus, replay};
+pub use http::{Answer, get};
 pub use program::{Program, Run};

@@ -188,7 +188,8 @@ pub(super) fn pipeline(api: &Api) -> Value {
         value
     });
     json!({
-        "uptime_sec": api.started.elapsed().as_secs(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_ms": u64::try_from(api.started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "inputs": inputs.collect::<Vec<_>>(),
         "filters": filters.collect::<Vec<_>>(),
         "outputs": outputs.collect::<Vec<_>>(),
