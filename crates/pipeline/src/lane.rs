@@ -96,6 +96,24 @@ impl LaneFilter {
         chunk
     }
 
+    /// What waited in the filter and does so no longer.
+    pub(crate) fn released(&mut self, is_end: bool) -> Vec<Chunk> {
+        let span = self.span.clone();
+        let _entered = span.enter();
+        let begun = Instant::now();
+        let released = caught(|| self.filter.released(context::now(), is_end));
+        let released = released.unwrap_or_else(|message| {
+            self.panicked(0, &message);
+            Vec::new()
+        });
+        for Filtered { chunk, tally } in &released {
+            self.row.add(tally, begun.elapsed());
+            self.row.bytes.add(chunk.bytes().len());
+            self.row.added.add(chunk.len());
+        }
+        released.into_iter().map(|filtered| filtered.chunk).collect()
+    }
+
     /// Counts what the guest's memory has become.
     pub(crate) fn count_guest(&mut self) {
         let now = self.filter.guest_memory();
@@ -114,6 +132,16 @@ impl LaneFilter {
             Err(message) => tracing::error!("the filter cannot be renewed: {message}"),
         }
     }
+}
+
+/// A batch on its way through the filters.
+struct Way {
+    chunk: Chunk,
+    held: Held,
+    /// The first filter for it.
+    from: usize,
+    /// The filters that it has its origin in.
+    origin: Vec<usize>,
 }
 
 /// Everything between an input and the router.
@@ -144,30 +172,20 @@ impl Lane {
             }
             let now = Instant::now();
             if now >= due {
+                self.release(false);
                 self.flush();
                 due = now + self.flush_every;
             }
         }
+        self.release(true);
         self.flush();
     }
 
     fn take(&mut self, batch: Batch) {
         let Batch { chunk, held, stored, handed } = batch;
         let (taken, bytes) = (chunk.len(), chunk.bytes().len());
-        let mut left = 0;
-        let mut waiting = VecDeque::from([(chunk, held, Vec::new())]);
-        while let Some((chunk, mut held, origin)) = waiting.pop_front() {
-            let (chunk, emitted) = self.filter(chunk, &origin);
-            for (filter, chunk) in emitted {
-                let held = Held::new(&self.row, chunk.bytes().len());
-                waiting.push_back((chunk, held, [origin.as_slice(), &[filter]].concat()));
-            }
-            left += chunk.len();
-            held.resize(chunk.bytes().len());
-            if !chunk.is_empty() && !self.gather(&chunk, held) {
-                return;
-            }
-        }
+        let way = Way { chunk, held, from: 0, origin: Vec::new() };
+        let Some(left) = self.pass(way) else { return };
         self.row.latency.lock().add(handed.elapsed());
         self.row.filtered.add(taken.saturating_sub(left));
         self.row.added.add(left.saturating_sub(taken));
@@ -179,12 +197,52 @@ impl Lane {
         }
     }
 
-    /// Sends a batch through all filters but those that it has its origin in, so that no filter is given its own work
-    /// again. Also tells what the filters emitted on the way, and which of them.
-    fn filter(&mut self, batch: Chunk, origin: &[usize]) -> (Chunk, Vec<(usize, Chunk)>) {
+    /// Takes what waited in filters and does so no longer through the filters behind them.
+    fn release(&mut self, is_end: bool) {
+        for index in 0..self.filters.len() {
+            for chunk in self.filters[index].released(is_end) {
+                let held = Held::new(&self.row, chunk.bytes().len());
+                let way = Way { chunk, held, from: index + 1, origin: Vec::new() };
+                match self.pass(way) {
+                    Some(left) => self.row.added.add(left),
+                    None => return,
+                }
+            }
+        }
+    }
+
+    /// Sends a batch through the filters and gathers what comes out. How many records that were; nothing when the lane
+    /// shall not wait for the storage any more.
+    fn pass(&mut self, way: Way) -> Option<usize> {
+        let mut left = 0;
+        let mut waiting = VecDeque::from([way]);
+        while let Some(Way { chunk, mut held, from, origin }) = waiting.pop_front() {
+            let (chunk, emitted) = self.filter(chunk, from, &origin);
+            for (filter, chunk) in emitted {
+                let held = Held::new(&self.row, chunk.bytes().len());
+                let origin = [origin.as_slice(), &[filter]].concat();
+                waiting.push_back(Way { chunk, held, from: 0, origin });
+            }
+            left += chunk.len();
+            held.resize(chunk.bytes().len());
+            if !chunk.is_empty() && !self.gather(&chunk, held) {
+                return None;
+            }
+        }
+        Some(left)
+    }
+
+    /// Sends a batch through all filters from one on, but those that it has its origin in, so that no filter is given its
+    /// own work again. Also tells what the filters emitted on the way, and which of them.
+    fn filter(
+        &mut self,
+        batch: Chunk,
+        from: usize,
+        origin: &[usize],
+    ) -> (Chunk, Vec<(usize, Chunk)>) {
         let mut chunk = batch;
         let mut emitted = Vec::new();
-        for (index, filter) in self.filters.iter_mut().enumerate() {
+        for (index, filter) in self.filters.iter_mut().enumerate().skip(from) {
             if chunk.is_empty() {
                 break;
             }

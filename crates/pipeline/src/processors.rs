@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flb_event::Chunk;
+use flb_event::{Chunk, ChunkBuilder};
 use flb_plugin::{BoxFuture, Flush, Output, OutputError};
 
 use crate::lane::LaneFilter;
@@ -33,12 +33,25 @@ impl Processed {
                     break;
                 }
                 chunk = processor.apply(chunk);
+                // The chunk is delivered or not: nothing of it may wait for the next one.
+                for late in processor.released(true) {
+                    chunk = behind(&chunk, &late)?;
+                }
             }
-            chunk
+            Ok(chunk)
         };
         let processed = tokio::task::spawn_blocking(run).await;
-        processed.map_err(|error| OutputError(format!("the processors were cut off: {error}")))
+        processed.map_err(|error| OutputError(format!("the processors were cut off: {error}")))?
     }
+}
+
+/// Two chunks of one tag as one.
+fn behind(first: &Chunk, second: &Chunk) -> Result<Chunk, OutputError> {
+    let mut builder = ChunkBuilder::new(first.tag().clone());
+    let mut append = |chunk| builder.append(chunk).map_err(|error| OutputError(error.to_string()));
+    append(first)?;
+    append(second)?;
+    Ok(builder.build())
 }
 
 impl Output for Processed {

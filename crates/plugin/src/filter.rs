@@ -35,6 +35,12 @@ pub trait Filter: Send {
         Vec::new()
     }
 
+    /// Records of earlier batches that waited for others and do so no longer: asked for now and then, and at the end, when
+    /// nothing can wait any more. They pass the filters behind this one. Few filters have any wait.
+    fn released(&mut self, _now: Timestamp, _is_end: bool) -> Vec<Filtered> {
+        Vec::new()
+    }
+
     /// Bytes of memory that the filter's guest has now; nothing if it has none. Few filters have one.
     fn guest_memory(&mut self) -> Option<u64> {
         None

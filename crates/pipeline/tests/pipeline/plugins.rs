@@ -39,6 +39,12 @@ pub(crate) static REGISTRY: Registry = Registry {
             build: |_, _| Ok(Box::new(Even)),
         },
         Spec {
+            name: "late",
+            about: "Holds each batch back until the next one.",
+            options: &[],
+            build: |_, _| Ok(Box::new(Late(None))),
+        },
+        Spec {
             name: "odd",
             about: "Drops even numbers.",
             options: &[],
@@ -253,6 +259,31 @@ impl Filter for Even {
 
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
         Ok(Box::new(Self))
+    }
+}
+
+struct Late(Option<Chunk>);
+
+impl Late {
+    fn out(chunk: Chunk, records: usize) -> Filtered {
+        let (dropped, emitted_extra) = (records as u64, chunk.len() as u64);
+        Filtered { tally: Tally { dropped, emitted_extra, ..Tally::default() }, chunk }
+    }
+}
+
+impl Filter for Late {
+    fn filter(&mut self, batch: Chunk) -> Filtered {
+        let (tag, records) = (batch.tag().clone(), batch.len());
+        let late = self.0.replace(batch);
+        Self::out(late.unwrap_or_else(|| ChunkBuilder::new(tag).build()), records)
+    }
+
+    fn released(&mut self, _: Timestamp, _: bool) -> Vec<Filtered> {
+        self.0.take().map(|chunk| Self::out(chunk, 0)).into_iter().collect()
+    }
+
+    fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
+        Ok(Box::new(Self(None)))
     }
 }
 

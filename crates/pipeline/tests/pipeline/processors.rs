@@ -65,6 +65,48 @@ pipeline:
 }
 
 #[test]
+fn what_waits_in_an_output_s_processor_goes_with_its_chunk() {
+    let report = run("
+pipeline:
+  inputs:
+    - {name: count, records: 10, batch: 10}
+  outputs:
+    - name: keep
+      match: '*'
+      sink: late_output
+      processors:
+        logs:
+          - name: late
+          - name: even
+");
+    // All of the batch waits, so nothing is left for those behind before it is released.
+    assert_eq!(sink("late_output").numbers(), [0, 2, 4, 6, 8]);
+    let tallies: Vec<_> =
+        report.filters.iter().map(|row| (row.tally.records(), row.tally.emitted())).collect();
+    assert_eq!(tallies, [(10, 10), (10, 5)]);
+}
+
+#[test]
+fn what_waits_in_a_filter_comes_out_in_its_order_through_the_filters_behind() {
+    let report = run("
+pipeline:
+  inputs:
+    - {name: count, records: 10, batch: 3}
+  filters:
+    - {name: odd, match: none}
+    - {name: late, match: '*'}
+    - {name: even, match: '*'}
+  outputs:
+    - {name: keep, match: '*', sink: late_lane}
+");
+    assert_eq!(sink("late_lane").numbers(), [0, 2, 4, 6, 8]);
+    let tallies: Vec<_> =
+        report.filters.iter().map(|row| (row.tally.records(), row.tally.emitted())).collect();
+    assert_eq!(tallies, [(0, 0), (10, 10), (10, 5)]);
+    assert_eq!(report.inputs[0].filtered, 5 + report.inputs[0].added, "{report:?}");
+}
+
+#[test]
 fn a_chunk_of_which_nothing_is_left_is_delivered() {
     let report = run("
 pipeline:

@@ -5,6 +5,7 @@ use flb_plugin::{Filter, Spec};
 mod each;
 mod grep;
 mod modify;
+mod multiline;
 mod nest;
 mod parser;
 mod record_modifier;
@@ -16,6 +17,7 @@ mod wasm;
 pub(crate) static ALL: &[Spec<dyn Filter>] = &[
     grep::SPEC,
     modify::SPEC,
+    multiline::SPEC,
     nest::SPEC,
     parser::SPEC,
     record_modifier::SPEC,

@@ -9,7 +9,7 @@ use flb_plugin::{MultilineParser, MultilineParsers, Rule, Whole};
 use crate::map;
 
 /// The most bytes that are joined. What comes on top begins another record.
-const LIMIT: usize = 2_000_000;
+pub(crate) const LIMIT: usize = 2_000_000;
 /// How many groups are kept for later lines when nothing in them waits.
 const SPARE_GROUPS: usize = 8;
 
@@ -360,7 +360,7 @@ fn with_content(body: &[u8], parser: &MultilineParser, text: &[u8], joined: &mut
 }
 
 /// Whether the time is over that began at `since`. A clock that was set back must not hold lines up.
-pub(super) fn is_over(since: Timestamp, timeout: Duration, now: Timestamp) -> bool {
+pub(crate) fn is_over(since: Timestamp, timeout: Duration, now: Timestamp) -> bool {
     let nanos = |time: Timestamp| u128::from(time.sec) * 1_000_000_000 + u128::from(time.nsec);
     now < since || nanos(now) - nanos(since) >= timeout.as_nanos()
 }

@@ -11,5 +11,23 @@ pub use builtin::builtin_multiline;
 pub(crate) use builtin::docker;
 pub(crate) use first_line::{FirstLine, FirstLineParsers};
 pub use join::join_lines;
-pub(crate) use join::{Join, Joined, Joiner, What};
+pub(crate) use join::{Join, Joined, Joiner, LIMIT, Out, What, is_over};
 pub(crate) use section::ALL;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use flb_plugin::{Build, BuildError, MultilineParser};
+
+/// The multiline parser with this name.
+pub(crate) fn find_multiline(
+    name: &str,
+    build: &Build<'_>,
+) -> Result<Arc<MultilineParser>, BuildError> {
+    build.multiline.find(name).cloned().ok_or_else(|| {
+        let known: BTreeSet<&str> = build.multiline.names().collect();
+        let known: Vec<&str> = known.into_iter().collect();
+        BuildError::new(format!("multiline parser '{name}' is not known"))
+            .help(format!("known multiline parsers are: {}", known.join(", ")))
+    })
+}

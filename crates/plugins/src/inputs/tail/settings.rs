@@ -1,6 +1,5 @@
 //! What the configuration says, read from the options.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use super::database::{self, Database};
 use super::tag::Tags;
 use crate::inputs::records;
 use crate::log::Label;
-use crate::multiline::{FirstLine, FirstLineParsers, Join, Joiner, docker};
+use crate::multiline::{FirstLine, FirstLineParsers, Join, Joiner, docker, find_multiline};
 
 /// Bytes to read at once, and the limit of a line, if the configuration does not say.
 const BUFFER: u64 = 256 * 1024;
@@ -147,9 +146,7 @@ fn joining(options: &Options, build: &Build<'_>) -> Result<Option<Joining>, Buil
     }
     let parsers: Vec<Arc<MultilineParser>> = match is_docker {
         true => vec![Arc::new(docker())],
-        false => {
-            names.iter().map(|name| multiline_parser(name, build)).collect::<Result<_, _>>()?
-        }
+        false => names.iter().map(|name| find_multiline(name, build)).collect::<Result<_, _>>()?,
     };
     if parsers.is_empty() {
         return Ok(None);
@@ -161,15 +158,6 @@ fn joining(options: &Options, build: &Build<'_>) -> Result<Option<Joining>, Buil
         );
     }
     Ok(Some(Joining::Parsers(parsers.into())))
-}
-
-fn multiline_parser(name: &str, build: &Build<'_>) -> Result<Arc<MultilineParser>, BuildError> {
-    build.multiline.find(name).cloned().ok_or_else(|| {
-        let known: BTreeSet<&str> = build.multiline.names().collect();
-        let known: Vec<&str> = known.into_iter().collect();
-        BuildError::new(format!("multiline parser '{name}' is not known"))
-            .help(format!("known multiline parsers are: {}", known.join(", ")))
-    })
 }
 
 fn old_joining(options: &Options, build: &Build<'_>) -> Result<Joining, BuildError> {
