@@ -32,6 +32,8 @@ pub(super) struct DatabaseError(#[from] redb::Error);
 pub(super) struct Database {
     database: redb::Database,
     by_name: bool,
+    /// It stands in for one that is broken, whose positions are lost.
+    is_anew: bool,
 }
 
 /// Where reading stands in one file.
@@ -74,19 +76,21 @@ pub(super) fn open(
     if let Some(database) = open.get(&key).and_then(Weak::upgrade) {
         return Ok(database);
     }
-    let database = Arc::new(Database { database: open_file(path, build)?, by_name });
+    let (database, is_anew) = open_file(path, build)?;
+    let database = Arc::new(Database { database, by_name, is_anew });
     open.insert(key, Arc::downgrade(&database));
     Ok(database)
 }
 
-fn open_file(path: &Path, build: &Build<'_>) -> Result<redb::Database, BuildError> {
+/// Opens the file, and tells whether it is a new one in the place of a broken one.
+fn open_file(path: &Path, build: &Build<'_>) -> Result<(redb::Database, bool), BuildError> {
     let shown = path.display();
     if is_sqlite(path) {
         return Err(BuildError::new(format!("db {shown}: it is an SQLite database, as Fluent Bit writes"))
             .help("give another file name; this one is left as it is, and files are read as without a database"));
     }
     let error = match create(path) {
-        Ok(database) => return Ok(database),
+        Ok(database) => return Ok((database, false)),
         Err(error) => error,
     };
     if !is_broken(&error) {
@@ -103,10 +107,11 @@ fn open_file(path: &Path, build: &Build<'_>) -> Result<redb::Database, BuildErro
         .inspect(|_| {
             let label = Label::input("tail", build);
             tracing::error!(
-                "{label} db {shown}: {error}. It was moved to {}, and positions begin anew",
+                "{label} db {shown}: {error}. It was moved to {}, and all files are read from their heads",
                 aside.display()
             );
         })
+        .map(|database| (database, true))
 }
 
 fn create(path: &Path) -> Result<redb::Database, redb::DatabaseError> {
@@ -158,6 +163,11 @@ impl Database {
         });
         let is_whole = |row: &Row| file.mark(row.position) == row.mark;
         Ok(found.map(|row| if is_whole(&row) { row.position } else { 0 }))
+    }
+
+    /// Whether positions are lost that were saved once.
+    pub(super) fn is_anew(&self) -> bool {
+        self.is_anew
     }
 
     fn rows(&self, inodes: std::ops::RangeInclusive<u64>) -> Result<Vec<Row>, DatabaseError> {

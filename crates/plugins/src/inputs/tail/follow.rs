@@ -24,7 +24,7 @@ use crate::log::{Label, Mishaps};
 const LOOK: Duration = Duration::from_millis(250);
 /// How long to wait for more after a change, so that a busy writer's lines make batches.
 const GATHER: Duration = Duration::from_millis(20);
-/// How often to save positions.
+/// How often to save positions, at most.
 const SAVE: Duration = Duration::from_secs(1);
 
 /// The input.
@@ -40,6 +40,7 @@ pub(super) struct Tail {
     /// Where reading stood in files that are not followed now.
     left: BTreeMap<Identity, u64>,
     watch: Watch,
+    /// When positions were saved last, but for those of files that were found.
     saved: Timestamp,
     unsaved: Mishaps,
 }
@@ -99,7 +100,6 @@ impl Tail {
     async fn follow(&mut self, context: &dyn Context) -> Result<End, Closed> {
         let exit_on_eof = self.settings.exit_on_eof;
         let mut searched = context.now();
-        self.saved = searched;
         self.begin(searched);
         if exit_on_eof && self.files.is_empty() {
             tracing::error!("{} exit_on_eof, and there is no file to read", self.settings.label);
@@ -120,10 +120,7 @@ impl Tail {
                 }
             }
             self.let_go(context).await?;
-            if is_due(self.saved, SAVE, now) {
-                self.saved = now;
-                self.save();
-            }
+            self.save_now_and_then(context.now());
             if exit_on_eof && !self.files.iter().any(|file| file.is_awaited) {
                 self.take_all(Source::End, context).await?;
                 return Ok(End::StopAgent);
@@ -172,9 +169,20 @@ impl Tail {
         Ok(End::Quiet)
     }
 
-    fn save(&mut self) {
+    /// Saves positions, if that is not too soon after the last time. After the first batch it is not, so an agent that is
+    /// killed again and again soon after its start gets on.
+    fn save_now_and_then(&mut self, now: Timestamp) {
+        if is_due(self.saved, SAVE, now) && self.save() {
+            self.saved = now;
+        }
+    }
+
+    /// Saves positions; false if none had moved.
+    fn save(&mut self) -> bool {
         let saved = self.positions.save(&self.files);
-        self.report_database(saved);
+        let is_moved = !matches!(saved, Ok(false));
+        self.report_database(saved.map(drop));
+        is_moved
     }
 
     fn report_database(&self, result: Result<(), DatabaseError>) {
@@ -222,7 +230,8 @@ impl Tail {
                 continue;
             }
             let from_head = match is_first {
-                true => self.settings.first_from_head,
+                // Twice is better than never.
+                true => self.settings.first_from_head || self.positions.are_lost(),
                 // What replaces a file is new, wherever files are read from.
                 false => self.settings.later_from_head || vacated.contains(path),
             };
@@ -425,6 +434,7 @@ impl Tail {
             context.emit(self.taker.finish(batch)).await?;
         }
         self.files[index].settle();
+        self.save_now_and_then(context.now());
         Ok(())
     }
 }

@@ -51,6 +51,11 @@ impl Positions {
         self.database.is_some()
     }
 
+    /// Whether the database has lost what it knew.
+    pub(super) fn are_lost(&self) -> bool {
+        self.database.as_ref().is_some_and(|database| database.is_anew())
+    }
+
     /// Where the database says that reading stands in `file`.
     pub(super) fn find(&mut self, file: &Followed) -> Result<Option<u64>, DatabaseError> {
         let Some(database) = &self.database else { return Ok(None) };
@@ -61,16 +66,16 @@ impl Positions {
         Ok(found)
     }
 
-    /// Saves the positions of files that have moved.
-    pub(super) fn save(&mut self, files: &[Followed]) -> Result<(), DatabaseError> {
-        let Some(database) = &self.database else { return Ok(()) };
+    /// Saves the positions of files that have moved; false if there were none.
+    pub(super) fn save(&mut self, files: &[Followed]) -> Result<bool, DatabaseError> {
+        let Some(database) = &self.database else { return Ok(false) };
         let moved = |file: &&Followed| self.saved.get(&file.identity()) != Some(&file.settled());
         let rows: Vec<Row> = files.iter().filter(moved).map(Row::of).collect();
         if !rows.is_empty() {
             database.save(&rows)?;
             self.saved.extend(rows.iter().map(|row| (row.identity, row.position)));
         }
-        Ok(())
+        Ok(!rows.is_empty())
     }
 
     /// Forgets files that are gone.

@@ -489,6 +489,20 @@ fn a_batch_that_nobody_took_is_read_again() {
 }
 
 #[test]
+fn an_agent_that_is_killed_soon_after_its_start_gets_on() {
+    let folder = Folder::new(&[("a.log", "one\n")]);
+    let (db, left) = (folder.text("positions.db"), folder.text("left.db"));
+    let (from, to) = (folder.path("positions.db"), folder.path("left.db"));
+    // What a kill at this moment leaves behind.
+    let killed = move || assert!(fs::copy(from, to).unwrap() > 0);
+    folder.run(&Scene::new(1000.0).at(1000.1, killed).until(1000.2), "*.log", &[("db", &db)]);
+    append(&folder.path("a.log"), "two\n");
+    let scene = Scene::new(2000.0).until(2002.0);
+    folder.run(&scene, "*.log", &[("db", &left)]);
+    assert_eq!(scene.bodies(), [r#"{"log":"two"}"#]);
+}
+
+#[test]
 fn lines_that_wait_for_others_are_not_lost_with_the_agent() {
     let folder = Folder::new(&[("a.log", "x\njava.lang.Error: y\n")]);
     let db = folder.text("positions.db");
@@ -527,11 +541,12 @@ fn a_broken_database_is_moved_aside_and_told() {
     for (round, bytes) in [&b"not a database at all"[..], &[7; 10_000]].into_iter().enumerate() {
         fs::write(&db, bytes).unwrap();
         let scene = Scene::new(1000.0).until(1002.0);
-        folder.run(&scene, "*.log", &[("db", &db)]);
+        // What was written before the first agent is wanted now: nobody knows what of it was read.
+        folder.run(&scene, "*.log", &[("db", &db), ("read_from_head", "off")]);
         assert_eq!(scene.bodies(), [r#"{"log":"one"}"#]);
         let aside = format!("{db}.corrupt{}", ["", ".2"][round]);
         assert!(
-            scene.log().contains(&format!("It was moved to {aside}, and positions begin anew"))
+            scene.log().contains(&format!("It was moved to {aside}, and all files are read from"))
         );
         assert_eq!(fs::read(aside).unwrap(), bytes);
     }
