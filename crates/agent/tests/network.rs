@@ -2,13 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use flb_testkit::Program;
+
+/// Longer than anything takes here, unless it never comes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An agent with this configuration.
 fn start(folder: &Path, name: &str, conf: &str) -> Program {
@@ -107,6 +112,72 @@ fn a_receiver_that_comes_late_gets_everything() {
     assert_eq!(received.stdout.lines().count(), 1, "{}", received.stderr);
     assert!(received.stdout.contains("\"message\":\"dummy\""));
     assert_eq!(sender.finish().code, Some(0));
+}
+
+/// The lines of a file, each as often as it came first.
+fn lines(path: &Path) -> Vec<String> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let mut seen = BTreeSet::new();
+    // What is being written at this moment has no end yet.
+    let whole = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+    whole.filter(|line| seen.insert(line.to_owned())).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_receiver_that_is_down_for_a_while_loses_nothing_and_holds_up_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let port = free_port();
+    let receiver = format!(
+        "[INPUT]\n    Name forward\n    Listen 127.0.0.1\n    Port {port}\n\
+         [OUTPUT]\n    Name file\n    Match *\n    Path received\n    Mkdir on\n    Format template\n    Template {{log}}\n"
+    );
+    let sender = format!(
+        "    scheduler.base 1\n    scheduler.cap 1\n\
+         [INPUT]\n    Name tail\n    Tag *\n    Path *.log\n    Read_From_Head on\n    Refresh_Interval 0.1\n\
+         [OUTPUT]\n    Name forward\n    Match *\n    Port {port}\n    Require_Ack_Response on\n    Retry_Limit no_limits\n\
+         [OUTPUT]\n    Name file\n    Match *\n    Path other\n    Mkdir on\n    Format template\n    Template {{log}}\n"
+    );
+    let mut logs = ["a.log", "b.log"].map(|name| fs::File::create(path(name)).unwrap());
+    let mut written: Vec<String> = Vec::new();
+    let mut write = |count: usize| {
+        for n in (written.len()..).take(count) {
+            written.push(format!("line {n}."));
+            logs.iter_mut().for_each(|log| writeln!(log, "line {n}.").unwrap());
+        }
+        written.clone()
+    };
+    // Each file has its tag, and each tag its file.
+    let wait_for = |place: &str, written: &[String]| {
+        for tag in ["a.log", "b.log"] {
+            let begun = Instant::now();
+            while lines(&path(place).join(tag)) != written {
+                assert!(
+                    begun.elapsed() < PATIENCE,
+                    "{place}/{tag}: {:?}",
+                    lines(&path(place).join(tag))
+                );
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    };
+    let mut first = start(folder.path(), "receiver.conf", &receiver);
+    assert!(first.wait_for("listening on"));
+    let mut sender = start(folder.path(), "sender.conf", &sender);
+    wait_for("received", &write(100));
+    assert_eq!(first.terminate().code, Some(0));
+    for _ in 0..3 {
+        // The other output has everything while this one is put off.
+        wait_for("other", &write(100));
+        assert!(sender.wait_for("failed to flush chunk"));
+    }
+    let second = start(folder.path(), "receiver.conf", &receiver);
+    wait_for("received", &write(100));
+    wait_for("other", &write(0));
+    let sent = sender.terminate();
+    assert_eq!(sent.code, Some(0));
+    assert!(!sent.stderr.contains("lost"), "{}", sent.stderr);
+    assert_eq!(second.terminate().code, Some(0));
 }
 
 #[test]

@@ -1,8 +1,11 @@
-//! Filesystem storage through the whole agent: killed without warning, and on a disk without room.
+//! Filesystem storage through the whole agent: killed without warning, again and again, and on a disk without room.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fs;
+use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -103,4 +106,84 @@ fn a_file_that_cannot_grow_loses_nothing() {
 fn number(line: &str) -> &str {
     let (_, rest) = line.split_once("\"n\":").unwrap();
     rest.split_once(',').unwrap().0
+}
+
+/// An agent at work with the configuration `name` in the folder.
+fn start(folder: &Path, name: &str) -> Program {
+    Program::start(agent(AGENT, &["-c", name]).current_dir(folder))
+}
+
+/// When an agent is killed.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    /// So many milliseconds after its start.
+    After(u64),
+    /// When the receiver has got so many lines more.
+    Lines(usize),
+}
+
+#[test]
+fn an_agent_that_is_killed_again_and_again_loses_nothing() {
+    const MOMENTS: [Moment; 9] = [
+        Moment::After(0),
+        Moment::Lines(1),
+        Moment::After(10),
+        Moment::After(40),
+        Moment::Lines(50),
+        Moment::After(100),
+        Moment::Lines(150),
+        Moment::After(25),
+        Moment::Lines(300),
+    ];
+    const EACH: usize = 200;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let filter = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/filter/modules/echo.wat");
+    fs::write(path("filter.wasm"), wat::parse_file(filter).unwrap()).unwrap();
+    let sender = format!(
+        "[SERVICE]\n    Flush 0.05\n    storage.path chunks\n    scheduler.base 1\n    scheduler.cap 1\n\
+         [INPUT]\n    Name tail\n    Tag t\n    Path lines.log\n    Read_From_Head on\n    DB tail.db\n    storage.type filesystem\n\
+         [FILTER]\n    Name wasm\n    Match *\n    Wasm_Path filter.wasm\n    Function_Name filter\n\
+         [OUTPUT]\n    Name forward\n    Match *\n    Port {port}\n    Require_Ack_Response on\n    Retry_Limit no_limits\n"
+    );
+    let receiver = format!(
+        "[SERVICE]\n    Flush 0.02\n[INPUT]\n    Name forward\n    Listen 127.0.0.1\n    Port {port}\n\
+         [OUTPUT]\n    Name file\n    Match *\n    File received\n    Format plain\n"
+    );
+    fs::write(path("sender.conf"), sender).unwrap();
+    fs::write(path("receiver.conf"), receiver).unwrap();
+    let mut receiver = start(folder.path(), "receiver.conf");
+    assert!(receiver.wait_for("listening on"));
+    let received = || fs::read_to_string(path("received")).unwrap_or_default();
+    let mut log = OpenOptions::new().append(true).create(true).open(path("lines.log")).unwrap();
+    for (kill, moment) in MOMENTS.into_iter().enumerate() {
+        let before = received().lines().count();
+        let sender = start(folder.path(), "sender.conf");
+        for n in kill * EACH..(kill + 1) * EACH {
+            writeln!(log, "line {n}.").unwrap();
+        }
+        match moment {
+            Moment::After(milliseconds) => std::thread::sleep(Duration::from_millis(milliseconds)),
+            // There are more: those of the agents that got nothing done.
+            Moment::Lines(more) => {
+                wait_until("some lines", || received().lines().count() >= before + more.min(EACH));
+            }
+        }
+        sender.signal("KILL");
+        assert_eq!(sender.finish().code, None, "killed at {moment:?}");
+    }
+    let mut sender = start(folder.path(), "sender.conf");
+    // Before it says so a signal ends it as any program: it has not begun.
+    assert!(sender.wait_for("[flb-agent] version"));
+    let all: BTreeSet<String> =
+        (0..MOMENTS.len() * EACH).map(|n| format!("{{\"log\":\"line {n}.\"}}")).collect();
+    wait_until("every line", || {
+        let received = received();
+        let received: BTreeSet<&str> = received.lines().collect();
+        all.iter().all(|line| received.contains(line.as_str()))
+    });
+    wait_until("the end of the last chunk", || stored(&path("chunks")) == 0);
+    assert_eq!(sender.terminate().code, Some(0));
+    assert_eq!(receiver.terminate().code, Some(0));
 }
