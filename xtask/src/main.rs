@@ -54,7 +54,7 @@ const CHORES: &[Chore] = &[
     },
     Chore {
         name: "soak",
-        about: "Kill an agent at work 200 times: kill [kills] [lines] [program]; nothing may be lost",
+        about: "Lose nothing: kill [kills] [lines] [program], down [seconds] [program]",
         run: soak::run,
     },
     Chore {

@@ -67,9 +67,16 @@ impl Soak {
     }
 
     /// Lines of an agent's log that have `what` in them.
-    pub(super) fn said(&self, name: &str, what: &str) -> usize {
+    pub(super) fn said(&self, name: &str, what: &str) -> Vec<String> {
         let log = fs::read_to_string(self.path(&format!("{name}.log"))).unwrap_or_default();
-        log.lines().filter(|line| line.contains(what)).count()
+        log.lines().filter(|line| line.contains(what)).map(str::to_owned).collect()
+    }
+
+    /// Prints what the agents complain about.
+    pub(super) fn print_errors(&self) {
+        for name in ["sender", "receiver"] {
+            self.said(name, "[error]").iter().for_each(|line| println!("{name}: {line}"));
+        }
     }
 
     /// How many files with chunks are in this folder, those that were put aside included.

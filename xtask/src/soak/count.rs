@@ -25,6 +25,15 @@ impl fmt::Display for Counts {
     }
 }
 
+impl Counts {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.lost += other.lost;
+        self.twice += other.twice;
+        self.late += other.late;
+        self.torn += other.torn;
+    }
+}
+
 /// Looks for the lines 0 to `lines` in the file; one that is not there has none of them.
 pub(super) fn count(path: &Path, lines: usize) -> Result<Counts> {
     match File::open(path) {

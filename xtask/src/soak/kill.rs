@@ -77,12 +77,11 @@ pub(super) fn run(args: &[String]) -> Result<()> {
     }
     let killed = begun.elapsed();
     let counts = finish(&soak, receiver, lines)?;
+    soak.print_errors();
     println!(
-        "{kills} kills in {:.0} s, {lines} lines in {:.0} s: {counts}; {deaths:?}; errors in the agents' logs: {} and {}",
+        "{kills} kills in {:.0} s, {lines} lines in {:.0} s: {counts}; {deaths:?}",
         killed.as_secs_f64(),
         begun.elapsed().as_secs_f64(),
-        soak.said("sender", "[error]"),
-        soak.said("receiver", "[error]"),
     );
     let folder = soak.folder().display();
     ensure!(counts.lost == 0, "{} lines are lost; all files are in {folder}", counts.lost);
@@ -154,11 +153,11 @@ fn live(soak: &Soak, log: &mut Lines, until: usize, share: u64, deaths: &mut Dea
 
 /// Lets a last agent deliver the rest.
 fn finish(soak: &Soak, receiver: Agent, lines: usize) -> Result<Counts> {
-    let starts = soak.said("sender", "[flb-agent] version");
+    let starts = soak.said("sender", "[flb-agent] version").len();
     let mut agent = soak.start("sender")?;
     let (mut length, mut grown) = (0, Instant::now());
     // Before it says so it does not hear that it shall stop.
-    while soak.said("sender", "[flb-agent] version") == starts && grown.elapsed() < PATIENCE {
+    while soak.said("sender", "[flb-agent] version").len() == starts && grown.elapsed() < PATIENCE {
         agent.must_live()?;
         sleep(LOOK);
     }

@@ -2,6 +2,7 @@
 
 mod agent;
 mod count;
+mod down;
 mod kill;
 
 use anyhow::{Result, bail};
@@ -9,6 +10,7 @@ use anyhow::{Result, bail};
 pub(crate) fn run(args: &[String]) -> Result<()> {
     match args.first().map(String::as_str) {
         Some("kill") => kill::run(&args[1..]),
-        _ => bail!("usage: soak kill [kills] [lines] [program]"),
+        Some("down") => down::run(&args[1..]),
+        _ => bail!("usage: soak kill [kills] [lines] [program], or soak down [seconds] [program]"),
     }
 }
