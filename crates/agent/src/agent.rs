@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use anyhow::Context;
 use flb_config::{Diagnostic, Diagnostics, Document, tame};
-use flb_pipeline::{HttpSettings, Meter, Pipeline, Report, Stop};
+use flb_plugin::Shared;
 
 use crate::command_line::{self, CommandLine, Mistake, Request};
 use crate::help::{AgentHelp, PluginHelp, VERSION};
 use crate::logging::Log;
-use crate::{api, completions, configuration, exit, man, schema, signals};
+use crate::operate::{Origin, operate};
+use crate::{completions, configuration, exit, man, schema};
 
 /// Does what the arguments ask for; returns the exit code.
 pub(crate) fn run(
@@ -42,14 +44,16 @@ pub(crate) fn run(
     let Some(log) = begin(&line, Some(banner).filter(|_| !line.quiet)) else {
         return Ok(exit::START);
     };
-    let pipeline = configuration::build(&line, environment, &log);
-    match (pipeline, line.dry_run) {
-        (Ok(pipeline), true) => {
-            drop(pipeline);
+    let dry_run = line.dry_run;
+    let (line, environment) = (Arc::new(line), Arc::new(environment));
+    let origin = Origin { line, environment, shared: Arc::<Shared>::default(), log };
+    match (configuration::build(&origin), dry_run) {
+        (Ok(built), true) => {
+            drop(built);
             eprintln!("configuration test is successful");
             Ok(exit::DONE)
         }
-        (Ok((pipeline, http)), false) => operate(pipeline, http, log),
+        (Ok(built), false) => operate(origin, built),
         (Err(_), true) => {
             eprintln!("configuration test has failed");
             Ok(exit::CONFIG)
@@ -64,7 +68,7 @@ fn show_configuration(
     environment: BTreeMap<String, String>,
 ) -> anyhow::Result<u8> {
     let Some(log) = begin(line, None) else { return Ok(exit::START) };
-    match configuration::effective(line, environment, &log) {
+    match configuration::effective(line, &environment, &log) {
         Ok(text) => print(text),
         Err(refused) => Ok(refused.code),
     }
@@ -84,78 +88,6 @@ fn begin(line: &CommandLine, banner: Option<String>) -> Option<Log> {
     found.extend(changed.err().map(Diagnostic::error));
     log.show(&found, &Document::default());
     (!found.has_errors()).then_some(log)
-}
-
-/// Runs the pipeline until it has stopped.
-fn operate(pipeline: Pipeline, http: HttpSettings, log: Log) -> anyhow::Result<u8> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    let (stop, meter) = (Stop::default(), pipeline.meter());
-    let last = log.clone();
-    signals::listen(stop.clone(), move || cut_off(&meter, &last))
-        .context("cannot listen to signals")?;
-    tracing::info!("[flb-agent] version={}, pid={}", env!("CARGO_PKG_VERSION"), std::process::id());
-    let server = match http.is_on {
-        true => match runtime.block_on(api::listen(&http, pipeline.meter())) {
-            Ok(server) => Some(server),
-            Err(error) => {
-                tracing::error!("[http_server] {error:#}");
-                return Ok(exit::START);
-            }
-        },
-        false => None,
-    };
-    let report = runtime.block_on(async {
-        let Some(server) = server else { return pipeline.run(&stop).await };
-        tokio::select! {
-            report = pipeline.run(&stop) => report,
-            never = forever(server.run()) => match never {},
-        }
-    });
-    // A read of standard input cannot be cancelled; the process does not wait for it.
-    runtime.shutdown_background();
-    log.finish();
-    match report {
-        Ok(report) => {
-            log_report(&report);
-            Ok(exit::DONE)
-        }
-        Err(error) => {
-            tracing::error!("{error}");
-            Ok(exit::START)
-        }
-    }
-}
-
-/// Runs `future`, and then does not end.
-async fn forever(future: impl Future<Output = ()>) -> std::convert::Infallible {
-    future.await;
-    std::future::pending().await
-}
-
-/// Threads for inputs and outputs. Filters have threads of their own.
-const WORKERS: usize = 2;
-
-/// Ends the process while the pipeline drains.
-fn cut_off(meter: &Meter, log: &Log) {
-    let report = meter.read();
-    log.finish();
-    log_report(&report);
-    let (lost, stored) = (report.lost(), report.stored());
-    tracing::error!("[engine] cut off by a second signal: {lost} records are lost");
-    if stored > 0 {
-        tracing::warn!("[engine] {stored} records stay in storage until the next start");
-    }
-    std::process::exit(exit::CONFIG.into());
-}
-
-fn log_report(report: &Report) {
-    for line in report.lines() {
-        tracing::info!("{line}");
-    }
 }
 
 fn explain(mistake: &Mistake) -> u8 {

@@ -1,19 +1,21 @@
 //! From the command line to a pipeline: reads the configuration, sets the log up, builds, and shows what was found.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flb_config::{Diagnostic, Disk, Document, FileKind, Files, Variables, read_file};
 use flb_pipeline::{
-    Blueprint, Findings, HttpSettings, Instance, LogLevel, Pipeline, Role, Settings,
-    read_parsers_files,
+    Blueprint, Findings, HotReload, HttpSettings, Instance, LogFormat, LogLevel, Pipeline, Role,
+    Settings, read_parsers_files,
 };
 
 use crate::command_line::CommandLine;
 use crate::effective;
 use crate::exit;
-use crate::logging::Log;
+use crate::logging::{self, Log};
+use crate::operate::Origin;
 
 /// The environment variable that beats every other log level.
 const LOG_LEVEL: &str = "FLB_LOG_LEVEL";
@@ -33,23 +35,64 @@ struct Configuration {
     findings: Findings,
 }
 
+/// What a configuration comes to.
+pub(crate) struct Built {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) http: HttpSettings,
+    pub(crate) hot_reload: HotReload,
+    log: LogSettings,
+}
+
+/// What a configuration says about the log.
+struct LogSettings {
+    level: LogLevel,
+    format: LogFormat,
+    file: Option<File>,
+}
+
+impl Built {
+    /// Logs as this configuration says.
+    pub(crate) fn set_log(&mut self, log: &Log) {
+        log.set_file(self.log.file.take());
+        log.set_format(self.log.format);
+        log.set_level(self.log.level, self.pipeline.log_level());
+    }
+}
+
+/// Where it is said what was found.
+#[derive(Debug, Clone, Copy)]
+enum Voice<'a> {
+    /// On stderr, for whoever has started the agent. The log may be set as soon as it is known how.
+    Start(&'a Log),
+    /// In the log of an agent that is at work, which stays as it is.
+    AtWork(&'a Log),
+}
+
 /// Reads the configuration and builds what it says.
-pub(crate) fn build(
-    line: &CommandLine,
-    environment: BTreeMap<String, String>,
-    log: &Log,
-) -> Result<(Pipeline, HttpSettings), Refused> {
-    let forced_level = forced_level(&environment);
-    let set_log = |settings: &Settings, findings: &mut Findings| {
+pub(crate) fn build(origin: &Origin) -> Result<Built, Refused> {
+    build_with(origin, Voice::Start(&origin.log))
+}
+
+/// The same while another pipeline is at work.
+pub(crate) fn rebuild(origin: &Origin) -> Result<Built, Refused> {
+    build_with(origin, Voice::AtWork(&origin.log))
+}
+
+fn build_with(origin: &Origin, voice: Voice<'_>) -> Result<Built, Refused> {
+    let Origin { line, environment, shared, log: _ } = origin;
+    let forced_level = forced_level(environment);
+    let settled = |settings: &Settings, findings: &mut Findings| {
         let level = forced_level.or(settings.log_level).unwrap_or_else(|| line.log_level());
-        log.set_level(level, None);
-        log.set_format(settings.log_format);
-        if let Some(path) = &settings.log_file {
-            open_log(log, path, findings);
+        let file = settings.log_file.as_deref().and_then(|path| open_log(path, findings));
+        let mut found = LogSettings { level, format: settings.log_format, file };
+        if let Voice::Start(log) = voice {
+            log.set_level(level, None);
+            log.set_format(found.format);
+            log.set_file(found.file.take());
         }
-        level
+        found
     };
-    let (read, level) = read_all(line, environment, log, set_log)?;
+    let (read, log) = read_all(line, environment, voice, settled)?;
     let Configuration { document, variables, settings, folder, mut findings } = read;
     let blueprint = Blueprint {
         document: &document,
@@ -59,29 +102,33 @@ pub(crate) fn build(
         multiline: &flb_plugins::builtin_multiline(),
         settings: &settings,
         config_dir: folder,
+        shared: Arc::clone(shared),
         dry_run: line.dry_run,
     };
     let Some(pipeline) = blueprint.build(&mut findings) else {
-        return Err(refuse(log, &document, &findings));
+        return Err(voice.refuse(&document, &findings));
     };
-    show(log, &document, &findings);
-    log.set_level(level, pipeline.log_level());
-    Ok((pipeline, settings.http))
+    voice.show(&document, &findings);
+    if let Voice::Start(own) = voice {
+        own.set_level(log.level, pipeline.log_level());
+    }
+    Ok(Built { pipeline, http: settings.http, hot_reload: settings.hot_reload, log })
 }
 
 /// Reads the configuration and writes it as it takes effect.
 pub(crate) fn effective(
     line: &CommandLine,
-    environment: BTreeMap<String, String>,
+    environment: &BTreeMap<String, String>,
     log: &Log,
 ) -> Result<String, Refused> {
+    let voice = Voice::Start(log);
     let (read, ()) =
-        read_all(line, environment, log, |settings, _| log.set_format(settings.log_format))?;
+        read_all(line, environment, voice, |settings, _| log.set_format(settings.log_format))?;
     let Configuration { document, mut variables, findings, .. } = read;
     if findings.has_errors() {
-        return Err(refuse(log, &document, &findings));
+        return Err(voice.refuse(&document, &findings));
     }
-    show(log, &document, &findings);
+    voice.show(&document, &findings);
     for (name, value) in &document.variables {
         variables.set(name, value);
     }
@@ -91,23 +138,23 @@ pub(crate) fn effective(
 /// Reads all files. `settled` is called as soon as the service sections are read.
 fn read_all<T>(
     line: &CommandLine,
-    environment: BTreeMap<String, String>,
-    log: &Log,
+    environment: &BTreeMap<String, String>,
+    voice: Voice<'_>,
     settled: impl FnOnce(&Settings, &mut Findings) -> T,
 ) -> Result<(Configuration, T), Refused> {
-    let code_cache = code_cache(&environment);
-    let variables = Variables::new(environment, hostname(), Arc::new(Disk));
+    let code_cache = code_cache(environment);
+    let variables = Variables::new(environment.clone(), hostname(), Arc::new(Disk));
     let mut document = line.document();
     let mut findings = Findings::default();
     if let Some(path) = &line.config {
-        read(&mut document, path, log, &mut findings)?;
+        read(&mut document, path, voice, &mut findings)?;
     }
     let mut settings = Settings::read(&document, &variables, &mut findings);
     settings.code_cache = settings.code_cache.or(code_cache);
     let done = settled(&settings, &mut findings);
     let folder = line.config.as_deref().and_then(folder);
     if !read_parsers_files(&mut document, &settings, folder.as_deref(), &Disk, &mut findings) {
-        return Err(refuse(log, &document, &findings));
+        return Err(voice.refuse(&document, &findings));
     }
     Ok((Configuration { document, variables, settings, folder, findings }, done))
 }
@@ -115,18 +162,18 @@ fn read_all<T>(
 fn read(
     document: &mut Document,
     path: &Path,
-    log: &Log,
+    voice: Voice<'_>,
     findings: &mut Findings,
 ) -> Result<(), Refused> {
     let before = document.sources().len();
     findings.config.extend(read_file(document, path, FileKind::Main, &Disk));
     if document.sources().len() == before {
-        show(log, document, findings);
+        voice.show(document, findings);
         tracing::error!("could not open configuration file, aborting.");
         return Err(Refused { code: exit::CONFIG });
     }
     if findings.config.has_errors() {
-        return Err(refuse(log, document, findings));
+        return Err(voice.refuse(document, findings));
     }
     Ok(())
 }
@@ -160,32 +207,47 @@ fn hostname() -> Option<String> {
     Some(text.trim_end().to_owned()).filter(|name| !name.is_empty())
 }
 
-fn open_log(log: &Log, path: &Path, findings: &mut Findings) {
-    if let Err(error) = log.set_file(path) {
+fn open_log(path: &Path, findings: &mut Findings) -> Option<File> {
+    let opened = logging::open(path).map_err(|error| {
         let message = format!("cannot open the log file '{}': {error}", path.display());
         findings.config.push(Diagnostic::error(message));
-    }
+    });
+    opened.ok()
 }
 
-/// Says everything, and why that is the end.
-fn refuse(log: &Log, document: &Document, findings: &Findings) -> Refused {
-    show(log, document, findings);
-    if findings.config.has_errors() {
-        tracing::error!("configuration file contains errors, aborting.");
-        return Refused { code: exit::CONFIG };
-    }
-    let mut roles = Vec::new();
-    for instance in &findings.failed {
-        let help = format!("try the command: flb-agent {} -h", open_option(instance));
-        tracing::error!(help, "Failed initialize {} {}", instance.role, instance.name);
-        if !roles.contains(&instance.role) {
-            roles.push(instance.role);
+impl Voice<'_> {
+    /// Shows what was found.
+    fn show(self, document: &Document, findings: &Findings) {
+        for diagnostics in [&findings.config, &findings.start] {
+            match self {
+                Self::Start(log) => log.show(diagnostics, document),
+                Self::AtWork(log) => log.tell(diagnostics, document),
+            }
         }
     }
-    for role in roles {
-        tracing::error!("[engine] {role} initialization failed");
+
+    /// Says everything, and why that is the end.
+    fn refuse(self, document: &Document, findings: &Findings) -> Refused {
+        self.show(document, findings);
+        if findings.config.has_errors() {
+            if let Self::Start(_) = self {
+                tracing::error!("configuration file contains errors, aborting.");
+            }
+            return Refused { code: exit::CONFIG };
+        }
+        let mut roles = Vec::new();
+        for instance in &findings.failed {
+            let help = format!("try the command: flb-agent {} -h", open_option(instance));
+            tracing::error!(help, "Failed initialize {} {}", instance.role, instance.name);
+            if !roles.contains(&instance.role) {
+                roles.push(instance.role);
+            }
+        }
+        for role in roles {
+            tracing::error!("[engine] {role} initialization failed");
+        }
+        Refused { code: exit::START }
     }
-    Refused { code: exit::START }
 }
 
 /// The option that opens a section of this instance's plugin.
@@ -196,11 +258,4 @@ fn open_option(instance: &Instance) -> String {
         Role::Output => "-o",
     };
     format!("{option} {}", instance.plugin)
-}
-
-/// Shows what was found.
-fn show(log: &Log, document: &Document, findings: &Findings) {
-    for diagnostics in [&findings.config, &findings.start] {
-        log.show(diagnostics, document);
-    }
 }

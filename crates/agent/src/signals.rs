@@ -1,4 +1,4 @@
-//! Signals: the first one asks the pipeline to stop, the second one does not wait for it.
+//! Signals: the first one asks the pipeline to stop, the second one does not wait for it. SIGHUP asks for a reload.
 //!
 //! They have a thread and a runtime of their own, so that they are heard however busy or stuck the pipeline is.
 
@@ -7,11 +7,17 @@ use std::io;
 use flb_pipeline::Stop;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::reload::Reloads;
+
 /// Takes the signals over from their default action, which would end the process. At the first one the pipeline is asked
 /// to stop; at the second one `cut_off` ends the process.
-pub(crate) fn listen(stop: Stop, cut_off: impl FnOnce() + Send + 'static) -> io::Result<()> {
+pub(crate) fn listen(
+    stop: Stop,
+    reloads: Reloads,
+    cut_off: impl FnOnce() + Send + 'static,
+) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let mut signals = runtime.block_on(async { Signals::listen() })?;
+    let mut signals = runtime.block_on(async { Signals::listen(reloads) })?;
     let run = move || {
         runtime.block_on(signals.next());
         stop.ask();
@@ -27,15 +33,17 @@ struct Signals {
     terminate: Signal,
     quit: Signal,
     hang_up: Signal,
+    reloads: Reloads,
 }
 
 impl Signals {
-    fn listen() -> io::Result<Self> {
+    fn listen(reloads: Reloads) -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             quit: signal(SignalKind::quit())?,
             hang_up: signal(SignalKind::hangup())?,
+            reloads,
         })
     }
 
@@ -47,7 +55,8 @@ impl Signals {
                 _ = self.terminate.recv() => "SIGTERM",
                 _ = self.quit.recv() => "SIGQUIT",
                 _ = self.hang_up.recv() => {
-                    tracing::warn!("[reload] hot reloading is not enabled");
+                    tracing::warn!("[engine] caught signal (SIGHUP)");
+                    self.reloads.ask();
                     continue;
                 }
             };

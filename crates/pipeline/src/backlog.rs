@@ -134,6 +134,12 @@ impl Backlog {
         }
     }
 
+    /// All chunks, those under way included.
+    pub(crate) fn into_tasks(self) -> Vec<Arc<Task>> {
+        let places = self.lines.into_values().flat_map(|line| line.chunks);
+        places.map(|place| place.task).collect()
+    }
+
     /// Size of all stored chunks.
     pub(crate) fn stored_bytes(&self) -> usize {
         self.stored_bytes

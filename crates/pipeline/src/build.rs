@@ -9,12 +9,14 @@ use flb_config::{
 };
 use flb_event::Tag;
 use flb_plugin::{
-    Build, BuildError, Filter, MultilineParsers, Options, Parsers, Registry, Service, Spec,
+    Build, BuildError, Filter, Generation, MultilineParsers, Options, Parsers, Registry, Service,
+    Shared, Spec,
 };
 
 use crate::buffer::DEFAULT_LIMIT;
 use crate::counters::{Counters, FilterRow, InputRow, OutputRow};
 use crate::findings::Findings;
+use crate::handover::OutputKey;
 use crate::instance::{Instance, Role};
 use crate::lane::LaneFilter;
 use crate::matching::Match;
@@ -43,6 +45,8 @@ pub struct Blueprint<'a> {
     pub settings: &'a Settings,
     /// The directory of the main configuration file.
     pub config_dir: Option<PathBuf>,
+    /// What plugins make once, also for pipelines that replace this one.
+    pub shared: Arc<Shared>,
     /// It is built to be looked at, and will not run.
     pub dry_run: bool,
 }
@@ -61,9 +65,10 @@ impl Blueprint<'_> {
             code_cache: self.settings.code_cache.clone(),
             variables: variables.clone(),
             dry_run: self.dry_run,
-            ..Service::default()
+            shared: Arc::clone(&self.shared),
+            generation: Generation::default(),
         };
-        let Self { document, registry, .. } = *self;
+        let (document, registry) = (self.document, self.registry);
         let world = World { document, registry, service: &service, variables: &variables };
         let parsers = build_parsers(world, self.parsers, &mut findings.config);
         let multiline = build_multiline(world, &parsers, self.multiline, &mut findings.config);
@@ -91,8 +96,9 @@ impl Blueprint<'_> {
 }
 
 fn timing(settings: &Settings) -> Timing {
-    let Settings { flush, grace, backoff, .. } = *settings;
-    Timing { flush_every: flush, grace, backoff }
+    let Settings { flush, grace, backoff, hot_reload, .. } = *settings;
+    let patience = hot_reload.patience(grace);
+    Timing { flush_every: flush, grace, patience, backoff }
 }
 
 /// A section whose plugin is known.
@@ -114,6 +120,8 @@ struct Made<T: ?Sized> {
     plugin: Box<T>,
     instance: Instance,
     core: Core,
+    /// All that its section says.
+    section: String,
     processors: Vec<Made<dyn Filter>>,
 }
 
@@ -292,7 +300,10 @@ impl<'a> Builder<'a, '_> {
             instance.span().in_scope(|| (spec.build)(&options, &build))
         });
         match made {
-            Ok(plugin) => Some(Made { plugin, instance, core, processors }),
+            Ok(plugin) => {
+                let section = text_of(section);
+                Some(Made { plugin, instance, core, section, processors })
+            }
             Err(error) => {
                 self.refuse(&instance, Some(section), &error);
                 None
@@ -315,6 +326,14 @@ impl<'a> Builder<'a, '_> {
     }
 }
 
+/// All that a section says, as it is written.
+fn text_of(section: &Section) -> String {
+    let properties = section.properties.iter();
+    let properties = properties.map(|own| format!("{}={}\n", own.key.text, own.value.text));
+    let children = section.children.iter().map(|child| format!("[{}]\n", text_of(child)));
+    properties.chain(children).collect()
+}
+
 /// An input's tag, or else its number.
 fn tag_of(core: &Core, numbered: &str) -> Result<Tag, BuildError> {
     match &core.tag {
@@ -335,7 +354,7 @@ fn assemble(
     add_rows(&mut counters, &filters);
     let mut lanes = copies(filters, inputs.iter().map(|input| input.core.workers()).sum())?;
     let mut input_parts = Vec::new();
-    for Made { plugin, instance, core, processors } in inputs {
+    for Made { plugin, instance, core, processors, .. } in inputs {
         let limit = core.buffer_limit.unwrap_or(Some(DEFAULT_LIMIT));
         let row = Arc::new(match settings.storage.stores(core.storage) {
             true => InputRow::stored(instance),
@@ -354,7 +373,8 @@ fn assemble(
         input_parts.push(InputPart { input: plugin, lanes, pauses, row });
     }
     let mut output_parts = Vec::new();
-    for Made { plugin, instance, core, processors } in outputs {
+    for Made { plugin, instance, core, section, processors } in outputs {
+        let key = OutputKey { instance: instance.clone(), section };
         let row = Arc::new(OutputRow::new(instance));
         counters.outputs.push(Arc::clone(&row));
         let limit = core.retry_limit.unwrap_or(RetryLimit::Times(1));
@@ -362,7 +382,8 @@ fn assemble(
         let (matching, storage_limit) = (core.matching, core.storage_limit);
         let rows = add_rows(&mut counters, &processors);
         let output = Processed::wrap(plugin, lane_filters(processors, &rows));
-        output_parts.push(OutputPart { output, matching, limit, workers, storage_limit, row });
+        let part = OutputPart { output, matching, limit, workers, storage_limit, row, key };
+        output_parts.push(part);
     }
     let storage = settings.storage.path.as_deref().map(|path| StoragePart {
         storage: Arc::new(Storage::new(path, &settings.storage)),
@@ -376,6 +397,8 @@ fn assemble(
         counters: Arc::new(counters),
         timing: timing(settings),
         storage,
+        lock: None,
+        left: None,
     })
 }
 
@@ -410,7 +433,8 @@ fn fork(filters: &[Made<dyn Filter>]) -> Result<Vec<Made<dyn Filter>>, (Instance
         let fork = made.instance.span().in_scope(|| made.plugin.fork());
         let plugin = fork.map_err(|error| (made.instance.clone(), error))?;
         let (instance, core) = (made.instance.clone(), made.core.clone());
-        Ok(Made { plugin, instance, core, processors: Vec::new() })
+        let section = made.section.clone();
+        Ok(Made { plugin, instance, core, section, processors: Vec::new() })
     });
     copies.collect()
 }

@@ -32,11 +32,30 @@ pub(crate) struct InputContext {
     /// Pauses the input while no place in memory is left.
     pub(crate) pausing: Option<Slots>,
     pub(crate) stop: Stop,
+    /// Asked for before the stop when another pipeline will go on.
+    pub(crate) hold: Stop,
 }
 
 impl InputContext {
     /// Waits while the input is paused.
     async fn room(&self) {
+        tokio::select! {
+            biased;
+            () = self.room_in_memory() => {}
+            () = self.replaced() => {}
+        }
+    }
+
+    /// Completes when the input shall stop and another pipeline takes over what this one has. Then there is no use in
+    /// waiting for room.
+    async fn replaced(&self) {
+        self.stop.asked().await;
+        if !self.hold.is_asked() {
+            std::future::pending().await
+        }
+    }
+
+    async fn room_in_memory(&self) {
         self.row.buffer.room().await;
         if let Some(slots) = self.pausing.as_ref().filter(|slots| slots.is_full()) {
             let name = &self.row.instance.name;
@@ -95,6 +114,10 @@ impl Context for InputContext {
             self.row.bytes.add(bytes);
             Ok(())
         })
+    }
+
+    fn is_replaced(&self) -> bool {
+        self.hold.is_asked()
     }
 
     fn stopped(&self) -> BoxFuture<'_, ()> {

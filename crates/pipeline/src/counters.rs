@@ -244,6 +244,69 @@ impl OutputRow {
     }
 }
 
+impl InputRow {
+    /// Counts on from what the same input of another pipeline, which has ended, has counted.
+    fn carry_on(&self, old: &Self) {
+        let counts = [
+            (&self.records, &old.records),
+            (&self.bytes, &old.bytes),
+            (&self.filtered, &old.filtered),
+            (&self.added, &old.added),
+            (&self.routed, &old.routed),
+            (&self.unrouted, &old.unrouted),
+            (&self.failures, &old.failures),
+        ];
+        carry_on(&counts);
+        self.latency.lock().add_counts(&old.latency.lock());
+    }
+}
+
+impl FilterRow {
+    /// As for inputs.
+    fn carry_on(&self, old: &Self) {
+        let (mut own, old_books) = (self.books.lock(), old.books.lock());
+        own.tally.add(&old_books.tally);
+        own.latency.add_counts(&old_books.latency);
+        let counts = [
+            (&self.panics, &old.panics),
+            (&self.bytes, &old.bytes),
+            (&self.bytes_dropped, &old.bytes_dropped),
+            (&self.added, &old.added),
+        ];
+        carry_on(&counts);
+    }
+}
+
+impl OutputRow {
+    /// As for inputs. What was routed and is not settled is routed again.
+    fn carry_on(&self, old: &Self) {
+        let counts = [
+            (&self.routed, &old.delivered),
+            (&self.routed, &old.dropped),
+            (&self.delivered, &old.delivered),
+            (&self.delivered_bytes, &old.delivered_bytes),
+            (&self.dropped, &old.dropped),
+            (&self.errors, &old.errors),
+            (&self.retries, &old.retries),
+            (&self.retried, &old.retried),
+            (&self.retries_failed, &old.retries_failed),
+            (&self.tasks, &old.tasks_settled),
+            (&self.tasks_settled, &old.tasks_settled),
+        ];
+        carry_on(&counts);
+        let mut own = self.latency.lock();
+        for (input, old) in &*old.latency.lock() {
+            own.entry(Arc::clone(input)).or_insert_with(Histogram::of_deliveries).add_counts(old);
+        }
+    }
+}
+
+fn carry_on(counts: &[(&Count, &Count)]) {
+    for (new, old) in counts {
+        new.0.fetch_add(old.get(), Ordering::Relaxed);
+    }
+}
+
 /// All rows of a pipeline, in the configuration's order.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -252,6 +315,35 @@ pub(crate) struct Counters {
     pub(crate) leftovers: Option<Arc<InputRow>>,
     pub(crate) filters: Vec<Arc<FilterRow>>,
     pub(crate) outputs: Vec<Arc<OutputRow>>,
+    /// Records of other pipelines that no output of this one takes over.
+    pub(crate) not_handed_over: Count,
+}
+
+impl Counters {
+    /// Counts on from what a pipeline that has ended has counted. The instances of it that are not here any more.
+    pub(crate) fn carry_on(&self, old: &Self) -> Vec<Instance> {
+        let mut gone = Vec::new();
+        for old in &old.inputs {
+            match self.inputs.iter().find(|row| row.instance.is_same(&old.instance)) {
+                Some(row) => row.carry_on(old),
+                None => gone.push(old.instance.clone()),
+            }
+        }
+        for old in &old.filters {
+            match self.filters.iter().find(|row| row.instance.is_same(&old.instance)) {
+                Some(row) => row.carry_on(old),
+                None => gone.push(old.instance.clone()),
+            }
+        }
+        for old in &old.outputs {
+            match self.outputs.iter().find(|row| row.instance.is_same(&old.instance)) {
+                Some(row) => row.carry_on(old),
+                None => gone.push(old.instance.clone()),
+            }
+        }
+        carry_on(&[(&self.not_handed_over, &old.not_handed_over)]);
+        gone
+    }
 }
 
 #[cfg(test)]

@@ -93,6 +93,12 @@ impl Histogram {
         self.sum = self.sum.saturating_add(time);
     }
 
+    /// Adds what another one with the same bounds has counted.
+    pub(crate) fn add_counts(&mut self, other: &Self) {
+        self.counts.iter_mut().zip(&other.counts).for_each(|(own, other)| *own += other);
+        self.sum = self.sum.saturating_add(other.sum);
+    }
+
     /// For each bound how many took no longer.
     pub fn within(&self) -> impl Iterator<Item = (Duration, u64)> {
         let mut total = 0;

@@ -72,6 +72,11 @@ impl Instance {
         Self { role, plugin, name, log_level: None, log_suppress_interval: None }
     }
 
+    /// Whether the other one, of another pipeline, is this one again.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        (self.role, self.plugin, &self.name) == (other.role, other.plugin, &other.name)
+    }
+
     /// `text` as this instance says it: behind its name, unless the text begins with a name already.
     pub(crate) fn say(&self, text: &str) -> String {
         if text.starts_with('[') { text.to_owned() } else { format!("[{self}] {text}") }

@@ -9,9 +9,9 @@ mod buffer;
 mod build;
 mod condition;
 mod context;
-
 mod counters;
 mod findings;
+mod handover;
 mod histogram;
 mod instance;
 mod lane;
@@ -34,14 +34,15 @@ mod worker;
 
 pub use build::Blueprint;
 pub use findings::Findings;
+pub use handover::Left;
 pub use histogram::Histogram;
 pub use instance::{Instance, Role};
 pub use parsers::read_parsers_files;
 pub use properties::core_properties;
 pub use report::{FilterReport, InputReport, OutputReport, Report};
 pub use retry::RetryLimit;
-pub use run::{Meter, Pipeline, RunError};
-pub use service::{HttpSettings, LogFormat, LogLevel, SERVICE_DEFAULTS, Settings};
+pub use run::{Meter, Outcome, Pipeline, RunError};
+pub use service::{HotReload, HttpSettings, LogFormat, LogLevel, SERVICE_DEFAULTS, Settings};
 pub use stop::Stop;
 pub use storage::StorageError;
 pub use storage::format as storage_format;

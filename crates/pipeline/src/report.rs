@@ -131,6 +131,8 @@ pub struct Report {
     pub filters: Vec<FilterReport>,
     /// The outputs.
     pub outputs: Vec<OutputReport>,
+    /// Records that were for outputs which were gone after a reload.
+    pub not_handed_over: u64,
 }
 
 impl Report {
@@ -196,7 +198,12 @@ impl Report {
                 pending_tasks: row.tasks.get().saturating_sub(row.tasks_settled.get()),
             }
         });
-        Self { inputs: inputs.collect(), filters: filters.collect(), outputs: outputs.collect() }
+        Self {
+            inputs: inputs.collect(),
+            filters: filters.collect(),
+            outputs: outputs.collect(),
+            not_handed_over: counters.not_handed_over.get(),
+        }
     }
 
     /// Records that are still on their way. One that waits for several outputs counts for each.
@@ -219,6 +226,19 @@ impl Report {
     /// Chunks whose fate at some output is open.
     pub fn pending_tasks(&self) -> u64 {
         self.outputs.iter().map(|row| row.pending_tasks).sum()
+    }
+
+    /// The lines of certain instances.
+    pub(crate) fn lines_of(&self, instances: &[Instance]) -> Vec<String> {
+        let is_asked = |instance: &Instance| instances.contains(instance);
+        let inputs = self.inputs.iter().filter(|row| is_asked(&row.instance));
+        let filters = self.filters.iter().filter(|row| is_asked(&row.instance));
+        let outputs = self.outputs.iter().filter(|row| is_asked(&row.instance));
+        let inputs = inputs.map(ToString::to_string);
+        inputs
+            .chain(filters.map(ToString::to_string))
+            .chain(outputs.map(ToString::to_string))
+            .collect()
     }
 
     /// One line an instance, for the log.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use flb_event::Tag;
 use tokio::sync::mpsc;
 
 use crate::counters::{InputRow, OutputRow};
@@ -49,18 +50,31 @@ impl Router {
         settled: &[String],
     ) -> Result<(), Unrouted> {
         let tag = full.chunk.tag();
-        let mut routes: Vec<&Route> =
-            self.routes.iter().filter(|route| route.matching.matches(tag)).collect();
-        let is_matched = !routes.is_empty();
-        routes.retain(|route| !settled.iter().any(|name| **name == *route.row.instance.name));
-        if routes.is_empty() {
+        let mut places: Vec<usize> =
+            (0..self.routes.len()).filter(|place| self.matches(*place, tag)).collect();
+        let is_matched = !places.is_empty();
+        let has_had = |row: &OutputRow| settled.iter().any(|name| **name == *row.instance.name);
+        places.retain(|place| !has_had(&self.routes[*place].row));
+        if places.is_empty() {
             from.chunks.sub(1);
             return Err(Unrouted { file: full.file, is_settled: is_matched });
         }
+        self.send(from, full, &places);
+        Ok(())
+    }
+
+    /// Whether the output at this place takes chunks of this tag.
+    pub(crate) fn matches(&self, place: usize, tag: &Tag) -> bool {
+        self.routes[place].matching.matches(tag)
+    }
+
+    /// Hands a chunk to the outputs at these places, at least one.
+    pub(crate) fn send(&self, from: &Arc<InputRow>, full: Full, places: &[usize]) {
         let number = self.tasks.fetch_add(1, Ordering::Relaxed);
         let slots = self.slots.as_ref();
-        let task = Arc::new(Task::new(number, from, full, routes.len(), slots));
-        for route in routes {
+        let task = Arc::new(Task::new(number, from, full, places.len(), slots));
+        for place in places {
+            let route = &self.routes[*place];
             route.row.routed.add(task.records());
             route.row.tasks.add(1);
             if task.is_stored() {
@@ -70,6 +84,5 @@ impl Router {
             // neither delivered nor dropped is reported as lost, or as still in storage.
             let _ = route.queue.send(Arc::clone(&task));
         }
-        Ok(())
     }
 }

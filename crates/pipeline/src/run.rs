@@ -1,9 +1,11 @@
-//! A pipeline at work: starts workers, lanes and inputs, waits for the stop, and drains within the grace period.
+//! A pipeline at work: starts workers, lanes and inputs, waits for the stop, and drains within the grace period; or waits
+//! for the pipeline that replaces it, and hands over.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flb_event::Spares;
@@ -15,6 +17,7 @@ use tracing::Instrument;
 
 use crate::context::InputContext;
 use crate::counters::{Counters, InputRow, OutputRow};
+use crate::handover::{Left, LeftChunk, OutputKey, gather};
 use crate::lane::{Lane, LaneFilter};
 use crate::leftovers::Leftovers;
 use crate::matching::Match;
@@ -26,7 +29,8 @@ use crate::router::{Route, Router};
 use crate::service::LogLevel;
 use crate::stop::Stop;
 use crate::storage::{Lock, Storage, StorageError};
-use crate::worker::{Delivery, Worker};
+use crate::task::Task;
+use crate::worker::{Delivery, Pause, Worker};
 
 /// Batches between an input and a lane.
 const INPUT_QUEUE: usize = 4;
@@ -70,6 +74,7 @@ pub(crate) struct OutputPart {
     /// Most bytes of stored chunks that may wait for it.
     pub(crate) storage_limit: Option<usize>,
     pub(crate) row: Arc<OutputRow>,
+    pub(crate) key: OutputKey,
 }
 
 /// When things happen.
@@ -78,6 +83,8 @@ pub(crate) struct Timing {
     pub(crate) flush_every: Duration,
     /// Nothing means for ever.
     pub(crate) grace: Option<Duration>,
+    /// How long deliveries and inputs get to end when the pipeline is replaced. Nothing means for ever.
+    pub(crate) patience: Option<Duration>,
     pub(crate) backoff: Backoff,
 }
 
@@ -88,6 +95,19 @@ pub struct Pipeline {
     pub(crate) counters: Arc<Counters>,
     pub(crate) timing: Timing,
     pub(crate) storage: Option<StoragePart>,
+    /// That of the storage, if it is taken already.
+    pub(crate) lock: Option<Lock>,
+    /// From the pipeline that this one replaces.
+    pub(crate) left: Option<Left>,
+}
+
+/// How a pipeline ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It was asked to stop, or had nothing more to do.
+    Stopped(Report),
+    /// Another one is to go on with this.
+    Replaced(Left),
 }
 
 /// Where chunks are stored.
@@ -105,21 +125,64 @@ impl std::fmt::Debug for Pipeline {
     }
 }
 
-/// Reads a pipeline's counters while it runs, and after.
+/// Reads a pipeline's counters while it runs, and after. Clones share one.
 #[derive(Debug, Clone)]
-pub struct Meter(Arc<Counters>);
+pub struct Meter(Arc<Mutex<Arc<Counters>>>);
 
 impl Meter {
     /// The numbers now.
     pub fn read(&self) -> Report {
-        Report::of(&self.0)
+        let counters = Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        Report::of(&counters)
+    }
+
+    /// Reads those of another pipeline from now on.
+    pub fn follow(&self, pipeline: &Pipeline) {
+        let counters = Arc::clone(&pipeline.counters);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = counters;
     }
 }
 
 impl Pipeline {
     /// Reads the pipeline's counters, also while it runs.
     pub fn meter(&self) -> Meter {
-        Meter(Arc::clone(&self.counters))
+        Meter(Arc::new(Mutex::new(Arc::clone(&self.counters))))
+    }
+
+    /// Where chunks are stored, if they are.
+    pub fn storage_path(&self) -> Option<&Path> {
+        self.storage.as_ref().map(|part| part.storage.folder())
+    }
+
+    /// Makes sure of the storage before another pipeline, which has `held`, is stopped for this one.
+    pub fn reserve_storage(&mut self, held: Option<&Path>) -> Result<(), RunError> {
+        if let Some(part) = &self.storage
+            && !held.is_some_and(|held| is_same_folder(held, part.storage.folder()))
+        {
+            self.lock = Some(part.storage.lock()?);
+        }
+        Ok(())
+    }
+
+    /// Goes on with what another pipeline has left, and counts on from its counts.
+    pub fn take_over(&mut self, mut left: Left) {
+        let before = Report::of(&left.counters);
+        let gone = self.counters.carry_on(&left.counters);
+        for line in before.lines_of(&gone) {
+            tracing::info!("{line}");
+        }
+        if let Some((folder, lock)) = left.lock.take() {
+            match self.storage_path() {
+                Some(own) if is_same_folder(&folder, own) => self.lock = Some(lock),
+                _ if before.stored() > 0 => tracing::warn!(
+                    "[reload] {} records stay in {}, which is not this storage.path",
+                    before.stored(),
+                    folder.display()
+                ),
+                _ => {}
+            }
+        }
+        self.left = Some(left);
     }
 
     /// The most talkative level that any instance asks for.
@@ -134,39 +197,70 @@ impl Pipeline {
     /// tokio runtime with a clock and more than one thread. What is in storage then, the next pipeline with the same
     /// `storage.path` finds, in this process or another.
     pub async fn run(self, stop: &Stop) -> Result<Report, RunError> {
-        let meter = self.meter();
+        match self.run_until_replaced(stop, &Stop::default()).await? {
+            Outcome::Stopped(report) => Ok(report),
+            // Nobody can ask for that here.
+            Outcome::Replaced(_) => Ok(Report::default()),
+        }
+    }
+
+    /// As [`Pipeline::run`], or until `replace` is asked for. Then deliveries and inputs come to their end, and what is not
+    /// delivered is left to another pipeline.
+    pub async fn run_until_replaced(
+        self,
+        stop: &Stop,
+        replace: &Stop,
+    ) -> Result<Outcome, RunError> {
+        let (meter, counters) = (self.meter(), Arc::clone(&self.counters));
+        let storage = self.storage_path().map(Path::to_owned);
         let mut running = self.start(stop).await?;
-        running.supervise(stop).await;
+        if running.supervise(stop, replace).await == Wish::Replace {
+            let outputs = std::mem::take(&mut running.outputs);
+            let (chunks, lock) = running.hand_over(stop).await;
+            let lock = storage.zip(lock);
+            return Ok(Outcome::Replaced(Left { chunks, outputs, counters, lock }));
+        }
+        running.stop.ask();
         running.drain(&meter).await;
         let report = meter.read();
         tracing::info!("[engine] service has stopped ({} pending tasks)", report.pending_tasks());
-        Ok(report)
+        Ok(Outcome::Stopped(report))
     }
 
-    async fn start(self, stop: &Stop) -> Result<Running, RunError> {
+    async fn start(self, asked: &Stop) -> Result<Running, RunError> {
         let storage = self.storage.as_ref().map(|part| Arc::clone(&part.storage));
-        let lock = storage.as_ref().map(|storage| storage.lock()).transpose()?;
+        let lock = match (self.lock, &storage) {
+            (Some(lock), _) => Some(lock),
+            (None, storage) => storage.as_ref().map(|storage| storage.lock()).transpose()?,
+        };
+        let (stop, hold, cut) = (Stop::default(), Stop::default(), Stop::default());
+        let (busy, quiet) = mpsc::channel(1);
         let mut workers = JoinSet::new();
         let mut routes = Vec::new();
+        let mut outputs = Vec::new();
         for (index, part) in self.outputs.into_iter().enumerate() {
-            let OutputPart { output, matching, limit, workers: at_a_time, storage_limit, row } =
+            let OutputPart { output, matching, limit, workers: at_a_time, storage_limit, row, key } =
                 part;
+            outputs.push(key);
             let (queue, receiver) = mpsc::unbounded_channel();
             routes.push(Route { matching, queue, row: Arc::clone(&row) });
             let span = row.instance.span();
             let output = Arc::from(output);
             let delivery =
                 Delivery { output, row, index, limit, workers: at_a_time, storage_limit };
-            let worker = Worker::new(delivery, receiver, self.timing.backoff, stop.clone());
+            let pause = Pause { hold: hold.clone(), cut: cut.clone(), busy: Some(busy.clone()) };
+            let worker = Worker::new(delivery, receiver, self.timing.backoff, stop.clone(), pause);
             workers.spawn(worker.run().instrument(span));
         }
         let slots = storage.as_ref().map(|storage| storage.slots.clone());
         let router = Router::new(routes, slots.clone());
+        if let Some(left) = self.left {
+            left.route(&router, &outputs, &self.counters);
+        }
         let is_flushed = self.storage.as_ref().is_some_and(|part| part.is_flushed);
         if let Some(part) = self.storage {
-            find_leftovers(part, &router, &self.counters, stop).await?;
+            find_leftovers(part, &router, &self.counters, asked).await?;
         }
-        let cut = Stop::default();
         let (lane_alive, lanes) = mpsc::channel(1);
         let mut inputs = JoinSet::new();
         for part in self.inputs {
@@ -188,13 +282,31 @@ impl Pipeline {
                 senders.push(sender);
             }
             let pausing = slots.clone().filter(|_| part.pauses);
-            let (row, stop) = (part.row, stop.clone());
-            let context = InputContext { lanes: senders, row, pausing, stop };
+            let (row, stop, hold) = (part.row, stop.clone(), hold.clone());
+            let context = InputContext { lanes: senders, row, pausing, stop, hold };
             inputs.spawn(run_input(part.input, context));
         }
-        let grace = self.timing.grace;
-        Ok(Running { inputs, lanes, workers, grace, cut, is_flushed, _lock: lock })
+        let timing = self.timing;
+        Ok(Running {
+            inputs,
+            lanes,
+            workers,
+            quiet,
+            timing,
+            stop,
+            hold,
+            cut,
+            is_flushed,
+            outputs,
+            lock,
+        })
     }
+}
+
+/// Whether two paths lead to one folder.
+fn is_same_folder(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    real(one) == real(other)
 }
 
 /// Routes what is in storage.
@@ -253,21 +365,37 @@ struct Running {
     inputs: JoinSet<Ended>,
     /// Ends when all lanes have ended.
     lanes: mpsc::Receiver<()>,
-    workers: JoinSet<()>,
-    grace: Option<Duration>,
-    /// Asks lanes not to wait for the storage any more.
+    workers: JoinSet<(usize, Vec<Arc<Task>>)>,
+    /// Ends when, while deliveries are held, none is under way any more.
+    quiet: mpsc::Receiver<()>,
+    timing: Timing,
+    /// Asks everything here to stop.
+    stop: Stop,
+    /// Asks outputs to begin no more deliveries, because another pipeline will.
+    hold: Stop,
+    /// Asks lanes not to wait for the storage any more, and outputs that are held not to wait for deliveries.
     cut: Stop,
     /// Whether all that is stored is to be delivered before the end.
     is_flushed: bool,
-    _lock: Option<Lock>,
+    outputs: Vec<OutputKey>,
+    lock: Option<Lock>,
+}
+
+/// What a pipeline at work is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Stop,
+    Replace,
 }
 
 impl Running {
-    /// Waits for the stop and looks after inputs that end before.
-    async fn supervise(&mut self, stop: &Stop) {
+    /// Waits for a wish and looks after inputs that end before.
+    async fn supervise(&mut self, stop: &Stop, replace: &Stop) -> Wish {
         loop {
             tokio::select! {
-                () = stop.asked() => return,
+                biased;
+                () = stop.asked() => return Wish::Stop,
+                () = replace.asked() => return Wish::Replace,
                 Some(joined) = self.inputs.join_next() => ended(joined, stop),
             }
         }
@@ -277,7 +405,8 @@ impl Running {
     /// outputs get all the time they need as long as records move, and are given up when none did for a grace period.
     /// For records that are in storage alone nobody waits longer than a grace period.
     async fn drain(&mut self, meter: &Meter) {
-        match self.grace {
+        let grace = self.timing.grace;
+        match grace {
             Some(grace) => {
                 tracing::warn!("[engine] service will shutdown in max {} seconds", grace.as_secs())
             }
@@ -285,13 +414,11 @@ impl Running {
         }
         tracing::info!("[engine] pausing all inputs..");
         let after = |wait: Duration| Some(Instant::now() + wait);
-        if by(self.grace.and_then(|grace| after(grace / 2)), self.inputs_end()).await.is_none() {
-            tracing::warn!("[engine] {} inputs do not stop and are cut off", self.inputs.len());
-            self.inputs.abort_all();
-            by(after(LAST_MOMENT), self.inputs_end()).await;
+        if by(grace.and_then(|grace| after(grace / 2)), self.inputs_end()).await.is_none() {
+            self.cut_inputs().await;
         }
         let mut pending = meter.read().pending();
-        while by(self.grace.and_then(after), self.rest_ends()).await.is_none() {
+        while by(grace.and_then(after), self.rest_ends()).await.is_none() {
             let left = meter.read();
             let is_safe = left.lost() == 0 && !self.is_flushed;
             if left.pending() == pending || is_safe {
@@ -301,8 +428,40 @@ impl Running {
         }
     }
 
+    /// Lets deliveries, inputs and lanes end one after the other, the longer lasting first, so that nobody is kept from
+    /// reading for longer than need be. What is not delivered then, and the lock of the storage.
+    async fn hand_over(mut self, stop: &Stop) -> (Vec<LeftChunk>, Option<Lock>) {
+        self.hold.ask();
+        let over = Overdue { stop: stop.clone(), timing: self.timing };
+        if before(over.is_over(), until_closed(&mut self.quiet)).await.is_none() {
+            tracing::warn!("[reload] deliveries that take too long are cut off and begun again");
+            self.cut.ask();
+            until_closed(&mut self.quiet).await;
+        }
+        self.stop.ask();
+        if before(over.is_over(), self.inputs_end()).await.is_none() {
+            self.cut.ask();
+            self.cut_inputs().await;
+        }
+        until_closed(&mut self.lanes).await;
+        let mut backlogs = Vec::new();
+        while let Some(joined) = self.workers.join_next().await {
+            match joined {
+                Ok(backlog) => backlogs.push(backlog),
+                Err(error) => tracing::error!("[reload] an output was cut off: {error}"),
+            }
+        }
+        (gather(backlogs), self.lock)
+    }
+
+    async fn cut_inputs(&mut self) {
+        tracing::warn!("[engine] {} inputs do not stop and are cut off", self.inputs.len());
+        self.inputs.abort_all();
+        by(Some(Instant::now() + LAST_MOMENT), self.inputs_end()).await;
+    }
+
     async fn rest_ends(&mut self) {
-        while self.lanes.recv().await.is_some() {}
+        until_closed(&mut self.lanes).await;
         while self.workers.join_next().await.is_some() {}
     }
 
@@ -321,7 +480,7 @@ impl Running {
         let last = Some(Instant::now() + LAST_MOMENT);
         by(last, async {
             while self.workers.join_next().await.is_some() {}
-            while self.lanes.recv().await.is_some() {}
+            until_closed(&mut self.lanes).await;
         })
         .await;
         let (lost, stored) = (meter.read().lost(), meter.read().stored());
@@ -333,6 +492,40 @@ impl Running {
                 "[engine] the grace period is over: {stored} records stay in storage until the next start"
             );
         }
+    }
+}
+
+/// When a pipeline that is being replaced has been waited for long enough.
+struct Overdue {
+    stop: Stop,
+    timing: Timing,
+}
+
+impl Overdue {
+    /// Completes when the patience is over; without a limit, a grace period after somebody asks to stop.
+    async fn is_over(&self) {
+        match (self.timing.patience, self.timing.grace) {
+            (Some(patience), _) => tokio::time::sleep(patience).await,
+            (None, Some(grace)) => {
+                self.stop.asked().await;
+                tokio::time::sleep(grace).await;
+            }
+            (None, None) => std::future::pending().await,
+        }
+    }
+}
+
+/// Waits until nobody holds the other end.
+async fn until_closed(ends: &mut mpsc::Receiver<()>) {
+    while ends.recv().await.is_some() {}
+}
+
+/// What `work` comes to, unless `over` comes first.
+async fn before<T>(over: impl Future<Output = ()>, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = over => None,
     }
 }
 

@@ -100,8 +100,34 @@ pub struct Settings {
     pub storage_metrics: bool,
     /// Whether there is an HTTP server, and where.
     pub http: HttpSettings,
+    /// Whether and how the configuration is read again.
+    pub hot_reload: HotReload,
     pub(crate) backoff: Backoff,
     pub(crate) storage: StorageSettings,
+}
+
+/// How another configuration takes the place of this one while the agent runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HotReload {
+    /// Whether it may.
+    pub is_on: bool,
+    /// Whether deliveries that are under way are waited for to their end.
+    waits: bool,
+    /// How long they are waited for even so, if there is a limit.
+    limit: Option<Duration>,
+}
+
+impl Default for HotReload {
+    fn default() -> Self {
+        Self { is_on: false, waits: true, limit: None }
+    }
+}
+
+impl HotReload {
+    /// How long deliveries and inputs that are to end are waited for, if there is a limit.
+    pub(crate) fn patience(self, grace: Option<Duration>) -> Option<Duration> {
+        if self.waits { self.limit } else { grace.or(self.limit) }
+    }
 }
 
 /// The HTTP server that tells how the pipeline is.
@@ -212,6 +238,7 @@ impl Default for Settings {
             code_cache: None,
             storage_metrics: true,
             http: HttpSettings::default(),
+            hot_reload: HotReload::default(),
             backoff: Backoff::default(),
             storage: StorageSettings::default(),
         }
@@ -391,9 +418,20 @@ const KEYS: &[Key] = &[
         settings.http.period = number("hc_period", &value)?.max(1);
         Ok(())
     }),
-    not_yet("hot_reload"),
-    not_yet("hot_reload.ensure_thread_safety"),
-    not_yet("hot_reload.timeout"),
+    set("hot_reload", |settings, value| {
+        settings.hot_reload.is_on = switch("hot_reload", &value)?;
+        Ok(())
+    }),
+    set("hot_reload.ensure_thread_safety", |settings, value| {
+        settings.hot_reload.waits = switch("hot_reload.ensure_thread_safety", &value)?;
+        Ok(())
+    }),
+    set("hot_reload.timeout", |settings, value| {
+        let seconds = number("hot_reload.timeout", &value)?;
+        let limit = Duration::from_secs(seconds).min(LONGEST);
+        settings.hot_reload.limit = Some(limit).filter(|limit| !limit.is_zero());
+        Ok(())
+    }),
     not_yet("storage.keep.rejected"),
     not_yet("storage.rejected.path"),
     not_yet("storage.rejected.limit"),

@@ -161,6 +161,14 @@ impl Task {
         read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
 
+    /// The records, if they are in memory alone.
+    pub(crate) fn unstored(&self) -> Option<Chunk> {
+        match &*self.content() {
+            Content::Up { chunk, .. } if !self.is_stored() => Some(chunk.clone()),
+            _ => None,
+        }
+    }
+
     /// The chunk waits: it need not be in memory if it is stored.
     pub(crate) fn rest(&self) {
         let mut content = self.content();

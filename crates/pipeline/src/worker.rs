@@ -38,9 +38,21 @@ pub(crate) struct Worker {
     queue: mpsc::UnboundedReceiver<Arc<Task>>,
     backoff: Backoff,
     stop: Stop,
+    pause: Pause,
     backlog: Backlog,
     tries: JoinSet<Try>,
     dice: Dice,
+}
+
+/// How a worker is asked to deliver no more, because another pipeline will.
+#[derive(Debug)]
+pub(crate) struct Pause {
+    /// Asked for when nothing more is to be tried.
+    pub(crate) hold: Stop,
+    /// Asked for when the tries under way shall not be waited for.
+    pub(crate) cut: Stop,
+    /// Dropped when no try is under way any more.
+    pub(crate) busy: Option<mpsc::Sender<()>>,
 }
 
 /// A chunk that was tried, and what came of it.
@@ -63,27 +75,42 @@ impl Worker {
         queue: mpsc::UnboundedReceiver<Arc<Task>>,
         backoff: Backoff,
         stop: Stop,
+        pause: Pause,
     ) -> Self {
         let (backlog, tries, dice) = (Backlog::default(), JoinSet::new(), Dice::default());
-        Self { delivery, queue, backoff, stop, backlog, tries, dice }
+        Self { delivery, queue, backoff, stop, pause, backlog, tries, dice }
     }
 
-    /// Runs until all lanes have ended and nothing is left to deliver.
-    pub(crate) async fn run(mut self) {
-        let stop = self.stop.clone();
-        let mut open = true;
-        let mut draining = false;
-        while open || !self.backlog.is_empty() {
-            self.begin();
-            let has_room = self.has_room();
+    /// Runs until all lanes have ended and nothing is left to deliver, or to be tried by this pipeline. The output's place, and
+    /// what is left.
+    pub(crate) async fn run(mut self) -> (usize, Vec<Arc<Task>>) {
+        let (stop, hold, cut) =
+            (self.stop.clone(), self.pause.hold.clone(), self.pause.cut.clone());
+        let (mut open, mut draining, mut holding, mut cutting) = (true, false, false, false);
+        loop {
+            if !holding {
+                self.begin();
+            } else if self.tries.is_empty() {
+                self.pause.busy = None;
+            }
+            if !open && self.tries.is_empty() && (holding || self.backlog.is_empty()) {
+                return (self.delivery.index, self.backlog.into_tasks());
+            }
+            let may_begin = !holding && self.has_room();
             tokio::select! {
                 biased;
-                () = stop.asked(), if !draining => {
+                () = hold.asked(), if !holding => holding = true,
+                () = cut.asked(), if holding && !cutting => {
+                    cutting = true;
+                    // They stay in the backlog, and may come twice.
+                    self.tries.abort_all();
+                }
+                () = stop.asked(), if !draining && !holding => {
                     draining = true;
                     self.backlog.hurry(Instant::now() + Backoff::DRAINING);
                 }
                 Some(tried) = self.tries.join_next() => self.settle(tried),
-                () = until(self.backlog.due()), if has_room => {}
+                () = until(self.backlog.due()), if may_begin => {}
                 task = self.queue.recv(), if open => match task {
                     Some(task) => self.take_in(task),
                     None => open = false,
@@ -127,9 +154,9 @@ impl Worker {
     }
 
     fn settle(&mut self, tried: Result<Try, JoinError>) {
-        // Tries are cut off with their worker only, and panics are caught within.
-        let Ok(Try { task, fate }) = tried else { return };
         self.delivery.row.under_way.sub(1);
+        // Panics are caught within, so this one was cut off.
+        let Ok(Try { task, fate }) = tried else { return };
         match fate {
             Fate::Told(Flush::Done) => self.delivered(&task),
             Fate::Told(Flush::Retry { reason, after }) => {

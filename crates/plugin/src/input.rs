@@ -33,6 +33,12 @@ pub trait Context: Send + Sync {
     /// then, so an input that saves its position afterwards loses nothing when the process is killed.
     fn emit(&self, batch: Chunk) -> BoxFuture<'_, Result<(), Closed>>;
 
+    /// Whether the input shall stop because another pipeline of this agent goes on: what it has begun may then be left to
+    /// the input that takes its place.
+    fn is_replaced(&self) -> bool {
+        false
+    }
+
     /// Completes when the input shall stop. An input waits for this beside its source, never while it emits, so that
     /// what was read is always handed over.
     fn stopped(&self) -> BoxFuture<'_, ()>;

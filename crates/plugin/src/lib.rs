@@ -26,7 +26,7 @@ pub use options::{Kind, OptionSpec, Options};
 pub use output::{Flush, Output};
 pub use parser::{Named, ParseError, Parsed, Parser, Parsers};
 pub use regex::{Groups, Regex, RegexError, TooManySteps};
-pub use registry::{Absent, Build, PluginKind, Registry, Service, Spec};
+pub use registry::{Absent, Build, Generation, PluginKind, Registry, Service, Spec};
 pub use shared::Shared;
 pub use tally::{Failure, Fate, Fates, Tally};
 

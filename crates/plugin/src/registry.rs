@@ -44,9 +44,23 @@ pub struct Service {
     pub variables: Variables,
     /// Plugins are only built, to see whether they can be: nobody listens, and nobody is in the way of who does.
     pub dry_run: bool,
-    /// What plugins make once for all of them.
+    /// What plugins make once for all of them, also for those of another configuration that takes the place of this one.
     pub shared: Arc<Shared>,
+    /// Which configuration it is.
+    pub generation: Generation,
 }
+
+/// Tells the configurations of an agent apart, which follow each other by reloads.
+#[derive(Debug, Clone, Default)]
+pub struct Generation(Arc<()>);
+
+impl PartialEq for Generation {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Generation {}
 
 impl Default for Service {
     fn default() -> Self {
@@ -58,6 +72,7 @@ impl Default for Service {
             variables: Variables::default(),
             dry_run: false,
             shared: Arc::default(),
+            generation: Generation::default(),
         }
     }
 }

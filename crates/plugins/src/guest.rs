@@ -1,6 +1,7 @@
 //! What the plugins that run WebAssembly have in common: the engine, the module's file, and the options that bound a guest.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use flb_artifact::{PublicKey, Trust};
@@ -76,8 +77,7 @@ pub(crate) fn open(
         BuildError::new(format!("cannot access wasm program at {}: {error}", path.display()))
             .help("give the path of a .wasm or .aot file that the agent may read")
     })?;
-    let engine = service.shared.get_or_make(|| engine(service))?;
-    Ok((engine.as_ref().clone(), bytes, path))
+    Ok((engine(service)?, bytes, path))
 }
 
 /// A path that is not there as it is may be meant from the configuration's directory.
@@ -88,14 +88,27 @@ fn find(path: &Path, service: &Service) -> PathBuf {
     }
 }
 
+/// The engine of all plugins. A new configuration that trusts others, or keeps code elsewhere, is given another one.
+#[derive(Default)]
+struct Current(Mutex<Option<FilterEngine>>);
+
 fn engine(service: &Service) -> Result<FilterEngine, BuildError> {
+    let current = service.shared.get_or_make(|| Ok::<_, BuildError>(Current::default()))?;
+    let mut current = current.0.lock().unwrap_or_else(PoisonError::into_inner);
     let trust = match &service.trusted_keys {
         None => Trust::anyone(),
         Some(files) => Trust::only(files.iter().map(|file| key(file)).collect::<Result<_, _>>()?),
     };
     let cache = service.code_cache.clone();
-    FilterEngine::new(EngineOptions { trust, cache, ..EngineOptions::default() })
-        .map_err(|error| BuildError::new(format!("cannot start the filter watchdog: {error}")))
+    let fits =
+        |engine: &&FilterEngine| *engine.trust() == trust && engine.cache() == cache.as_deref();
+    if let Some(engine) = current.as_ref().filter(fits) {
+        return Ok(engine.clone());
+    }
+    let engine = FilterEngine::new(EngineOptions { trust, cache, ..EngineOptions::default() })
+        .map_err(|error| BuildError::new(format!("cannot start the filter watchdog: {error}")))?;
+    *current = Some(engine.clone());
+    Ok(engine)
 }
 
 /// Reads a public key.

@@ -13,8 +13,8 @@ use flb_config::{Diagnostics, Document, Property, Section, SectionKind, Spanned,
 use flb_event::json::{self, JsonOptions};
 use flb_event::{Chunk, ChunkBuilder, Event, Tag, Timestamp};
 use flb_plugin::{
-    BoxFuture, Build, BuildError, Closed, Context, End, Filter, Input, InputError, OptionSpec,
-    Options, Parser, Service, Spec,
+    BoxFuture, Build, BuildError, Closed, Context, End, Filter, Generation, Input, InputError,
+    OptionSpec, Options, Parser, Service, Spec,
 };
 
 /// A time to parse lines at.
@@ -211,7 +211,7 @@ impl Scene {
 
     /// The agent is the one of another scene, with another configuration now.
     pub(crate) fn reloaded(mut self, before: &Scene) -> Self {
-        self.service = before.service.clone();
+        self.service = Service { generation: Generation::default(), ..before.service.clone() };
         self
     }
 

@@ -14,12 +14,14 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use flb_pipeline::{HttpSettings, Meter};
-use serde_json::Value;
+use flb_pipeline::{HttpSettings, Meter, Stop};
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use health::Health;
+
+use crate::reload::{Refusal, Reloads};
 
 /// The page, whole: it loads nothing else, and works without a network.
 const PAGE: &str = include_str!("page.html");
@@ -27,6 +29,7 @@ const PROMETHEUS: &str = "text/plain; version=0.0.4";
 
 struct Api {
     meter: Meter,
+    reloads: Reloads,
     settings: HttpSettings,
     started: Instant,
     health: Health,
@@ -34,37 +37,80 @@ struct Api {
 
 /// A server that listens.
 pub(crate) struct Server {
-    listener: TcpListener,
+    /// Kept for a server with other settings.
+    socket: std::net::TcpListener,
     api: Arc<Api>,
+    end: Stop,
 }
 
-/// Listens.
-pub(crate) async fn listen(settings: &HttpSettings, meter: Meter) -> anyhow::Result<Server> {
+impl Server {
+    /// Listens.
+    pub(crate) async fn listen(
+        settings: &HttpSettings,
+        meter: Meter,
+        reloads: Reloads,
+    ) -> anyhow::Result<Self> {
+        let socket = bind(settings).await?;
+        Ok(Self::new(socket, settings, meter, reloads, Instant::now()))
+    }
+
+    fn new(
+        socket: std::net::TcpListener,
+        settings: &HttpSettings,
+        meter: Meter,
+        reloads: Reloads,
+        started: Instant,
+    ) -> Self {
+        let (settings, health) = (settings.clone(), Health::new(settings));
+        let api = Arc::new(Api { meter, reloads, settings, started, health });
+        Self { socket, api, end: Stop::default() }
+    }
+
+    /// One with other settings, that serves when this one has ended; on the same socket if it has the same address.
+    pub(crate) async fn with(&self, settings: &HttpSettings) -> anyhow::Result<Self> {
+        let Api { meter, reloads, settings: own, started, .. } = &*self.api;
+        let is_same = (&own.listen, own.port) == (&settings.listen, settings.port);
+        let socket = if is_same { self.socket.try_clone()? } else { bind(settings).await? };
+        Ok(Self::new(socket, settings, meter.clone(), reloads.clone(), *started))
+    }
+
+    pub(crate) fn settings(&self) -> &HttpSettings {
+        &self.api.settings
+    }
+
+    /// Accepts nobody any more, and ends with the last answer.
+    pub(crate) fn end(&self) {
+        self.end.ask();
+    }
+
+    /// Answers until the end.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let answers = async {
+            let listener = TcpListener::from_std(self.socket.try_clone()?)?;
+            let end = self.end.clone();
+            axum::serve(listener, router(Arc::clone(&self.api)))
+                .with_graceful_shutdown(async move { end.asked().await })
+                .await
+        };
+        tokio::select! {
+            ended = answers => {
+                if let Err(error) = ended {
+                    tracing::error!("[http_server] it has ended: {error}");
+                }
+            }
+            () = watch(&self.api) => {}
+        }
+    }
+}
+
+async fn bind(settings: &HttpSettings) -> anyhow::Result<std::net::TcpListener> {
     let (address, port) = (settings.listen.as_str(), settings.port);
     let listener = TcpListener::bind((address, port)).await.with_context(|| {
         format!("cannot listen on {address}:{port}; help: choose another HTTP_Port or HTTP_Listen")
     })?;
     let port = listener.local_addr()?.port();
     tracing::info!("[http_server] listen iface={address} tcp_port={port}");
-    let api = Arc::new(Api {
-        meter,
-        settings: settings.clone(),
-        started: Instant::now(),
-        health: Health::new(settings),
-    });
-    Ok(Server { listener, api })
-}
-
-impl Server {
-    /// Answers for ever.
-    pub(crate) async fn run(self) {
-        let answers = async {
-            if let Err(error) = axum::serve(self.listener, router(Arc::clone(&self.api))).await {
-                tracing::error!("[http_server] it has ended: {error}");
-            }
-        };
-        tokio::join!(answers, watch(&self.api));
-    }
+    Ok(listener.into_std()?)
 }
 
 /// Looks at the numbers once a second, for the health of the last period.
@@ -89,6 +135,7 @@ fn router(api: Arc<Api>) -> Router {
         .route("/api/v2/health", get(health))
         .route("/api/v2/metrics", get(|State(api)| text(api, prometheus::v2)))
         .route("/api/v2/metrics/prometheus", get(|State(api)| text(api, prometheus::v2)))
+        .route("/api/v2/reload", get(reload_count).post(reload).put(reload))
         .with_state(api)
 }
 
@@ -121,6 +168,24 @@ async fn short_health(State(api): State<Arc<Api>>) -> Response {
         true => "ok\n".into_response(),
         false => (StatusCode::INTERNAL_SERVER_ERROR, "error\n").into_response(),
     }
+}
+
+async fn reload_count(State(api): State<Arc<Api>>) -> Response {
+    answer(&json!({"hot_reload_count": api.reloads.done()}))
+}
+
+/// Answers when the new configuration is at work, or refused.
+async fn reload(State(api): State<Arc<Api>>) -> Response {
+    let (word, status) = match api.reloads.ask_and_wait() {
+        Err(Refusal::NotEnabled) => ("not enabled", -1),
+        Err(Refusal::InProgress) => ("in progress", -2),
+        Ok(told) => match told.await {
+            Ok(true) => ("done", 0),
+            Ok(false) | Err(_) => ("failed", -3),
+        },
+    };
+    let code = if status == 0 { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+    (code, answer(&json!({"reload": word, "status": status}))).into_response()
 }
 
 async fn health(State(api): State<Arc<Api>>) -> Response {

@@ -90,11 +90,9 @@ impl Log {
         }
     }
 
-    /// Appends to a file from now on.
-    pub(crate) fn set_file(&self, path: &Path) -> io::Result<()> {
-        let file = File::options().append(true).create(true).open(path)?;
-        *lock(&self.0.file) = Some(file);
-        Ok(())
+    /// Writes to the end of a file from now on, or to stderr.
+    pub(crate) fn set_file(&self, file: Option<File>) {
+        *lock(&self.0.file) = file;
     }
 
     /// Shows what was found in a configuration, always and on stderr: as text with the lines that it is about.
@@ -109,6 +107,19 @@ impl Log {
         }
         for diagnostic in diagnostics {
             eprint!("{}", Line::of(diagnostic, document).to_json(&jiff::Zoned::now()));
+        }
+    }
+
+    /// Says what was found in a configuration that was to take the place of the one at work.
+    pub(crate) fn tell(&self, diagnostics: &Diagnostics, document: &Document) {
+        if self.is_json() {
+            for diagnostic in diagnostics {
+                self.write(&Line::of(diagnostic, document));
+            }
+        } else if diagnostics.has_errors() {
+            tracing::error!("[reload] {}", diagnostics.render(document.sources()));
+        } else if !diagnostics.is_empty() {
+            tracing::warn!("[reload] {}", diagnostics.render(document.sources()));
         }
     }
 
@@ -151,6 +162,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn suppressed(level: Level, instance: &str, silent: u64) -> Line {
     Line::new(level, Some(instance), &format!("{silent} similar lines were not logged"))
+}
+
+/// A file that a log may be written to.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    File::options().append(true).create(true).open(path)
 }
 
 /// 0 is off, 5 is trace.

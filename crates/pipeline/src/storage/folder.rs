@@ -73,6 +73,11 @@ impl Storage {
         }
     }
 
+    /// The folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Takes the folder for this agent, and makes it if need be.
     pub(crate) fn lock(&self) -> Result<Lock, StorageError> {
         fs::create_dir_all(&self.folder).map_err(StorageError::io(&self.folder))?;

@@ -196,8 +196,8 @@ fn service_properties_are_checked() {
         ""
     );
     check_warning(
-        "[SERVICE]\n Hot_Reload on\n",
-        &["service property 'hot_reload' is not supported yet"],
+        "[SERVICE]\n Streams_File x\n",
+        &["service property 'streams_file' is not supported yet"],
     );
     check_warning(
         "[SERVICE]\n Flsh 5\n",

@@ -122,6 +122,7 @@ pub(crate) fn build_with(text: &str, files: &[(&str, &str)]) -> Built {
         multiline: &MultilineParsers::default(),
         settings: &settings,
         config_dir: Some("etc".into()),
+        shared: Arc::default(),
         dry_run: false,
     };
     let pipeline = blueprint.build(&mut findings);

@@ -112,11 +112,13 @@ impl Exec {
             Err(error) => return self.complain(&format!("cannot run /bin/sh: {error}")),
         };
         let Some(stdout) = child.stdout.take() else { return };
-        tokio::select! {
-            () = self.read(BufReader::with_capacity(self.longest, stdout), context) => {}
+        self.read(BufReader::with_capacity(self.longest, stdout), context).await;
+        let waited = tokio::select! {
+            biased;
             () = context.stopped() => return,
-        }
-        match child.wait().await {
+            waited = child.wait() => waited,
+        };
+        match waited {
             Ok(status) if status.success() => {}
             Ok(status) => self.complain(&ended(status)),
             Err(error) => self.complain(&format!("the command's end is not known: {error}")),
@@ -133,7 +135,12 @@ impl Exec {
         // A line that was cut may end right there, and that is no empty line.
         let mut is_rest = false;
         loop {
-            let available = match stdout.fill_buf().await {
+            let read = tokio::select! {
+                biased;
+                () = context.stopped() => break,
+                read = stdout.fill_buf() => read,
+            };
+            let available = match read {
                 Ok(available) => available,
                 Err(error) => {
                     self.complain(&format!("the command's output cannot be read: {error}"));

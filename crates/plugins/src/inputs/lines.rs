@@ -42,6 +42,11 @@ impl Lines {
         self.offset
     }
 
+    /// What has come in of the unfinished line.
+    pub(super) fn rest(&self) -> &[u8] {
+        &self.partial
+    }
+
     /// Whether the stream stands at the beginning of a line.
     pub(super) fn is_at_start(&self) -> bool {
         self.partial.is_empty() && !self.skipping

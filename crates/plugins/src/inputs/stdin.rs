@@ -1,5 +1,8 @@
-//! `stdin`: JSON values or lines from the agent's standard input. The agent stops at the input's end.
+//! `stdin`: JSON values or lines from the agent's standard input. The agent stops at the input's end. Standard input cannot be
+//! begun again, so what an input has read of it and not used yet is left to the one that takes its place.
 
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::{fmt, io};
 
 use flb_event::msgpack::{Reader, Value};
@@ -52,15 +55,29 @@ fn stdin(options: &Options, build: &Build<'_>) -> Result<Stdin, BuildError> {
         None => Stream::Values(Values::new(LIMIT)),
     };
     let read = usize::try_from(wanted.max(LEAST_READ)).unwrap_or(LIMIT).min(LIMIT);
+    let left: Result<_, Infallible> = build.service.shared.get_or_make(|| Ok(Left::default()));
+    let Ok(left) = left;
     Ok(Stdin {
         tag: build.tag.clone(),
+        left,
         read,
         decoder: Decoder { stream, complaints: Complaints::new(label) },
     })
 }
 
+/// Standard input, between two inputs: a read that has begun is its own, and the text behind the last record.
+#[derive(Default)]
+struct Left(Mutex<Option<(tokio::io::Stdin, Vec<u8>)>>);
+
+impl Left {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(tokio::io::Stdin, Vec<u8>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 struct Stdin {
     tag: Tag,
+    left: Arc<Left>,
     /// Bytes to read at once.
     read: usize,
     decoder: Decoder,
@@ -71,7 +88,16 @@ impl Input for Stdin {
     where
         Self: 'a,
     {
-        Box::pin(self.follow(tokio::io::stdin(), context))
+        Box::pin(async move {
+            let left = self.left.lock().take();
+            let (mut stdin, text) = left.unwrap_or_else(|| (tokio::io::stdin(), Vec::new()));
+            let slot = Arc::clone(&self.left);
+            let (end, rest) = self.follow(&mut stdin, &text, context).await;
+            if let Some(rest) = rest {
+                *slot.lock() = Some((stdin, rest));
+            }
+            end
+        })
     }
 }
 
@@ -83,12 +109,16 @@ enum Last {
 }
 
 impl Stdin {
+    /// Reads on behind `text`, which was read before. The text that is left to another input, if one takes over.
     async fn follow(
         mut self: Box<Self>,
         mut reader: impl AsyncRead + Unpin,
+        text: &[u8],
         context: &dyn Context,
-    ) -> Result<End, InputError> {
+    ) -> (Result<End, InputError>, Option<Vec<u8>>) {
         let mut data = vec![0; self.read];
+        // It is no whole record, so no batch comes of it.
+        self.batch(context, |decoder, now, batch| decoder.feed(text, now, batch));
         let last = loop {
             // Tokio reads standard input on a thread of its own. After a stop that thread may still wait for input; it
             // ends with the process.
@@ -104,17 +134,20 @@ impl Stdin {
                         decoder.feed(&data[..length], now, batch);
                     });
                     if !batch.is_empty() && context.emit(batch.build()).await.is_err() {
-                        return Ok(End::Quiet);
+                        return (Ok(End::Quiet), None);
                     }
                 }
                 Err(error) => break Last::Failed(error),
             }
         };
+        if matches!(last, Last::Stopped) && context.is_replaced() {
+            return (self.end(last), Some(self.decoder.rest().to_vec()));
+        }
         let batch = self.batch(context, Decoder::finish);
         if !batch.is_empty() && context.emit(batch.build()).await.is_err() {
-            return Ok(End::Quiet);
+            return (Ok(End::Quiet), None);
         }
-        self.end(last)
+        (self.end(last), None)
     }
 
     /// The records that `decode` finds.
@@ -168,6 +201,14 @@ impl Decoder {
             Stream::Lines { lines, records } => {
                 lines.feed(data, |line| take_line(line, records, now, batch, complaints))
             }
+        }
+    }
+
+    /// What belongs to no record yet.
+    fn rest(&self) -> &[u8] {
+        match &self.stream {
+            Stream::Values(values) => values.rest(),
+            Stream::Lines { lines, .. } => lines.rest(),
         }
     }
 
@@ -332,8 +373,8 @@ mod tests {
     fn run(options: &[(&str, &str)], reads: &[&str]) -> (Scene, Result<End, InputError>) {
         let scene = Scene::new(7.0);
         let input = scene.build(&SPEC, options, stdin).unwrap();
-        let ended = scene.block_on(Box::new(input).follow(Reads::new(reads), &scene));
-        (scene, ended)
+        let ended = scene.block_on(Box::new(input).follow(Reads::new(reads), b"", &scene));
+        (scene, ended.0)
     }
 
     fn check(options: &[(&str, &str)], reads: &[&str], expected: &[&str]) -> String {
@@ -442,8 +483,8 @@ mod tests {
         let scene = Scene::new(7.0);
         let input = scene.build(&SPEC, &[("parser", "json")], stdin).unwrap();
         let reads = Reads::new(&["{\"a\":1}\nlast"]).then_stop(&scene);
-        let ended = scene.block_on(Box::new(input).follow(reads, &scene));
-        assert_eq!(ended.unwrap(), End::Quiet);
+        let (ended, left) = scene.block_on(Box::new(input).follow(reads, b"", &scene));
+        assert_eq!((ended.unwrap(), left), (End::Quiet, None));
         assert_eq!(
             scene.records(),
             [r#"t 7.000000000 {"a":1}"#, r#"t 7.000000000 {"log":"last"}"#]

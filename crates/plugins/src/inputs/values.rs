@@ -81,6 +81,11 @@ impl Values {
         &self.buffer
     }
 
+    /// The text that belongs to no piece yet.
+    pub(super) fn rest(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+
     /// Adds what was read. Ranges given before are void.
     pub(super) fn feed(&mut self, data: &[u8]) {
         self.buffer.drain(..self.start);

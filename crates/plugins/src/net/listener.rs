@@ -6,10 +6,9 @@ use std::io;
 use std::net::{TcpListener, ToSocketAddrs};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use flb_plugin::{BuildError, InputError, Kind, OptionSpec, Options, Service};
+use flb_plugin::{BuildError, Generation, InputError, Kind, OptionSpec, Options, Service};
 
 use super::stream::{Peer, Stream};
 
@@ -32,8 +31,8 @@ enum Socket {
 struct Shared {
     address: String,
     socket: Socket,
-    /// How many plugins have it and do not serve yet: it is spoken for, and no other of the same configuration may have it.
-    claims: AtomicUsize,
+    /// The configuration that took it last: no other plugin of the same one may have it.
+    taken: Mutex<Generation>,
     /// The file of a Unix socket, removed at the end.
     file: Option<PathBuf>,
 }
@@ -64,15 +63,17 @@ impl Sockets {
         let found = sockets.iter().filter_map(Weak::upgrade).find(|one| one.address == address);
         if let Some(found) = found {
             // The first to ask takes it over; a second one of the same configuration finds the port in use.
-            if found.claims.fetch_add(1, Ordering::AcqRel) > 0 {
-                found.claims.fetch_sub(1, Ordering::AcqRel);
+            let mut taken = found.taken.lock().unwrap_or_else(PoisonError::into_inner);
+            if *taken == service.generation {
                 return Err(io::ErrorKind::AddrInUse.into());
             }
+            *taken = service.generation.clone();
+            drop(taken);
             return Ok(found);
         }
         let (socket, file) = bind()?;
-        let claims = AtomicUsize::new(1);
-        let shared = Arc::new(Shared { address: address.to_owned(), socket, claims, file });
+        let taken = Mutex::new(service.generation.clone());
+        let shared = Arc::new(Shared { address: address.to_owned(), socket, taken, file });
         // Whoever asks for any free port wants one of its own.
         if !address.ends_with(":0") {
             sockets.push(Arc::downgrade(&shared));
@@ -83,35 +84,15 @@ impl Sockets {
 
 /// A bound socket.
 #[derive(Debug)]
-pub(crate) struct Listener {
-    shared: Arc<Shared>,
-    is_claim: AtomicBool,
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        self.settle();
-    }
-}
+pub(crate) struct Listener(Arc<Shared>);
 
 impl Listener {
-    fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, is_claim: AtomicBool::new(true) }
-    }
-
     /// For a dry run, which may be one beside the agent that has the socket: says that it listens, and does not.
     fn nowhere(address: &str) -> Result<Self, BuildError> {
         let refused = |error: io::Error| cannot_listen(address, &error);
         let socket = Socket::Tcp(TcpListener::bind("127.0.0.1:0").map_err(refused)?);
-        let (address, claims) = (address.to_owned(), AtomicUsize::new(1));
-        Ok(Self::new(Arc::new(Shared { address, socket, claims, file: None })))
-    }
-
-    /// It is no longer a mere claim: it is served, or given up.
-    fn settle(&self) {
-        if self.is_claim.swap(false, Ordering::AcqRel) {
-            self.shared.claims.fetch_sub(1, Ordering::AcqRel);
-        }
+        let (address, taken) = (address.to_owned(), Mutex::default());
+        Ok(Self(Arc::new(Shared { address, socket, taken, file: None })))
     }
 
     /// Binds the address that `listen` and `port` say.
@@ -132,7 +113,7 @@ impl Listener {
             socket.set_nonblocking(true)?;
             Ok((Socket::Tcp(socket), None))
         });
-        bound.map(Self::new).map_err(|error| cannot_listen(&address, &error))
+        bound.map(Self).map_err(|error| cannot_listen(&address, &error))
     }
 
     /// Binds a Unix socket. A file that an agent left behind is replaced.
@@ -159,25 +140,24 @@ impl Listener {
             }
             Ok((Socket::Unix(socket), Some(PathBuf::from(path))))
         });
-        bound.map(Self::new).map_err(|error| cannot_listen(path, &error))
+        bound.map(Self).map_err(|error| cannot_listen(path, &error))
     }
 
     /// Where it listens, for log lines and tests: with the port that the system chose for 0.
     pub(crate) fn address(&self) -> String {
-        match &self.shared.socket {
+        match &self.0.socket {
             Socket::Tcp(socket) => match socket.local_addr() {
                 Ok(address) => address.to_string(),
-                Err(_) => self.shared.address.clone(),
+                Err(_) => self.0.address.clone(),
             },
-            Socket::Unix(_) => self.shared.address.clone(),
+            Socket::Unix(_) => self.0.address.clone(),
         }
     }
 
     /// Begins to serve. Must be called on a tokio runtime.
     pub(crate) fn open(&self) -> Result<Acceptor, InputError> {
-        self.settle();
         let open = || {
-            Ok(match &self.shared.socket {
+            Ok(match &self.0.socket {
                 Socket::Tcp(socket) => {
                     Acceptor::Tcp(tokio::net::TcpListener::from_std(socket.try_clone()?)?)
                 }
@@ -305,10 +285,12 @@ mod tests {
             let (service, port) = (Service::default(), free_port());
             let first = tcp(&service, &port).unwrap();
             let serving = first.open().unwrap();
+            let next = || Service { generation: Generation::default(), ..service.clone() };
+            let (service, another) = (next(), next());
             let second = tcp(&service, &port).unwrap();
             assert!(tcp(&service, &port).is_err());
             drop(second);
-            let second = tcp(&service, &port).unwrap();
+            let second = tcp(&another, &port).unwrap();
             drop((first, serving));
             let serving = second.open().unwrap();
             let client = tokio::net::TcpStream::connect(second.address());

@@ -10,6 +10,8 @@ mod tests;
 
 use std::convert::Infallible;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use flb_event::msgpack::{self, Reader};
 use flb_event::{Accessor, ChunkBuilder, Event, Tag};
@@ -62,6 +64,8 @@ const OWN: [OptionSpec; 9] = [
 const LISTEN: [OptionSpec; 2] = listener::options("9880");
 const OPTIONS: [OptionSpec; 24] = joined(&[&OWN, &LISTEN, &server::OPTIONS, &tls::SERVER]);
 
+/// How long a request that has begun may go on when the input shall stop.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 /// A batch over this size is handed on before the rest of its request.
 const BATCH: usize = 1_000_000;
 
@@ -203,6 +207,12 @@ impl From<BodyError> for Refusal {
     }
 }
 
+/// Completes when a request that is not whole by now holds up a stop.
+async fn overdue(context: &dyn Context) {
+    context.stopped().await;
+    context.sleep(LAST_MOMENT).await;
+}
+
 /// What all connections have in common.
 struct Clients {
     tag: Tag,
@@ -223,11 +233,18 @@ struct Clients {
 
 impl Clients {
     async fn serve(&self, stream: Stream, peer: Peer, context: &dyn Context) {
-        let service = hyper::service::service_fn(|request| self.answer(request, &peer, context));
+        let (is_answering, peer) = (&AtomicBool::new(false), &peer);
+        let service = hyper::service::service_fn(|request| async move {
+            is_answering.store(true, Ordering::Relaxed);
+            let answer = self.answer(request, peer, context).await;
+            is_answering.store(false, Ordering::Relaxed);
+            answer
+        });
         let mut builder = hyper::server::conn::http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(self.patience);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let mut stopping = false;
+        let last = || context.sleep(LAST_MOMENT);
         let ended = loop {
             tokio::select! {
                 () = context.stopped(), if !stopping => {
@@ -235,10 +252,12 @@ impl Clients {
                     connection.as_mut().graceful_shutdown();
                 }
                 ended = connection.as_mut() => break ended,
+                // A request that has not come by now does not hold up a stop.
+                () = last(), if stopping && !is_answering.load(Ordering::Relaxed) => return,
             }
         };
         if let Err(error) = ended {
-            self.complaints.add(Wrong::Connection, &peer, error);
+            self.complaints.add(Wrong::Connection, peer, error);
         }
     }
 
@@ -287,7 +306,15 @@ impl Clients {
         }
         let kind = content_type(&head.headers)?;
         let is_gzip = is_gzip(&head.headers)?;
-        let (body, _held) = self.read(&head.headers, incoming, context).await?;
+        let (body, _held) = tokio::select! {
+            biased;
+            read = self.read(&head.headers, incoming, context) => read?,
+            () = overdue(context) => return Err(Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                Wrong::Stalled,
+                "the input is stopping, try again",
+            )),
+        };
         let full = || {
             let text = "the pipeline is full, try again later";
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Wrong::NotTaken, text)

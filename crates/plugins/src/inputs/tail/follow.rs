@@ -138,6 +138,7 @@ impl Tail {
         self.left = left.unwrap_or_default();
         self.watch = Watch::new(self.settings.watch, self.settings.label.clone());
         self.search(now, is_first);
+        self.files.iter_mut().for_each(|file| file.is_awaited = true);
         let swept = self.positions.sweep(&self.files);
         self.report_database(swept);
     }
@@ -161,9 +162,10 @@ impl Tail {
         }
     }
 
-    /// Without a database, lines that wait for others are given out; with one they are read again.
+    /// Lines that wait for others are given out, unless they are read again: by the next agent, which has the database, or by
+    /// the input that takes the place of this one.
     async fn stop(&mut self, context: &dyn Context) -> Result<End, Closed> {
-        if !self.positions.has_database() {
+        if !self.positions.has_database() && !context.is_replaced() {
             self.take_all(Source::Stop, context).await?;
         }
         Ok(End::Quiet)

@@ -121,6 +121,7 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildEr
     let parser = records::parser(options, build)?;
     let records = LineRecords::new(options.text("key").unwrap_or("log"), parser)
         .ignore_older(settings.ignore_older);
-    let positions = Positions::new(build, settings::database(options, build)?);
+    let paths = [paths, options.list("exclude_path")].map(|paths| paths.join(","));
+    let positions = Positions::new(build, paths, settings::database(options, build)?);
     Ok(Box::new(Tail::new(settings, patterns, records, positions)))
 }

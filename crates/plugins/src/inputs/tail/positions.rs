@@ -12,6 +12,8 @@ use super::patterns::Identity;
 /// Positions of one instance's files.
 pub(super) struct Positions {
     instance: String,
+    /// The files that are meant, as the configuration says it.
+    paths: [String; 2],
     shared: Arc<Left>,
     database: Option<Arc<Database>>,
     /// What the database knows already.
@@ -20,31 +22,49 @@ pub(super) struct Positions {
 
 /// The positions that instances left when they stopped.
 #[derive(Debug, Default)]
-struct Left(Mutex<BTreeMap<String, BTreeMap<Identity, u64>>>);
+struct Left(Mutex<BTreeMap<String, LeftBy>>);
+
+/// Those of one instance, and what files it meant.
+#[derive(Debug)]
+struct LeftBy {
+    paths: [String; 2],
+    positions: BTreeMap<Identity, u64>,
+}
 
 impl Left {
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, BTreeMap<Identity, u64>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, LeftBy>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Positions {
-    pub(super) fn new(build: &Build<'_>, database: Option<Arc<Database>>) -> Self {
+    pub(super) fn new(
+        build: &Build<'_>,
+        paths: [String; 2],
+        database: Option<Arc<Database>>,
+    ) -> Self {
         let made: Result<_, std::convert::Infallible> =
             build.service.shared.get_or_make(|| Ok(Left::default()));
         let Ok(shared) = made;
-        Self { instance: build.instance.to_owned(), shared, database, saved: BTreeMap::new() }
+        let (instance, saved) = (build.instance.to_owned(), BTreeMap::new());
+        Self { instance, paths, shared, database, saved }
     }
 
-    /// What this instance left when it stopped last. None if it has not run before.
+    /// What this instance left when it stopped last: it is known by its files, as it may have another number now, or else by
+    /// its name. None if it has not run before.
     pub(super) fn left(&self) -> Option<BTreeMap<Identity, u64>> {
-        self.shared.lock().get(&self.instance).cloned()
+        let left = self.shared.lock();
+        let same_name = left.get(&self.instance);
+        let same_files = || left.values().find(|other| other.paths == self.paths);
+        let own = same_name.filter(|own| own.paths == self.paths);
+        own.or_else(same_files).or(same_name).map(|left| left.positions.clone())
     }
 
     /// Leaves the positions to the instance of the same name that comes next.
     pub(super) fn leave(&self, files: &[Followed]) {
         let positions = files.iter().map(|file| (file.identity(), file.settled()));
-        self.shared.lock().insert(self.instance.clone(), positions.collect());
+        let left = LeftBy { paths: self.paths.clone(), positions: positions.collect() };
+        self.shared.lock().insert(self.instance.clone(), left);
     }
 
     pub(super) fn has_database(&self) -> bool {
