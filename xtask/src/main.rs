@@ -59,7 +59,7 @@ const CHORES: &[Chore] = &[
     },
     Chore {
         name: "bench",
-        about: "Measure: call, compile, instructions, pipeline",
+        about: "Measure: call, compile, instructions, load, pipeline",
         run: bench::run,
     },
 ];

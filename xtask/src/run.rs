@@ -1,5 +1,6 @@
 //! Running other programs, always from the project's root and never with our standard input.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -76,6 +77,11 @@ pub(crate) fn target_dir() -> Result<PathBuf> {
     let metadata = metadata("--no-deps")?;
     let dir = metadata["target_directory"].as_str().context("cargo names no target directory")?;
     Ok(dir.into())
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// An error if a chore that takes no options was given some.

@@ -50,7 +50,7 @@ pub(super) fn measure(command: &mut Command) -> Result<Cost> {
 }
 
 /// `VmHWM` of a process's status text.
-fn high_water(status: &str) -> Option<u64> {
+pub(super) fn high_water(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix(" kB")?.trim().parse().ok()
 }
@@ -61,11 +61,21 @@ fn children_cpu() -> Result<Duration> {
     cpu_of_children(&stat).context("/proc/self/stat has another form than known")
 }
 
+/// CPU time of a process that runs, from its `stat` text.
+pub(super) fn cpu_of(stat: &str) -> Result<Duration> {
+    ticks(stat, 11).context("/proc/self/stat has another form than known")
+}
+
 /// Fields 16 and 17, counted behind the program's name, which may contain blanks.
 fn cpu_of_children(stat: &str) -> Option<Duration> {
+    ticks(stat, 13)
+}
+
+/// A field and the one behind it, counted from the program's name.
+fn ticks(stat: &str, at: usize) -> Option<Duration> {
     let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
     let ticks = |at: usize| fields.get(at)?.parse::<u32>().ok();
-    Some(TICK * (ticks(13)? + ticks(14)?))
+    Some(TICK * (ticks(at)? + ticks(at + 1)?))
 }
 
 /// The middle one of some durations.
@@ -83,6 +93,7 @@ mod tests {
         assert_eq!(high_water("Name:\tx\nVmHWM:\t    5120 kB\nVmRSS:\t 1 kB\n"), Some(5120));
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 1 2 3 4 10 20 30 40 20 0 1 0 5";
         assert_eq!(cpu_of_children(stat), Some(TICK * 70));
+        assert_eq!(cpu_of(stat).unwrap(), TICK * 30);
         assert_eq!(cpu_of_children("nonsense"), None);
     }
 

@@ -5,6 +5,7 @@ mod compile;
 mod generate;
 pub(crate) mod instructions;
 mod lines;
+mod load;
 mod measure;
 mod pipeline;
 mod plot;
@@ -16,7 +17,10 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         [what] if what == "compile" => compile::run(),
         [what] if what == "call" => call::run(),
         [what, rest @ ..] if what == "instructions" => instructions::run(rest),
+        [what, rest @ ..] if what == "load" => load::run(rest),
         [what, rest @ ..] if what == "pipeline" => pipeline::run(rest),
-        _ => bail!("say what to measure: cargo xtask bench call|compile|instructions|pipeline"),
+        _ => {
+            bail!("say what to measure: cargo xtask bench call|compile|instructions|load|pipeline")
+        }
     }
 }

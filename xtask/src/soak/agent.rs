@@ -3,7 +3,6 @@
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -128,11 +127,6 @@ impl Agent {
         ensure!(self.process.wait()?.success(), "an agent failed; see {}", self.log.display());
         Ok(())
     }
-}
-
-/// A port that was free a moment ago.
-pub(super) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// Lines with ascending numbers in a file that grows.

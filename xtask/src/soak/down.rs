@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::agent::{Lines, Soak, free_port};
+use super::agent::{Lines, Soak};
 use super::count::{Counts, count};
+use crate::run::free_port;
 
 const DOWN: u64 = 60;
 /// How long the receiver is there before it is away, and at least after.

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::agent::{Agent, Lines, Soak, free_port, random};
+use super::agent::{Agent, Lines, Soak, random};
 use super::count::{Counts, count};
-use crate::run::root;
+use crate::run::{free_port, root};
 
 const KILLS: usize = 200;
 const LINES: usize = 1_000_000;
@@ -45,7 +45,7 @@ impl Moment {
         match random(5) {
             0 => Self::Start,
             1 => Self::Soon,
-            _ => Self::AtWork(1 + random(3 * share)),
+            _ => Self::AtWork(1 + random(6 * share)),
         }
     }
 }
