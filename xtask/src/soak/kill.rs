@@ -19,11 +19,16 @@ const LINES: usize = 1_000_000;
 const START: u64 = 50_000;
 /// How long one lives that is killed before or when it has begun to work, in microseconds.
 const SOON: u64 = 1_000_000;
-/// How much longer than the number of lines that it was given one lives that is killed at work, in microseconds.
-const MOMENT: u64 = 30_000;
+/// How long one lives at most that is killed at work, in microseconds, if it gets its work done.
+const LIFE: u64 = 2_000_000;
+/// While it works the log grows piece by piece, so often.
+const PIECES: usize = 40;
+const PAUSE: Duration = Duration::from_millis(30);
 /// How often to look.
 const LOOK: Duration = Duration::from_millis(1);
-/// An agent without work for so long is killed idle.
+/// Nothing came for so long: the agent was not at work.
+const QUIET: Duration = Duration::from_millis(200);
+/// An agent without work for so long is killed anyway.
 const IDLE: Duration = Duration::from_secs(5);
 /// One that does nothing for so long will not do more.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -35,8 +40,8 @@ enum Moment {
     Start,
     /// Before or when it begins to work.
     Soon,
-    /// At work: when the receiver has got so many bytes more.
-    AtWork(u64),
+    /// At work: when the receiver has got so many bytes more, and so much time is over.
+    AtWork(u64, Duration),
 }
 
 impl Moment {
@@ -45,7 +50,7 @@ impl Moment {
         match random(5) {
             0 => Self::Start,
             1 => Self::Soon,
-            _ => Self::AtWork(1 + random(6 * share)),
+            _ => Self::AtWork(1 + random(2 * share), Duration::from_micros(random(LIFE))),
         }
     }
 }
@@ -127,22 +132,25 @@ fn live(soak: &Soak, log: &mut Lines, until: usize, share: u64, deaths: &mut Dea
             log.write_until(log.written.midpoint(until))?;
             sleep(Duration::from_micros(random(SOON)));
         }
-        Moment::AtWork(bytes) => {
-            let (before, mut length, mut grown) = (soak.length("received"), 0, begun);
-            let slice = (until - log.written).div_ceil(40);
-            while length < before + bytes && grown.elapsed() < IDLE {
-                log.write_until((log.written + slice).min(until))?;
+        Moment::AtWork(bytes, life) => {
+            let wanted = soak.length("received") + bytes;
+            let (mut length, mut grown, mut wrote) = (0, begun, begun);
+            let piece = (until - log.written).div_ceil(PIECES);
+            while (length < wanted || begun.elapsed() < life) && grown.elapsed() < IDLE {
+                if wrote.elapsed() >= PAUSE {
+                    log.write_until((log.written + piece).min(until))?;
+                    wrote = Instant::now();
+                }
                 sleep(LOOK);
                 let now = soak.length("received");
                 if now > length {
                     (length, grown) = (now, Instant::now());
                 }
             }
-            match length < before + bytes {
-                true => deaths.idle += 1,
-                false => deaths.at_work += 1,
+            match grown.elapsed() < QUIET {
+                true => deaths.at_work += 1,
+                false => deaths.idle += 1,
             }
-            sleep(Duration::from_micros(random(MOMENT)));
         }
     }
     agent.must_live()?;
