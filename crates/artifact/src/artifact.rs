@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::layout::{
     DIGEST, FORMAT_VERSION, HASHED_LEN, HEADER_LEN, MAGIC, MAX_ALIGN, MAX_METADATA, RESERVED,
@@ -13,10 +14,10 @@ use crate::{
     Trust,
 };
 
-/// A whole artifact: every checksum held when it was parsed. Not yet known to fit this host.
+/// A whole artifact: every checksum held when it was parsed. Not yet known to fit this host. Clones share the file's bytes.
 #[derive(Debug, Clone)]
 pub struct Artifact {
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
     metadata: Metadata,
     digest: Sha256Hex,
     signer: Option<PublicKey>,
@@ -50,7 +51,7 @@ impl Artifact {
             return Err(faulty("a name in it has control characters"));
         }
         check_places(&bytes, metadata_range.end, &metadata)?;
-        Ok(Self { bytes, metadata, digest, signer })
+        Ok(Self { bytes: Arc::new(bytes), metadata, digest, signer })
     }
 
     /// What the artifact says about itself.
@@ -76,8 +77,9 @@ impl Artifact {
     /// Signs the artifact, in place of any signature it had.
     pub fn sign(&mut self, key: &SecretKey) {
         let signature = key.sign(&self.digest);
-        self.bytes[SIGNER].copy_from_slice(&key.public().to_bytes());
-        self.bytes[SIGNATURE].copy_from_slice(&signature);
+        let bytes = Arc::make_mut(&mut self.bytes);
+        bytes[SIGNER].copy_from_slice(&key.public().to_bytes());
+        bytes[SIGNATURE].copy_from_slice(&signature);
         self.signer = Some(key.public());
     }
 

@@ -1,7 +1,7 @@
 //! Which tags a filter or an output is for: `Match`, where `*` stands for any text, and `Match_Regex`.
 
-use fancy_regex::Regex;
 use flb_event::{Pattern, Tag};
+use flb_plugin::Regex;
 
 /// What a section says about tags. Of a pattern and a regular expression either suffices.
 #[derive(Debug, Clone, Default)]
@@ -35,33 +35,20 @@ pub(crate) struct TagRegex(Regex);
 impl TagRegex {
     /// Reads `pattern` or `/pattern/imx`. An error says what is wrong.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let delimited = text.strip_prefix('/').and_then(|rest| rest.rsplit_once('/'));
-        let (pattern, letters) = delimited.unwrap_or((text, ""));
-        let flags: Option<String> = letters.chars().map(flag).collect();
-        let flags = flags.ok_or_else(|| format!("'{letters}' are not options among i, m and x"))?;
-        let pattern =
-            if flags.is_empty() { pattern.to_owned() } else { format!("(?{flags}){pattern}") };
-        Regex::new(&pattern).map(Self).map_err(|error| error.to_string())
+        Regex::new(text).map(Self).map_err(|error| error.reason)
     }
 
     fn matches(&self, tag: &Tag) -> bool {
-        match self.0.find(tag.as_str()) {
+        match self.0.find(tag.as_str().as_bytes()) {
             // The leftmost match begins at the tag's beginning, if any does.
-            Ok(found) => found.is_some_and(|found| found.start() == 0 && found.end() > 0),
+            Ok(found) => found
+                .and_then(|groups| groups.range(0))
+                .is_some_and(|range| range.start == 0 && !range.is_empty()),
             Err(error) => {
                 tracing::warn!("[router] the tag '{tag}' is not matched: {error}");
                 false
             }
         }
-    }
-}
-
-/// An option as Ruby writes it, where `m` lets a dot stand for a newline.
-fn flag(letter: char) -> Option<char> {
-    match letter {
-        'i' | 'x' => Some(letter),
-        'm' => Some('s'),
-        _ => None,
     }
 }
 
@@ -94,7 +81,7 @@ mod tests {
         check("/app/", &["app"], &["/app/", "APP"]);
         check("/app/i", &["APP"], &[]);
         check("/a p p . x/mx", &["app\nx"], &[]);
-        assert_eq!(TagRegex::parse("/a/q").unwrap_err(), "'q' are not options among i, m and x");
+        check("/a/q", &["/a/q"], &["a"]);
         assert!(TagRegex::parse("(").is_err());
     }
 

@@ -20,7 +20,7 @@ pub(crate) struct Ready {
     pub(crate) pre: InstancePre<State>,
     /// How calls are ended.
     way: Way,
-    artifact: Artifact,
+    metadata: Metadata,
     /// Imports that nobody provides.
     pub(crate) unknown_imports: Vec<String>,
     /// What had to be done, and what an operator may want to know.
@@ -57,11 +57,12 @@ impl Ready {
                 "it is compiled with --interruption=none: no deadline ends its calls".to_owned(),
             );
         }
-        Self { engine: engine.clone(), pre, way, artifact, unknown_imports, notes }
+        let metadata = artifact.metadata().clone();
+        Self { engine: engine.clone(), pre, way, metadata, unknown_imports, notes }
     }
 
     pub(crate) fn metadata(&self) -> &Metadata {
-        self.artifact.metadata()
+        &self.metadata
     }
 
     pub(crate) fn interface(&self) -> &Interface {
