@@ -185,7 +185,14 @@ fn told<'v>(pipeline: &'v Value, kind: &str, name: &str) -> &'v Value {
 /// Opens the page, lets its clock run for some seconds, takes a screenshot; the page as it is then.
 fn render(browser: &Path, profile: &Path, shot: &Path, url: &str, arguments: &[&str]) -> String {
     let mut child = Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-quic",
+            "--no-first-run",
+        ])
         .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
         .args(["--hide-scrollbars", "--virtual-time-budget=30000", "--dump-dom"])
         .arg(format!("--user-data-dir={}", profile.display()))
