@@ -147,10 +147,19 @@ impl Backlog {
 
     /// Takes out the oldest stored chunk that is not being delivered.
     pub(crate) fn evict(&mut self) -> Option<Arc<Task>> {
+        self.evict_if(Task::is_stored)
+    }
+
+    /// Takes out the oldest chunk that gave way to newer ones.
+    pub(crate) fn evict_gone(&mut self) -> Option<Arc<Task>> {
+        self.evict_if(Task::is_gone)
+    }
+
+    fn evict_if(&mut self, is_meant: impl Fn(&Task) -> bool) -> Option<Arc<Task>> {
         let candidates = self.lines.iter().filter_map(|(tag, line)| {
             let at = usize::from(line.state == State::Away);
             let task = &line.chunks.get(at)?.task;
-            task.is_stored().then_some((task.number, at, tag))
+            is_meant(task).then_some((task.number, at, tag))
         });
         let (number, at, tag) = candidates.min().map(|(n, at, tag)| (n, at, tag.clone()))?;
         let line = self.lines.get_mut(&tag)?;

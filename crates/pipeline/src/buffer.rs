@@ -15,6 +15,8 @@ pub(crate) const DEFAULT_LIMIT: usize = 64_000_000;
 pub(crate) struct Buffer {
     /// Nothing means no limit.
     pub(crate) limit: Option<usize>,
+    /// Whether the input is paused at the limit.
+    pauses: bool,
     state: watch::Sender<State>,
 }
 
@@ -26,7 +28,12 @@ struct State {
 
 impl Buffer {
     pub(crate) fn new(limit: Option<usize>) -> Self {
-        Self { limit, state: watch::Sender::new(State::default()) }
+        Self { limit, pauses: true, state: watch::Sender::new(State::default()) }
+    }
+
+    /// One that only counts.
+    pub(crate) fn counting(limit: Option<usize>) -> Self {
+        Self { pauses: false, ..Self::new(limit) }
     }
 
     /// Bytes in memory.
@@ -48,6 +55,7 @@ impl Buffer {
         self.state.send_if_modified(|state| {
             state.used += bytes;
             if let Some(limit) = self.limit
+                && self.pauses
                 && state.used >= limit
                 && !state.paused
             {
@@ -91,6 +99,9 @@ impl Held {
     /// Counts `bytes`.
     pub(crate) fn new(row: &Arc<InputRow>, bytes: usize) -> Self {
         row.buffer.add(&row.instance.name, bytes);
+        if let Some(ring) = &row.ring {
+            ring.make_room(row);
+        }
         Self { row: Arc::clone(row), bytes }
     }
 

@@ -25,7 +25,7 @@ use crate::processors::Processed;
 use crate::properties::{Core, reserved};
 use crate::retry::RetryLimit;
 use crate::run::{InputPart, OutputPart, Pipeline, StoragePart, Timing};
-use crate::service::{Settings, StorageSettings, with_document};
+use crate::service::{Settings, StorageSettings, StorageType, with_document};
 use crate::storage::Storage;
 
 /// Everything that a pipeline is built from.
@@ -240,6 +240,11 @@ impl<'a> Builder<'a, '_> {
     }
 
     fn check_storage<T: ?Sized>(&mut self, inputs: &[Plan<'_, T>], settings: &StorageSettings) {
+        if settings.keeps_rejected && settings.path.is_none() {
+            let error = Diagnostic::error("[storage] storage.keep.rejected needs a storage.path");
+            let help = "name a folder in the service section: storage.path ...";
+            self.findings.config.push(error.help(help));
+        }
         let is_stored = |plan: &&Plan<'_, T>| settings.stores(plan.core.storage);
         for plan in inputs.iter().filter(is_stored).filter(|_| settings.path.is_none()) {
             let name = &plan.instance.name;
@@ -356,9 +361,10 @@ fn assemble(
     let mut input_parts = Vec::new();
     for Made { plugin, instance, core, processors, .. } in inputs {
         let limit = core.buffer_limit.unwrap_or(Some(DEFAULT_LIMIT));
-        let row = Arc::new(match settings.storage.stores(core.storage) {
-            true => InputRow::stored(instance),
-            false => InputRow::new(instance, limit),
+        let row = Arc::new(match settings.storage.of_input(core.storage) {
+            StorageType::Filesystem => InputRow::stored(instance),
+            StorageType::Ring => InputRow::ring(instance, limit),
+            StorageType::Memory => InputRow::new(instance, limit),
         });
         counters.inputs.push(Arc::clone(&row));
         let rows = add_rows(&mut counters, &processors);
@@ -388,6 +394,7 @@ fn assemble(
     let storage = settings.storage.path.as_deref().map(|path| StoragePart {
         storage: Arc::new(Storage::new(path, &settings.storage)),
         leftovers_memory: settings.storage.leftovers_memory,
+        rejected: settings.storage.rejected(),
         is_flushed: settings.storage.is_flushed,
     });
     counters.leftovers = storage.as_ref().map(|_| Arc::new(leftovers(input_parts.len())));

@@ -10,6 +10,7 @@ use flb_plugin::Tally;
 use crate::buffer::Buffer;
 use crate::histogram::Histogram;
 use crate::instance::Instance;
+use crate::ring::Ring;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -66,6 +67,8 @@ pub(crate) struct InputRow {
     pub(crate) buffer: Buffer,
     /// Whether its chunks are stored in files.
     pub(crate) is_stored: bool,
+    /// Its waiting chunks, if the oldest give way at its limit.
+    pub(crate) ring: Option<Ring>,
     /// Taken from the input.
     pub(crate) records: Count,
     pub(crate) bytes: Count,
@@ -99,6 +102,7 @@ impl InputRow {
             instance,
             buffer: Buffer::new(limit),
             is_stored: false,
+            ring: None,
             records: Count::default(),
             bytes: Count::default(),
             filtered: Count::default(),
@@ -118,6 +122,12 @@ impl InputRow {
     /// An input whose chunks are stored in files. It is not paused for its memory.
     pub(crate) fn stored(instance: Instance) -> Self {
         Self { is_stored: true, ..Self::new(instance, None) }
+    }
+
+    /// An input whose oldest chunks give way at its limit. It is not paused.
+    pub(crate) fn ring(instance: Instance, limit: Option<usize>) -> Self {
+        let (buffer, ring) = (Buffer::counting(limit), Some(Ring::default()));
+        Self { buffer, ring, ..Self::new(instance, None) }
     }
 }
 

@@ -24,6 +24,7 @@ mod properties;
 mod queue;
 mod report;
 mod retry;
+mod ring;
 mod router;
 mod run;
 mod service;

@@ -157,7 +157,7 @@ const KEYS: &[Key] = &[
         "storage.type",
         &[Input],
         Effect::Set(set_storage),
-        "Where chunks are kept: memory, or filesystem below storage.path.",
+        "Where chunks are kept: memory; filesystem, below storage.path; memrb, in memory, where the oldest give way.",
     ),
     key(
         "storage.pause_on_chunks_overlimit",
@@ -361,10 +361,6 @@ fn check_routable(_: &mut Core, text: &str) -> Result<(), Problem> {
 
 fn set_storage(core: &mut Core, text: &str) -> Result<(), Problem> {
     core.storage = Some(StorageType::parse(text)?);
-    if text.eq_ignore_ascii_case("memrb") {
-        let why = "a ring buffer is not supported yet: at its limit the input is paused";
-        return Err(Problem::warning(why, "use memory or filesystem"));
-    }
     Ok(())
 }
 

@@ -36,6 +36,12 @@ pub struct InputReport {
     pub paused: bool,
     /// Whether its chunks are stored in files.
     pub is_stored: bool,
+    /// Whether its oldest chunks give way at its limit.
+    pub is_ring: bool,
+    /// Chunks that gave way.
+    pub overwritten_chunks: u64,
+    /// Their size.
+    pub overwritten_bytes: u64,
     /// Its chunks that are open or on their way to outputs.
     pub chunks: u64,
     /// Those of them that are in memory.
@@ -157,6 +163,9 @@ impl Report {
                 memory_limit: row.buffer.limit.map(|limit| limit as u64),
                 paused: row.buffer.is_paused() || row.waiting.get() > 0,
                 is_stored: row.is_stored,
+                is_ring: row.ring.is_some(),
+                overwritten_chunks: row.ring.as_ref().map_or(0, |ring| ring.dropped_chunks.get()),
+                overwritten_bytes: row.ring.as_ref().map_or(0, |ring| ring.dropped_bytes.get()),
                 chunks: row.chunks.get(),
                 chunks_up: row.chunks.get().saturating_sub(row.chunks_down.get()),
                 chunks_down: row.chunks_down.get(),
@@ -259,6 +268,7 @@ impl fmt::Display for InputReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{}] {} records, {} bytes", self.instance, self.records, self.bytes)?;
         unless_zero(f, self.unrouted, "matched no output")?;
+        unless_zero(f, self.overwritten_chunks, "chunks gave way to newer ones")?;
         unless_zero(f, self.pending, "lost on the way")?;
         unless_zero(f, self.failures, "failures")
     }

@@ -73,6 +73,9 @@ impl Router {
         let number = self.tasks.fetch_add(1, Ordering::Relaxed);
         let slots = self.slots.as_ref();
         let task = Arc::new(Task::new(number, from, full, places.len(), slots));
+        if let Some(ring) = &from.ring {
+            ring.push(&task);
+        }
         for place in places {
             let route = &self.routes[*place];
             route.row.routed.add(task.records());

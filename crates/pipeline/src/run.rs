@@ -28,7 +28,7 @@ use crate::retry::{Backoff, RetryLimit};
 use crate::router::{Route, Router};
 use crate::service::LogLevel;
 use crate::stop::Stop;
-use crate::storage::{Lock, Storage, StorageError};
+use crate::storage::{Lock, Rejected, Storage, StorageError};
 use crate::task::Task;
 use crate::worker::{Delivery, Pause, Worker};
 
@@ -115,6 +115,8 @@ pub(crate) struct StoragePart {
     pub(crate) storage: Arc<Storage>,
     /// Most bytes of what is there at the start to keep in memory.
     pub(crate) leftovers_memory: usize,
+    /// The place for chunks that outputs refuse, if they are kept.
+    pub(crate) rejected: Option<Arc<Rejected>>,
     /// Whether all that is stored is to be delivered before the end.
     pub(crate) is_flushed: bool,
 }
@@ -246,8 +248,9 @@ impl Pipeline {
             routes.push(Route { matching, queue, row: Arc::clone(&row) });
             let span = row.instance.span();
             let output = Arc::from(output);
+            let rejected = self.storage.as_ref().and_then(|part| part.rejected.clone());
             let delivery =
-                Delivery { output, row, index, limit, workers: at_a_time, storage_limit };
+                Delivery { output, row, index, limit, workers: at_a_time, storage_limit, rejected };
             let pause = Pause { hold: hold.clone(), cut: cut.clone(), busy: Some(busy.clone()) };
             let worker = Worker::new(delivery, receiver, self.timing.backoff, stop.clone(), pause);
             workers.spawn(worker.run().instrument(span));

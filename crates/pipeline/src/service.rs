@@ -1,6 +1,7 @@
 //! The `[SERVICE]` section: one row a key, read into typed settings.
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flb_config::value::{self, ValueError};
@@ -11,6 +12,7 @@ use flb_config::{
 
 use crate::findings::Findings;
 use crate::retry::Backoff;
+use crate::storage::Rejected;
 
 /// How much is logged: this level and all more important ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -168,6 +170,8 @@ impl Default for HttpSettings {
 pub(crate) enum StorageType {
     Memory,
     Filesystem,
+    /// In memory, and at the limit the oldest give way.
+    Ring,
 }
 
 impl StorageType {
@@ -175,6 +179,7 @@ impl StorageType {
     pub(crate) fn parse(text: &str) -> Result<Self, ValueError> {
         Ok(match value::parse_choice(text, &["memory", "filesystem", "memrb"])? {
             "filesystem" => Self::Filesystem,
+            "memrb" => Self::Ring,
             _ => Self::Memory,
         })
     }
@@ -198,6 +203,10 @@ pub(crate) struct StorageSettings {
     /// What inputs use that say nothing, if they shall.
     pub(crate) default_type: Option<StorageType>,
     pub(crate) inherits: bool,
+    /// Whether chunks that outputs refuse are kept, where below the folder, and at most how many bytes.
+    pub(crate) keeps_rejected: bool,
+    pub(crate) rejected_path: PathBuf,
+    pub(crate) rejected_limit: Option<u64>,
 }
 
 impl Default for StorageSettings {
@@ -211,15 +220,29 @@ impl Default for StorageSettings {
             deletes_damaged: false,
             default_type: None,
             inherits: false,
+            keeps_rejected: false,
+            rejected_path: "rejected".into(),
+            rejected_limit: None,
         }
     }
 }
 
 impl StorageSettings {
-    /// Whether chunks are stored in files of an input that says `own`.
-    pub(crate) fn stores(&self, own: Option<StorageType>) -> bool {
+    /// Where chunks are kept of an input that says `own`.
+    pub(crate) fn of_input(&self, own: Option<StorageType>) -> StorageType {
         let inherited = self.default_type.filter(|_| self.inherits);
-        own.or(inherited) == Some(StorageType::Filesystem)
+        own.or(inherited).unwrap_or(StorageType::Memory)
+    }
+
+    /// Whether they are in files.
+    pub(crate) fn stores(&self, own: Option<StorageType>) -> bool {
+        self.of_input(own) == StorageType::Filesystem
+    }
+
+    /// The place for chunks that outputs refuse, if they are kept.
+    pub(crate) fn rejected(&self) -> Option<Arc<Rejected>> {
+        let folder = self.path.as_ref().filter(|_| self.keeps_rejected)?;
+        Some(Arc::new(Rejected::new(folder.join(&self.rejected_path), self.rejected_limit)))
     }
 }
 
@@ -383,6 +406,16 @@ const KEYS: &[Key] = &[
         settings.storage.inherits = switch("storage.inherit", &value)?;
         Ok(())
     }),
+    set("storage.keep.rejected", |settings, value| {
+        settings.storage.keeps_rejected = switch("storage.keep.rejected", &value)?;
+        Ok(())
+    }),
+    set("storage.rejected.path", set_rejected_path),
+    set("storage.rejected.limit", |settings, value| {
+        let bytes = checked("storage.rejected.limit", &value.text, value::parse_size)?;
+        settings.storage.rejected_limit = Some(bytes).filter(|bytes| *bytes > 0);
+        Ok(())
+    }),
     Key { name: "storage.trim_files", effect: Effect::Ignored },
     Key { name: "coro_stack_size", effect: Effect::Ignored },
     not_yet("plugins_file"),
@@ -432,9 +465,6 @@ const KEYS: &[Key] = &[
         settings.hot_reload.limit = Some(limit).filter(|limit| !limit.is_zero());
         Ok(())
     }),
-    not_yet("storage.keep.rejected"),
-    not_yet("storage.rejected.path"),
-    not_yet("storage.rejected.limit"),
     not_yet("json.convert_nan_to_null"),
     not_yet("sp.convert_from_str_to_num"),
     not_yet("multiline_buffer_limit"),
@@ -562,6 +592,17 @@ fn seconds(key: &str, text: &str) -> Result<Duration, Refused> {
                 format!("[config] could not configure service property '{key}': not positive");
             Refused::new(message, "use a number of seconds over 0")
         })
+}
+
+/// A folder's name below `storage.path`, so that it is in nobody else's way.
+fn set_rejected_path(settings: &mut Settings, value: Spanned) -> Result<(), Refused> {
+    let mut parts = Path::new(&value.text).components();
+    let (Some(Component::Normal(_)), None) = (parts.next(), parts.next()) else {
+        let message = "[config] could not configure service property 'storage.rejected.path': not a folder's name";
+        return Err(Refused::new(message, "it is a folder below storage.path: rejected"));
+    };
+    settings.storage.rejected_path = value.text.into();
+    Ok(())
 }
 
 fn set_flush(settings: &mut Settings, value: Spanned) -> Result<(), Refused> {

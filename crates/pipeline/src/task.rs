@@ -76,6 +76,8 @@ pub(crate) struct Task {
     file: Option<Arc<StoredFile>>,
     /// Outputs that have not settled its fate.
     open: AtomicUsize,
+    /// Outputs that are delivering it.
+    trying: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -84,6 +86,17 @@ enum Content {
     Up { chunk: Chunk, _held: Held, _slot: Option<Slot> },
     /// In its file only.
     Down,
+    /// Nowhere: it gave way to newer ones.
+    Gone,
+}
+
+/// Why a chunk's records cannot be had.
+#[derive(Debug)]
+pub(crate) enum NoChunk {
+    /// It gave way to newer ones.
+    Gone,
+    /// Its file cannot be read, for this reason.
+    Unreadable(String),
 }
 
 impl Task {
@@ -116,6 +129,7 @@ impl Task {
             content: Mutex::new(content),
             file: file.map(Arc::new),
             open: AtomicUsize::new(outputs),
+            trying: AtomicUsize::new(0),
         }
     }
 
@@ -150,15 +164,33 @@ impl Task {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The records, from memory or from the file. An error says why they cannot be had.
-    pub(crate) async fn chunk(&self) -> Result<Chunk, String> {
+    /// The records, from memory or from the file.
+    pub(crate) async fn chunk(&self) -> Result<Chunk, NoChunk> {
         if let Content::Up { chunk, .. } = &*self.content() {
             return Ok(chunk.clone());
         }
-        let file = self.file.clone().ok_or("it is nowhere")?;
+        let file = self.file.clone().ok_or(NoChunk::Gone)?;
         let records = self.records;
         let read = tokio::task::spawn_blocking(move || file.read(records)).await;
-        read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+        let read = read.map_err(|error| error.to_string());
+        read.and_then(|read| read.map_err(|error| error.to_string())).map_err(NoChunk::Unreadable)
+    }
+
+    /// Gives way to newer chunks, if nobody is delivering it. Whether it does.
+    pub(crate) fn give_way(&self) -> bool {
+        let mut content = self.content();
+        let may_go =
+            self.trying.load(Ordering::Relaxed) == 0 && matches!(*content, Content::Up { .. });
+        if may_go && !self.is_stored() {
+            *content = Content::Gone;
+            return true;
+        }
+        false
+    }
+
+    /// Whether it gave way.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(*self.content(), Content::Gone)
     }
 
     /// The records, if they are in memory alone.
@@ -186,6 +218,27 @@ impl Task {
             Some(file) => file.settle(output),
             None => {}
         }
+    }
+}
+
+/// An output delivers the chunk while this lives, and the chunk does not give way meanwhile.
+pub(crate) struct Delivering {
+    pub(crate) task: Arc<Task>,
+}
+
+impl Delivering {
+    pub(crate) fn begin(task: Arc<Task>) -> Self {
+        // Behind the lock, so that it does not give way in the same moment.
+        let content = task.content();
+        task.trying.fetch_add(1, Ordering::Relaxed);
+        drop(content);
+        Self { task }
+    }
+}
+
+impl Drop for Delivering {
+    fn drop(&mut self) {
+        self.task.trying.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -3,6 +3,7 @@
 //! Chunks of one tag are delivered one after the other in their order, also when one of them waits for a retry; chunks of
 //! different tags do not wait for each other.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ use crate::counters::OutputRow;
 use crate::panics::caught_async;
 use crate::retry::{Backoff, Dice, RetryLimit};
 use crate::stop::Stop;
-use crate::task::Task;
+use crate::storage::Rejected;
+use crate::task::{Delivering, NoChunk, Task};
 
 /// An output and how it is used.
 pub(crate) struct Delivery {
@@ -31,6 +33,8 @@ pub(crate) struct Delivery {
     pub(crate) workers: usize,
     /// Most bytes of stored chunks that may wait for it.
     pub(crate) storage_limit: Option<usize>,
+    /// Where what it refuses is kept, if it is.
+    pub(crate) rejected: Option<Arc<Rejected>>,
 }
 
 pub(crate) struct Worker {
@@ -57,7 +61,7 @@ pub(crate) struct Pause {
 
 /// A chunk that was tried, and what came of it.
 struct Try {
-    task: Arc<Task>,
+    tried: Delivering,
     fate: Fate,
 }
 
@@ -65,8 +69,8 @@ enum Fate {
     Told(Flush),
     /// With a panic's message.
     Panic(String),
-    /// It was not tried: its file could not be read.
-    Unreadable(String),
+    /// It was not tried.
+    Untried(NoChunk),
 }
 
 impl Worker {
@@ -94,6 +98,7 @@ impl Worker {
                 self.pause.busy = None;
             }
             if !open && self.tries.is_empty() && (holding || self.backlog.is_empty()) {
+                self.leave_gone();
                 return (self.delivery.index, self.backlog.into_tasks());
             }
             let may_begin = !holding && self.has_room();
@@ -109,7 +114,7 @@ impl Worker {
                     draining = true;
                     self.backlog.hurry(Instant::now() + Backoff::DRAINING);
                 }
-                Some(tried) = self.tries.join_next() => self.settle(tried),
+                Some(tried) = self.tries.join_next() => self.settle(tried).await,
                 () = until(self.backlog.due()), if may_begin => {}
                 task = self.queue.recv(), if open => match task {
                     Some(task) => self.take_in(task),
@@ -125,7 +130,11 @@ impl Worker {
 
     /// Adds a chunk to the backlog, and gives up the oldest ones if that makes too many.
     fn take_in(&mut self, task: Arc<Task>) {
+        let is_ring = task.from.ring.is_some();
         self.backlog.push(task);
+        if is_ring {
+            self.leave_gone();
+        }
         let Some(limit) = self.delivery.storage_limit else { return };
         while self.backlog.stored_bytes() > limit
             && let Some(oldest) = self.backlog.evict()
@@ -142,6 +151,14 @@ impl Worker {
         }
     }
 
+    /// Counts as dropped what gave way to newer chunks.
+    fn leave_gone(&mut self) {
+        while let Some(gone) = self.backlog.evict_gone() {
+            self.count_dropped(&gone);
+            self.settled(&gone);
+        }
+    }
+
     /// Tries as many chunks as may be tried now.
     fn begin(&mut self) {
         while self.has_room()
@@ -149,23 +166,31 @@ impl Worker {
         {
             self.delivery.row.under_way.add(1);
             let output = Arc::clone(&self.delivery.output);
-            self.tries.spawn(attempt(output, task).instrument(Span::current()));
+            let tried = Delivering::begin(task);
+            self.tries.spawn(attempt(output, tried).instrument(Span::current()));
         }
     }
 
-    fn settle(&mut self, tried: Result<Try, JoinError>) {
+    async fn settle(&mut self, tried: Result<Try, JoinError>) {
         self.delivery.row.under_way.sub(1);
         // Panics are caught within, so this one was cut off.
-        let Ok(Try { task, fate }) = tried else { return };
+        let Ok(Try { tried, fate }) = tried else { return };
+        let task = &*tried.task;
         match fate {
-            Fate::Told(Flush::Done) => self.delivered(&task),
+            Fate::Told(Flush::Done) => self.delivered(task),
             Fate::Told(Flush::Retry { reason, after }) => {
                 tracing::warn!("{reason}");
-                self.put_off(&task, after);
+                self.put_off(task, after).await;
             }
-            Fate::Told(Flush::Fail(error)) => self.refused(&task, &error.to_string()),
-            Fate::Panic(message) => self.refused(&task, &format!("the output panicked: {message}")),
-            Fate::Unreadable(why) => self.unreadable(&task, &why),
+            Fate::Told(Flush::Fail(error)) => self.refused(task, &error.to_string()).await,
+            Fate::Panic(message) => {
+                self.refused(task, &format!("the output panicked: {message}")).await;
+            }
+            Fate::Untried(NoChunk::Unreadable(why)) => self.unreadable(task, &why),
+            Fate::Untried(NoChunk::Gone) => {
+                self.settled(task);
+                self.dropped(task);
+            }
         }
     }
 
@@ -195,10 +220,10 @@ impl Worker {
         }
     }
 
-    fn put_off(&mut self, task: &Task, after: Option<Duration>) {
+    async fn put_off(&mut self, task: &Task, after: Option<Duration>) {
         let failures = self.backlog.failed(task.tag());
         if !self.delivery.limit.allows(failures.saturating_sub(1)) && !self.may_wait(task) {
-            return self.given_up(task);
+            return self.given_up(task).await;
         }
         let wait = after.unwrap_or_else(|| self.backoff.wait(failures, self.dice.roll()));
         let wait = wait.min(self.backoff.cap.saturating_add(Duration::from_secs(1)));
@@ -222,7 +247,7 @@ impl Worker {
         self.stop.is_asked() && task.is_stored() && self.delivery.limit != RetryLimit::Never
     }
 
-    fn given_up(&mut self, task: &Task) {
+    async fn given_up(&mut self, task: &Task) {
         let (name, way) = (task.name, self.way(task));
         if self.delivery.limit == RetryLimit::Never {
             tracing::warn!(
@@ -233,15 +258,38 @@ impl Worker {
             tracing::error!(parent: None, "[engine] chunk '{name}' cannot be retried: {way}");
         }
         self.delivery.row.retries_failed.add(1);
+        self.keep_rejected(task).await;
         self.settled(task);
         self.dropped(task);
     }
 
-    fn refused(&mut self, task: &Task, reason: &str) {
+    async fn refused(&mut self, task: &Task, reason: &str) {
         tracing::error!("{reason}; {} records dropped", task.records());
         self.delivery.row.errors.add(1);
+        self.keep_rejected(task).await;
         self.settled(task);
         self.dropped(task);
+    }
+
+    /// Writes what the output does not take to the folder for it, if there is one.
+    async fn keep_rejected(&self, task: &Task) {
+        let Some(rejected) = self.delivery.rejected.clone() else { return };
+        let Ok(chunk) = task.chunk().await else { return };
+        let (output, input) = (&self.delivery.row.instance.name, &task.from.instance.name);
+        let (name, output, input) = (task.name, Arc::clone(output), Arc::clone(input));
+        let keep = move || rejected.keep(&output, name, &input, &chunk);
+        let kept = tokio::task::spawn_blocking(keep).await.map_err(io::Error::other);
+        match kept.and_then(|kept| kept) {
+            Ok((path, gone)) => {
+                tracing::warn!(parent: None, "[storage] chunk '{name}' is kept in {}", path.display());
+                if gone > 0 {
+                    tracing::warn!(parent: None, "[storage] {gone} older ones made room for it (storage.rejected.limit)");
+                }
+            }
+            Err(error) => {
+                tracing::error!(parent: None, "[storage] chunk '{name}' cannot be kept among the rejected ones: {error}");
+            }
+        }
     }
 
     /// The file stays for the next start, which tells what is wrong with it and keeps what is good.
@@ -281,15 +329,15 @@ impl Worker {
 }
 
 /// Tries to deliver one chunk.
-async fn attempt(output: Arc<dyn Output>, task: Arc<Task>) -> Try {
-    let fate = match task.chunk().await {
+async fn attempt(output: Arc<dyn Output>, tried: Delivering) -> Try {
+    let fate = match tried.task.chunk().await {
         Ok(chunk) => match caught_async(output.flush(&chunk)).await {
             Ok(flush) => Fate::Told(flush),
             Err(message) => Fate::Panic(message),
         },
-        Err(why) => Fate::Unreadable(why),
+        Err(why) => Fate::Untried(why),
     };
-    Try { task, fate }
+    Try { tried, fate }
 }
 
 async fn until(due: Option<Instant>) {

@@ -130,6 +130,17 @@ pub(super) fn v2(api: &Api) -> String {
         gauge("storage_chunks_down", "Its chunks in files only.", row.chunks_down);
         gauge("storage_chunks_busy", "Its chunks on their way.", row.chunks_busy);
         gauge("storage_chunks_busy_bytes", "Size of those on their way.", row.busy_bytes);
+        if row.is_ring {
+            let mut counter = |metric: &str, help, value| {
+                metrics.counter(&format!("fluentbit_input_memrb_{metric}"), help, &name, value);
+            };
+            counter(
+                "dropped_chunks",
+                "Chunks that gave way to newer ones.",
+                row.overwritten_chunks,
+            );
+            counter("dropped_bytes", "Size of those.", row.overwritten_bytes);
+        }
     }
     metrics.gauge(
         "fluentbit_uptime",

@@ -49,6 +49,8 @@ pub(crate) struct Storage {
     folder: PathBuf,
     is_synced: bool,
     deletes_damaged: bool,
+    /// The folder of chunks that outputs refused.
+    rejected: PathBuf,
     pub(crate) slots: Slots,
 }
 
@@ -69,6 +71,7 @@ impl Storage {
             folder: folder.to_owned(),
             is_synced: settings.is_synced,
             deletes_damaged: settings.deletes_damaged,
+            rejected: folder.join(&settings.rejected_path),
             slots: Slots::new(settings.max_chunks_up),
         }
     }
@@ -105,7 +108,9 @@ impl Storage {
     pub(crate) fn chunks(&self) -> Result<Vec<(ChunkName, PathBuf)>, StorageError> {
         let mut found = Vec::new();
         for folder in entries(&self.folder)? {
-            if folder.is_dir() && folder.file_name() != Some(OsStr::new(QUARANTINE)) {
+            let is_aside =
+                folder.file_name() == Some(OsStr::new(QUARANTINE)) || folder == self.rejected;
+            if folder.is_dir() && !is_aside {
                 let files = entries(&folder)?.into_iter();
                 found.extend(files.filter_map(|path| Some((ChunkName::of(&path)?, path))));
             }
@@ -244,7 +249,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, StorageError> {
 }
 
 /// The folder of an input: its name, without what means something to file systems.
-fn folder_name(input: &str) -> String {
+pub(super) fn folder_name(input: &str) -> String {
     let plain = |letter: char| {
         let is_plain = letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
         if is_plain { letter } else { '_' }

@@ -7,9 +7,11 @@
 mod file;
 mod folder;
 pub mod format;
+mod rejected;
 mod slots;
 
 pub(crate) use file::{ChunkFile, StoredFile};
 pub use folder::StorageError;
 pub(crate) use folder::{Found, Lock, Storage};
+pub(crate) use rejected::Rejected;
 pub(crate) use slots::{Slot, Slots};

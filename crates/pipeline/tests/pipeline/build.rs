@@ -56,6 +56,16 @@ fn an_unknown_plugin_is_named_with_the_one_that_was_meant() {
 }
 
 #[test]
+fn what_is_refused_can_be_kept_in_a_folder_only() {
+    let words = "storage.keep.rejected needs a storage.path";
+    check_config(&format!("[SERVICE]\n storage.keep.rejected on\n{}", around("")), &[words]);
+    for path in ["../x", "/x", "a/b", "."] {
+        let service = format!("[SERVICE]\n storage.path p\n storage.rejected.path {path}\n");
+        check_config(&(service + &around("")), &["storage.rejected.path': not a folder's name"]);
+    }
+}
+
+#[test]
 fn a_section_needs_a_name() {
     check_config(
         &around("[FILTER]\n Match *\n"),
@@ -101,7 +111,6 @@ fn a_core_property_is_checked() {
 #[test]
 fn a_core_property_without_effect_is_a_warning() {
     for (section, words) in [
-        ("[INPUT]\n Name count\n Storage.Type memrb\n", "the input is paused"),
         ("[INPUT]\n Name count\n Thread.Ring_Buffer.Window 5\n", "has no effect on this input"),
         ("[OUTPUT]\n Name keep\n Match *\n Retry_Limit x\n", "retried once"),
         ("[OUTPUT]\n Name keep\n Match *\n Net.Keepalive on\n", "this plugin does not use it"),

@@ -116,6 +116,25 @@ fn a_slow_output_slows_its_input_down_and_loses_nothing() {
 }
 
 #[test]
+fn at_the_limit_of_a_ring_the_oldest_chunks_give_way_and_are_counted() {
+    // The first chunk waits for a second, and everything of its tag behind it.
+    let running = start(
+        "[SERVICE]\n Flush 0.001\n[INPUT]\n Name count\n Storage.Type memrb\n Mem_Buf_Limit 5M\n \
+         Records 40\n Padding 1m\n End wait\n[OUTPUT]\n Name keep\n Sink ring\n Down 1\n After 1\n",
+    );
+    running.wait_until(|report| report.outputs[0].delivered + report.outputs[0].dropped == 40);
+    let report = running.stop();
+    let (input, output) = (&report.inputs[0], &report.outputs[0]);
+    assert!(input.overwritten_chunks > 0 && input.overwritten_bytes > 1_000_000, "{input:?}");
+    assert_eq!((input.records, input.paused, input.memory), (40, false, 0));
+    assert!(output.dropped >= input.overwritten_chunks, "{output:?}");
+    let numbers = sink("ring").numbers();
+    assert_eq!(numbers.len() as u64, output.delivered);
+    assert!(numbers.is_sorted() && numbers.last() == Some(&39), "{numbers:?}");
+    assert!(input.to_string().contains("chunks gave way to newer ones"), "{input}");
+}
+
+#[test]
 fn an_input_is_paused_at_its_limit_and_resumes() {
     let running = start(
         "[SERVICE]\n Flush 0.001\n[INPUT]\n Name count\n Mem_Buf_Limit 5M\n Records 10\n \

@@ -32,6 +32,44 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 const STORED: &str = "[INPUT]\n Name count\n Storage.Type filesystem\n Tag t\n";
 
 #[test]
+fn what_an_output_refuses_is_kept_and_delivered_by_who_moves_it_back() {
+    let folder = folder();
+    let service = service(&folder, "Flush 0.01\n storage.keep.rejected on");
+    let output = |sink: &str, more: &str| {
+        format!("[OUTPUT]\n Name keep\n Alias {sink}\n Match *\n Sink {sink}\n {more}\n")
+    };
+    let outputs = [
+        output("takes", ""),
+        output("refuses", "Refuse 1"),
+        output("tires", "Retries 9\n After 0\n Retry_Limit 1"),
+    ];
+    // Kept is what was in memory, too.
+    let input = "[INPUT]\n Name count\n Tag t\n Batch 10\n End wait\n";
+    let running = start(&format!("{service}{input}{}", outputs.concat()));
+    running.wait_until(|report| report.outputs[1].dropped + report.outputs[2].dropped == 20);
+    assert_eq!(running.stop().lost(), 0);
+    let rejected = folder.path().join("rejected");
+    let kept = files(&rejected);
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    assert!(
+        kept[0].starts_with(rejected.join("refuses"))
+            && kept[1].starts_with(rejected.join("tires"))
+    );
+    for path in &kept {
+        let contents = storage_format::read(&fs::read(path).unwrap()).unwrap();
+        assert_eq!((contents.chunk.tag().as_str(), contents.chunk.len()), ("t", 10));
+    }
+    run(&format!("{service}[INPUT]\n Name count\n Records 1\n{}", output("its_own", "")));
+    assert_eq!(sink("its_own").numbers(), [0]);
+    fs::create_dir(folder.path().join("again")).unwrap();
+    fs::rename(&kept[0], folder.path().join("again").join(kept[0].file_name().unwrap())).unwrap();
+    let running = start(&format!("{service}{}", output("again", "")));
+    running.wait_until(|report| report.outputs[0].delivered == 10);
+    running.stop();
+    assert_eq!(sink("again").numbers(), all(10));
+}
+
+#[test]
 fn what_an_output_did_not_take_it_gets_after_the_next_start() {
     let folder = folder();
     let outputs = |down: u32| {
