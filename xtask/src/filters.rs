@@ -227,7 +227,7 @@ fn unpack(dir: &Path) -> Result<()> {
     fs::remove_file(&deb).with_context(|| format!("cannot remove {}", deb.display()))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

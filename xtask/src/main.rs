@@ -5,6 +5,7 @@ mod allocators;
 mod bench;
 mod cross;
 mod demo;
+mod dist;
 mod filters;
 mod run;
 mod soak;
@@ -51,6 +52,11 @@ const CHORES: &[Chore] = &[
         name: "cross",
         about: "Run the agent and the filters as other machines, and compare; installs compilers",
         run: cross::run,
+    },
+    Chore {
+        name: "dist",
+        about: "Make packages for users, .tar.gz and .deb (--check: install and run the .deb)",
+        run: dist::run,
     },
     Chore {
         name: "soak",

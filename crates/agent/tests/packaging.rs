@@ -1,0 +1,144 @@
+//! The files of `packaging/`: the configurations are the agent's, and the DaemonSet hangs together.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use flb_testkit::{Program, Run};
+use saphyr_parser::{Event, Parser};
+use serde_json::{Map, Value};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn packaging(name: &str) -> String {
+    std::fs::read_to_string(root().join("packaging").join(name)).unwrap()
+}
+
+/// The documents of a YAML file. All scalars are texts.
+fn documents(text: &str) -> Vec<Value> {
+    let mut documents = Vec::new();
+    // What is open: a list's values, or a map's keys and values in turn.
+    let mut open: Vec<Vec<Value>> = Vec::new();
+    for event in Parser::new_from_str(text) {
+        let done = match event.unwrap().0 {
+            Event::Scalar(text, ..) => Value::from(text.into_owned()),
+            Event::SequenceStart(..) | Event::MappingStart(..) => {
+                open.push(Vec::new());
+                continue;
+            }
+            Event::SequenceEnd => open.pop().unwrap().into(),
+            Event::MappingEnd => {
+                let pairs = open.pop().unwrap();
+                let pair = |pair: &[Value]| (pair[0].as_str().unwrap().to_owned(), pair[1].clone());
+                let map: Map<String, Value> = pairs.chunks(2).map(pair).collect();
+                assert_eq!(map.len() * 2, pairs.len(), "a key is given twice");
+                map.into()
+            }
+            _ => continue,
+        };
+        match open.last_mut() {
+            Some(parent) => parent.push(done),
+            None => documents.push(done),
+        }
+    }
+    documents
+}
+
+/// Tries a configuration, in a folder with the packaged parsers.
+fn dry_run(config: &str) -> Run {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("agent.conf"), config).unwrap();
+    std::fs::write(folder.path().join("parsers.conf"), packaging("parsers.conf")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flb-agent"));
+    command.args(["--dry-run", "-c", "agent.conf"]).current_dir(folder.path());
+    command.env_remove("HOME").env_remove("XDG_CACHE_HOME").env("NODE_NAME", "node-1");
+    Program::start(&mut command).finish()
+}
+
+#[track_caller]
+fn check_configuration(config: &str) {
+    let run = dry_run(config);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(!run.stderr.contains("warning"), "{}", run.stderr);
+}
+
+#[test]
+fn the_packaged_configuration_is_sound_with_all_that_it_proposes() {
+    let config = packaging("flb-agent.conf");
+    check_configuration(&config);
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().display().to_string();
+    // What is commented out is a proposal if it looks like a section or a property.
+    let proposed = |line: &str| {
+        let outer = line.strip_prefix("# ");
+        let outer = outer.filter(|text| text.starts_with('[') || text.starts_with("    "));
+        let inner = line.strip_prefix("    # ").map(|text| format!("    {text}"));
+        outer.map(str::to_owned).or(inner)
+    };
+    let lines = config.lines().map(|line| proposed(line).unwrap_or_else(|| line.to_owned()));
+    let all: String = lines.map(|line| line + "\n").collect();
+    assert!(all.matches("\n[").count() > config.matches("\n[").count(), "{all}");
+    let filter = root().join("examples/filters/rust-enrich.wasm").display().to_string();
+    check_configuration(
+        &all.replace("/var/lib/flb-agent", &state)
+            .replace("/etc/flb-agent/hide.aot", &filter)
+            .replace("hide", "rust_filter"),
+    );
+}
+
+#[test]
+fn the_daemon_set_hangs_together() {
+    let documents = documents(&packaging("kubernetes/daemonset.yaml"));
+    let of_kind = |kind: &str| documents.iter().find(|one| one["kind"] == kind).unwrap();
+    let config = of_kind("ConfigMap")["data"]["flb-agent.conf"].as_str().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let filter = root().join("examples/filters/c-enrich.wasm").display().to_string();
+    check_configuration(
+        &config
+            .replace("/var/lib/flb-agent", &folder.path().display().to_string())
+            .replace("/filters/enrich.wasm", &filter),
+    );
+
+    let set = of_kind("DaemonSet");
+    assert_eq!(
+        set["spec"]["selector"]["matchLabels"],
+        set["spec"]["template"]["metadata"]["labels"]
+    );
+    let pod = &set["spec"]["template"]["spec"];
+    assert_eq!(pod["tolerations"][0]["operator"], "Exists");
+    let container = &pod["containers"][0];
+    assert_eq!(container["image"], concat!("flb-agent:", env!("CARGO_PKG_VERSION")));
+    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], "true");
+    let names = |list: &Value| -> Vec<String> {
+        let list = list.as_array().unwrap().iter();
+        list.map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&container["volumeMounts"]), names(&pod["volumes"]));
+    let mount = |path: &str| {
+        let mounts = container["volumeMounts"].as_array().unwrap();
+        mounts.iter().find(|mount| mount["mountPath"] == path).unwrap()
+    };
+    for path in ["/etc/flb-agent", "/filters", "/var/log"] {
+        assert_eq!(mount(path)["readOnly"], "true", "{path}");
+    }
+    let server = include_str!("../src/api/mod.rs");
+    for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+        let ask = &container[probe]["httpGet"];
+        assert_eq!(ask["port"], container["ports"][0]["name"], "{probe}");
+        let path = ask["path"].as_str().unwrap();
+        assert!(server.contains(&format!("\"{path}\"")), "{probe}: {path}");
+    }
+    assert!(container["resources"]["limits"]["memory"].is_string());
+}
+
+#[test]
+fn the_image_is_of_this_version_and_copies_what_is_packaged() {
+    let file = packaging("Dockerfile");
+    assert!(file.contains(concat!("flb-agent:", env!("CARGO_PKG_VERSION"))));
+    assert!(file.contains("USER 65532:65532"));
+    let last = file.rsplit("\nFROM ").next().unwrap();
+    assert!(last.starts_with("scratch\n"), "{last}");
+}
