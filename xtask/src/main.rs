@@ -60,7 +60,7 @@ const CHORES: &[Chore] = &[
     },
     Chore {
         name: "soak",
-        about: "Lose nothing: kill [kills] [lines] [program], down [seconds] [program]",
+        about: "Lose nothing: kill [kills] [lines] [program], down [seconds] [program], reload [reloads] [program]",
         run: soak::run,
     },
     Chore {

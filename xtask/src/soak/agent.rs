@@ -120,6 +120,11 @@ impl Agent {
         Ok(())
     }
 
+    /// The process's number.
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Lets it deliver what it has.
     pub(super) fn stop(mut self) -> Result<()> {
         let id = self.process.id().to_string();

@@ -4,6 +4,7 @@ mod agent;
 mod count;
 mod down;
 mod kill;
+mod reload;
 
 use anyhow::{Result, bail};
 
@@ -11,6 +12,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     match args.first().map(String::as_str) {
         Some("kill") => kill::run(&args[1..]),
         Some("down") => down::run(&args[1..]),
-        _ => bail!("usage: soak kill [kills] [lines] [program], or soak down [seconds] [program]"),
+        Some("reload") => reload::run(&args[1..]),
+        _ => bail!(
+            "usage: soak kill [kills] [lines] [program], soak down [seconds] [program], or soak reload [reloads] [program]"
+        ),
     }
 }
