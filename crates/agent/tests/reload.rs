@@ -469,6 +469,41 @@ fn an_answered_request_is_never_lost_and_a_slow_one_holds_up_nothing() {
     assert_eq!(agent.program.terminate().code, Some(0));
 }
 
+/// A module that replaces every record by one with this number.
+fn module(number: u64) -> Vec<u8> {
+    let text = format!(
+        r#"(module (memory (export "memory") 1) (data (i32.const 1024) "{{\22a\22:\22n={number};\22}}\00")
+        (func (export "f") (param i32 i32 i32 i32 i32 i32) (result i32) (i32.const 1024)))"#
+    );
+    wat::parse_str(text).unwrap()
+}
+
+#[test]
+fn a_watched_filter_is_swapped_alone_and_a_bad_one_is_not_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("f.wasm"), module(1)).unwrap();
+    let mut agent = Agent::start_in(
+        folder,
+        "[INPUT]\n Name dummy\n Rate 100\n\
+         [FILTER]\n Name wasm\n Match *\n WASM_Path f.wasm\n Function_Name f\n Watch on\n\
+         [OUTPUT]\n Name file\n Match *\n File received\n Format plain\n",
+    );
+    wait_until("the first module", || agent.numbers("received").last() == Some(&1));
+    fs::write(agent.path("new"), module(2)).unwrap();
+    fs::rename(agent.path("new"), agent.path("f.wasm")).unwrap();
+    assert!(agent.program.wait_for("f.wasm has changed, and module "));
+    wait_until("the second module", || agent.numbers("received").last() == Some(&2));
+    fs::write(agent.path("f.wasm"), &module(3)[..20]).unwrap();
+    assert!(agent.program.wait_for("f.wasm has changed and is refused, the old module stays: "));
+    fs::write(agent.path("f.wasm"), module(3)).unwrap();
+    assert!(agent.program.wait_for("f.wasm has changed, and module "));
+    wait_until("the third module", || agent.numbers("received").last() == Some(&3));
+    let numbers = agent.numbers("received");
+    assert!(numbers.is_sorted() && numbers.iter().all(|number| (1..=3).contains(number)));
+    assert_eq!(ask(agent.port, "GET", "/api/v2/reload").1, r#"{"hot_reload_count":0}"#);
+    assert_eq!(agent.program.terminate().code, Some(0));
+}
+
 /// The status of the answer to a request of JSON.
 fn post(port: u16, body: &str) -> Option<u16> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;

@@ -4,18 +4,21 @@ mod options;
 mod outcome;
 mod policy;
 mod quarantine;
+mod watch;
 
 use std::sync::Arc;
 
+use flb_artifact::Sha256Hex;
 use flb_event::{Chunk, Spares};
 use flb_plugin::{Build, BuildError, Filter, Filtered, Options, Spec};
-use flb_runtime::{FilterInstance, FilterModule};
+use flb_runtime::FilterInstance;
 
 use crate::guest;
 use crate::log::Label;
 use options::module_options;
 use outcome::Outcome;
 use policy::{Policy, class};
+use watch::{Source, Watch};
 
 pub(super) const SPEC: Spec<dyn Filter> = Spec {
     name: "wasm",
@@ -33,6 +36,10 @@ struct Wasm {
     /// What went on from here, until the lane is through with it.
     spares: Spares,
     policy: Arc<Policy>,
+    /// Where newer modules come from, if any may.
+    watch: Option<Arc<Watch>>,
+    /// Which of them is at work.
+    number: u64,
 }
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildError> {
@@ -48,15 +55,35 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildE
         |error: flb_runtime::LoadError| BuildError::new(format!("{}: {error}", path.display()));
     let sandbox = guest::sandbox(options, &path, &label)?;
     let module_options = module_options(options, function, build.service, sandbox)?;
-    let module = FilterModule::load(&engine, bytes, module_options).map_err(refused)?;
-    guest::log_notes(&label, &path, module.notes(), module.unknown_imports());
+    let digest = Sha256Hex::of(&[&bytes]);
+    let source =
+        Source { engine, path: path.clone(), options: module_options, label: label.clone() };
+    let module = source.load(bytes).map_err(refused)?;
     let instance = module.instantiate().map_err(refused)?;
-    let policy = Policy::read(options, label, build.instance, &module, &path)?;
-    Ok(Box::new(Wasm { instance, spares: Spares::new(SPARES), policy: Arc::new(policy) }))
+    let policy = Arc::new(Policy::read(options, label, build.instance, &module, &path)?);
+    let watches = options.bool("watch") && !build.service.dry_run;
+    let watch = watches.then(|| Watch::start(source, digest)).transpose()?;
+    Ok(Box::new(Wasm { instance, spares: Spares::new(SPARES), policy, watch, number: 0 }))
+}
+
+impl Wasm {
+    /// Takes the newest module, if there is one.
+    fn renew(&mut self) {
+        let newest = self.watch.as_ref().and_then(|watch| watch.newer_than(self.number));
+        let Some((number, module)) = newest else { return };
+        self.number = number;
+        match module.instantiate() {
+            Ok(instance) => self.instance = instance,
+            Err(error) => {
+                tracing::error!("the new module does not start, the old one stays: {error}")
+            }
+        }
+    }
 }
 
 impl Filter for Wasm {
     fn filter(&mut self, batch: Chunk) -> Filtered {
+        self.renew();
         let mut outcome = Outcome::new(self.spares.builder(batch.tag().clone()));
         let recycled = self.instance.recycled();
         for event in batch.records() {
@@ -65,7 +92,9 @@ impl Filter for Wasm {
                 Err(error) => Err(error),
             };
             if let Err(error) = answered {
-                let fate = self.policy.apply(&error, batch.tag(), event, &mut outcome.tally);
+                let module = self.instance.module().source();
+                let fate =
+                    self.policy.apply((&error, module), batch.tag(), event, &mut outcome.tally);
                 outcome.fail(class(&error), fate, event);
             }
         }
@@ -87,6 +116,8 @@ impl Filter for Wasm {
             instance,
             spares: Spares::new(SPARES),
             policy: Arc::clone(&self.policy),
+            watch: self.watch.clone(),
+            number: self.number,
         }))
     }
 }

@@ -54,6 +54,12 @@ pub(super) const ALL: &[OptionSpec] = &[
         None,
         "Replace an instance when its memory has grown past so many bytes (default: never)",
     ),
+    OptionSpec::new(
+        "watch",
+        Kind::Bool,
+        Some("off"),
+        "Take the module anew when its file changes; a bad one leaves the old one at work",
+    ),
 ];
 
 /// What the runtime is told.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use flb_artifact::Sha256Hex;
 use flb_event::{Event, Tag};
 use flb_plugin::{BuildError, Failure, Fate, Options, Tally};
 use flb_runtime::{FilterError, FilterModule};
@@ -56,10 +57,10 @@ impl Policy {
         })
     }
 
-    /// Decides about a record that the function failed on, and says so, ever less often.
+    /// Decides about a record that the function of this module failed on, and says so, ever less often.
     pub(super) fn apply(
         &self,
-        error: &FilterError,
+        (error, module): (&FilterError, Sha256Hex),
         tag: &Tag,
         event: Event<'_>,
         tally: &mut Tally,
@@ -69,7 +70,7 @@ impl Policy {
             OnError::Keep => Fate::Kept,
             OnError::Drop => Fate::Dropped,
             OnError::Quarantine(quarantine) => {
-                self.quarantine(quarantine, (class, error), tag, event, tally)
+                self.quarantine(quarantine, (class, error, module), tag, event, tally)
             }
         };
         self.log(class, error, fate);
@@ -80,7 +81,7 @@ impl Policy {
     fn quarantine(
         &self,
         quarantine: &Quarantine,
-        failure: (Failure, &FilterError),
+        failure: (Failure, &FilterError, Sha256Hex),
         tag: &Tag,
         event: Event<'_>,
         tally: &mut Tally,

@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use flb_artifact::Sha256Hex;
 use flb_event::json::{self, JsonOptions};
 use flb_event::{Chunk, ChunkBuilder, Event, Tag, msgpack};
 use flb_plugin::{BuildError, Failure, Options};
@@ -23,7 +24,6 @@ const LEAST: u64 = 64 << 10;
 pub(super) struct Origin {
     filter: String,
     path: String,
-    module: String,
     function: String,
     format: EventFormat,
 }
@@ -34,7 +34,6 @@ impl Origin {
         Self {
             filter: instance.to_owned(),
             path: path.display().to_string(),
-            module: module.source().to_string(),
             function: module.options().function.clone(),
             format: module.options().format,
         }
@@ -88,7 +87,7 @@ impl Quarantine {
     /// Adds a record. Returns how many old ones had to be removed to make room.
     pub(super) fn add(
         &self,
-        failure: (Failure, &FilterError),
+        failure: (Failure, &FilterError, Sha256Hex),
         tag: &Tag,
         event: Event<'_>,
     ) -> io::Result<u64> {
@@ -140,7 +139,7 @@ impl Quarantine {
 /// One record and what is known about its failure. `event` is there only if JSON cannot say the record exactly.
 fn line(
     origin: &Origin,
-    (class, error): (Failure, &FilterError),
+    (class, error, module): (Failure, &FilterError, Sha256Hex),
     tag: &Tag,
     event: Event<'_>,
 ) -> Vec<u8> {
@@ -164,7 +163,7 @@ fn line(
     entry.texts("backtrace", error.backtrace());
     entry.text("filter", &origin.filter);
     entry.text("path", &origin.path);
-    entry.text("module", &origin.module);
+    entry.text("module", &module.to_string());
     entry.text("function", &origin.function);
     entry.text("format", format);
     if raw_unicode {
@@ -243,7 +242,6 @@ mod tests {
         let origin = Origin {
             filter: "wasm.0".to_owned(),
             path: "f.wasm".to_owned(),
-            module: "0".repeat(64),
             function: "f".to_owned(),
             format: EventFormat::Json { escape_unicode: false },
         };
@@ -255,7 +253,8 @@ mod tests {
             FilterError::Trap { reason: "r".to_owned(), backtrace: vec!["a\"b".to_owned()] };
         let time = Timestamp { sec: 1, nsec: 5 };
         let event = Event { time, metadata: &[0x81, 0xa1, b'm', 1], body };
-        quarantine.add((Failure::Trap, &error), &Tag::new("t").unwrap(), event)
+        let module = Sha256Hex([0; 32]);
+        quarantine.add((Failure::Trap, &error, module), &Tag::new("t").unwrap(), event)
     }
 
     #[test]
