@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::agent::{Agent, Lines, Soak, free_port};
+use super::agent::{Agent, Lines, Soak};
 use super::count::{Counts, count};
-use crate::run::root;
+use crate::run::{free_port, root};
 
 const RELOADS: usize = 10_000;
 /// Lines that are written before each of them.
