@@ -268,6 +268,12 @@ impl InputRow {
         ];
         carry_on(&counts);
         self.latency.lock().add_counts(&old.latency.lock());
+        if let (Some(own), Some(old)) = (&self.ring, &old.ring) {
+            carry_on(&[
+                (&own.dropped_chunks, &old.dropped_chunks),
+                (&own.dropped_bytes, &old.dropped_bytes),
+            ]);
+        }
     }
 }
 
