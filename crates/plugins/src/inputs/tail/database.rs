@@ -114,13 +114,43 @@ fn open_file(path: &Path, build: &Build<'_>) -> Result<(redb::Database, bool), B
         .map(|database| (database, true))
 }
 
+/// Opens the file, or makes it. Some damage makes the library panic; that is damage like other.
 fn create(path: &Path) -> Result<redb::Database, redb::DatabaseError> {
+    std::panic::catch_unwind(|| create_or_panic(path)).unwrap_or_else(|_| {
+        let damage = "it is damaged beyond reading".to_owned();
+        Err(redb::DatabaseError::Storage(redb::StorageError::Corrupted(damage)))
+    })
+}
+
+fn create_or_panic(path: &Path) -> Result<redb::Database, redb::DatabaseError> {
     let mut builder = redb::Database::builder();
     builder.set_cache_size(CACHE);
+    if !path.exists() {
+        make(path, &builder)?;
+    }
     let mut database = builder.create(path)?;
     // The file is small, and what is broken shall be found now and not in the middle of the work.
     database.check_integrity()?;
     Ok(database)
+}
+
+/// Makes the file, whole or not at all: an agent that is killed meanwhile leaves none that looks broken.
+fn make(path: &Path, builder: &redb::Builder) -> Result<(), redb::DatabaseError> {
+    let unfinished = beside(path, ".new");
+    match std::fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    drop(builder.create(&unfinished)?);
+    match std::fs::hard_link(&unfinished, path) {
+        Ok(()) => Ok(std::fs::remove_file(&unfinished)?),
+        // Another agent was quicker, and has it open.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Ok(std::fs::remove_file(&unfinished)?)
+        }
+        // Not every file system knows links.
+        Err(_) => Ok(std::fs::rename(&unfinished, path)?),
+    }
 }
 
 fn is_sqlite(path: &Path) -> bool {
@@ -142,13 +172,19 @@ fn is_broken(error: &redb::DatabaseError) -> bool {
 
 /// A name beside the file that nothing has.
 fn aside(path: &Path) -> PathBuf {
-    let name = |number: usize| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(if number == 1 { ".corrupt".to_owned() } else { format!(".corrupt.{number}") });
-        PathBuf::from(name)
+    let name = |number: usize| match number {
+        1 => beside(path, ".corrupt"),
+        _ => beside(path, &format!(".corrupt.{number}")),
     };
     let taken = (1..).take_while(|number| name(*number).exists()).count();
     name(taken + 1)
+}
+
+/// The path with something behind its name.
+fn beside(path: &Path, what: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(what);
+    PathBuf::from(name)
 }
 
 impl Database {

@@ -553,6 +553,21 @@ fn a_broken_database_is_moved_aside_and_told() {
 }
 
 #[test]
+fn a_database_that_was_not_finished_is_no_broken_one() {
+    let folder = Folder::new(&[("a.log", "one\n")]);
+    let db = folder.text("positions.db");
+    fs::write(folder.path("positions.db.new"), [0; 4096]).unwrap();
+    let scene = Scene::new(1000.0).until(1002.0);
+    folder.run(&scene, "*.log", &[("db", &db)]);
+    assert_eq!(scene.bodies(), [r#"{"log":"one"}"#]);
+    assert!(!scene.log().contains("ERROR"), "{}", scene.log());
+    let mut files: Vec<_> =
+        fs::read_dir(folder.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    files.sort();
+    assert_eq!(files, ["a.log", "positions.db"]);
+}
+
+#[test]
 fn wherever_a_database_is_damaged_nothing_is_lost() {
     let folder = Folder::new(&[("a.log", "one\n")]);
     let db = folder.text("positions.db");
