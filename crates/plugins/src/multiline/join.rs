@@ -313,7 +313,8 @@ impl Group {
             }
             out(Joined { what: What::Text(&self.text), time, offset });
         } else {
-            with_content(&self.body, parser, &self.text, joined);
+            let key = parser.key_content.as_deref().unwrap_or_default();
+            with_content(&self.body, key.as_bytes(), &self.text, joined);
             out(Joined { what: What::Body(joined), time, offset });
         }
         self.body.clear();
@@ -341,9 +342,8 @@ pub fn join_lines(known: &MultilineParsers, names: &[&str], text: &[u8]) -> Vec<
     records
 }
 
-/// The first line's map, with all lines' text.
-fn with_content(body: &[u8], parser: &MultilineParser, text: &[u8], joined: &mut Vec<u8>) {
-    let key = parser.key_content.as_deref().unwrap_or_default().as_bytes();
+/// The first line's map, with all lines' text under the key.
+pub(super) fn with_content(body: &[u8], key: &[u8], text: &[u8], joined: &mut Vec<u8>) {
     joined.clear();
     joined.push(0x80);
     let mut count = 0;

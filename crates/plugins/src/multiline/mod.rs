@@ -1,6 +1,7 @@
 //! Multiline parsers: those that configurations define, those that are there, and the joining of lines by them.
 
 mod builtin;
+mod docker_first;
 mod first_line;
 mod join;
 mod section;
@@ -9,6 +10,7 @@ mod testing;
 
 pub use builtin::builtin_multiline;
 pub(crate) use builtin::docker;
+pub(crate) use docker_first::{DockerFirst, DockerFirstParsers};
 pub(crate) use first_line::{FirstLine, FirstLineParsers};
 pub use join::join_lines;
 pub(crate) use join::{Join, Joined, Joiner, LIMIT, Out, What, is_over};

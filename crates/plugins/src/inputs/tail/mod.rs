@@ -87,8 +87,18 @@ pub(super) const SPEC: Spec<dyn Input> = Spec {
         parser_n(8),
         parser_n(9),
         OptionSpec::new("docker_mode", Kind::Bool, Some("off"), "As multiline.parser docker"),
-        OptionSpec::new("docker_mode_flush", Kind::Time, Some("4"), "Accepted"),
-        OptionSpec::new("docker_mode_parser", Kind::Text, None, "Not supported yet"),
+        OptionSpec::new(
+            "docker_mode_flush",
+            Kind::Time,
+            Some("4"),
+            "With docker_mode_parser: time to wait",
+        ),
+        OptionSpec::new(
+            "docker_mode_parser",
+            Kind::Text,
+            None,
+            "With docker_mode: knows a first line",
+        ),
         OptionSpec::new("inotify_watcher", Kind::Bool, Some("on"), "Have the system tell changes"),
         OptionSpec::new("watcher_interval", Kind::Time, Some("2"), "Accepted"),
         OptionSpec::new(

@@ -11,7 +11,10 @@ use super::database::{self, Database};
 use super::tag::Tags;
 use crate::inputs::records;
 use crate::log::Label;
-use crate::multiline::{FirstLine, FirstLineParsers, Join, Joiner, docker, find_multiline};
+use crate::multiline::{
+    DockerFirst, DockerFirstParsers, FirstLine, FirstLineParsers, Join, Joiner, docker,
+    find_multiline,
+};
 
 /// Bytes to read at once, and the limit of a line, if the configuration does not say.
 const BUFFER: u64 = 256 * 1024;
@@ -56,6 +59,7 @@ pub(super) struct Settings {
 pub(super) enum Joining {
     Parsers(Arc<[Arc<MultilineParser>]>),
     FirstLine(Arc<FirstLineParsers>),
+    Docker(Arc<DockerFirstParsers>),
 }
 
 impl Joining {
@@ -63,6 +67,7 @@ impl Joining {
     pub(super) fn start(&self) -> Box<dyn Join> {
         match self {
             Self::Parsers(parsers) => Box::new(Joiner::new(Arc::clone(parsers))),
+            Self::Docker(parsers) => Box::new(DockerFirst::new(Arc::clone(parsers))),
             Self::FirstLine(parsers) => Box::new(FirstLine::new(Arc::clone(parsers))),
         }
     }
@@ -137,9 +142,14 @@ fn joining(options: &Options, build: &Build<'_>) -> Result<Option<Joining>, Buil
         )
         .help("use multiline.parser alone; docker_mode is multiline.parser docker"));
     }
-    if options.has("docker_mode_parser") {
-        return Err(BuildError::new("docker_mode_parser is not supported yet")
-            .help("use multiline.parser docker"));
+    if let Some(first) = options.text("docker_mode_parser") {
+        if !is_docker {
+            return Err(BuildError::new("docker_mode_parser without docker_mode")
+                .help("add it: Docker_Mode on"));
+        }
+        let timeout = options.time("docker_mode_flush").unwrap_or_default();
+        let first = records::find_parser(first, build)?;
+        return Ok(Some(Joining::Docker(Arc::new(DockerFirstParsers { first, timeout }))));
     }
     if is_old {
         return old_joining(options, build).map(Some);

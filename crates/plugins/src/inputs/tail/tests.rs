@@ -748,6 +748,29 @@ fn docker_mode_is_the_multiline_parser_docker() {
 }
 
 #[test]
+fn with_docker_mode_a_parser_may_know_first_lines() {
+    let text = r#"no docker's line
+{"log":"before any first one\n","stream":"stdout"}
+{"log":"{\"n\":","stream":"stdout"}
+{"log":"1}\n","stream":"stdout"}
+{"log":"  goes on\n","stream":"stdout"}
+{"log":"{\"n\":2}\n","stream":"stdout"}
+"#;
+    let folder = Folder::new(&[("a.log", text)]);
+    let given = [("docker_mode", "on"), ("docker_mode_parser", "json")];
+    folder.check(
+        "a.log",
+        &given,
+        &[
+            r#"{"log":"no docker's line"}"#,
+            r#"{"log":"before any first one\n","stream":"stdout"}"#,
+            r#"{"log":"{\"n\":1}\n  goes on\n","stream":"stdout"}"#,
+            r#"{"log":"{\"n\":2}\n","stream":"stdout"}"#,
+        ],
+    );
+}
+
+#[test]
 fn ways_to_join_lines_exclude_each_other() {
     let refused = |given: &[(&str, &str)]| {
         let given = [&[("path", "/x")], given].concat();
@@ -758,6 +781,8 @@ fn ways_to_join_lines_exclude_each_other() {
     assert_eq!(refused(&[("multiline", "on")]), "multiline needs a 'parser_firstline'");
     assert_eq!(refused(&[("multiline.parser", "cry")]), "multiline parser 'cry' is not known");
     assert!(refused(&[("generic.encoding", "Big5")]).ends_with("not supported yet"));
-    assert!(refused(&[("docker_mode_parser", "x")]).ends_with("not supported yet"));
+    assert!(refused(&[("docker_mode_parser", "x")]).ends_with("without docker_mode"));
+    let unknown = [("docker_mode", "on"), ("docker_mode_parser", "x")];
+    assert_eq!(refused(&unknown), "parser 'x' is not known");
     assert!(refused(&[("tag_regex", "(")]).starts_with("tag_regex: "));
 }
