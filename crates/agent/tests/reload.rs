@@ -255,7 +255,16 @@ fn reading_goes_on_under_load_through_good_and_bad_reloads() {
 }
 
 #[test]
-fn a_receiver_is_reloaded_while_a_sender_sends() {
+fn a_receiver_and_a_sender_are_reloaded_while_records_go_between_them() {
+    send_and_reload(" Require_Ack_Response on\n");
+}
+
+#[test]
+fn connections_go_over_so_nothing_is_lost_that_nobody_acknowledges() {
+    send_and_reload("");
+}
+
+fn send_and_reload(output: &str) {
     const LINES: u64 = 2000;
     let port = free_port();
     let receiving = format!(
@@ -266,7 +275,7 @@ fn a_receiver_is_reloaded_while_a_sender_sends() {
     let sending = format!(
         "[SERVICE]\n scheduler.base 1\n scheduler.cap 1\n[INPUT]\n Name tail\n Path log\n Read_From_Head on\n \
          Refresh_Interval 1\n\
-         [OUTPUT]\n Name forward\n Match *\n Port {port}\n Require_Ack_Response on\n Retry_Limit no_limits\n"
+         [OUTPUT]\n Name forward\n Match *\n Port {port}\n Retry_Limit no_limits\n{output}"
     );
     let sender = Agent::start(&sending);
     for part in 0..20 {
@@ -435,6 +444,32 @@ fn standard_input_goes_on_where_it_was() {
     let expected: Vec<u64> =
         (0..20_u64).flat_map(|n| [n, format!("100{n}").parse().unwrap()]).collect();
     assert_eq!(numbers, expected, "{}", run.stderr);
+}
+
+#[test]
+fn a_connection_goes_on_in_the_middle_of_a_line_unless_its_terms_change() {
+    let port = free_port();
+    let pipeline = |format: &str| {
+        format!(
+            "[INPUT]\n Name tcp\n Listen 127.0.0.1\n Port {port}\n Format {format}\n\
+             [OUTPUT]\n Name file\n Match *\n File received\n Format plain\n"
+        )
+    };
+    let agent = Agent::start(&pipeline("none"));
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    for n in 0..20 {
+        write!(client, "n={n}").unwrap();
+        agent.reload_well();
+        client.write_all(b"7;\n").unwrap();
+    }
+    wait_until("all lines", || agent.numbers("received").len() == 20);
+    let expected: Vec<u64> = (0..20).map(|n| n * 10 + 7).collect();
+    assert_eq!(agent.numbers("received"), expected);
+    agent.configure(&pipeline("json"));
+    agent.reload_well();
+    client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    assert_eq!(client.read(&mut [0]).unwrap(), 0, "it is closed");
+    assert_eq!(agent.program.terminate().code, Some(0));
 }
 
 #[test]

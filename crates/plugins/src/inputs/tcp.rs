@@ -14,7 +14,7 @@ use crate::net::complaints::{Complaint, Complaints};
 use crate::net::listener::{self, Listener};
 use crate::net::options::joined;
 use crate::net::server::{self, Server};
-use crate::net::stream::{Peer, Stream};
+use crate::net::stream::{Client, Peer};
 use crate::net::tls;
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {
@@ -110,7 +110,7 @@ impl Input for Tcp {
     {
         Box::pin(async move {
             let Self { server, clients } = *self;
-            let handle = |stream, peer| clients.serve(stream, peer, context);
+            let handle = |client| clients.serve(client, context);
             server.run(context, handle).await?;
             clients.complaints.sum_up();
             Ok(End::Quiet)
@@ -130,14 +130,26 @@ struct Clients {
 }
 
 impl Clients {
-    async fn serve(&self, mut stream: Stream, peer: Peer, context: &dyn Context) {
+    /// Serves one connection to its end, or until another input goes on with it.
+    async fn serve(&self, client: Client, context: &dyn Context) -> Option<Client> {
+        let Client { mut stream, peer, read: before } = client;
         let mut decoder = self.decoder(&peer);
         let mut data = vec![0; self.read];
         let mut ended = false;
+        if let Some(before) = before {
+            // It is no whole record, so no batch comes of it.
+            decoder.feed(&before, context.now(), &mut ChunkBuilder::new(self.tag.clone()));
+        }
         while !ended {
             let read = tokio::select! {
                 biased;
-                () = context.stopped() => Ok(0),
+                () = context.stopped() => {
+                    if context.is_replaced() {
+                        let read = decoder.rest().to_vec();
+                        return Some(Client::leave(stream, peer, &read));
+                    }
+                    Ok(0)
+                }
                 read = stream.read(&mut data) => read,
             };
             let mut batch = ChunkBuilder::new(self.tag.clone());
@@ -155,9 +167,10 @@ impl Clients {
                 decoder.finish(context.now(), &mut batch);
             }
             if !batch.is_empty() && context.emit(batch.build()).await.is_err() {
-                return;
+                return None;
             }
         }
+        None
     }
 
     fn decoder<'a>(&'a self, peer: &'a Peer) -> Decoder<'a> {
@@ -240,6 +253,14 @@ impl Decoder<'_> {
             values.feed(data);
         }
         self.take(data, false, now, batch);
+    }
+
+    /// What belongs to no record yet.
+    fn rest(&self) -> &[u8] {
+        match &self.stream {
+            Incoming::Json(values) => values.rest(),
+            Incoming::Text { pieces, .. } => &pieces.partial,
+        }
     }
 
     /// Adds what is left to `batch`, when no more will come.

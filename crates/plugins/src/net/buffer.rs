@@ -65,6 +65,11 @@ impl<'b> Buffer<'b> {
         Self { data: Vec::new(), start: 0, limit, budget, held: None }
     }
 
+    /// Begins with what was read before.
+    pub(crate) fn refill(&mut self, data: Vec<u8>) {
+        self.data = data;
+    }
+
     /// What is not used up.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.data[self.start..]

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use flb_plugin::{BuildError, Generation, InputError, Kind, OptionSpec, Options, Service};
 
-use super::stream::{Peer, Stream};
+use super::stream::{Client, Peer, Stream};
 
 /// The options that say where to listen.
 pub(crate) const fn options(port: &'static str) -> [OptionSpec; 2] {
@@ -27,12 +27,13 @@ enum Socket {
 }
 
 /// A socket, and who has it.
-#[derive(Debug)]
 struct Shared {
     address: String,
     socket: Socket,
     /// The configuration that took it last: no other plugin of the same one may have it.
     taken: Mutex<Generation>,
+    /// Connections that the input before left, and the terms on which it served them.
+    left: Mutex<Vec<(String, Client)>>,
     /// The file of a Unix socket, removed at the end.
     file: Option<PathBuf>,
 }
@@ -43,6 +44,12 @@ impl Drop for Shared {
             // Gone already is as good.
             let _ = std::fs::remove_file(file);
         }
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
@@ -73,7 +80,8 @@ impl Sockets {
         }
         let (socket, file) = bind()?;
         let taken = Mutex::new(service.generation.clone());
-        let shared = Arc::new(Shared { address: address.to_owned(), socket, taken, file });
+        let left = Mutex::default();
+        let shared = Arc::new(Shared { address: address.to_owned(), socket, taken, left, file });
         // Whoever asks for any free port wants one of its own.
         if !address.ends_with(":0") {
             sockets.push(Arc::downgrade(&shared));
@@ -92,7 +100,8 @@ impl Listener {
         let refused = |error: io::Error| cannot_listen(address, &error);
         let socket = Socket::Tcp(TcpListener::bind("127.0.0.1:0").map_err(refused)?);
         let (address, taken) = (address.to_owned(), Mutex::default());
-        Ok(Self(Arc::new(Shared { address, socket, taken, file: None })))
+        let left = Mutex::default();
+        Ok(Self(Arc::new(Shared { address, socket, taken, left, file: None })))
     }
 
     /// Binds the address that `listen` and `port` say.
@@ -152,6 +161,19 @@ impl Listener {
             },
             Socket::Unix(_) => self.0.address.clone(),
         }
+    }
+
+    /// Leaves a connection to the next input with this socket.
+    pub(crate) fn leave(&self, terms: &str, client: Client) {
+        let mut left = self.0.left.lock().unwrap_or_else(PoisonError::into_inner);
+        left.push((terms.to_owned(), client));
+    }
+
+    /// The connections that the input before left, if it served on the same terms. Others are closed.
+    pub(crate) fn left(&self, terms: &str) -> Vec<Client> {
+        let mut left = self.0.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = std::mem::take(&mut *left).into_iter();
+        left.filter(|(other, _)| other == terms).map(|(_, client)| client).collect()
     }
 
     /// Begins to serve. Must be called on a tokio runtime.

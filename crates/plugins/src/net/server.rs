@@ -1,6 +1,7 @@
 //! Serves connections: accepts them, does the TLS handshake, and lets each be handled as its own future within the input's
 //! task, so that all of them borrow the input's [`Context`]. When the input shall stop, no connection is accepted any more
-//! and those that are open end by themselves: each looks out for the stop where it waits for its client.
+//! and those that are open end by themselves: each looks out for the stop where it waits for its client. Those that an input
+//! like this one can go on with are left to it.
 
 use std::future::Future;
 use std::io;
@@ -11,7 +12,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::listener::{Acceptor, Listener};
-use super::stream::{Peer, Stream, within};
+use super::stream::{Client, Peer, Stream, within};
 use super::tls::ServerTls;
 use crate::log::{Label, Mishaps};
 
@@ -37,11 +38,21 @@ const NO_ROOM: Duration = Duration::from_millis(200);
 /// What serves connections.
 pub(crate) struct Server {
     listener: Listener,
+    /// All that the options say: clients of an input with others are none of ours.
+    terms: String,
     tls: Option<ServerTls>,
     max_connections: usize,
     /// How long a client may keep a message unfinished.
     pub(crate) patience: Duration,
     troubles: Troubles,
+}
+
+/// Where a connection comes from.
+enum Arrival {
+    /// Its client has just connected.
+    New(Stream, Peer),
+    /// The input before has left it.
+    Left(Client),
 }
 
 /// What goes wrong with connections before anybody handles them.
@@ -87,6 +98,7 @@ impl Server {
         let patience = options.time("net.io_timeout").filter(|time| !time.is_zero());
         Ok(Self {
             listener,
+            terms: format!("{options:?}"),
             tls: ServerTls::new(options, build)?,
             max_connections: usize::try_from(max_connections).unwrap_or(0).max(1),
             patience: patience.unwrap_or(Duration::from_secs(30)),
@@ -108,14 +120,17 @@ impl Server {
     pub(crate) async fn run<'a, F>(
         &'a self,
         context: &'a dyn Context,
-        handle: impl Fn(Stream, Peer) -> F,
+        handle: impl Fn(Client) -> F,
     ) -> Result<(), InputError>
     where
-        F: Future<Output = ()>,
+        F: Future<Output = Option<Client>>,
     {
         let acceptor = self.listener.open()?;
         let mut connections = FuturesUnordered::new();
         let handle = &handle;
+        let begin = |arrival| self.serve(arrival, handle, context);
+        connections
+            .extend(self.listener.left(&self.terms).into_iter().map(Arrival::Left).map(begin));
         loop {
             tokio::select! {
                 biased;
@@ -125,23 +140,49 @@ impl Server {
                         self.troubles.turned_away(&peer, self.max_connections);
                         continue;
                     }
-                    connections.push(async move {
-                        let shaken = tokio::select! {
-                            () = context.stopped() => return,
-                            shaken = self.handshake(stream, context) => shaken,
-                        };
-                        match shaken {
-                            Ok(stream) => handle(stream, peer).await,
-                            Err(error) => self.troubles.no_handshake(&peer, &error),
-                        }
-                    });
+                    connections.push(begin(Arrival::New(stream, peer)));
                 }
-                Some(()) = connections.next(), if !connections.is_empty() => {}
+                Some(left) = connections.next(), if !connections.is_empty() => self.keep(left),
             }
         }
         drop(acceptor);
-        while connections.next().await.is_some() {}
+        while let Some(left) = connections.next().await {
+            self.keep(left);
+        }
         Ok(())
+    }
+
+    fn keep(&self, left: Option<Client>) {
+        if let Some(client) = left {
+            self.listener.leave(&self.terms, client);
+        }
+    }
+
+    /// Serves one connection. What is left of it, if another input goes on with it.
+    async fn serve<F>(
+        &self,
+        arrival: Arrival,
+        handle: &impl Fn(Client) -> F,
+        context: &dyn Context,
+    ) -> Option<Client>
+    where
+        F: Future<Output = Option<Client>>,
+    {
+        let (stream, peer) = match arrival {
+            Arrival::Left(client) => return handle(client).await,
+            Arrival::New(stream, peer) => (stream, peer),
+        };
+        let shaken = tokio::select! {
+            () = context.stopped() => return None,
+            shaken = self.handshake(stream, context) => shaken,
+        };
+        match shaken {
+            Ok(stream) => handle(Client { stream, peer, read: None }).await,
+            Err(error) => {
+                self.troubles.no_handshake(&peer, &error);
+                None
+            }
+        }
     }
 
     async fn next(&self, acceptor: &Acceptor, context: &dyn Context) -> (Stream, Peer) {

@@ -16,6 +16,21 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync> Duplex for T {}
 /// A connection: TCP, a Unix socket, or TLS over TCP.
 pub(crate) type Stream = Box<dyn Duplex>;
 
+/// A connection and who is at its other end.
+pub(crate) struct Client {
+    pub(crate) stream: Stream,
+    pub(crate) peer: Peer,
+    /// What was read of it already, when it comes from an input like this one.
+    pub(crate) read: Option<Vec<u8>>,
+}
+
+impl Client {
+    /// One that an input like this one shall go on with, behind what was read of it.
+    pub(crate) fn leave(stream: Stream, peer: Peer, read: &[u8]) -> Self {
+        Self { stream, peer, read: Some(read.to_vec()) }
+    }
+}
+
 /// Who is at the other end.
 #[derive(Debug, Clone)]
 pub(crate) enum Peer {

@@ -12,7 +12,7 @@ use crate::net::buffer::{Budget, Buffer, ReadError};
 use crate::net::complaints::{Complaint, Complaints};
 use crate::net::forward::decode::{self, Entry, ForwardError, Message, Records, Scan};
 use crate::net::forward::handshake::{Helo, Ping, Pong, random};
-use crate::net::stream::{Peer, Stream, within};
+use crate::net::stream::{Client, Peer, Stream, within};
 
 /// A batch over this size is handed on before the rest of its message is read.
 const BATCH: usize = 1_000_000;
@@ -102,20 +102,30 @@ impl From<Closed> for Close {
 }
 
 impl Clients {
-    /// Serves one connection to its end.
-    pub(super) async fn serve(&self, mut stream: Stream, peer: Peer, context: &dyn Context) {
+    /// Serves one connection to its end, or until another input goes on with it.
+    pub(super) async fn serve(&self, client: Client, context: &dyn Context) -> Option<Client> {
+        let Client { mut stream, peer, read: before } = client;
         let mut connection = Connection {
             clients: self,
             buffer: Buffer::new(&self.budget, self.limit),
             stream: &mut stream,
             peer: &peer,
             context,
+            is_stopped: false,
         };
+        let is_known = before.is_some();
+        connection.buffer.refill(before.unwrap_or_default());
         // Whatever ended it was logged where it happened.
-        let _ = connection.serve().await;
+        let is_sound = connection.serve(is_known).await.is_ok();
+        if is_sound && connection.is_stopped && context.is_replaced() {
+            let read = connection.buffer.bytes().to_vec();
+            drop(connection);
+            return Some(Client::leave(stream, peer, &read));
+        }
         drop(connection);
         // The other end may be gone.
         let _ = within(context, self.patience, stream.shutdown()).await;
+        None
     }
 
     fn tag(&self, sender: &[u8]) -> Result<Tag, ForwardError> {
@@ -135,11 +145,14 @@ struct Connection<'c> {
     stream: &'c mut Stream,
     peer: &'c Peer,
     context: &'c dyn Context,
+    /// It ended because the input shall stop.
+    is_stopped: bool,
 }
 
 impl Connection<'_> {
-    async fn serve(&mut self) -> Result<(), Close> {
-        if let Some(security) = &self.clients.security {
+    /// `is_known`: the handshake was with an input like this one.
+    async fn serve(&mut self, is_known: bool) -> Result<(), Close> {
+        if let Some(security) = self.clients.security.as_ref().filter(|_| !is_known) {
             self.handshake(security).await?;
         }
         while let Some(length) = self.message(self.clients.limit).await? {
@@ -174,7 +187,10 @@ impl Connection<'_> {
             let (context, stream, buffer) = (self.context, &mut *self.stream, &mut self.buffer);
             let read = tokio::select! {
                 biased;
-                () = context.stopped() => return Ok(None),
+                () = context.stopped() => {
+                    self.is_stopped = true;
+                    return Ok(None);
+                }
                 read = buffer.read(stream, context, patience) => read,
                 // Between messages a client may be silent as long as it likes.
                 () = context.sleep(patience), if begun > 0 => {

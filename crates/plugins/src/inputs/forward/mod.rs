@@ -120,7 +120,7 @@ impl Input for Forward {
     {
         Box::pin(async move {
             let Self { server, clients } = *self;
-            let handle = |stream, peer| clients.serve(stream, peer, context);
+            let handle = |client| clients.serve(client, context);
             server.run(context, handle).await?;
             clients.complaints.sum_up();
             Ok(End::Quiet)

@@ -34,7 +34,7 @@ use crate::net::complaints::{Complaint, Complaints};
 use crate::net::listener::{self, Listener};
 use crate::net::options::{joined, multiple};
 use crate::net::server::{self, Server};
-use crate::net::stream::{Peer, Stream, within};
+use crate::net::stream::{Client, Peer, within};
 use crate::net::tls;
 use body::{BodyError, ContentType};
 
@@ -136,7 +136,11 @@ impl Input for Http {
     {
         Box::pin(async move {
             let Self { server, clients } = *self;
-            let handle = |stream, peer| clients.serve(stream, peer, context);
+            let clients = &clients;
+            let handle = |client| async move {
+                clients.serve(client, context).await;
+                None
+            };
             server.run(context, handle).await?;
             clients.complaints.sum_up();
             Ok(End::Quiet)
@@ -232,7 +236,8 @@ struct Clients {
 }
 
 impl Clients {
-    async fn serve(&self, stream: Stream, peer: Peer, context: &dyn Context) {
+    async fn serve(&self, client: Client, context: &dyn Context) {
+        let Client { stream, peer, .. } = client;
         let (is_answering, peer) = (&AtomicBool::new(false), &peer);
         let service = hyper::service::service_fn(|request| async move {
             is_answering.store(true, Ordering::Relaxed);
