@@ -142,6 +142,26 @@ fn every_answer_has_the_documented_shape() {
 }
 
 #[test]
+fn a_processor_says_whose_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "\
+service: {http_server: on, http_listen: 127.0.0.1, http_port: 0}
+pipeline:
+  inputs:
+    - {name: dummy, alias: app, processors: {logs: [{name: grep, exclude: message nothing}]}}
+  outputs:
+    - {name: 'null', alias: app, match: '*', processors: {logs: [{name: grep, exclude: message nothing}]}}
+";
+    let (program, port) = run(&dir.path().join("agent.yaml"), text);
+    let filters = get_json(port, "/api/v1/pipeline")["filters"].take();
+    let owners: Vec<&Value> =
+        filters.as_array().unwrap().iter().map(|filter| &filter["processor_of"]).collect();
+    assert_eq!(owners[0], &json!({"kind": "inputs", "name": "app"}));
+    assert_eq!(owners[1], &json!({"kind": "outputs", "name": "app"}));
+    assert_eq!(program.terminate().code, Some(0));
+}
+
+#[test]
 fn every_path_is_documented() {
     let router = include_str!("../src/api/mod.rs");
     for route in router.split(".route(").skip(1) {

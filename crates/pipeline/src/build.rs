@@ -168,6 +168,7 @@ impl<'a> Builder<'a, '_> {
             let numbered = |plugin: &str| format!("{}/{plugin}.{number}", owner.name);
             let mut plan = self.plan_one(Role::Processor, &numbered, section, filters)?;
             plan.core.matching = Match::all();
+            plan.instance.owner = Some(Box::new(owner.clone()));
             Some(plan)
         });
         plans.filter(|plan| !plan.core.inactive).collect()

@@ -54,6 +54,8 @@ pub struct Instance {
     pub plugin: &'static str,
     /// The alias, or the plugin's name and the instance's number among all of its kind: `wasm.0`.
     pub name: Arc<str>,
+    /// Whose processor it is.
+    pub owner: Option<Box<Instance>>,
     /// How much it logs, if not as much as the rest.
     pub log_level: Option<LogLevel>,
     /// How long a line like the last one is not logged again, if that is wanted.
@@ -69,7 +71,7 @@ impl fmt::Display for Instance {
 impl Instance {
     /// One that logs as the rest does.
     pub(crate) fn new(role: Role, plugin: &'static str, name: Arc<str>) -> Self {
-        Self { role, plugin, name, log_level: None, log_suppress_interval: None }
+        Self { role, plugin, name, owner: None, log_level: None, log_suppress_interval: None }
     }
 
     /// Whether the other one, of another pipeline, is this one again.

@@ -1,6 +1,6 @@
 //! The answers in JSON.
 
-use flb_pipeline::{Histogram, HttpSettings, InputReport, Instance};
+use flb_pipeline::{Histogram, HttpSettings, InputReport, Instance, Role};
 use flb_plugin::Failure;
 use serde_json::{Map, Value, json};
 
@@ -173,6 +173,10 @@ pub(super) fn pipeline(api: &Api) -> Value {
             .collect::<Map<_, _>>()
             .into();
         value["latency"] = latency([&row.latency]);
+        if let Some(owner) = &row.instance.owner {
+            let kind = if owner.role == Role::Input { "inputs" } else { "outputs" };
+            value["processor_of"] = json!({"kind": kind, "name": &*owner.name});
+        }
         if let Some(memory) = row.guest_memory {
             value["guest_memory"] = memory.into();
             value["recycled"] = row.tally.recycled.into();
