@@ -100,7 +100,6 @@ fn a_core_property_is_checked() {
         ("[INPUT]\n Name count\n Routable off\n", "not routed are not supported yet"),
         ("[FILTER]\n Name even\n Condition x\n", "which only the YAML format can write"),
         ("[FILTER]\n Name even\n Match_Regex (\n", "property 'match_regex' on filter plugin"),
-        ("[OUTPUT]\n Name keep\n Match_Regex /a/q\n", "'q' are not options"),
         ("[INPUT]\n Name count\n Workers 1000\n", "property 'workers' on input plugin"),
         ("[OUTPUT]\n Name keep\n Workers -1\n", "not between 0 and 256"),
     ] {
