@@ -566,8 +566,11 @@ fn a_watched_filter_is_swapped_alone_and_a_bad_one_is_not_taken() {
     wait_until("the first module", || agent.numbers("received").last() == Some(&1));
     fs::write(agent.path("new"), module(2)).unwrap();
     fs::rename(agent.path("new"), agent.path("f.wasm")).unwrap();
-    assert!(agent.program.wait_for("f.wasm has changed, and module "));
+    let line = agent.program.line_with("f.wasm has changed, and module ").unwrap();
+    let digest = line.trim_end().rsplit(' ').nth(2).unwrap();
     wait_until("the second module", || agent.numbers("received").last() == Some(&2));
+    let info = format!("flb_filter_module_info{{name=\"wasm.0\",sha256=\"{digest}\"}}");
+    wait_until("the metric", || ask(agent.port, "GET", "/api/v2/metrics").1.contains(&info));
     fs::write(agent.path("f.wasm"), &module(3)[..20]).unwrap();
     assert!(agent.program.wait_for("f.wasm has changed and is refused, the old module stays: "));
     fs::write(agent.path("f.wasm"), module(3)).unwrap();

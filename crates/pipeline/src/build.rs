@@ -458,6 +458,7 @@ fn lane_filters(filters: Vec<Made<dyn Filter>>, rows: &[Arc<FilterRow>]) -> Vec<
                 span: instance.span(),
                 condition: core.condition,
                 guest_memory: None,
+                module: None,
             };
             filter.count_guest();
             filter

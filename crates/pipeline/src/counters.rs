@@ -153,6 +153,7 @@ impl FilterRow {
                 tally: Tally::default(),
                 latency: Histogram::of_records(),
                 memory: None,
+                module: None,
             }),
             panics: Count::default(),
             bytes: Count::default(),
@@ -166,6 +167,11 @@ impl FilterRow {
         let mut books = self.books.lock();
         books.tally.add(tally);
         books.latency.add_all(time, u32::try_from(tally.records()).unwrap_or(u32::MAX));
+    }
+
+    /// One lane's copy has come to run this module, or none.
+    pub(crate) fn run_module(&self, module: Option<[u8; 32]>) {
+        self.books.lock().module = module;
     }
 
     /// The guest of one lane's copy had so much memory, and has so much now.
@@ -190,6 +196,8 @@ pub(crate) struct Books {
     pub(crate) latency: Histogram,
     /// Bytes of the guests, if there are any.
     pub(crate) memory: Option<u64>,
+    /// The digest of the module, if there is one.
+    pub(crate) module: Option<[u8; 32]>,
 }
 
 /// An output.

@@ -38,6 +38,8 @@ pub(crate) struct LaneFilter {
     pub(crate) condition: Option<Condition>,
     /// What its guest had when it was counted last.
     pub(crate) guest_memory: Option<u64>,
+    /// The module that it ran when that was counted last.
+    pub(crate) module: Option<[u8; 32]>,
 }
 
 impl LaneFilter {
@@ -114,11 +116,16 @@ impl LaneFilter {
         released.into_iter().map(|filtered| filtered.chunk).collect()
     }
 
-    /// Counts what the guest's memory has become.
+    /// Counts what the guest's memory has become, and tells which module it runs.
     pub(crate) fn count_guest(&mut self) {
         let now = self.filter.guest_memory();
         self.row.resize_guest(self.guest_memory, now);
         self.guest_memory = now;
+        let module = self.filter.module();
+        if module != self.module {
+            self.row.run_module(module);
+            self.module = module;
+        }
     }
 
     fn panicked(&mut self, records: usize, message: &str) {

@@ -75,6 +75,8 @@ pub struct FilterReport {
     pub latency: Histogram,
     /// Bytes of memory of its guests, if it has guests.
     pub guest_memory: Option<u64>,
+    /// The digest of the module that it runs, if it runs one.
+    pub module: Option<[u8; 32]>,
 }
 
 impl FilterReport {
@@ -175,7 +177,7 @@ impl Report {
             }
         });
         let filters = counters.filters.iter().map(|row| {
-            let Books { tally, latency, memory } = row.books();
+            let Books { tally, latency, memory, module } = row.books();
             FilterReport {
                 instance: row.instance.clone(),
                 tally,
@@ -185,6 +187,7 @@ impl Report {
                 added: row.added.get(),
                 latency,
                 guest_memory: memory,
+                module,
             }
         });
         let outputs = counters.outputs.iter().map(|row| {

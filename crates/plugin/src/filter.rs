@@ -46,6 +46,11 @@ pub trait Filter: Send {
         None
     }
 
+    /// The digest of the module that the filter runs now; nothing if it runs none. Few filters run one.
+    fn module(&self) -> Option<[u8; 32]> {
+        None
+    }
+
     /// Another of the same filter, with state of its own, for another lane. Whatever is immutable is shared.
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError>;
 }

@@ -202,6 +202,12 @@ fn counters(metrics: &mut Metrics, report: &Report, suffix: &str) {
         if let Some(memory) = row.guest_memory {
             guest(metrics, &name, memory, row.tally.recycled);
         }
+        if let Some(digest) = row.module {
+            let sha256: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            let labels = [("name", &*row.instance.name), ("sha256", &sha256)];
+            let help = "The module that the filter runs.";
+            metrics.gauge("flb_filter_module_info", help, &labels, 1);
+        }
     }
     for row in &report.outputs {
         let name = [("name", &*row.instance.name)];

@@ -106,6 +106,10 @@ impl Filter for Wasm {
         Some(self.instance.memory_size())
     }
 
+    fn module(&self) -> Option<[u8; 32]> {
+        Some(self.instance.module().source().0)
+    }
+
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
         let instance = self
             .instance
