@@ -48,7 +48,7 @@ pub(super) fn run() -> Result<()> {
             let mut command = Command::new(&variant.program);
             command.args(variant.options.split_whitespace());
             command.arg("-o").arg(&variant.output).arg(&variant.wasm);
-            variant.costs.push(measure(&mut command)?);
+            variant.costs.push(measure(&command)?);
         }
     }
     report(&variants, &ours, &folder)
@@ -136,7 +136,7 @@ fn report(variants: &[Variant], ours: &Path, folder: &Path) -> Result<()> {
         }));
     }
     let size = fs::metadata(ours)?.len();
-    println!("\nThe compiler itself has {size} bytes. CPU times are to 10 ms.");
+    println!("\nThe compiler itself has {size} bytes.");
     let kept = folder.join("compile.json");
     fs::write(&kept, serde_json::to_vec_pretty(&json!({ "compiler_bytes": size, "rows": rows }))?)?;
     println!("Every run is kept in {}.", kept.strip_prefix(root()).unwrap_or(&kept).display());

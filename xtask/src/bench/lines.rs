@@ -11,21 +11,37 @@ pub(super) enum Shape {
     Text,
     /// As many keys as there is room for.
     Keys,
+    /// As `Service`, with a text full of quotes, backslashes and line ends.
+    Escapes,
+    /// As `Service`, with a text in Greek and Japanese.
+    Unicode,
+    /// As `Service`, each line as a container runtime writes it.
+    Container,
+    /// A web server's access log, which is no JSON.
+    Access,
 }
 
-/// About `bytes` bytes of lines of `length` bytes each, newline included.
+/// So many lines of about `length` bytes each, newline included.
 pub(super) fn file(shape: Shape, length: usize, lines: usize) -> String {
     let mut random = Random(0x5eed);
     let mut text = String::with_capacity(length * lines);
     for _ in 0..lines {
         let start = text.len();
         match shape {
-            Shape::Service => service(&mut text, &mut random),
+            Shape::Service | Shape::Escapes | Shape::Unicode => service(&mut text, &mut random),
             Shape::Text => text.push_str("{\"log\":\""),
             Shape::Keys => keys(&mut text, &mut random, length),
+            Shape::Container => {
+                let (second, nanosecond) = (random.below(60), random.below(1_000_000_000));
+                let written =
+                    write!(text, "2026-11-22T10:00:{second:02}.{nanosecond:09}Z stdout F ");
+                written.expect("a String takes all text");
+                service(&mut text, &mut random);
+            }
+            Shape::Access => access(&mut text, &mut random),
         }
-        if shape != Shape::Keys {
-            fill(&mut text, start + length - 3);
+        if !matches!(shape, Shape::Keys | Shape::Access) {
+            fill(&mut text, start + length - 3, shape.words());
             text.push_str("\"}");
         }
         text.push('\n');
@@ -33,26 +49,75 @@ pub(super) fn file(shape: Shape, length: usize, lines: usize) -> String {
     text
 }
 
-/// All that a parser can trip over, and that both agents keep.
-pub(super) fn hostile() -> String {
-    let nested = format!("{}1{}", "{\"a\":[".repeat(20), "]}".repeat(20));
-    let mut text = String::new();
-    for line in [
-        r#"{"int":[0,-1,127,128,255,256,65535,65536,4294967295,4294967296,18446744073709551615]}"#,
-        r#"{"int":[-32,-33,-128,-129,-32768,-32769,-2147483648,-2147483649,-9223372036854775808]}"#,
-        r#"{"float":[0.1,0.009,0.07,-0.0,1.0,1e3,1.5e300,5e-324,3.141592653589793,123456789.125]}"#,
-        r#"{"text":"q \" b \\ s \/ n \n r \r t \t b \b f \f u \u00e9 \u20ac \ud83d\ude00 d \u007f"}"#,
-        r#"{"raw":"größe 日本語 🦀","":"","empty":{},"list":[]}"#,
-        r#"{"twice":1,"other":2,"twice":3}"#,
-        r#" { "blanks" : [ 1 , 2 ] , "t" : true , "f" : false , "n" : null } "#,
-        "{}",
-        "not json at all",
-        "{\"cut\":",
-        &nested,
-    ] {
-        text += line;
-        text.push('\n');
+/// All that a parser can trip over: values, texts, and lines that are no objects.
+pub(super) fn hostile() -> Vec<u8> {
+    const LINES: &[&[u8]] = &[
+        br#"{"int":[0,-1,127,128,255,256,65535,65536,4294967295,4294967296,18446744073709551615]}"#,
+        br#"{"int":[-32,-33,-128,-129,-32768,-32769,-2147483648,-2147483649,-9223372036854775808]}"#,
+        br#"{"large":[18446744073709551616,-9223372036854775809,100000000000000000000000000]}"#,
+        br#"{"zero":[-0,0.0,-0.0,0e5,0E-5,1E5,1e+5]}"#,
+        br#"{"float":[0.1,0.009,0.07,-0.0,1.0,1e3,1.5e300,5e-324,3.141592653589793,123456789.125]}"#,
+        br#"{"float":[1.7976931348623157e308,2.2250738585072011e-308,1e-400,0.30000000000000004]}"#,
+        br#"{"overflow":1e400}"#,
+        br#"{"number":007}"#,
+        br#"{"number":+1}"#,
+        br#"{"number":.5}"#,
+        br#"{"number":1.}"#,
+        br#"{"number":0x10}"#,
+        br#"{"number":NaN}"#,
+        br#"{"number":Infinity}"#,
+        br#"{"number":-}"#,
+        br#"{"text":"q \" b \\ s \/ n \n r \r t \t b \b f \f u \u00e9 \u20ac \ud83d\ude00 d \u007f"}"#,
+        br#"{"nul":"a\u0000b"}"#,
+        br#"{"lone":"\ud800 \udc00 \ud800\ud800"}"#,
+        br#"{"lone":"\ud800x"}"#,
+        br#"{"escape":"\x41"}"#,
+        br#"{"escape":"\u12"}"#,
+        br#"{"escape":"\"#,
+        b"{\"tab\":\"a\tb\x01c\x7f\"}",
+        b"{\"bytes\":\"\xff\xfe\"}",
+        b"{\"bytes\":\"caf\xe9 ol\xe9\"}",
+        b"{\"bytes\":\"\xc0\xaf \xed\xa0\x80 \xf4\x90\x80\x80 \xe2\x82\"}",
+        b"{\"\xff\":1}",
+        "{\"raw\":\"größe 日本語 🦀\",\"\":\"\",\"empty\":{},\"list\":[]}".as_bytes(),
+        "\u{feff}{\"mark\":1}".as_bytes(),
+        br#"{"twice":1,"other":2,"twice":3}"#,
+        br#"{"twice":{"twice":1,"twice":2},"twice":{"a":[{"b":1,"b":2}]}}"#,
+        br#" { "blanks" : [ 1 , 2 ] , "t" : true , "f" : false , "n" : null } "#,
+        b"{\"blanks\":1}\t",
+        b"{\"return\":1}\r",
+        br#"{"comma":[1,],}"#,
+        br#"{"comma":1,}"#,
+        br#"{"no colon" 1}"#,
+        br#"{'quotes':1}"#,
+        br#"{key:1}"#,
+        br#"{"a":1}xyz"#,
+        br#"{"a":1} {"b":2}"#,
+        br#"{"a":1}}"#,
+        br#"{"word":tru}"#,
+        br#"{"word":True}"#,
+        br#"{"a":/* no */1}"#,
+        b"{}",
+        b"[]",
+        b"[1,2]",
+        br#"[{"a":1}]"#,
+        b"42",
+        b"null",
+        br#""text""#,
+        b"not json at all",
+        b"{\"cut\":",
+        b"{\"cut\":\"",
+        b"{",
+        b"}",
+        b" ",
+        b"a\0b",
+    ];
+    let mut text = LINES.join(&b'\n');
+    text.push(b'\n');
+    for depth in [20, 60, 200] {
+        text.extend(format!("{}1{}\n", "{\"a\":[".repeat(depth), "]}".repeat(depth)).bytes());
     }
+    text.extend(format!("{{\"{}\":1}}\n", "k".repeat(70_000)).bytes());
     text
 }
 
@@ -87,12 +152,40 @@ fn keys(text: &mut String, random: &mut Random, length: usize) {
     text.push_str(r#""last":true}"#);
 }
 
-/// Words up to the length `end`.
-fn fill(text: &mut String, end: usize) {
-    const WORDS: &str = "request served from the cache of the node behind the proxy ";
+fn access(text: &mut String, random: &mut Random) {
+    let (host, day, second) = (random.below(256), random.below(28) + 1, random.below(60));
+    let path = random.of(&["/health", "/api/v1/cart?step=2", "/api/v1/items/1729"]);
+    let status = random.of(&["200", "201", "404", "500"]);
+    let size = random.below(100_000);
+    let written = write!(
+        text,
+        r#"10.0.{host}.17 - frank [{day:02}/Nov/2026:13:55:{second:02} +0000] "GET {path} HTTP/1.1" {status} {size} "https://www.example.com/start.html" "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)""#,
+    );
+    written.expect("a String takes all text");
+}
+
+impl Shape {
+    /// What texts are filled with.
+    fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Escapes => &[r#"say \"hi\""#, r"\n\tat C:\\tmp\\x", r"\r\n", r"a\/b "],
+            Self::Unicode => &["αίτημα ", "キャッシュ", "から", "größer ", "🦀"],
+            _ => &["request ", "served ", "from ", "the ", "cache of the node behind the proxy "],
+        }
+    }
+}
+
+/// Words up to the length `end`, or a little less.
+fn fill(text: &mut String, end: usize, words: &[&str]) {
+    for word in words.iter().cycle() {
+        if text.len() + word.len() > end {
+            break;
+        }
+        text.push_str(word);
+    }
+    // What is left of the last word.
     while text.len() < end {
-        let room = (end - text.len()).min(WORDS.len());
-        text.push_str(&WORDS[..room]);
+        text.push('.');
     }
 }
 
@@ -122,7 +215,14 @@ mod tests {
 
     #[test]
     fn lines_are_json_of_about_the_length_that_was_asked_for() {
-        for (shape, length) in [(Shape::Service, 227), (Shape::Text, 100), (Shape::Keys, 10_000)] {
+        let shapes = [
+            (Shape::Service, 227),
+            (Shape::Escapes, 260),
+            (Shape::Unicode, 260),
+            (Shape::Text, 100),
+            (Shape::Keys, 10_000),
+        ];
+        for (shape, length) in shapes {
             let text = file(shape, length, 50);
             assert_eq!(text.lines().count(), 50);
             for line in text.lines() {

@@ -11,42 +11,61 @@ use crate::run::line;
 
 /// How often the running program's peak memory is looked at.
 const LOOK: Duration = Duration::from_millis(2);
-/// Linux reports CPU time to programs in ticks of this length, whatever its own are.
+/// Linux tells programs the CPU time of others in ticks of this length, whatever its own are.
 const TICK: Duration = Duration::from_millis(10);
+/// Runs the program that its arguments are, and tells its user and system time in seconds. The shell knows
+/// the CPU time of what has ended to a millisecond.
+const TIMED: &str = r#"TIMEFORMAT='%3U %3S'; time "$@" 2>/dev/null"#;
 
 /// What one run took.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Cost {
     pub(super) wall: Duration,
-    /// User and system time together, to a hundredth of a second.
+    /// User and system time together, to a few milliseconds.
     pub(super) cpu: Duration,
     /// Peak resident memory in KiB; a lower bound, looked at every two milliseconds.
     pub(super) peak_kib: u64,
 }
 
 /// Runs a program unseen; an error unless it succeeds.
-pub(super) fn measure(command: &mut Command) -> Result<Cost> {
-    let before = children_cpu()?;
+pub(super) fn measure(command: &Command) -> Result<Cost> {
     let started = Instant::now();
-    let mut child = command
+    let mut shell = timed(command)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot run {}", line(command)))?;
-    let status = format!("/proc/{}/status", child.id());
     let mut peak_kib = 0;
-    let ended = loop {
-        let text = fs::read_to_string(&status).unwrap_or_default();
-        peak_kib = peak_kib.max(high_water(&text).unwrap_or_default());
-        if let Some(ended) = child.try_wait()? {
-            break ended;
-        }
+    while shell.try_wait()?.is_none() {
+        peak_kib = peak_kib.max(peak_of_child(shell.id()).unwrap_or_default());
         thread::sleep(LOOK);
-    };
+    }
     let wall = started.elapsed();
-    ensure!(ended.success(), "{} failed ({ended})", line(command));
-    Ok(Cost { wall, cpu: children_cpu()?.saturating_sub(before), peak_kib })
+    let ended = shell.wait_with_output()?;
+    ensure!(ended.status.success(), "{} failed ({})", line(command), ended.status);
+    let said = String::from_utf8_lossy(&ended.stderr);
+    let cpu = cpu(&said).with_context(|| format!("times of {}: {said}", line(command)))?;
+    Ok(Cost { wall, cpu, peak_kib })
+}
+
+/// The command in a shell that tells what it took.
+fn timed(command: &Command) -> Command {
+    let mut shell = Command::new("bash");
+    shell.args(["-c", TIMED, "bash"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell
+}
+
+fn peak_of_child(shell: u32) -> Option<u64> {
+    let children = fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).ok()?;
+    let child = children.split_whitespace().next()?;
+    high_water(&fs::read_to_string(format!("/proc/{child}/status")).ok()?)
 }
 
 /// `VmHWM` of a process's status text.
@@ -55,27 +74,21 @@ pub(super) fn high_water(status: &str) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.trim().parse().ok()
 }
 
-/// CPU time of all children that were waited for.
-fn children_cpu() -> Result<Duration> {
-    let stat = fs::read_to_string("/proc/self/stat").context("CPU times need Linux")?;
-    cpu_of_children(&stat).context("/proc/self/stat has another form than known")
-}
-
-/// CPU time of a process that runs, from its `stat` text.
+/// CPU time of a process that runs, from its `stat` text: fields 14 and 15, counted behind the program's name, which may
+/// contain blanks.
 pub(super) fn cpu_of(stat: &str) -> Result<Duration> {
-    ticks(stat, 11).context("/proc/self/stat has another form than known")
+    let ticks = |at: usize| -> Option<u32> {
+        stat.rsplit_once(") ")?.1.split(' ').nth(at)?.parse().ok()
+    };
+    let sum = ticks(11).zip(ticks(12)).map(|(user, system)| TICK * (user + system));
+    sum.context("/proc/self/stat has another form than known")
 }
 
-/// Fields 16 and 17, counted behind the program's name, which may contain blanks.
-fn cpu_of_children(stat: &str) -> Option<Duration> {
-    ticks(stat, 13)
-}
-
-/// A field and the one behind it, counted from the program's name.
-fn ticks(stat: &str, at: usize) -> Option<Duration> {
-    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
-    let ticks = |at: usize| fields.get(at)?.parse::<u32>().ok();
-    Some(TICK * (ticks(at)? + ticks(at + 1)?))
+/// The sum of the two times that [`TIMED`] tells.
+fn cpu(said: &str) -> Option<Duration> {
+    let (user, system) = said.trim().split_once(' ')?;
+    let seconds = user.parse::<f64>().ok()? + system.parse::<f64>().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// The middle one of some durations.
@@ -89,12 +102,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernels_words_are_understood() {
+    fn the_words_of_kernel_and_shell_are_understood() {
         assert_eq!(high_water("Name:\tx\nVmHWM:\t    5120 kB\nVmRSS:\t 1 kB\n"), Some(5120));
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 1 2 3 4 10 20 30 40 20 0 1 0 5";
-        assert_eq!(cpu_of_children(stat), Some(TICK * 70));
         assert_eq!(cpu_of(stat).unwrap(), TICK * 30);
-        assert_eq!(cpu_of_children("nonsense"), None);
+        assert_eq!(cpu("0.310 0.029\n"), Some(Duration::from_millis(339)));
+        assert_eq!(cpu("nonsense"), None);
     }
 
     #[test]

@@ -7,13 +7,66 @@ const HEIGHT: f64 = 360.0;
 const MARGIN: f64 = 60.0;
 const COLOURS: [&str; 4] = ["#1f6feb", "#d1480b", "#1a7f37", "#8250df"];
 
-/// Curves, each with its name, over axes that begin at 0.
-pub(super) fn svg(across: &str, up: &str, curves: &[(&str, Vec<(f64, f64)>)]) -> String {
+/// What equal lengths on an axis mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scale {
+    /// Equal differences; axes begin at 0.
+    Even,
+    /// Equal ratios; growth in proportion is a straight line that rises by a power of ten on each.
+    Powers,
+}
+
+/// One axis: its least and greatest value as they are scaled.
+struct Axis {
+    scale: Scale,
+    from: f64,
+    to: f64,
+}
+
+impl Axis {
+    fn over(scale: Scale, values: impl Iterator<Item = f64> + Clone) -> Self {
+        let to = values.clone().fold(1e-9, f64::max);
+        match scale {
+            Scale::Even => Self { scale, from: 0.0, to },
+            Scale::Powers => {
+                let least = values.fold(to, f64::min).max(1e-3);
+                let (from, to) = (least.log10().floor(), to.log10().ceil());
+                Self { scale, from, to: to.max(from + 1.0) }
+            }
+        }
+    }
+
+    /// Where a value lies, from 0 to 1.
+    fn share(&self, value: f64) -> f64 {
+        let scaled = if self.scale == Scale::Even { value } else { value.max(1e-3).log10() };
+        (scaled - self.from) / (self.to - self.from)
+    }
+
+    /// The values that the axis tells.
+    fn marks(&self) -> Vec<f64> {
+        match self.scale {
+            Scale::Even => (0..=4).map(|quarter| self.to * f64::from(quarter) / 4.0).collect(),
+            Scale::Powers => {
+                (self.from as i32..=self.to as i32).map(|power| 10_f64.powi(power)).collect()
+            }
+        }
+    }
+}
+
+/// Curves, each with its name.
+pub(super) fn svg(
+    scale: Scale,
+    across: &str,
+    up: &str,
+    curves: &[(&str, Vec<(f64, f64)>)],
+) -> String {
     let points = || curves.iter().flat_map(|(_, points)| points);
-    let right = points().map(|(x, _)| *x).fold(1e-9, f64::max);
-    let top = points().map(|(_, y)| *y).fold(1e-9, f64::max);
-    let x = |value: f64| MARGIN + value / right * (WIDTH - 2.0 * MARGIN);
-    let y = |value: f64| HEIGHT - MARGIN - value / top * (HEIGHT - 2.0 * MARGIN);
+    let (right, top) = (
+        Axis::over(scale, points().map(|(x, _)| *x)),
+        Axis::over(scale, points().map(|(_, y)| *y)),
+    );
+    let x = |value: f64| MARGIN + right.share(value) * (WIDTH - 2.0 * MARGIN);
+    let y = |value: f64| HEIGHT - MARGIN - top.share(value) * (HEIGHT - 2.0 * MARGIN);
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
     );
@@ -23,18 +76,14 @@ pub(super) fn svg(across: &str, up: &str, curves: &[(&str, Vec<(f64, f64)>)]) ->
         HEIGHT - MARGIN,
         WIDTH - MARGIN
     ));
-    for quarter in 0..=4 {
-        let share = f64::from(quarter) / 4.0;
-        let (at, below) = (x(right * share), HEIGHT - MARGIN + 18.0);
-        add(format!(
-            "<text x=\"{at:.0}\" y=\"{below}\" text-anchor=\"middle\">{:.0}</text>",
-            right * share
-        ));
-        let (left, at) = (MARGIN - 6.0, y(top * share) + 4.0);
-        add(format!(
-            "<text x=\"{left}\" y=\"{at:.0}\" text-anchor=\"end\">{:.2}</text>",
-            top * share
-        ));
+    for value in right.marks() {
+        let (at, below) = (x(value), HEIGHT - MARGIN + 18.0);
+        add(format!("<text x=\"{at:.0}\" y=\"{below}\" text-anchor=\"middle\">{value}</text>"));
+    }
+    for value in top.marks() {
+        let (left, at) = (MARGIN - 6.0, y(value) + 4.0);
+        let value = if scale == Scale::Even { format!("{value:.2}") } else { value.to_string() };
+        add(format!("<text x=\"{left}\" y=\"{at:.0}\" text-anchor=\"end\">{value}</text>"));
     }
     add(format!(
         "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{across}</text>",
@@ -71,7 +120,15 @@ mod tests {
 
     #[test]
     fn the_greatest_point_lies_in_the_corner() {
-        let drawn = svg("x", "y", &[("c", vec![(0.0, 0.0), (2.0, 4.0)])]);
+        let curve = || vec![(0.0, 0.0), (2.0, 4.0)];
+        let drawn = svg(Scale::Even, "x", "y", &[("c", curve())]);
         assert!(drawn.contains("points=\"60.0,300.0 580.0,60.0\""), "{drawn}");
+    }
+
+    #[test]
+    fn growth_in_proportion_is_straight_in_powers() {
+        let curve = vec![(1.0, 1.0), (10.0, 10.0), (100.0, 100.0)];
+        let drawn = svg(Scale::Powers, "x", "y", &[("c", curve)]);
+        assert!(drawn.contains("points=\"60.0,300.0 320.0,180.0 580.0,60.0\""), "{drawn}");
     }
 }

@@ -1,0 +1,104 @@
+//! The agents that take part, and how each is asked to do a work.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::works::{FILTERS, Filter, Work};
+use crate::run::{command, output, root, run as run_command, target_dir};
+
+/// An agent, and the folder with its filters.
+pub(super) struct Agent {
+    pub(super) name: &'static str,
+    pub(super) program: PathBuf,
+    filters: Option<PathBuf>,
+}
+
+/// Ours, and the other one if it takes part.
+pub(super) fn agents(folder: &Path) -> Result<Vec<Agent>> {
+    let programs = match env::var_os("FLB_OURS") {
+        Some(folder) => PathBuf::from(folder),
+        None => {
+            run_command(&mut command("cargo build --profile dist -p flb-agent -p flb-wamrc"))?;
+            target_dir()?.join("dist")
+        }
+    };
+    let filters = Some(compile(&programs.join("flb-wamrc"), &folder.join("ours"))?);
+    let ours = Agent { name: "ours", program: programs.join("flb-agent"), filters };
+    let Some(program) = env::var_os("FLUENT_BIT") else {
+        println!("No other agent takes part: FLUENT_BIT names none.");
+        return Ok(vec![ours]);
+    };
+    let filters = match env::var_os("FLB_WAMRC") {
+        Some(compiler) => Some(compile(Path::new(&compiler), &folder.join("peer"))?),
+        None => {
+            println!("The other agent has no compiled filters: FLB_WAMRC names no compiler.");
+            None
+        }
+    };
+    Ok(vec![ours, Agent { name: "peer", program: program.into(), filters }])
+}
+
+/// Compiles all filters into a folder.
+fn compile(compiler: &Path, folder: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(folder)?;
+    for filter in FILTERS {
+        let wasm = file(folder, filter, "wasm");
+        fs::write(&wasm, wat::parse_file(root().join(filter.module))?)?;
+        let mut command = Command::new(compiler);
+        command.args(["--opt-level=3", "--size-level=3", "-o"]);
+        output(command.arg(file(folder, filter, "aot")).arg(wasm))?;
+    }
+    Ok(folder.to_owned())
+}
+
+fn file(folder: &Path, filter: &Filter, extension: &str) -> PathBuf {
+    folder.join(format!("{}.{extension}", filter.name.replace(", ", "-")))
+}
+
+impl Agent {
+    /// Whether it can do this work.
+    pub(super) fn can(&self, work: &Work) -> bool {
+        self.filters.is_some() || work.filters.is_empty()
+    }
+
+    /// The work, with the words of the output.
+    pub(super) fn command(&self, work: &Work, output: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.env_remove("HOME").env_remove("XDG_CACHE_HOME");
+        command.arg("-q").arg("-R").arg(root().join("tests/bench/parsers.conf"));
+        for file in &work.files {
+            command.args(["-i", "tail", "-p"]).arg(format!("path={}", file.display()));
+            // Room for the longest line.
+            for property in [
+                work.reading,
+                "read_from_head=on",
+                "exit_on_eof=on",
+                "buffer_chunk_size=256k",
+                "buffer_max_size=1M",
+            ] {
+                command.args(["-p", property]);
+            }
+        }
+        for filter in &work.filters {
+            let module = file(self.filters.as_deref().unwrap_or(Path::new("")), filter, "aot");
+            command.args(["-F", "wasm", "-m", "*", "-p"]);
+            command.arg(format!("wasm_path={}", module.display()));
+            command.arg("-p").arg(format!("function_name={}", filter.function));
+            command.arg("-p").arg(format!("event_format={}", filter.format));
+            // Room for the longest record.
+            command.args(["-p", "wasm_heap_size=900k"]);
+            if filter.name == "say" && self.name == "ours" {
+                command.args(["-p", "guest_output=inherit"]);
+            }
+        }
+        command.args(["-o", output[0], "-m", "*"]);
+        output[1..].iter().for_each(|property| {
+            command.args(["-p", property]);
+        });
+        command
+    }
+}

@@ -1,0 +1,76 @@
+//! `cargo xtask bench pipeline [LINES [WORDS]]`: what a record costs the whole agent, from a file to null: by filter, by kind of
+//! line, by size, and by the number of filters. With `WORDS` only the rows whose name contains them.
+//!
+//! Rounds of all rows are interleaved. When `FLUENT_BIT` names another agent with the same command line it takes part, and
+//! what both write to files is compared line by line; its filters are `.aot` files made by the compiler that `FLB_WAMRC`
+//! names. `FLB_OURS` names a folder with programs of ours that are built already.
+
+mod agent;
+mod compare;
+mod report;
+mod start;
+mod works;
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+use super::measure::{Cost, measure};
+use crate::run::target_dir;
+use works::Work;
+
+const ROUNDS: usize = 5;
+/// Lines in the main rows unless said otherwise.
+const LINES: usize = 1_000_000;
+
+/// What one agent took for one work, by rounds.
+struct Row<'a> {
+    work: &'a Work,
+    agent: &'static str,
+    costs: Vec<Cost>,
+}
+
+pub(super) fn run(args: &[String]) -> Result<()> {
+    let lines = match args.first() {
+        Some(word) => word.parse().context("the number of lines")?,
+        None => LINES,
+    };
+    let words = args[1.min(args.len())..].join(" ");
+    let folder = target_dir()?.join("bench/pipeline");
+    fs::create_dir_all(&folder)?;
+    let agents = agent::agents(&folder)?;
+    let mut works = works::works(&folder, lines)?;
+    works.retain(|work| work.name.contains(&words));
+    let before = report::load();
+    let mut rows: Vec<(Row<'_>, _)> = Vec::new();
+    for work in &works {
+        for agent in agents.iter().filter(|agent| agent.can(work)) {
+            let (agent, command) = (agent.name, agent.command(work, &["null"]));
+            rows.push((Row { work, agent, costs: Vec::new() }, command));
+        }
+    }
+    for round in 1..=ROUNDS {
+        eprintln!("round {round} of {ROUNDS}: {} runs", rows.len());
+        for (row, command) in &mut rows {
+            row.costs.push(measure(command)?);
+        }
+    }
+    let rows: Vec<Row<'_>> = rows.into_iter().map(|(row, _)| row).collect();
+    let starts = start::measure(&agents, &works::one_line(&folder)?)?;
+    let load = format!("{before} before, {} after", report::load());
+    let mut kept = json!({ "load": load, "rows": report::rows(&rows) });
+    kept["start_ms"] = report::starts(&starts);
+    println!("\nLoad of the machine: {load}.");
+    if words.is_empty() {
+        report::plots(&rows, &folder)?;
+    }
+    if let [ours, peer] = &agents[..] {
+        kept["compared"] = compare::all(ours, peer, &works::to_compare(&folder, lines)?, &folder)?;
+    }
+    fs::write(folder.join("result.json"), serde_json::to_vec_pretty(&kept)?)?;
+    println!(
+        "\nEvery run is kept in result.json, in the target's folder bench/pipeline; plots are beside it."
+    );
+    Ok(())
+}

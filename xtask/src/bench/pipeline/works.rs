@@ -1,0 +1,200 @@
+//! What the agents are given to do: lines, how they are read, and the filters they go through.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::bench::lines::{self, Shape};
+
+/// Bytes of the line that most rows are about, its newline included.
+pub(super) const LENGTH: usize = 227;
+/// Rows beside the main ones have so many times fewer lines.
+const ASIDE: usize = 5;
+
+/// A function of a module.
+pub(super) struct Filter {
+    pub(super) name: &'static str,
+    pub(super) module: &'static str,
+    pub(super) function: &'static str,
+    pub(super) format: &'static str,
+}
+
+const fn filter(name: &'static str, module: &'static str, function: &'static str) -> Filter {
+    Filter { name, module, function, format: "json" }
+}
+
+const ECHO: &Filter = &filter("echo", "tests/filter/modules/echo.wat", "filter");
+const APPEND: &Filter = &filter("append", "tests/bench/append.wat", "filter");
+const APPEND_MSGPACK: &Filter = &Filter {
+    name: "append, msgpack",
+    module: "tests/bench/append.wat",
+    function: "filter_msgpack",
+    format: "msgpack",
+};
+const REDACT: &Filter = &filter("redact", "tests/filter/modules/redact.wat", "filter");
+const C_ENRICH: &Filter = &filter("c-enrich", "examples/filters/c-enrich.wasm", "c_filter");
+const RUST_ENRICH: &Filter =
+    &filter("rust-enrich", "examples/filters/rust-enrich.wasm", "rust_filter");
+/// Tells when the first record comes.
+pub(super) const SAY: &Filter = &filter("say", "tests/bench/say.wat", "filter");
+
+/// All of them.
+pub(super) const FILTERS: &[&Filter] =
+    &[ECHO, APPEND, APPEND_MSGPACK, REDACT, C_ENRICH, RUST_ENRICH, SAY];
+
+/// The parser of JSON lines, as an input's property.
+const JSON: &str = "parser=bench_json";
+
+/// One row of the table, whoever does it.
+pub(super) struct Work {
+    pub(super) name: String,
+    /// A file for each input.
+    pub(super) files: Vec<PathBuf>,
+    /// How lines become records, as an input's property.
+    pub(super) reading: &'static str,
+    pub(super) records: usize,
+    /// Bytes of a line.
+    pub(super) length: usize,
+    pub(super) filters: Vec<&'static Filter>,
+}
+
+/// All works, with their files made, for so many lines in the main ones.
+pub(super) fn works(folder: &Path, lines: usize) -> Result<Vec<Work>> {
+    let make = Maker { folder };
+    let aside = lines.div_ceil(ASIDE);
+    let mut works = Vec::new();
+    let main = make.file(Shape::Service, LENGTH, lines)?;
+    let mut add =
+        |name: &str, file: &Path, reading, records, length, filters: &[&'static Filter]| {
+            let (name, files) = (name.to_owned(), vec![file.to_owned()]);
+            works.push(Work { name, files, reading, records, length, filters: filters.to_vec() });
+        };
+    add("no filter", &main, JSON, lines, LENGTH, &[]);
+    for filter in [ECHO, APPEND, APPEND_MSGPACK, REDACT, C_ENRICH, RUST_ENRICH] {
+        add(filter.name, &main, JSON, lines, LENGTH, &[filter]);
+    }
+    let few = make.file(Shape::Service, LENGTH, aside)?;
+    for count in [1, 2, 4, 8] {
+        let name = format!("{count} x echo");
+        add(&name, &few, JSON, aside, LENGTH, &vec![ECHO; count]);
+    }
+    let odd = [
+        ("container lines", Shape::Container, LENGTH + 49, "multiline.parser=cri"),
+        ("escapes", Shape::Escapes, LENGTH + 50, JSON),
+        ("not ASCII", Shape::Unicode, LENGTH + 50, JSON),
+        ("access log, regex", Shape::Access, 210, "parser=bench_access"),
+    ];
+    for (name, shape, length, reading) in odd {
+        let file = make.file(shape, length, aside)?;
+        add(&format!("{name}, no filter"), &file, reading, aside, length, &[]);
+        add(&format!("{name}, append"), &file, reading, aside, length, &[APPEND]);
+    }
+    for (shape, length) in SIZES {
+        let records = (lines * LENGTH / length / ASIDE).max(100).min(lines);
+        let file = make.file(*shape, *length, records)?;
+        let what = if *shape == Shape::Keys { "many keys" } else { "one text" };
+        add(&format!("{length} B, {what}, no filter"), &file, JSON, records, *length, &[]);
+        add(&format!("{length} B, {what}, append"), &file, JSON, records, *length, &[APPEND]);
+    }
+    let halves = make.halves(&main)?;
+    for filter in [APPEND, RUST_ENRICH] {
+        works.push(Work {
+            name: format!("{}, two inputs", filter.name),
+            files: halves.clone(),
+            reading: JSON,
+            records: lines,
+            length: LENGTH,
+            filters: vec![filter],
+        });
+    }
+    Ok(works)
+}
+
+const SIZES: &[(Shape, usize)] = &[
+    (Shape::Text, 100),
+    (Shape::Text, 1_000),
+    (Shape::Keys, 1_000),
+    (Shape::Text, 10_000),
+    (Shape::Keys, 10_000),
+    (Shape::Text, 64_000),
+    (Shape::Keys, 64_000),
+];
+
+/// One line, for one record through the filter that tells when it comes.
+pub(super) fn one_line(folder: &Path) -> Result<Work> {
+    Ok(Work {
+        name: "one record".to_owned(),
+        files: vec![Maker { folder }.file(Shape::Service, LENGTH, 1)?],
+        reading: JSON,
+        records: 1,
+        length: LENGTH,
+        filters: vec![SAY],
+    })
+}
+
+/// Lines to be written to files by both agents, without a filter and with one.
+pub(super) fn to_compare(folder: &Path, lines: usize) -> Result<Vec<Work>> {
+    let make = Maker { folder };
+    let hostile = folder.join("hostile.jsonl");
+    let text = lines::hostile();
+    fs::write(&hostile, &text)?;
+    let files = [
+        ("service", make.file(Shape::Service, LENGTH, lines)?, lines),
+        (
+            "escapes",
+            make.file(Shape::Escapes, LENGTH + 50, lines.div_ceil(ASIDE))?,
+            lines.div_ceil(ASIDE),
+        ),
+        (
+            "not ASCII",
+            make.file(Shape::Unicode, LENGTH + 50, lines.div_ceil(ASIDE))?,
+            lines.div_ceil(ASIDE),
+        ),
+        ("hostile", hostile, text.split(|byte| *byte == b'\n').count() - 1),
+    ];
+    let mut works = Vec::new();
+    for (name, file, records) in files {
+        for filters in [vec![], vec![APPEND]] {
+            let with = filters.first().map_or("no filter", |filter: &&Filter| filter.name);
+            works.push(Work {
+                name: format!("{name}, {with}"),
+                files: vec![file.clone()],
+                reading: JSON,
+                records,
+                length: LENGTH,
+                filters,
+            });
+        }
+    }
+    Ok(works)
+}
+
+struct Maker<'a> {
+    folder: &'a Path,
+}
+
+impl Maker<'_> {
+    fn file(&self, shape: Shape, length: usize, lines: usize) -> Result<PathBuf> {
+        let path = self.folder.join(format!("{shape:?}-{length}-{lines}.jsonl"));
+        fs::write(&path, lines::file(shape, length, lines))?;
+        Ok(path)
+    }
+
+    /// The lines of a file in two files.
+    fn halves(&self, file: &Path) -> Result<Vec<PathBuf>> {
+        let text = fs::read_to_string(file)?;
+        let middle =
+            text[text.len() / 2..].find('\n').map_or(text.len(), |at| text.len() / 2 + at + 1);
+        let (left, right) = text.split_at(middle);
+        let halves = [("left.jsonl", left), ("right.jsonl", right)];
+        halves
+            .into_iter()
+            .map(|(name, half)| {
+                let path = self.folder.join(name);
+                fs::write(&path, half)?;
+                Ok(path)
+            })
+            .collect()
+    }
+}
