@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flb_event::json::JsonOptions;
+use flb_event::json::{JsonOptions, Printer};
 use flb_event::msgpack::{self, MsgpackError};
 use flb_event::{Chunk, Event, Tag, text};
 use flb_plugin::{
@@ -193,10 +193,12 @@ impl Appender {
             return chunk.bytes().to_vec();
         }
         let mut out = Vec::with_capacity(chunk.bytes().len() * 2);
+        let mut printer = Printer::new(self.json);
         for event in chunk.records() {
             let start = out.len();
             let names_columns = is_first && start == 0;
-            if let Err(error) = self.write(chunk.tag(), event, names_columns, &mut out) {
+            let written = self.write(chunk.tag(), event, names_columns, &mut printer, &mut out);
+            if let Err(error) = written {
                 out.truncate(start);
                 if let Some(total) = self.unprintable.another() {
                     tracing::error!(
@@ -214,6 +216,7 @@ impl Appender {
         tag: &Tag,
         event: Event<'_>,
         names_columns: bool,
+        printer: &mut Printer,
         out: &mut Vec<u8>,
     ) -> Result<(), MsgpackError> {
         match &self.format {
@@ -221,11 +224,11 @@ impl Appender {
                 date::print(out, format_args!("{tag}: ["));
                 date::write_nanos(event.time, out);
                 out.extend_from_slice(b", ");
-                flb_event::json::write(event.body, out, self.json)?;
+                printer.print(event.body, out)?;
                 out.extend_from_slice(b"]\n");
             }
             Format::Plain => {
-                flb_event::json::write(event.body, out, self.json)?;
+                printer.print(event.body, out)?;
                 out.push(b'\n');
             }
             Format::Csv { delimiter, column_names } => {

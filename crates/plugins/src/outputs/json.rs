@@ -1,7 +1,7 @@
 //! A record as one JSON object: the date, what is known beside the body, the body.
 
 use flb_event::Event;
-use flb_event::json::{self, JsonOptions};
+use flb_event::json::{self, JsonOptions, Printer};
 use flb_event::msgpack::{self, MsgpackError};
 use flb_plugin::{Build, Kind, OptionSpec, Options};
 
@@ -48,17 +48,32 @@ impl RecordJson {
         }
     }
 
+    /// What [`write`](Self::write) prints with; its memory serves for many records.
+    pub(super) fn printer(&self) -> Printer {
+        Printer::new(self.json)
+    }
+
     /// Appends a record. After an error `out` is as it was.
-    pub(super) fn write(&self, event: Event<'_>, out: &mut Vec<u8>) -> Result<(), MsgpackError> {
+    pub(super) fn write(
+        &self,
+        event: Event<'_>,
+        printer: &mut Printer,
+        out: &mut Vec<u8>,
+    ) -> Result<(), MsgpackError> {
         let start = out.len();
-        let written = self.write_parts(event, out);
+        let written = self.write_parts(event, printer, out);
         if written.is_err() {
             out.truncate(start);
         }
         written
     }
 
-    fn write_parts(&self, event: Event<'_>, out: &mut Vec<u8>) -> Result<(), MsgpackError> {
+    fn write_parts(
+        &self,
+        event: Event<'_>,
+        printer: &mut Printer,
+        out: &mut Vec<u8>,
+    ) -> Result<(), MsgpackError> {
         let start = out.len();
         out.push(b'{');
         // Of two equal keys only the last is printed, and the body's come last.
@@ -74,15 +89,15 @@ impl RecordJson {
             }
             out.extend_from_slice(&self.internal.json);
             out.extend_from_slice(b"{\"log_metadata\":");
-            json::write(event.metadata, out, self.json)?;
+            printer.print(event.metadata, out)?;
             out.push(b'}');
         }
         if out.len() == start + 1 {
             out.truncate(start);
-            return json::write(event.body, out, self.json);
+            return printer.print(event.body, out);
         }
         let body = out.len();
-        json::write(event.body, out, self.json)?;
+        printer.print(event.body, out)?;
         // The body joins what stands before it: its opening brace becomes a comma, or nothing.
         out[body] = b',';
         if out[body + 1] == b'}' {
@@ -149,7 +164,8 @@ mod tests {
         let time = Timestamp { sec: 5, nsec: 0 };
         let mut out = b"x".to_vec();
         let event = Event { time, metadata: &metadata, body: &body };
-        RecordJson::new(&options, &build).write(event, &mut out).unwrap();
+        let json = RecordJson::new(&options, &build);
+        json.write(event, &mut json.printer(), &mut out).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), format!("x{expected}"));
     }
 

@@ -125,9 +125,10 @@ impl Printer {
         if self.format == Format::Json {
             out.push(b'[');
         }
+        let mut printer = self.json.printer();
         for (index, event) in chunk.records().enumerate() {
             let start = out.len();
-            if let Err(error) = self.write(index, chunk, event, &mut out) {
+            if let Err(error) = self.write(index, chunk, event, &mut printer, &mut out) {
                 out.truncate(start);
                 if let Some(total) = self.unprintable.another() {
                     tracing::error!(
@@ -155,6 +156,7 @@ impl Printer {
         index: usize,
         chunk: &Chunk,
         event: Event<'_>,
+        printer: &mut flb_event::json::Printer,
         out: &mut Vec<u8>,
     ) -> Result<(), MsgpackError> {
         match self.format {
@@ -175,14 +177,14 @@ impl Printer {
                 out.extend_from_slice(b"]\n");
             }
             Format::Json => {
-                self.json.write(event, out)?;
+                self.json.write(event, printer, out)?;
                 out.push(b',');
             }
             Format::JsonLines => {
-                self.json.write(event, out)?;
+                self.json.write(event, printer, out)?;
                 out.push(b'\n');
             }
-            Format::JsonStream => self.json.write(event, out)?,
+            Format::JsonStream => self.json.write(event, printer, out)?,
         }
         Ok(())
     }

@@ -3,11 +3,9 @@
 use std::io::Write;
 
 use flb_event::Event;
-use flb_event::json::{self, JsonOptions};
+use flb_event::json::Printer;
 use flb_event::msgpack::{self, MsgpackError};
-use flb_plugin::{Build, Kind, OptionSpec, Options};
-
-use crate::outputs::json::json_options;
+use flb_plugin::{Kind, OptionSpec, Options};
 
 /// The keys of a record that mean something to Graylog.
 pub(super) const OPTIONS: [OptionSpec; 5] = [
@@ -28,37 +26,41 @@ const OTHER_MESSAGES: [&[u8]; 2] = [b"log", b"message"];
 pub(super) struct Gelf {
     /// A record's keys, in the order of [`FIELDS`].
     keys: [Vec<u8>; 5],
-    json: JsonOptions,
 }
 
 impl Gelf {
-    pub(super) fn new(options: &Options, build: &Build<'_>) -> Self {
+    pub(super) fn new(options: &Options) -> Self {
         let key =
             |spec: OptionSpec| options.text(spec.name).unwrap_or_default().as_bytes().to_vec();
-        Self { keys: OPTIONS.map(key), json: json_options(build) }
+        Self { keys: OPTIONS.map(key) }
     }
 
     /// Appends a record. After an error `out` may have a part of it.
-    pub(super) fn write(&self, event: Event<'_>, out: &mut Vec<u8>) -> Result<(), MsgpackError> {
+    pub(super) fn write(
+        &self,
+        event: Event<'_>,
+        printer: &mut Printer,
+        out: &mut Vec<u8>,
+    ) -> Result<(), MsgpackError> {
         out.extend_from_slice(b"{\"version\":\"1.1\"");
         let (mut seen, mut other_message) = ([false; 5], None);
         for entry in msgpack::entries(event.body)? {
             let (key, value) = entry?;
             let Some(text) = msgpack::as_str(key) else { continue };
             match self.keys.iter().position(|known| known == text) {
-                Some(field) if !seen[field] => {
-                    seen[field] = true;
-                    self.field(FIELDS[field], value, out)?;
+                Some(known) if !seen[known] => {
+                    seen[known] = true;
+                    field(FIELDS[known], value, printer, out)?;
                 }
                 Some(_) => {}
                 // Graylog refuses a field of this name.
-                None if text == b"id" => self.field("_record_id", value, out)?,
+                None if text == b"id" => field("_record_id", value, printer, out)?,
                 None => {
                     if OTHER_MESSAGES.contains(&text) && other_message.is_none() {
                         other_message = Some(value);
                     }
                     let name = [b"_", text].concat();
-                    self.field(name, value, out)?;
+                    field(name, value, printer, out)?;
                 }
             }
         }
@@ -66,7 +68,7 @@ impl Gelf {
         if !has_message {
             let mut text = Vec::new();
             msgpack::write_str(&mut text, "-");
-            self.field("short_message", other_message.unwrap_or(&text), out)?;
+            field("short_message", other_message.unwrap_or(&text), printer, out)?;
         }
         if !has_host {
             out.extend_from_slice(b",\"host\":\"unknown\"");
@@ -78,18 +80,18 @@ impl Gelf {
         out.push(b'}');
         Ok(())
     }
+}
 
-    fn field(
-        &self,
-        name: impl AsRef<[u8]>,
-        value: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Result<(), MsgpackError> {
-        let mut key = Vec::new();
-        msgpack::write_str(&mut key, name);
-        out.push(b',');
-        json::write(&key, out, self.json)?;
-        out.push(b':');
-        json::write(value, out, self.json)
-    }
+fn field(
+    name: impl AsRef<[u8]>,
+    value: &[u8],
+    printer: &mut Printer,
+    out: &mut Vec<u8>,
+) -> Result<(), MsgpackError> {
+    let mut key = Vec::new();
+    msgpack::write_str(&mut key, name);
+    out.push(b',');
+    printer.print(&key, out)?;
+    out.push(b':');
+    printer.print(value, out)
 }

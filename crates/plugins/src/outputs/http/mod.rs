@@ -6,6 +6,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use flb_event::json::Printer;
 use flb_event::msgpack::MsgpackError;
 use flb_event::{Chunk, Event};
 use flb_plugin::{
@@ -53,7 +54,7 @@ fn http(options: &Options, build: &Build<'_>) -> Result<Http, BuildError> {
         format: match options.text("format") {
             Some("json_stream") => Format::JsonStream,
             Some("json_lines") => Format::JsonLines,
-            Some("gelf") => Format::Gelf(Gelf::new(options, build)),
+            Some("gelf") => Format::Gelf(Gelf::new(options)),
             Some("msgpack") => Format::Msgpack,
             _ => Format::Json,
         },
@@ -132,9 +133,10 @@ impl Poster {
         if is_array {
             out.push(b'[');
         }
+        let mut printer = self.json.printer();
         for event in chunk.records() {
             let start = out.len();
-            match self.write(event, &mut out) {
+            match self.write(event, &mut printer, &mut out) {
                 Ok(()) => match self.format {
                     Format::Json => out.push(b','),
                     Format::JsonLines | Format::Gelf(_) => out.push(b'\n'),
@@ -160,10 +162,15 @@ impl Poster {
         out
     }
 
-    fn write(&self, event: Event<'_>, out: &mut Vec<u8>) -> Result<(), MsgpackError> {
+    fn write(
+        &self,
+        event: Event<'_>,
+        printer: &mut Printer,
+        out: &mut Vec<u8>,
+    ) -> Result<(), MsgpackError> {
         match &self.format {
-            Format::Gelf(gelf) => gelf.write(event, out),
-            _ => self.json.write(event, out),
+            Format::Gelf(gelf) => gelf.write(event, printer, out),
+            _ => self.json.write(event, printer, out),
         }
     }
 }
