@@ -207,6 +207,11 @@ impl ChunkBuilder {
         }
     }
 
+    /// Makes room for records of so many bytes in all, so that growing moves none.
+    pub fn reserve(&mut self, size: usize) {
+        self.data.reserve_exact(size.saturating_sub(self.data.len()));
+    }
+
     /// Adds all records of `chunk`, whatever its tag. One copy of the bytes.
     pub fn append(&mut self, chunk: &Chunk) -> Result<(), RecordTooLarge> {
         let base = u32::try_from(self.data.len()).map_err(|_| RecordTooLarge)?;

@@ -27,6 +27,9 @@ use crate::task::{ChunkName, Full};
 
 /// A chunk over this size leaves at once instead of waiting for the flush.
 const FULL_CHUNK: usize = 2_048_000;
+/// A chunk that gets over this size mostly gets full, so it is given all the memory at once: growing step by step takes
+/// half as much again.
+const LIKELY_FULL: usize = FULL_CHUNK / 4;
 
 /// A filter's copy for one lane.
 pub(crate) struct LaneFilter {
@@ -394,6 +397,11 @@ impl Open {
     fn append(&mut self, batch: &Chunk) -> io::Result<()> {
         if let Some(file) = &mut self.file {
             file.append(batch)?;
+        }
+        let added = batch.bytes().len();
+        if self.builder.size() + added > LIKELY_FULL {
+            // Batches are of about one size; the next chunk in this memory may end with a longer one.
+            self.builder.reserve(FULL_CHUNK + 2 * added);
         }
         self.builder.append(batch).map_err(|error| io::Error::other(error.to_string()))
     }
