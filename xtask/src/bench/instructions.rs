@@ -77,12 +77,17 @@ fn has_valgrind() -> bool {
     works("valgrind --version") || works(INSTALL) && works("valgrind --version")
 }
 
-/// The compiler, and whether the C library and memchr find AVX2: valgrind has nothing wider.
+/// The compiler, the C library, valgrind, and whether the CPU has AVX2. Of the CPU nothing else matters: the one that
+/// valgrind shows to programs, with its features and the sizes of its caches, is always the same, with AVX2 or without.
 fn machine() -> Result<String> {
     let rustc = output(&mut command("rustc --version"))?;
+    let libc = output(&mut command("ldd --version"))?;
+    let libc = libc.lines().next().unwrap_or_default();
+    let valgrind = output(&mut command("valgrind --version"))?;
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let avx2 = if cpu.split_whitespace().any(|word| word == "avx2") { "avx2" } else { "no avx2" };
-    Ok(format!("{}, {}, {avx2}", rustc.trim(), std::env::consts::ARCH))
+    let (rustc, valgrind, arch) = (rustc.trim(), valgrind.trim(), std::env::consts::ARCH);
+    Ok(format!("{rustc}, {libc}, {valgrind}, {arch}, {avx2}"))
 }
 
 fn count() -> Result<BTreeMap<String, u64>> {
