@@ -266,6 +266,7 @@ impl Pipeline {
         }
         let (lane_alive, lanes) = mpsc::channel(1);
         let mut inputs = JoinSet::new();
+        let awaited = self.inputs.iter().filter(|part| part.input.ends_agent()).count();
         for part in self.inputs {
             let mut senders = Vec::new();
             for filters in part.lanes {
@@ -292,6 +293,7 @@ impl Pipeline {
         let timing = self.timing;
         Ok(Running {
             inputs,
+            awaited,
             lanes,
             workers,
             quiet,
@@ -352,6 +354,8 @@ fn spawn_lane(lane: Lane, alive: mpsc::Sender<()>) -> Result<(), RunError> {
 /// An input that has ended, and how.
 struct Ended {
     row: Arc<InputRow>,
+    /// Whether the agent waited for its end.
+    was_awaited: bool,
     /// The outer error is a panic's message.
     how: Result<Result<End, InputError>, String>,
 }
@@ -359,13 +363,16 @@ struct Ended {
 async fn run_input(input: Box<dyn Input>, context: InputContext) -> Ended {
     let row = Arc::clone(&context.row);
     let span = row.instance.span();
+    let was_awaited = input.ends_agent();
     let how = caught_async(input.run(&context)).instrument(span).await;
-    Ended { row, how }
+    Ended { row, was_awaited, how }
 }
 
 /// All that runs.
 struct Running {
     inputs: JoinSet<Ended>,
+    /// Inputs that end by themselves, and the agent with the last of them.
+    awaited: usize,
     /// Ends when all lanes have ended.
     lanes: mpsc::Receiver<()>,
     workers: JoinSet<(usize, Vec<Arc<Task>>)>,
@@ -384,6 +391,14 @@ struct Running {
     lock: Option<Lock>,
 }
 
+/// What the end of an input means for the agent.
+#[derive(Debug, Clone, Copy, Default)]
+struct Told {
+    was_awaited: bool,
+    /// The agent shall stop.
+    asks: bool,
+}
+
 /// What a pipeline at work is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wish {
@@ -394,12 +409,20 @@ enum Wish {
 impl Running {
     /// Waits for a wish and looks after inputs that end before.
     async fn supervise(&mut self, stop: &Stop, replace: &Stop) -> Wish {
+        let mut is_asked = false;
         loop {
             tokio::select! {
                 biased;
                 () = stop.asked() => return Wish::Stop,
                 () = replace.asked() => return Wish::Replace,
-                Some(joined) = self.inputs.join_next() => ended(joined, stop),
+                Some(joined) = self.inputs.join_next() => {
+                    let Told { was_awaited, asks } = ended(joined);
+                    self.awaited -= usize::from(was_awaited);
+                    is_asked |= asks;
+                    if is_asked && self.awaited == 0 {
+                        stop.ask();
+                    }
+                }
             }
         }
     }
@@ -469,10 +492,9 @@ impl Running {
     }
 
     async fn inputs_end(&mut self) {
-        // They are asked to stop already, so whether one of them asks for it is all the same.
-        let stop = Stop::default();
         while let Some(joined) = self.inputs.join_next().await {
-            ended(joined, &stop);
+            // They are asked to stop already, so whether one of them asks for it is all the same.
+            ended(joined);
         }
     }
 
@@ -533,19 +555,23 @@ async fn before<T>(over: impl Future<Output = ()>, work: impl Future<Output = T>
 }
 
 /// Logs how an input ended, and asks to stop if the input says so.
-fn ended(joined: Result<Ended, JoinError>, stop: &Stop) {
-    let Ended { row, how } = match joined {
+fn ended(joined: Result<Ended, JoinError>) -> Told {
+    let Ended { row, was_awaited, how } = match joined {
         Ok(ended) => ended,
-        Err(error) if error.is_cancelled() => return,
-        Err(error) => return tracing::error!("[engine] an input was cut off: {error}"),
+        Err(error) => {
+            if !error.is_cancelled() {
+                tracing::error!("[engine] an input was cut off: {error}");
+            }
+            return Told::default();
+        }
     };
     let span = row.instance.span();
     let _entered = span.enter();
     match how {
         Ok(Ok(End::Quiet)) => tracing::debug!("nothing more to read"),
         Ok(Ok(End::StopAgent)) => {
-            tracing::debug!("nothing more to read, the agent stops");
-            stop.ask();
+            tracing::debug!("nothing more to read, the agent stops with the last such input");
+            return Told { was_awaited, asks: true };
         }
         Ok(Err(error)) => {
             row.failures.add(1);
@@ -556,6 +582,7 @@ fn ended(joined: Result<Ended, JoinError>, stop: &Stop) {
             tracing::error!("the input panicked and has ended: {panic}");
         }
     }
+    Told { was_awaited, asks: false }
 }
 
 /// What `future` comes to, if it does by `deadline`.

@@ -46,6 +46,12 @@ pub trait Context: Send + Sync {
 
 /// A source of records.
 pub trait Input: Send {
+    /// Whether it will end with [`End::StopAgent`] when it has read everything. The agent stops when all such inputs have ended,
+    /// so that none is kept from reading to its end.
+    fn ends_agent(&self) -> bool {
+        false
+    }
+
     /// Runs until asked to stop, or until there is nothing more to read.
     fn run<'a>(self: Box<Self>, context: &'a dyn Context) -> BoxFuture<'a, Result<End, InputError>>
     where

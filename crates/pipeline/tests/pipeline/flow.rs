@@ -116,6 +116,17 @@ fn a_slow_output_slows_its_input_down_and_loses_nothing() {
 }
 
 #[test]
+fn the_agent_stops_with_the_last_input_that_ends_it() {
+    let report = run(
+        "[SERVICE]\n Flush 0.001\n[INPUT]\n Name count\n Records 1\n[INPUT]\n Name count\n Records 300\n\
+         [INPUT]\n Name count\n Records 1\n End wait\n[INPUT]\n Name count\n Records 1\n End panic\n\
+         [OUTPUT]\n Name keep\n Match count.1\n Sink to_the_end\n",
+    );
+    assert_eq!(report.inputs[1].records, 300);
+    assert_eq!(sink("to_the_end").numbers(), all(300));
+}
+
+#[test]
 fn at_the_limit_of_a_ring_the_oldest_chunks_give_way_and_are_counted() {
     // The first chunk waits for a second, and everything of its tag behind it.
     let running = start(

@@ -204,6 +204,10 @@ impl Count {
 }
 
 impl Input for Count {
+    fn ends_agent(&self) -> bool {
+        self.end == "stop"
+    }
+
     fn run<'a>(self: Box<Self>, context: &'a dyn Context) -> BoxFuture<'a, Result<End, InputError>>
     where
         Self: 'a,

@@ -78,6 +78,10 @@ struct Exec {
 }
 
 impl Input for Exec {
+    fn ends_agent(&self) -> bool {
+        self.once && self.then_exit
+    }
+
     fn run<'a>(
         mut self: Box<Self>,
         context: &'a dyn Context,

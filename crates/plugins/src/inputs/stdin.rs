@@ -84,6 +84,10 @@ struct Stdin {
 }
 
 impl Input for Stdin {
+    fn ends_agent(&self) -> bool {
+        true
+    }
+
     fn run<'a>(self: Box<Self>, context: &'a dyn Context) -> BoxFuture<'a, Result<End, InputError>>
     where
         Self: 'a,

@@ -57,6 +57,10 @@ enum Turn {
 }
 
 impl Input for Tail {
+    fn ends_agent(&self) -> bool {
+        self.settings.exit_on_eof
+    }
+
     fn run<'a>(
         mut self: Box<Self>,
         context: &'a dyn Context,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flb_plugin::Build;
+use flb_plugin::{Build, Generation};
 
 use super::database::{Database, DatabaseError, Row};
 use super::file::Followed;
@@ -15,6 +15,7 @@ pub(super) struct Positions {
     /// The files that are meant, as the configuration says it.
     paths: [String; 2],
     shared: Arc<Left>,
+    generation: Generation,
     database: Option<Arc<Database>>,
     /// What the database knows already.
     saved: BTreeMap<Identity, u64>,
@@ -28,6 +29,7 @@ struct Left(Mutex<BTreeMap<String, LeftBy>>);
 #[derive(Debug)]
 struct LeftBy {
     paths: [String; 2],
+    generation: Generation,
     positions: BTreeMap<Identity, u64>,
 }
 
@@ -47,7 +49,8 @@ impl Positions {
             build.service.shared.get_or_make(|| Ok(Left::default()));
         let Ok(shared) = made;
         let (instance, saved) = (build.instance.to_owned(), BTreeMap::new());
-        Self { instance, paths, shared, database, saved }
+        let generation = build.service.generation.clone();
+        Self { instance, paths, shared, generation, database, saved }
     }
 
     /// What this instance left when it stopped last: it is known by its files, as it may have another number now, or else by
@@ -55,7 +58,9 @@ impl Positions {
     pub(super) fn left(&self) -> Option<BTreeMap<Identity, u64>> {
         let left = self.shared.lock();
         let same_name = left.get(&self.instance);
-        let same_files = || left.values().find(|other| other.paths == self.paths);
+        // Another one of this configuration that has ended already may mean the same files, and is none of this one's business.
+        let is_older = |other: &&LeftBy| other.generation != self.generation;
+        let same_files = || left.values().filter(is_older).find(|other| other.paths == self.paths);
         let own = same_name.filter(|own| own.paths == self.paths);
         own.or_else(same_files).or(same_name).map(|left| left.positions.clone())
     }
@@ -63,7 +68,8 @@ impl Positions {
     /// Leaves the positions to the instance of the same name that comes next.
     pub(super) fn leave(&self, files: &[Followed]) {
         let positions = files.iter().map(|file| (file.identity(), file.settled()));
-        let left = LeftBy { paths: self.paths.clone(), positions: positions.collect() };
+        let (paths, generation) = (self.paths.clone(), self.generation.clone());
+        let left = LeftBy { paths, generation, positions: positions.collect() };
         self.shared.lock().insert(self.instance.clone(), left);
     }
 
