@@ -53,7 +53,7 @@ impl Options {
     }
 
     fn profile(&self) -> &str {
-        self.profile.as_deref().unwrap_or("dist")
+        self.profile.as_deref().unwrap_or("release")
     }
 
     /// Whether this is only a trial, which need not be small but soon.
@@ -125,7 +125,7 @@ impl Dist {
             },
             epoch: epoch()?,
             programs,
-            out: options.out.clone().unwrap_or_else(|| target_dir.join("packages")),
+            out: options.out.clone().unwrap_or_else(|| target_dir.join("dist")),
             is_trial: options.is_trial(),
         })
     }

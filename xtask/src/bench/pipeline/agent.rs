@@ -22,8 +22,8 @@ pub(super) fn agents(folder: &Path) -> Result<Vec<Agent>> {
     let programs = match env::var_os("FLB_OURS") {
         Some(folder) => PathBuf::from(folder),
         None => {
-            run_command(&mut command("cargo build --profile dist -p flb-agent -p flb-wamrc"))?;
-            target_dir()?.join("dist")
+            run_command(&mut command("cargo build --release --workspace --bins"))?;
+            target_dir()?.join("release")
         }
     };
     let filters = Some(compile(&programs.join("flb-wamrc"), &folder.join("ours"))?);
