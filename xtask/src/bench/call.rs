@@ -16,7 +16,7 @@ use serde_json::json;
 use super::lines::{self, Shape};
 use crate::run::{command, output, root, run as run_command, target_dir};
 
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 5;
 /// Bytes of a record, and records in a round.
 const SIZES: &[(usize, usize)] = &[(240, 100_000), (4096, 20_000)];
 /// How a call can be ended; the first one is what users have.
@@ -40,10 +40,10 @@ enum Native {
 }
 
 const FILTERS: &[Filter] = &[
-    small("drop", "drop", "json", Some(Native::Own)),
-    small("echo", "echo", "json", Some(Native::Own)),
-    small("append", "enrich", "json", Some(Native::Own)),
-    small("redact", "redact", "json", Some(Native::Own)),
+    small("drop", "tests/filter/modules/drop.wat", "json", Some(Native::Own)),
+    small("echo", "tests/filter/modules/echo.wat", "json", Some(Native::Own)),
+    small("append", "tests/filter/modules/enrich.wat", "json", Some(Native::Own)),
+    small("redact", "tests/filter/modules/redact.wat", "json", Some(Native::Own)),
     Filter {
         name: "c-enrich",
         module: "examples/filters/c-enrich.wasm",
@@ -58,9 +58,9 @@ const FILTERS: &[Filter] = &[
         format: "json",
         native: Some(Native::Rust("examples/filters/rust-enrich")),
     },
-    small("drop", "drop", "msgpack", None),
-    small("echo", "msgpack_echo", "msgpack", None),
-    small("append", "msgpack_append", "msgpack", None),
+    small("drop", "tests/filter/modules/drop.wat", "msgpack", None),
+    small("echo", "tests/filter/modules/msgpack_echo.wat", "msgpack", None),
+    small("append", "tests/filter/modules/msgpack_append.wat", "msgpack", None),
 ];
 
 /// One of the modules that the tests have in text form.
