@@ -53,6 +53,15 @@ fn wait_for(path: &Path, texts: &[String]) -> String {
     }
 }
 
+/// A last agent, which delivers what is missing of these texts and ends as it should.
+fn end_with_all(folder: &Path, texts: &[String]) {
+    let mut agent = start(folder);
+    assert!(agent.wait_for("file=a.log"));
+    wait_for(&folder.join("out.txt"), texts);
+    agent.signal("TERM");
+    assert_eq!(agent.finish().code, Some(0));
+}
+
 const KILLED: &str = "\
 [SERVICE]
     Flush 0.1
@@ -94,11 +103,7 @@ fn what_is_written_while_the_agent_is_dead_is_read_by_the_next_one() {
         append(&log, &(dead.join("\n") + "\n"));
         all.extend(dead);
     }
-    let mut agent = start(folder.path());
-    assert!(agent.wait_for("file=a.log"));
-    wait_for(&out, &all);
-    agent.signal("TERM");
-    assert_eq!(agent.finish().code, Some(0));
+    end_with_all(folder.path(), &all);
 }
 
 #[test]
@@ -122,11 +127,7 @@ fn killed_at_any_moment_nothing_is_lost_with_filesystem_storage() {
         assert!(!run.stderr.contains("[error]"), "{}", run.stderr);
         all.extend(lines);
     }
-    let mut agent = start(folder.path());
-    assert!(agent.wait_for("file=a.log"));
-    wait_for(&out, &all);
-    agent.signal("TERM");
-    assert_eq!(agent.finish().code, Some(0));
+    end_with_all(folder.path(), &all);
 }
 
 #[test]

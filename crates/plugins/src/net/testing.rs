@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flb_event::{Chunk, Timestamp};
-use flb_plugin::{BoxFuture, Closed, Context, OptionSpec};
+use flb_plugin::{BoxFuture, Closed, Context, End, Input, OptionSpec};
 use tokio::sync::watch;
 
 use super::stream::Stream;
@@ -20,6 +20,25 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { tokio::time::timeout(PATIENCE, future).await.expect("it hangs") })
+}
+
+/// Runs `client` against an input and its address, then stops the input; the records that came out.
+pub(crate) fn serve<I: Input, F: Future<Output = ()>>(
+    input: impl FnOnce() -> (I, String),
+    client: impl FnOnce(String, Desk) -> F,
+) -> Vec<String> {
+    block_on(async {
+        let desk = Desk::default();
+        let (input, address) = input();
+        let client = client(address, desk.clone());
+        let client = async {
+            client.await;
+            desk.stop();
+        };
+        let (end, ()) = tokio::join!(Box::new(input).run(&desk), client);
+        assert_eq!(end.unwrap(), End::Quiet);
+        desk.so_far()
+    })
 }
 
 /// A pipeline in real time. Its clock stands at five seconds after 1970.

@@ -9,7 +9,7 @@ use tokio::net::{TcpStream, UnixStream};
 use super::*;
 use crate::net::forward::handshake::{Helo, Ping, Pong};
 use crate::net::stream::Stream;
-use crate::net::testing::{Desk, Identity, block_on};
+use crate::net::testing::{self, Desk, Identity};
 use crate::testing::{build_with, msgpack as json, options};
 
 fn input(given: &[(&str, &str)]) -> Result<Forward, BuildError> {
@@ -25,18 +25,12 @@ fn serve<F: Future<Output = ()>>(
     given: &[(&str, &str)],
     client: impl FnOnce(String, Desk) -> F,
 ) -> Vec<String> {
-    block_on(async {
-        let desk = Desk::default();
+    let begin = || {
         let input = input(given).unwrap();
-        let client = client(input.server.address(), desk.clone());
-        let client = async {
-            client.await;
-            desk.stop();
-        };
-        let (end, ()) = tokio::join!(Box::new(input).run(&desk), client);
-        assert_eq!(end.unwrap(), End::Quiet);
-        desk.so_far()
-    })
+        let address = input.server.address();
+        (input, address)
+    };
+    testing::serve(begin, client)
 }
 
 /// Sends bytes and closes; the records that come out, and what is answered.

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::net::testing::{Desk, Identity, block_on};
+use crate::net::testing::{self, Desk, Identity};
 use crate::testing::{build_with, options};
 
 fn input(given: &[(&str, &str)]) -> Result<Http, BuildError> {
@@ -19,18 +19,12 @@ fn serve<F: Future<Output = ()>>(
     given: &[(&str, &str)],
     client: impl FnOnce(String, Desk) -> F,
 ) -> Vec<String> {
-    block_on(async {
-        let desk = Desk::default();
+    let begin = || {
         let input = input(given).unwrap();
-        let client = client(input.server.address(), desk.clone());
-        let client = async {
-            client.await;
-            desk.stop();
-        };
-        let (end, ()) = tokio::join!(Box::new(input).run(&desk), client);
-        assert_eq!(end.unwrap(), End::Quiet);
-        desk.so_far()
-    })
+        let address = input.server.address();
+        (input, address)
+    };
+    testing::serve(begin, client)
 }
 
 /// Sends a request and closes; status line and headers, and body of the answer.
