@@ -190,14 +190,15 @@ fn disturb(shared: &Shared, kills: u64) {
         }
     }
     shared.over.store(true, Ordering::Relaxed);
-    // Whoever is in a program without end needs to be told.
+    // Whoever is in a program without end needs to be told, and then left alone for as long as it takes to end: each of these
+    // signals has its own place in the thread's queue, and a thread whose queue is never empty never runs.
     while shared.ended.load(Ordering::Relaxed) < LANES {
         for lane in &shared.lanes {
             if let Some(lane) = lane.lock().unwrap().clone() {
                 lane.running().inspect(|number| lane.kill(*number));
             }
         }
-        thread::yield_now();
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
