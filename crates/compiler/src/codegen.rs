@@ -1,6 +1,6 @@
 //! Generates code for one target.
 //!
-//! One of the project's three homes of `unsafe`: a wrong code generator flag could make code that misbehaves, so flags come
+//! One of the project's homes of `unsafe`: a wrong code generator flag could make code that misbehaves, so flags come
 //! only from the closed table of CPUs and features.
 #![expect(unsafe_code, reason = "setting code generator flags is unsafe; see the module's words")]
 

@@ -1,6 +1,6 @@
 //! Makes verified bytes code.
 //!
-//! One of the project's three homes of `unsafe`: whatever bytes come here run as native code, so only `Verified` ones can.
+//! One of the project's homes of `unsafe`: whatever bytes come here run as native code, so only `Verified` ones can.
 #![expect(unsafe_code, reason = "mapping native code is unsafe; see the module's words")]
 
 use flb_artifact::Verified;

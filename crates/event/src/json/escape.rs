@@ -1,7 +1,7 @@
 //! Strings, bytes and extensions between JSON's quotes.
 
 use super::JsonOptions;
-use super::words::{ONES, TOPS, bytes_below, zero_bytes};
+use super::block::{self, BLOCK};
 
 /// A string or bytes; they print alike. Returns whether it is UTF-8, so that a parser finds the same in the text.
 pub(super) fn string(text: &[u8], out: &mut Vec<u8>, options: JsonOptions) -> bool {
@@ -25,39 +25,37 @@ pub(super) fn string(text: &[u8], out: &mut Vec<u8>, options: JsonOptions) -> bo
     is_valid
 }
 
-/// Bytes that [`plain`] takes.
-pub(super) const NEAR: usize = 16;
+/// Most bytes that [`plain`] takes.
+const FAR: usize = 2 * BLOCK;
 
-/// A string of `len` bytes, with quotes and with `behind`, at most two bytes; `near` begins with it. False, and nothing
-/// done, unless it is short and needs no escapes, as most do.
+/// A string of `len` bytes, with quotes and with `behind`; `near` begins with it. False, and nothing done, unless it is short
+/// and needs no escapes, as most do.
 #[inline(always)]
 pub(super) fn plain(len: usize, near: &[u8], out: &mut Vec<u8>, behind: &[u8]) -> bool {
-    let Some(near) = near.first_chunk::<NEAR>() else { return false };
-    if len > NEAR {
+    if len <= BLOCK {
+        let near = near.first_chunk().filter(|near| block::special_or_not_ascii(near) >= len);
+        return near.is_some_and(|near| quoted::<BLOCK>(len, near, out, behind));
+    }
+    if len > FAR {
         return false;
     }
-    let (words, _) = near.as_chunks::<8>();
-    let special = |word: usize| special_bytes::<true>(u64::from_le_bytes(words[word]));
-    let is_special = if len <= 8 {
-        special(0).unbounded_shl(64 - 8 * len as u32) != 0
-    } else {
-        special(0) != 0 || special(1).unbounded_shl(128 - 8 * len as u32) != 0
-    };
-    if is_special {
-        return false;
-    }
+    let far = near.first_chunk::<FAR>().filter(|far| {
+        let (blocks, _) = far.as_chunks();
+        let [first, second] = [0, 1].map(|index| block::special_or_not_ascii(&blocks[index]));
+        first == BLOCK && BLOCK + second >= len
+    });
+    far.is_some_and(|far| quoted(len, far, out, behind))
+}
+
+#[inline(always)]
+fn quoted<const N: usize>(len: usize, near: &[u8; N], out: &mut Vec<u8>, behind: &[u8]) -> bool {
+    out.push(b'"');
+    let quote = out.len() + len;
     // All of it, because a copy of known length needs no loop.
-    let mut whole = [0; NEAR + 4];
-    whole[0] = b'"';
-    whole[1..=NEAR].copy_from_slice(near);
-    let end = out.len() + len + 2 + behind.len();
-    let quote = out.len() + len + 1;
-    out.extend_from_slice(&whole);
-    out[quote] = b'"';
-    if let [byte] = behind {
-        out[quote + 1] = *byte;
-    }
-    out.truncate(end);
+    out.extend_from_slice(near);
+    out.truncate(quote);
+    out.push(b'"');
+    out.extend_from_slice(behind);
     true
 }
 
@@ -161,23 +159,16 @@ fn hex(digit: u8) -> u8 {
 
 /// How many bytes at the start of `text` print as they are. `ASCII`: only ASCII does.
 fn plain_len<const ASCII: bool>(text: &[u8]) -> usize {
-    let (words, tail) = text.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let special = special_bytes::<ASCII>(u64::from_le_bytes(*word));
-        if special != 0 {
-            return index * 8 + special.trailing_zeros() as usize / 8;
+    let (blocks, tail) = text.as_chunks::<BLOCK>();
+    let special = if ASCII { block::special_or_not_ascii } else { block::special };
+    for (index, one) in blocks.iter().enumerate() {
+        let plain = special(one);
+        if plain < BLOCK {
+            return index * BLOCK + plain;
         }
     }
-    // One look at the last bytes, some of them for the second time, saves a look at each.
-    let last = match (text.last_chunk::<8>(), text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        (Some(last), ..) => u64::from_le_bytes(*last),
-        (None, Some(first), Some(last)) => {
-            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
-        }
-        // Shorter than a word's half: NUL is special, which leads to the look at each.
-        _ => 0,
-    };
-    if special_bytes::<ASCII>(last) == 0 {
+    // One look at the last bytes, most of them for the second time, saves a look at each.
+    if text.last_chunk().is_some_and(|last| special(last) == BLOCK) {
         return text.len();
     }
     let plain = tail.iter().position(|byte| is_special::<ASCII>(*byte)).unwrap_or(tail.len());
@@ -186,12 +177,4 @@ fn plain_len<const ASCII: bool>(text: &[u8]) -> usize {
 
 fn is_special<const ASCII: bool>(byte: u8) -> bool {
     matches!(byte, 0..0x20 | b'"' | b'\\' | 0x7f) || ASCII && byte >= 0x80
-}
-
-/// The top bit of each byte of `word` that is special. Right up to the lowest such byte; carries may mark others above.
-#[inline]
-fn special_bytes<const ASCII: bool>(word: u64) -> u64 {
-    let equal = |byte: u8| zero_bytes(word ^ (ONES * u64::from(byte)));
-    let special = bytes_below(0x20, word) | equal(b'"') | equal(b'\\') | equal(0x7f);
-    if ASCII { special | word & TOPS } else { special }
 }

@@ -14,12 +14,12 @@
 //! And [`parse()`] reads one value, where Fluent Bit would go on with the next: two objects in one text used to break
 //! the chunk they came into.
 
+mod block;
 mod error;
 mod escape;
 mod float;
 mod parse;
 mod repeated;
-mod words;
 mod write;
 
 pub use error::{JsonError, Reason};

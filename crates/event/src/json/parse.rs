@@ -1,6 +1,6 @@
 //! JSON text to msgpack.
 
-use super::words::{ONES, zero_bytes};
+use super::block::{BLOCK, quote_or_backslash};
 use super::{JsonError, Member, Reason};
 use crate::msgpack::{
     self, Container, MAX_DEPTH, patch_container_header, patch_str_header, write_str,
@@ -36,7 +36,6 @@ pub enum Kind {
 pub fn parse(text: &[u8], out: &mut Vec<u8>) -> Result<Parsed, JsonError> {
     let start = out.len();
     let mut parser = Parser { text, at: 0, out };
-    parser.skip_blanks();
     match parser.value(0) {
         Ok(kind) => Ok(Parsed { consumed: parser.at, kind }),
         Err(error) => {
@@ -120,9 +119,9 @@ struct Parser<'t, 'o> {
 }
 
 impl<'t> Parser<'t, '_> {
-    /// The value at `at`, which lies inside `depth` containers.
+    /// The next value, which lies inside `depth` containers.
     fn value(&mut self, depth: usize) -> Result<Kind, JsonError> {
-        match self.peek() {
+        match self.token() {
             Some(b'"') => self.string()?,
             Some(b'-' | b'0'..=b'9') => self.number()?,
             Some(b'{') => {
@@ -148,33 +147,36 @@ impl<'t> Parser<'t, '_> {
             return Err(self.error(Reason::TooDeep));
         }
         self.at += 1;
-        self.skip_blanks();
         Ok(())
     }
 
     fn object(&mut self, depth: usize) -> Result<(), JsonError> {
         let header = self.reserve_header();
-        if self.peek() == Some(b'}') {
+        if self.token() == Some(b'}') {
             self.at += 1;
             return self.patch_header(header, Container::Map, 0);
         }
         self.members(header, 0, depth)
     }
 
-    /// At a key, behind `len` members.
+    /// Before a key, behind `len` members.
     fn members(&mut self, header: usize, mut len: u64, depth: usize) -> Result<(), JsonError> {
         loop {
-            if self.peek() != Some(b'"') {
+            if self.token() != Some(b'"') {
                 return Err(self.expected(Reason::Key));
             }
             self.string()?;
-            self.skip_blanks();
-            if self.peek() != Some(b':') {
+            if self.token() != Some(b':') {
                 return Err(self.expected(Reason::Colon));
             }
             self.at += 1;
-            self.skip_blanks();
-            self.value(depth)?;
+            match self.token() {
+                // Most values are strings, and need no call.
+                Some(b'"') => self.string()?,
+                _ => {
+                    self.value(depth)?;
+                }
+            }
             len += 1;
             if self.closes(b'}', Reason::CommaOrBrace)? {
                 return self.patch_header(header, Container::Map, len);
@@ -193,7 +195,7 @@ impl<'t> Parser<'t, '_> {
     fn array(&mut self, depth: usize) -> Result<(), JsonError> {
         let header = self.reserve_header();
         let mut len = 0;
-        if self.peek() == Some(b']') {
+        if self.token() == Some(b']') {
             self.at += 1;
         } else {
             loop {
@@ -208,21 +210,14 @@ impl<'t> Parser<'t, '_> {
     }
 
     /// Whether `close` follows, and not a comma.
-    #[inline]
+    #[inline(always)]
     fn closes(&mut self, close: u8, reason: Reason) -> Result<bool, JsonError> {
-        self.skip_blanks();
-        match self.peek() {
-            Some(b',') => {
-                self.at += 1;
-                self.skip_blanks();
-                Ok(false)
-            }
-            Some(byte) if byte == close => {
-                self.at += 1;
-                Ok(true)
-            }
-            _ => Err(self.expected(reason)),
+        let token = self.token();
+        if token == Some(b',') || token == Some(close) {
+            self.at += 1;
+            return Ok(token == Some(close));
         }
+        Err(self.expected(reason))
     }
 
     /// One byte, enough for small containers and short strings.
@@ -256,21 +251,34 @@ impl<'t> Parser<'t, '_> {
     #[inline(always)]
     fn string(&mut self) -> Result<(), JsonError> {
         let rest = &self.text[self.at + 1..];
-        if let Some(near) = rest.first_chunk::<NEAR>() {
-            let length = near_end(near);
-            if length < NEAR && near[length] == b'"' {
-                // All of it, because a copy of known length needs no loop.
-                let mut whole = [0; NEAR + 1];
-                whole[0] = 0xa0 | length as u8;
-                whole[1..].copy_from_slice(near);
-                let end = self.out.len() + 1 + length;
-                self.out.extend_from_slice(&whole);
-                self.out.truncate(end);
-                self.at += length + 2;
-                return Ok(());
+        if let Some(near) = rest.first_chunk::<BLOCK>() {
+            let length = quote_or_backslash(near);
+            if length < BLOCK {
+                if near[length] == b'"' {
+                    self.short_string(length, near);
+                    return Ok(());
+                }
+            } else if let Some(far) = rest.first_chunk::<FAR>() {
+                let (blocks, _) = far.as_chunks();
+                let length = BLOCK + quote_or_backslash(&blocks[1]);
+                if length < FAR && far[length] == b'"' {
+                    self.short_string(length, far);
+                    return Ok(());
+                }
             }
         }
         self.any_string()
+    }
+
+    /// A string of less than 32 bytes, which `near` begins with.
+    #[inline(always)]
+    fn short_string<const N: usize>(&mut self, length: usize, near: &[u8; N]) {
+        self.out.push(0xa0 | length as u8);
+        let end = self.out.len() + length;
+        // All of it, because a copy of known length needs no loop.
+        self.out.extend_from_slice(near);
+        self.out.truncate(end);
+        self.at += length + 2;
     }
 
     #[inline(never)]
@@ -305,7 +313,7 @@ impl<'t> Parser<'t, '_> {
     /// Bytes from `start` to the next quote or backslash.
     fn plain_len(&self, start: usize) -> Result<usize, JsonError> {
         let rest = &self.text[start..];
-        quote_or_backslash(rest).ok_or(JsonError { offset: self.text.len(), reason: Reason::End })
+        end_of_plain(rest).ok_or(JsonError { offset: self.text.len(), reason: Reason::End })
     }
 
     /// At a backslash; ends behind the whole escape.
@@ -438,9 +446,14 @@ impl<'t> Parser<'t, '_> {
         Ok(())
     }
 
-    #[inline]
-    fn skip_blanks(&mut self) {
-        while self.peek().is_some_and(is_blank) {
+    /// Passes over blanks; the byte behind them.
+    #[inline(always)]
+    fn token(&mut self) -> Option<u8> {
+        loop {
+            let byte = self.peek();
+            if !byte.is_some_and(is_blank) {
+                return byte;
+            }
             self.at += 1;
         }
     }
@@ -497,37 +510,22 @@ fn is_blank(byte: u8) -> bool {
     byte <= b' ' && matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// Bytes that are looked at at once.
-const NEAR: usize = 16;
+/// Bytes that are looked at before a string is called long.
+const FAR: usize = 2 * BLOCK;
 
-/// Where the first quote or backslash is; `NEAR` if there is none.
-#[inline]
-fn near_end(near: &[u8; NEAR]) -> usize {
-    let (words, _) = near.as_chunks::<8>();
-    let marks = quotes_and_backslashes(u64::from_le_bytes(words[0]));
-    if marks != 0 {
-        return marks.trailing_zeros() as usize / 8;
-    }
-    let marks = quotes_and_backslashes(u64::from_le_bytes(words[1]));
-    8 + marks.trailing_zeros() as usize / 8
-}
+/// Blocks that are looked at one by one: in longer texts the library's search is faster.
+const BLOCKS: usize = 8;
 
-/// The top bit of each byte of `word` that is a quote or a backslash. Right up to the lowest such byte; carries may mark
-/// others above.
-#[inline]
-fn quotes_and_backslashes(word: u64) -> u64 {
-    zero_bytes(word ^ (ONES * u64::from(b'"'))) | zero_bytes(word ^ (ONES * u64::from(b'\\')))
-}
-
-fn quote_or_backslash(text: &[u8]) -> Option<usize> {
-    if let Some(near) = text.first_chunk() {
-        let end = near_end(near);
-        if end < NEAR {
-            return Some(end);
+fn end_of_plain(text: &[u8]) -> Option<usize> {
+    let (blocks, _) = text.as_chunks();
+    for (index, block) in blocks.iter().take(BLOCKS).enumerate() {
+        let plain = quote_or_backslash(block);
+        if plain < BLOCK {
+            return Some(index * BLOCK + plain);
         }
-        return memchr::memchr2(b'"', b'\\', &text[NEAR..]).map(|found| NEAR + found);
     }
-    text.iter().position(|byte| matches!(byte, b'"' | b'\\'))
+    let passed = blocks.len().min(BLOCKS) * BLOCK;
+    memchr::memchr2(b'"', b'\\', &text[passed..]).map(|found| passed + found)
 }
 
 #[cfg(test)]

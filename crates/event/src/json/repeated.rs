@@ -43,10 +43,35 @@ impl Key {
     }
 }
 
-/// Up to that many entries, each key is compared with those before it; of larger maps the fingerprints go into a table.
+/// Up to that many entries, each key may be compared with those before it; of larger maps the fingerprints go into a table.
 const PAIRWISE: usize = 32;
 /// More fingerprints in a row than that are no accident: somebody chose the keys.
 const LONGEST_PROBE: usize = 64;
+
+/// A bit for each fingerprint of a map so far: in most maps no key needs a comparison.
+#[derive(Debug, Default)]
+pub(super) struct Suspicion {
+    seen: [u64; 16],
+    is_there: bool,
+}
+
+impl Suspicion {
+    /// Takes one more key into account.
+    #[inline(always)]
+    pub(super) fn add(&mut self, key: Key) {
+        let Some(fingerprint) = key.fingerprint() else { return };
+        let bit = 1 << (fingerprint >> 58);
+        let word = &mut self.seen[(fingerprint >> 54) as usize % 16];
+        self.is_there |= *word & bit != 0;
+        *word |= bit;
+    }
+
+    /// Whether any key may have come twice.
+    #[inline]
+    pub(super) fn is_there(&self) -> bool {
+        self.is_there
+    }
+}
 
 /// Reused memory.
 #[derive(Debug, Default)]
@@ -57,23 +82,12 @@ pub(super) struct Repetitions {
 
 impl Repetitions {
     /// Marks the entries of `map` whose key comes again later; returns whether there are any. Keys lie in `data`.
-    #[inline]
+    #[cold]
     pub(super) fn mark(&mut self, data: &[u8], map: &mut [Printed]) -> bool {
         if map.len() > PAIRWISE {
             return self.mark_by_table(data, map).unwrap_or_else(|| mark_by_sorting(data, map));
         }
-        // A bit for each fingerprint so far: most keys need no comparison.
-        let mut seen = 0_u128;
-        let mut found = false;
-        for index in 0..map.len() {
-            let Some(fingerprint) = map[index].key.fingerprint() else { continue };
-            let bit = 1 << (fingerprint >> 57);
-            if seen & bit != 0 {
-                found |= mark_earlier(data, map, index);
-            }
-            seen |= bit;
-        }
-        found
+        (1..map.len()).fold(false, |found, index| mark_earlier(data, map, index) | found)
     }
 
     /// `None` where the fingerprints don't spread; some repetitions may be marked already then.
@@ -113,7 +127,6 @@ impl Repetitions {
     }
 }
 
-#[cold]
 fn mark_earlier(data: &[u8], map: &mut [Printed], index: usize) -> bool {
     let key = map[index].key;
     let same = map[..index].iter_mut().find(|earlier| is_same(data, earlier.key, key));

@@ -2,7 +2,7 @@
 
 use super::escape::{self, string};
 use super::float;
-use super::repeated::{Key, Printed, Repetitions};
+use super::repeated::{Key, Printed, Repetitions, Suspicion};
 use crate::msgpack::{MAX_DEPTH, MsgpackError, Reader, Value};
 use crate::text;
 
@@ -117,6 +117,10 @@ impl<'a> Writer<'a, '_> {
             self.short_string(text, b"");
             return Ok(());
         }
+        if let Some(value) = self.reader.next_short_uint() {
+            integer(value, self.out);
+            return Ok(());
+        }
         let at = self.reader.position();
         match self.reader.next()? {
             Value::Nil => self.out.extend_from_slice(b"null"),
@@ -200,6 +204,7 @@ impl<'a> Writer<'a, '_> {
         let first = self.printed.len();
         self.out.push(b'{');
         let mut comma = false;
+        let mut suspicion = Suspicion::default();
         for _ in 0..len {
             if comma {
                 self.out.push(b',');
@@ -207,6 +212,7 @@ impl<'a> Writer<'a, '_> {
             comma = true;
             let at = self.out.len();
             let key = self.key(depth)?;
+            suspicion.add(key);
             self.printed.push(Printed { at, key });
             self.value(depth)?;
             if TOP && self.comes_back {
@@ -215,7 +221,7 @@ impl<'a> Writer<'a, '_> {
             }
         }
         let data = self.reader.data();
-        if self.repetitions.mark(data, &mut self.printed[first..]) {
+        if suspicion.is_there() && self.repetitions.mark(data, &mut self.printed[first..]) {
             self.comes_back = false;
             if TOP {
                 self.members.clear();

@@ -63,6 +63,20 @@ impl<'a> Reader<'a> {
         Some(text)
     }
 
+    /// Reads an integer from 0 to 2^16 - 1 in its shortest form; `None`, and nothing read, where the next value is something
+    /// else.
+    #[inline(always)]
+    pub(crate) fn next_short_uint(&mut self) -> Option<u64> {
+        let (length, value) = match *self.data.get(self.at..)? {
+            [value @ ..0x80, ..] => (1, u16::from(value)),
+            [0xcc, value @ 0x80..=0xff, ..] => (2, u16::from(value)),
+            [0xcd, high @ 1..=0xff, low, ..] => (3, u16::from_be_bytes([high, low])),
+            _ => return None,
+        };
+        self.at += length;
+        Some(value.into())
+    }
+
     /// The data from `text` on, which was read last.
     #[inline(always)]
     pub(crate) fn from(&self, text: &[u8]) -> &'a [u8] {

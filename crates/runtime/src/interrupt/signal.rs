@@ -1,4 +1,4 @@
-//! Leads a thread out of compiled code that runs too long: the third of the project's homes of `unsafe`.
+//! Leads a thread out of compiled code that runs too long: one of the project's homes of `unsafe`.
 //!
 //! The watchdog sends a signal to the guest's thread. The handler, which runs on that thread, looks whether the thread stands
 //! in the body of a function of the guest that is to end; if so it moves the program counter to the trapping instruction of
