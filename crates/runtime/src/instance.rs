@@ -10,8 +10,8 @@ use crate::{EventFormat, FilterError, FilterModule, LoadError};
 /// A filter with memory of its own. State that the guest keeps lives until a call fails or the guest is recycled.
 pub struct FilterInstance {
     module: FilterModule,
-    /// `None` after a failure: the next call starts another.
-    guest: Option<Guest>,
+    /// `None` after a failure: the next call starts another. It moves at every call, so it is a pointer.
+    guest: Option<Box<Guest>>,
     /// The record as the guest gets it; kept to reuse its memory.
     input: Vec<u8>,
     /// Prints the record, and remembers what a guest that leaves members alone need not have parsed again.
@@ -39,7 +39,7 @@ impl FilterInstance {
         });
         Ok(Self {
             module,
-            guest: Some(guest),
+            guest: Some(Box::new(guest)),
             input: Vec::new(),
             printer,
             body: Vec::new(),
@@ -55,7 +55,7 @@ impl FilterInstance {
 
     /// Bytes of memory that the guest has taken so far; 0 after a call that ended it.
     pub fn memory_size(&mut self) -> u64 {
-        self.guest.as_mut().map_or(0, Guest::memory_size)
+        self.guest.as_mut().map_or(0, |guest| guest.memory_size())
     }
 
     /// Whether the last answer was JSON without its NUL: understood here, but other agents read on.
@@ -88,7 +88,7 @@ impl FilterInstance {
     }
 
     /// The guest for the next call: the last one, unless it failed or its time is up.
-    fn take_guest(&mut self) -> Result<Guest, FilterError> {
+    fn take_guest(&mut self) -> Result<Box<Guest>, FilterError> {
         let recycle = self.module.options().recycle;
         if self.guest.as_mut().is_some_and(|guest| guest.is_due(recycle)) {
             self.guest = None;
@@ -96,7 +96,7 @@ impl FilterInstance {
         }
         match self.guest.take() {
             Some(guest) => Ok(guest),
-            None => Guest::start(&self.module).map_err(|error| FilterError::Trap {
+            None => Guest::start(&self.module).map(Box::new).map_err(|error| FilterError::Trap {
                 reason: error.to_string(),
                 backtrace: Vec::new(),
             }),

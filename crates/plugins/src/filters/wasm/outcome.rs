@@ -27,24 +27,37 @@ impl Outcome {
         verdict: Verdict<'_>,
         event: Event<'_>,
     ) -> Result<(), FilterError> {
-        let (mut records, mut size) = (0, 0);
-        for body in verdict.bodies(event.body) {
-            records += 1;
-            size += FRAME + event.metadata.len() + body.len();
-        }
+        let (one, several): ([&[u8]; 1], Vec<&[u8]>);
+        let bodies = match verdict {
+            Verdict::Keep => {
+                one = [event.body];
+                one.as_slice()
+            }
+            Verdict::Replace(body) => {
+                one = [body];
+                &one
+            }
+            Verdict::Drop => &[],
+            Verdict::Split(_) => {
+                several = verdict.bodies(event.body).collect();
+                &several
+            }
+        };
+        let frame = FRAME + event.metadata.len();
+        let size: usize = bodies.iter().map(|body| frame + body.len()).sum();
         let fits_chunk = u32::try_from(self.output.size() + size).is_ok();
         if !fits_chunk || self.answered + size > ROOM {
             let reason = format!("the answers to one batch take more than {} MiB", ROOM >> 20);
             return Err(FilterError::Memory { reason });
         }
         self.answered += size;
-        for body in verdict.bodies(event.body) {
+        for body in bodies {
             // There is room, as was seen above.
             let _ = self.output.push(Event { body, ..event });
         }
         match verdict {
             Verdict::Keep => self.tally.kept += 1,
-            _ => self.tally.became(records),
+            _ => self.tally.became(bodies.len()),
         }
         Ok(())
     }
