@@ -72,7 +72,13 @@ const MACHINES: &[Machine] = &[
 ];
 
 /// The filters of the examples, all of them, and the function to call.
-const EXAMPLES: &[(&str, &str)] = &[("c-enrich", "c_filter"), ("rust-enrich", "rust_filter")];
+const EXAMPLES: &[(&str, &str)] = &[
+    ("c-enrich", "c_filter"),
+    ("c-sha256", "c_sha256"),
+    ("rust-enrich", "rust_filter"),
+    ("rust-redact", "rust_redact"),
+    ("rust-sha256", "rust_sha256"),
+];
 
 /// How the examples are run. The records say their time, because all machines must print the same.
 const CONF: &str = "\

@@ -14,7 +14,9 @@ use sha2::{Digest, Sha256};
 use crate::run::{command, metadata, output, root, run as run_command, target_dir, works};
 
 const FOLDER: &str = "examples/filters";
-const RUST: &str = "examples/filters/rust-enrich";
+/// The filters in C, a file each, and those in Rust, a crate each: in a folder of their name.
+const C: &[&str] = &["c-enrich", "c-sha256"];
+const RUST: &[&str] = &["rust-enrich", "rust-redact", "rust-sha256"];
 
 /// What Debian calls the compiler, the linker and the two libraries that C filters need.
 const C_PACKAGES: &str = "clang lld wasi-libc libclang-rt-dev-wasm32";
@@ -27,7 +29,7 @@ const RUST_DIGEST: &str = "7b76db5b880a77f9e52975d2baa6209d2f76d2c9c2789515c3088
 
 /// A module as it was made here.
 struct Module {
-    name: &'static str,
+    name: String,
     bytes: Vec<u8>,
     /// By which compiler: another one makes other bytes.
     by: String,
@@ -45,9 +47,13 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
 
     let mut differ = Vec::new();
-    for module in [c(&dir)?, rust(&dir)?] {
+    install_c()?;
+    let in_c = C.iter().map(|name| c(&dir, name));
+    let in_rust = RUST.iter().map(|name| rust(&dir, name));
+    for module in in_c.chain(in_rust) {
+        let module = module?;
         check_paths(&module)?;
-        let path = root().join(FOLDER).join(module.name);
+        let path = root().join(FOLDER).join(&module.name);
         let same = fs::read(&path).is_ok_and(|committed| committed == module.bytes);
         let Module { name, bytes, by, reproducible } = module;
         let size = bytes.len();
@@ -84,18 +90,16 @@ fn check_paths(module: &Module) -> Result<()> {
     Ok(())
 }
 
-/// The filter in C.
-fn c(dir: &Path) -> Result<Module> {
-    install_c()?;
-    let out = dir.join("c-enrich.wasm");
+/// A filter in C.
+fn c(dir: &Path, name: &str) -> Result<Module> {
+    let out = dir.join(name).with_extension("wasm");
     let mut clang = command(
         "clang --target=wasm32-wasi -mexec-model=reactor -O2 -Wall -Wextra -Werror \
          -Wl,--strip-all -Wl,--export=malloc -Wl,--export=free -o",
     );
-    run_command(
-        clang.arg(&out).arg("c-enrich.c").current_dir(root().join(FOLDER).join("c-enrich")),
-    )?;
-    module("c-enrich.wasm", &out, first_line(&mut command("clang --version"))?, true)
+    clang.arg(&out).arg(format!("{name}.c")).current_dir(root().join(FOLDER).join(name));
+    run_command(&mut clang)?;
+    module(name, &out, first_line(&mut command("clang --version"))?, true)
 }
 
 pub(crate) fn install_c() -> Result<()> {
@@ -109,15 +113,15 @@ pub(crate) fn install_c() -> Result<()> {
         .with_context(|| format!("C filters need {C_PACKAGES}: install them, or run this as root"))
 }
 
-/// The filter in Rust; its own tests are run as well, natively.
-fn rust(dir: &Path) -> Result<Module> {
-    let manifest = format!("--locked --manifest-path {RUST}/Cargo.toml --target-dir");
+/// A filter in Rust; its own tests are run as well, natively.
+fn rust(dir: &Path, name: &str) -> Result<Module> {
+    let manifest = format!("--locked --manifest-path {FOLDER}/{name}/Cargo.toml --target-dir");
     run_command(command(&format!("cargo test --quiet {manifest}")).arg(dir))?;
 
     let mut cargo =
         command(&format!("cargo build --release --target wasm32-unknown-unknown {manifest}"));
     cargo.arg(dir);
-    let mut renamed = renamed_paths()?;
+    let mut renamed = renamed_paths(name)?;
     let mut by = first_line(&mut command("rustc --version"))?;
     let ready_made = works("rustup target add wasm32-unknown-unknown");
     if !ready_made {
@@ -135,19 +139,19 @@ fn rust(dir: &Path) -> Result<Module> {
         .collect();
     run_command(cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")))?;
 
-    let out = dir.join("wasm32-unknown-unknown/release/rust_enrich.wasm");
-    module("rust-enrich.wasm", &out, by, ready_made)
+    let file = format!("wasm32-unknown-unknown/release/{}.wasm", name.replace('-', "_"));
+    module(name, &dir.join(file), by, ready_made)
 }
 
 /// The folders of the filter and of its dependencies, and what a module shall call them.
-fn renamed_paths() -> Result<Vec<(PathBuf, String)>> {
-    let metadata = metadata(&format!("--locked --manifest-path {RUST}/Cargo.toml"))?;
+fn renamed_paths(name: &str) -> Result<Vec<(PathBuf, String)>> {
+    let metadata = metadata(&format!("--locked --manifest-path {FOLDER}/{name}/Cargo.toml"))?;
     let mut renamed = Vec::new();
     for package in metadata["packages"].as_array().context("cargo names no packages")? {
         let manifest = package["manifest_path"].as_str().context("a package has no manifest")?;
         let folder = Path::new(manifest).parent().context("a manifest lies in a folder")?;
         let rename = if package["source"].is_null() {
-            (folder.to_owned(), "/rust-enrich".to_owned())
+            (folder.to_owned(), format!("/{name}"))
         } else {
             (folder.parent().unwrap_or(folder).to_owned(), "/rust/deps".to_owned())
         };
@@ -231,9 +235,9 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn module(name: &'static str, path: &Path, by: String, reproducible: bool) -> Result<Module> {
+fn module(name: &str, path: &Path, by: String, reproducible: bool) -> Result<Module> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(Module { name, bytes, by, reproducible })
+    Ok(Module { name: format!("{name}.wasm"), bytes, by, reproducible })
 }
 
 fn first_line(command: &mut Command) -> Result<String> {
@@ -247,7 +251,7 @@ mod tests {
     #[test]
     fn a_module_may_not_name_this_machine() {
         let module = |text: String| Module {
-            name: "x.wasm",
+            name: "x.wasm".to_owned(),
             bytes: text.into(),
             by: "hand".into(),
             reproducible: true,

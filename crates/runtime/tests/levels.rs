@@ -7,8 +7,12 @@ use flb_compiler::{CompileOptions, Compiler};
 use flb_event::{Event, Tag, Timestamp, Verdict, json};
 use flb_runtime::{EngineOptions, FilterEngine, FilterModule, FilterOptions};
 
-const C_ENRICH: &[u8] = include_bytes!("../../../examples/filters/c-enrich.wasm");
-const RUST_ENRICH: &[u8] = include_bytes!("../../../examples/filters/rust-enrich.wasm");
+/// An example filter by its name.
+macro_rules! example {
+    ($name:literal) => {
+        include_bytes!(concat!("../../../examples/filters/", $name, ".wasm"))
+    };
+}
 
 fn all_levels() -> impl Iterator<Item = Levels> {
     (0..16).map(|number| Levels { opt_level: number / 4, size_level: number % 4 })
@@ -77,12 +81,23 @@ fn check(wasm: &[u8], function: &str) {
 
 #[test]
 fn c_enrich_answers_the_same_at_every_level() {
-    check(C_ENRICH, "c_filter");
+    check(example!("c-enrich"), "c_filter");
 }
 
 #[test]
 fn rust_enrich_answers_the_same_at_every_level() {
-    check(RUST_ENRICH, "rust_filter");
+    check(example!("rust-enrich"), "rust_filter");
+}
+
+#[test]
+fn filters_that_hash_answer_the_same_at_every_level() {
+    check(example!("c-sha256"), "c_sha256");
+    check(example!("rust-sha256"), "rust_sha256");
+}
+
+#[test]
+fn rust_redact_answers_the_same_at_every_level() {
+    check(example!("rust-redact"), "rust_redact");
 }
 
 /// A filter that sums the record's bytes by `body` and answers with 16 letters that tell the sum.

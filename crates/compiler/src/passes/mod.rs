@@ -144,6 +144,12 @@ mod tests {
         check_filter(c, "c_filter");
         let rust = include_bytes!("../../../../examples/filters/rust-enrich.wasm");
         check_filter(rust, "rust_filter");
+        let redact = include_bytes!("../../../../examples/filters/rust-redact.wasm");
+        check_filter(redact, "rust_redact");
+        let sha256 = include_bytes!("../../../../examples/filters/c-sha256.wasm");
+        check_filter(sha256, "c_sha256");
+        let sha256 = include_bytes!("../../../../examples/filters/rust-sha256.wasm");
+        check_filter(sha256, "rust_sha256");
     }
 
     /// Calls `f` with every number below 300, and with some that are huge.
