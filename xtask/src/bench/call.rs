@@ -1,9 +1,10 @@
-//! `cargo xtask bench call`: nanoseconds of CPU time that a call of a filter takes, in the release build: the whole call with
-//! the conversions around it, and the filter's own part, beside the same filter as native code.
+//! `cargo xtask bench call`: nanoseconds of CPU time that a call of a filter takes: the whole call with the conversions around it,
+//! and the filter's own part, beside the same filter as native code.
 //!
-//! Rounds of all rows are interleaved. The original runtime takes part when `FLB_WAMRC` names its compiler, and `FLB_WAMR_CALL`
-//! a program that calls it: `PROGRAM AOT FUNCTION FILE RECORDS` calls the function with the lines of the file in turn and prints
-//! the nanoseconds of CPU time of a call, arguments and answer copied.
+//! Rounds of all rows are interleaved, on one CPU. `FLB_OURS` names a folder with programs of ours that are built already. The
+//! original runtime takes part when `FLB_WAMRC` names its compiler, and `FLB_WAMR_CALL` a program that calls it: `PROGRAM AOT
+//! FUNCTION FILE RECORDS` calls the function with the lines of the file in turn and prints the nanoseconds of CPU time of a
+//! call, arguments and answer copied.
 
 use std::env;
 use std::fs;
@@ -14,6 +15,7 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::lines::{self, Shape};
+use super::measure::on_one_cpu;
 use crate::run::{command, output, root, run as run_command, target_dir};
 
 const ROUNDS: usize = 5;
@@ -52,11 +54,32 @@ const FILTERS: &[Filter] = &[
         native: Some(Native::C("examples/filters/c-enrich/c-enrich.c")),
     },
     Filter {
+        name: "c-sha256",
+        module: "examples/filters/c-sha256.wasm",
+        function: "c_sha256",
+        format: "json",
+        native: Some(Native::C("examples/filters/c-sha256/c-sha256.c")),
+    },
+    Filter {
         name: "rust-enrich",
         module: "examples/filters/rust-enrich.wasm",
         function: "rust_filter",
         format: "json",
         native: Some(Native::Rust("examples/filters/rust-enrich")),
+    },
+    Filter {
+        name: "rust-redact",
+        module: "examples/filters/rust-redact.wasm",
+        function: "rust_redact",
+        format: "json",
+        native: Some(Native::Rust("examples/filters/rust-redact")),
+    },
+    Filter {
+        name: "rust-sha256",
+        module: "examples/filters/rust-sha256.wasm",
+        function: "rust_sha256",
+        format: "json",
+        native: Some(Native::Rust("examples/filters/rust-sha256")),
     },
     small("drop", "tests/filter/modules/drop.wat", "msgpack", None),
     small("echo", "tests/filter/modules/msgpack_echo.wat", "msgpack", None),
@@ -90,35 +113,46 @@ struct Once {
 }
 
 pub(super) fn run() -> Result<()> {
-    run_command(&mut command("cargo build --release --workspace --bins --example calls"))?;
+    let ours = ours()?;
     let folder = target_dir()?.join("bench/call");
     fs::create_dir_all(&folder)?;
-    let mut rows = rows(&folder)?;
-    let mut onces = onces(&folder)?;
+    let mut rows = rows(&ours, &folder)?;
+    let mut onces = onces(&ours, &folder)?;
     for round in 1..=ROUNDS {
         eprintln!("round {round} of {ROUNDS}: {} runs", rows.len() + onces.len());
-        for row in &mut rows {
-            let said = output(&mut row.command)?;
-            let numbers = numbers(&said)?;
-            row.times.push(match numbers[..] {
-                [whole, own] => (Some(whole), own),
-                [own] => (None, own),
-                _ => anyhow::bail!("one or two numbers, not {said}"),
-            });
-        }
-        for once in &mut onces {
-            once.times.extend(numbers(&output(&mut once.command)?)?);
-        }
+        on_one_cpu(|| measure(&mut rows, &mut onces))?;
     }
     report(&rows, &onces, &folder)
+}
+
+/// A round.
+fn measure(rows: &mut [Row], onces: &mut [Once]) -> Result<()> {
+    for row in rows {
+        let said = output(&mut row.command)?;
+        let numbers = numbers(&said)?;
+        row.times.push(match numbers[..] {
+            [whole, own] => (Some(whole), own),
+            [own] => (None, own),
+            _ => anyhow::bail!("one or two numbers, not {said}"),
+        });
+    }
+    for once in onces {
+        once.times.extend(numbers(&output(&mut once.command)?)?);
+    }
+    Ok(())
 }
 
 fn numbers(said: &str) -> Result<Vec<f64>> {
     said.split_whitespace().map(|word| word.parse().context("a number")).collect()
 }
 
+/// The folder with our programs.
 fn ours() -> Result<PathBuf> {
-    Ok(target_dir()?.join("release"))
+    if let Some(folder) = env::var_os("FLB_OURS") {
+        return Ok(PathBuf::from(folder));
+    }
+    run_command(&mut command("cargo build --profile=packaged --workspace --bins --example calls"))?;
+    Ok(target_dir()?.join("packaged"))
 }
 
 /// Compiles a module, of text or binary, to a file of its own.
@@ -130,7 +164,7 @@ fn compile(compiler: &Path, module: &str, options: &[&str], to: &Path) -> Result
     output(&mut command).map(drop)
 }
 
-fn rows(folder: &Path) -> Result<Vec<Row>> {
+fn rows(ours: &Path, folder: &Path) -> Result<Vec<Row>> {
     let peer = env::var_os("FLB_WAMRC").zip(env::var_os("FLB_WAMR_CALL"));
     if peer.is_none() {
         println!(
@@ -150,8 +184,8 @@ fn rows(folder: &Path) -> Result<Vec<Row>> {
             let aot = |by: &str| folder.join(format!("{}-{}-{by}.aot", filter.name, filter.format));
             for by in INTERRUPTIONS {
                 let options = ["--opt-level=3", "--size-level=3", &format!("--interruption={by}")];
-                compile(&ours()?.join("flb-wamrc"), filter.module, &options, &aot(by))?;
-                let mut command = Command::new(ours()?.join("examples/calls"));
+                compile(&ours.join("flb-wamrc"), filter.module, &options, &aot(by))?;
+                let mut command = Command::new(ours.join("examples/calls"));
                 command.arg(&file).args([records, filter.format]);
                 command.arg(aot(by)).arg(filter.function);
                 add(by, command);
@@ -204,12 +238,12 @@ fn rust_library(folder: &str) -> Result<PathBuf> {
     Ok(target.join(format!("release/lib{}.a", name.replace('-', "_"))))
 }
 
-fn onces(folder: &Path) -> Result<Vec<Once>> {
+fn onces(ours: &Path, folder: &Path) -> Result<Vec<Once>> {
     let once = |what, stage: &str, module: &str, function: &str| -> Result<Once> {
         let name = Path::new(module).file_stem().context("a module has a name")?;
         let aot = folder.join(name).with_extension("aot");
-        compile(&ours()?.join("flb-wamrc"), module, &["--opt-level=3"], &aot)?;
-        let mut command = Command::new(ours()?.join("examples/calls"));
+        compile(&ours.join("flb-wamrc"), module, &["--opt-level=3"], &aot)?;
+        let mut command = Command::new(ours.join("examples/calls"));
         command.args([stage, "10000"]).arg(aot).arg(function);
         Ok(Once { what, command, times: Vec::new() })
     };
@@ -270,7 +304,7 @@ fn report(rows: &[Row], onces: &[Once], folder: &Path) -> Result<()> {
 /// The filters' own parts against the original's, one ratio for all of them that do real work.
 fn compare(rows: &[Row], of: &impl Fn(&Row, &str) -> Option<f64>) {
     for by in INTERRUPTIONS {
-        let works = |row: &&Row| row.by == *by && row.filter.name.ends_with("-enrich");
+        let works = |row: &&Row| row.by == *by && row.filter.module.starts_with("examples/");
         let ratios: Vec<f64> = rows
             .iter()
             .filter(works)

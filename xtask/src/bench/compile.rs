@@ -32,11 +32,11 @@ struct Variant {
 }
 
 pub(super) fn run() -> Result<()> {
-    run_command(&mut command("cargo build --release -p flb-wamrc"))?;
+    run_command(&mut command("cargo build --profile=packaged --workspace --bins"))?;
     let target = target_dir()?;
     let folder = target.join("bench");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let ours = target.join("release/flb-wamrc");
+    let ours = target.join("packaged/flb-wamrc");
     let peer = env::var_os("FLB_WAMRC").map(PathBuf::from);
     if peer.is_none() {
         println!("No other compiler takes part: FLB_WAMRC names none.");

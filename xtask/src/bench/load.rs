@@ -83,8 +83,8 @@ fn program() -> Result<PathBuf> {
     let folder = match env::var_os("FLB_OURS") {
         Some(folder) => PathBuf::from(folder),
         None => {
-            run_command(&mut command("cargo build --release --workspace --bins"))?;
-            target_dir()?.join("release")
+            run_command(&mut command("cargo build --profile=packaged --workspace --bins"))?;
+            target_dir()?.join("packaged")
         }
     };
     Ok(folder.join("flb-agent"))

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::run::line;
 
@@ -25,6 +26,19 @@ pub(super) struct Cost {
     pub(super) cpu: Duration,
     /// Peak resident memory in KiB; a lower bound, looked at every two milliseconds.
     pub(super) peak_kib: u64,
+}
+
+/// Does something with all programs that it runs on one CPU: two that share a core take more of its time together than one
+/// after the other, and would be charged for it.
+pub(super) fn on_one_cpu<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
+    let all = sched_getaffinity(None).context("cannot tell which CPUs there are")?;
+    let mut last = CpuSet::new();
+    let number = (0..CpuSet::MAX_CPU).rfind(|cpu| all.is_set(*cpu)).context("there is no CPU")?;
+    last.set(number);
+    sched_setaffinity(None, &last).context("cannot keep to one CPU")?;
+    let done = f();
+    sched_setaffinity(None, &all).context("cannot go back to all CPUs")?;
+    done
 }
 
 /// Runs a program unseen; an error unless it succeeds.

@@ -53,7 +53,7 @@ impl Options {
     }
 
     fn profile(&self) -> &str {
-        self.profile.as_deref().unwrap_or("release")
+        self.profile.as_deref().unwrap_or("packaged")
     }
 
     /// Whether this is only a trial, which need not be small but soon.

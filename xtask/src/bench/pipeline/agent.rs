@@ -22,8 +22,8 @@ pub(super) fn agents(folder: &Path) -> Result<Vec<Agent>> {
     let programs = match env::var_os("FLB_OURS") {
         Some(folder) => PathBuf::from(folder),
         None => {
-            run_command(&mut command("cargo build --release --workspace --bins"))?;
-            target_dir()?.join("release")
+            run_command(&mut command("cargo build --profile=packaged --workspace --bins"))?;
+            target_dir()?.join("packaged")
         }
     };
     let filters = Some(compile(&programs.join("flb-wamrc"), &folder.join("ours"))?);
@@ -73,13 +73,9 @@ impl Agent {
         for file in &work.files {
             command.args(["-i", "tail", "-p"]).arg(format!("path={}", file.display()));
             // Room for the longest line.
-            for property in [
-                work.reading,
-                "read_from_head=on",
-                "exit_on_eof=on",
-                "buffer_chunk_size=256k",
-                "buffer_max_size=1M",
-            ] {
+            for property in
+                [work.reading, "read_from_head=on", "exit_on_eof=on", "buffer_max_size=1M"]
+            {
                 command.args(["-p", property]);
             }
         }

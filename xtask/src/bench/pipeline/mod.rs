@@ -12,11 +12,12 @@ mod start;
 mod works;
 
 use std::fs;
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
-use super::measure::{Cost, measure};
+use super::measure::{Cost, measure, on_one_cpu};
 use crate::run::target_dir;
 use works::Work;
 
@@ -29,6 +30,14 @@ struct Row<'a> {
     work: &'a Work,
     agent: &'static str,
     costs: Vec<Cost>,
+}
+
+/// One run. The files are in the system's cache: the peer takes them out when it is through with them.
+fn run_once(work: &Work, command: &Command) -> Result<Cost> {
+    for file in &work.files {
+        fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    }
+    if work.is_wide { measure(command) } else { on_one_cpu(|| measure(command)) }
 }
 
 pub(super) fn run(args: &[String]) -> Result<()> {
@@ -53,7 +62,7 @@ pub(super) fn run(args: &[String]) -> Result<()> {
     for round in 1..=ROUNDS {
         eprintln!("round {round} of {ROUNDS}: {} runs", rows.len());
         for (row, command) in &mut rows {
-            row.costs.push(measure(command)?);
+            row.costs.push(run_once(row.work, command)?);
         }
     }
     let rows: Vec<Row<'_>> = rows.into_iter().map(|(row, _)| row).collect();

@@ -34,6 +34,8 @@ const APPEND_MSGPACK: &Filter = &Filter {
 };
 const REDACT: &Filter = &filter("redact", "tests/filter/modules/redact.wat", "filter");
 const C_ENRICH: &Filter = &filter("c-enrich", "examples/filters/c-enrich.wasm", "c_filter");
+const RUST_REDACT: &Filter =
+    &filter("rust-redact", "examples/filters/rust-redact.wasm", "rust_redact");
 const RUST_ENRICH: &Filter =
     &filter("rust-enrich", "examples/filters/rust-enrich.wasm", "rust_filter");
 /// Tells when the first record comes.
@@ -41,7 +43,7 @@ pub(super) const SAY: &Filter = &filter("say", "tests/bench/say.wat", "filter");
 
 /// All of them.
 pub(super) const FILTERS: &[&Filter] =
-    &[ECHO, APPEND, APPEND_MSGPACK, REDACT, C_ENRICH, RUST_ENRICH, SAY];
+    &[ECHO, APPEND, APPEND_MSGPACK, REDACT, C_ENRICH, RUST_REDACT, RUST_ENRICH, SAY];
 
 /// The parser of JSON lines, as an input's property.
 const JSON: &str = "parser=bench_json";
@@ -57,6 +59,8 @@ pub(super) struct Work {
     /// Bytes of a line.
     pub(super) length: usize,
     pub(super) filters: Vec<&'static Filter>,
+    /// Whether it may use all CPUs, and not only one.
+    pub(super) is_wide: bool,
 }
 
 /// All works, with their files made, for so many lines in the main ones.
@@ -68,10 +72,11 @@ pub(super) fn works(folder: &Path, lines: usize) -> Result<Vec<Work>> {
     let mut add =
         |name: &str, file: &Path, reading, records, length, filters: &[&'static Filter]| {
             let (name, files) = (name.to_owned(), vec![file.to_owned()]);
-            works.push(Work { name, files, reading, records, length, filters: filters.to_vec() });
+            let filters = filters.to_vec();
+            works.push(Work { name, files, reading, records, length, filters, is_wide: false });
         };
     add("no filter", &main, JSON, lines, LENGTH, &[]);
-    for filter in [ECHO, APPEND, APPEND_MSGPACK, REDACT, C_ENRICH, RUST_ENRICH] {
+    for filter in [ECHO, APPEND, APPEND_MSGPACK, REDACT, C_ENRICH, RUST_REDACT, RUST_ENRICH] {
         add(filter.name, &main, JSON, lines, LENGTH, &[filter]);
     }
     let few = make.file(Shape::Service, LENGTH, aside)?;
@@ -106,6 +111,7 @@ pub(super) fn works(folder: &Path, lines: usize) -> Result<Vec<Work>> {
             records: lines,
             length: LENGTH,
             filters: vec![filter],
+            is_wide: true,
         });
     }
     Ok(works)
@@ -130,6 +136,7 @@ pub(super) fn one_line(folder: &Path) -> Result<Work> {
         records: 1,
         length: LENGTH,
         filters: vec![SAY],
+        is_wide: false,
     })
 }
 
@@ -164,6 +171,7 @@ pub(super) fn to_compare(folder: &Path, lines: usize) -> Result<Vec<Work>> {
                 records,
                 length: LENGTH,
                 filters,
+                is_wide: true,
             });
         }
     }
