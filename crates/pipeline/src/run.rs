@@ -34,8 +34,9 @@ use crate::worker::{Delivery, Pause, Worker};
 
 /// Batches between an input and a lane.
 const INPUT_QUEUE: usize = 4;
-/// Chunks whose memory a lane keeps for later ones.
-const SPARE_CHUNKS: usize = 1;
+/// Chunks whose memory a lane keeps for later ones: the one that has just left is with an output when the next begins, the one
+/// before it mostly is not any more.
+const SPARE_CHUNKS: usize = 2;
 /// What is left after the grace period gets this long to notice that it is over.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
 

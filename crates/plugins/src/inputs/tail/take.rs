@@ -11,8 +11,8 @@ use crate::inputs::records::{Entries, LineRecords};
 use crate::log::{Mishaps, excerpt};
 use crate::multiline::{Joined, What};
 
-/// Batches whose memory is kept for later ones: more than the lane usually has not got to.
-const SPARE_BATCHES: usize = 2;
+/// Batches whose memory is kept for later ones: as many as can be on the way to a lane and in it, and one more.
+const SPARE_BATCHES: usize = 6;
 
 /// Makes records of all files' lines.
 pub(super) struct Taker {
