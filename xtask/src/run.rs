@@ -57,6 +57,11 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("what {} prints", line(command)))
 }
 
+/// The first line of what the command prints.
+pub(crate) fn first_line(command: &mut Command) -> Result<String> {
+    Ok(output(command)?.lines().next().unwrap_or_default().to_owned())
+}
+
 /// Whether the command can be run and succeeds; what it says is of no interest.
 pub(crate) fn works(line: &str) -> bool {
     command(line)

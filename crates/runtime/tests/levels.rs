@@ -100,6 +100,11 @@ fn rust_redact_answers_the_same_at_every_level() {
     check(example!("rust-redact"), "rust_redact");
 }
 
+#[test]
+fn zig_enrich_answers_the_same_at_every_level() {
+    check(example!("zig-enrich"), "zig_filter");
+}
+
 /// A filter that sums the record's bytes by `body` and answers with 16 letters that tell the sum.
 fn kernel(body: &str) -> Vec<u8> {
     let text = format!(

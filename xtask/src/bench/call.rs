@@ -17,6 +17,7 @@ use serde_json::json;
 use super::lines::{self, Shape};
 use super::measure::on_one_cpu;
 use crate::run::{command, output, root, run as run_command, target_dir};
+use crate::toolchains;
 
 const ROUNDS: usize = 5;
 /// Bytes of a record, and records in a round.
@@ -33,12 +34,13 @@ struct Filter {
     native: Option<Native>,
 }
 
-/// Where the native twin comes from: `tests/bench/native.c` itself, a file beside it, or a Rust crate.
+/// Where the native twin comes from: `tests/bench/native.c` itself, a file beside it in C or Zig, or a Rust crate.
 #[derive(Clone, Copy)]
 enum Native {
     Own,
     C(&'static str),
     Rust(&'static str),
+    Zig(&'static str),
 }
 
 const FILTERS: &[Filter] = &[
@@ -80,6 +82,13 @@ const FILTERS: &[Filter] = &[
         function: "rust_sha256",
         format: "json",
         native: Some(Native::Rust("examples/filters/rust-sha256")),
+    },
+    Filter {
+        name: "zig-enrich",
+        module: "examples/filters/zig-enrich.wasm",
+        function: "zig_filter",
+        format: "json",
+        native: Some(Native::Zig("examples/filters/zig-enrich/zig-enrich.zig")),
     },
     small("drop", "tests/filter/modules/drop.wat", "msgpack", None),
     small("echo", "tests/filter/modules/msgpack_echo.wat", "msgpack", None),
@@ -222,6 +231,9 @@ fn build_native(filter: &Filter, native: Native, folder: &Path) -> Result<PathBu
         Native::Rust(folder) => {
             command.arg(rust_library(folder)?).args(["-lpthread", "-ldl", "-lm"]);
         }
+        Native::Zig(source) => {
+            command.arg(zig_object(source, folder)?);
+        }
     }
     output(&mut command)?;
     Ok(program)
@@ -236,6 +248,15 @@ fn rust_library(folder: &str) -> Result<PathBuf> {
     run_command(cargo.arg("--target-dir").arg(&target))?;
     let name = Path::new(folder).file_name().context("a crate has a folder")?.to_string_lossy();
     Ok(target.join(format!("release/lib{}.a", name.replace('-', "_"))))
+}
+
+/// What Zig makes of a filter's source for this machine, optimised for speed.
+fn zig_object(source: &str, folder: &Path) -> Result<PathBuf> {
+    let object = folder.join("zig.o");
+    let mut zig = toolchains::zig()?;
+    zig.args(["build-obj", "-O", "ReleaseFast", "-fstrip", "-fcompiler-rt", source]);
+    run_command(zig.arg(format!("-femit-bin={}", object.display())))?;
+    Ok(object)
 }
 
 fn onces(ours: &Path, folder: &Path) -> Result<Vec<Once>> {

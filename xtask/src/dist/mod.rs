@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
-use crate::filters::hex;
 use crate::run::{command, output, root, run as run_command, target_dir, works};
+use crate::toolchains::hex;
 
 const USAGE: &str = "cargo xtask dist [--check] [--profile NAME] [--target TRIPLE] [--programs FOLDER] [--out FOLDER]";
 

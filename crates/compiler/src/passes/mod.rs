@@ -150,6 +150,8 @@ mod tests {
         check_filter(sha256, "c_sha256");
         let sha256 = include_bytes!("../../../../examples/filters/rust-sha256.wasm");
         check_filter(sha256, "rust_sha256");
+        let zig = include_bytes!("../../../../examples/filters/zig-enrich.wasm");
+        check_filter(zig, "zig_filter");
     }
 
     /// Calls `f` with every number below 300, and with some that are huge.
