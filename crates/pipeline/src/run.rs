@@ -342,7 +342,10 @@ async fn find_leftovers(
 /// Runs a lane on a thread of its own. `alive` is dropped when it ends.
 fn spawn_lane(lane: Lane, alive: mpsc::Sender<()>) -> Result<(), RunError> {
     let instance = lane.row.instance.to_string();
+    // A guest that prints or waits does so in this runtime. In none, it would start another one, with a thread for each CPU.
+    let runtime = tokio::runtime::Handle::current();
     let run = move || {
+        let _entered = runtime.enter();
         lane.run();
         drop(alive);
     };

@@ -29,6 +29,13 @@ fn filters_run_in_file_order_and_only_on_matching_tags() {
 }
 
 #[test]
+fn a_filter_that_waits_does_so_in_the_runtime_of_the_pipeline() {
+    run("[INPUT]\n Name count\n[FILTER]\n Name awaiting\n Match *\n[OUTPUT]\n Name keep\n \
+         Sink awaiting\n");
+    assert_eq!(sink("awaiting").numbers(), all(10));
+}
+
+#[test]
 fn an_inactive_filter_does_nothing() {
     let report = run("[INPUT]\n Name count\n[FILTER]\n Name even\n Active false\n[OUTPUT]\n \
                       Name keep\n Sink inactive\n");

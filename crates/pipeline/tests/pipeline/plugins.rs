@@ -51,6 +51,12 @@ pub(crate) static REGISTRY: Registry = Registry {
             build: |_, _| Ok(Box::new(Odd)),
         },
         Spec {
+            name: "awaiting",
+            about: "Waits for a moment, as only the runtime that it is in can tell; drops all if it is in none.",
+            options: &[],
+            build: |_, _| Ok(Box::new(Awaiting)),
+        },
+        Spec {
             name: "unlucky",
             about: "Panics on some batches, drops every third record of others.",
             options: &[OptionSpec::new("seed", Kind::Int, Some("1"), "Which batches.")],
@@ -296,6 +302,22 @@ struct Odd;
 impl Filter for Odd {
     fn filter(&mut self, batch: Chunk) -> Filtered {
         select(&batch, |_, event| !event.body[7].is_multiple_of(2))
+    }
+
+    fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
+        Ok(Box::new(Self))
+    }
+}
+
+struct Awaiting;
+
+impl Filter for Awaiting {
+    fn filter(&mut self, batch: Chunk) -> Filtered {
+        let runtime = tokio::runtime::Handle::try_current();
+        if let Ok(runtime) = &runtime {
+            runtime.block_on(tokio::time::sleep(Duration::from_millis(1)));
+        }
+        select(&batch, |_, _| runtime.is_ok())
     }
 
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {

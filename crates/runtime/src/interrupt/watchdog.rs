@@ -80,8 +80,9 @@ impl Sleep {
         }
     }
 
+    /// Makes the watchdog look at all lanes now.
     #[cold]
-    fn wake(&self) {
+    pub(super) fn wake(&self) {
         self.asleep.store(false, Ordering::Relaxed);
         if let Some(thread) = self.thread.get() {
             thread.unpark();
