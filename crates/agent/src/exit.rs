@@ -1,6 +1,7 @@
 //! Exit codes. Scripts and service managers rely on them, so they are the agent's interface.
 
-/// Stopped gracefully, or did what was asked.
+/// Stopped gracefully, or did what was asked. With `Propagate_Exit_Code`, the input `exec` puts its command's code in the place of
+/// this one.
 pub(crate) const DONE: u8 = 0;
 /// The command line or the configuration is wrong, or a second signal cut the agent off while it drained.
 pub(crate) const CONFIG: u8 = 1;

@@ -64,7 +64,7 @@ pub(crate) fn operate(origin: Origin, built: Built) -> anyhow::Result<u8> {
     match report {
         Ok(report) => {
             log_report(&report);
-            Ok(exit::DONE)
+            Ok(report.code)
         }
         Err(error) => {
             tracing::error!("{error}");

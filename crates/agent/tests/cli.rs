@@ -312,6 +312,16 @@ fn the_end_of_stdin_stops_the_agent_when_all_is_delivered() {
 }
 
 #[test]
+fn a_command_s_exit_code_can_be_the_agents() {
+    let exec = "command=echo last words; exit 7";
+    let mut agent = vec!["-i", "exec", "-p", exec, "-p", "exit_after_oneshot=on"];
+    agent.extend(["-p", "propagate_exit_code=on", "-o", "stdout"]);
+    let run = run(&agent);
+    run.check(7, &["the command exited with 7", "1 delivered, 0 dropped"]);
+    assert!(run.stdout.contains("last words"), "{}", run.stdout);
+}
+
+#[test]
 fn json_escapes_unicode_unless_told_otherwise() {
     let output = "[INPUT]\n Name stdin\n[OUTPUT]\n Name stdout\n Format json_lines\n";
     for (service, expected) in

@@ -141,6 +141,8 @@ pub struct Report {
     pub outputs: Vec<OutputReport>,
     /// Records that were for outputs which were gone after a reload.
     pub not_handed_over: u64,
+    /// What the process is to exit with, if nothing else went wrong: an input's wish.
+    pub code: u8,
 }
 
 impl Report {
@@ -215,6 +217,7 @@ impl Report {
             filters: filters.collect(),
             outputs: outputs.collect(),
             not_handed_over: counters.not_handed_over.get(),
+            code: 0,
         }
     }
 

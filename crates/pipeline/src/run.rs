@@ -225,7 +225,7 @@ impl Pipeline {
         }
         running.stop.ask();
         running.drain(&meter).await;
-        let report = meter.read();
+        let report = Report { code: running.code.unwrap_or_default(), ..meter.read() };
         tracing::info!("[engine] service has stopped ({} pending tasks)", report.pending_tasks());
         Ok(Outcome::Stopped(report))
     }
@@ -295,6 +295,7 @@ impl Pipeline {
         Ok(Running {
             inputs,
             awaited,
+            code: None,
             lanes,
             workers,
             quiet,
@@ -377,6 +378,8 @@ struct Running {
     inputs: JoinSet<Ended>,
     /// Inputs that end by themselves, and the agent with the last of them.
     awaited: usize,
+    /// Once one of them asks the agent to stop: the greatest of the codes to exit with.
+    code: Option<u8>,
     /// Ends when all lanes have ended.
     lanes: mpsc::Receiver<()>,
     workers: JoinSet<(usize, Vec<Arc<Task>>)>,
@@ -399,8 +402,8 @@ struct Running {
 #[derive(Debug, Clone, Copy, Default)]
 struct Told {
     was_awaited: bool,
-    /// The agent shall stop.
-    asks: bool,
+    /// The agent shall stop, with this code.
+    asks: Option<u8>,
 }
 
 /// What a pipeline at work is asked for.
@@ -413,7 +416,6 @@ enum Wish {
 impl Running {
     /// Waits for a wish and looks after inputs that end before.
     async fn supervise(&mut self, stop: &Stop, replace: &Stop) -> Wish {
-        let mut is_asked = false;
         loop {
             tokio::select! {
                 biased;
@@ -422,8 +424,8 @@ impl Running {
                 Some(joined) = self.inputs.join_next() => {
                     let Told { was_awaited, asks } = ended(joined);
                     self.awaited -= usize::from(was_awaited);
-                    is_asked |= asks;
-                    if is_asked && self.awaited == 0 {
+                    self.code = self.code.max(asks);
+                    if self.code.is_some() && self.awaited == 0 {
                         stop.ask();
                     }
                 }
@@ -573,9 +575,9 @@ fn ended(joined: Result<Ended, JoinError>) -> Told {
     let _entered = span.enter();
     match how {
         Ok(Ok(End::Quiet)) => tracing::debug!("nothing more to read"),
-        Ok(Ok(End::StopAgent)) => {
+        Ok(Ok(End::StopAgent { code })) => {
             tracing::debug!("nothing more to read, the agent stops with the last such input");
-            return Told { was_awaited, asks: true };
+            return Told { was_awaited, asks: Some(code) };
         }
         Ok(Err(error)) => {
             row.failures.add(1);
@@ -586,7 +588,7 @@ fn ended(joined: Result<Ended, JoinError>) -> Told {
             tracing::error!("the input panicked and has ended: {panic}");
         }
     }
-    Told { was_awaited, asks: false }
+    Told { was_awaited, asks: None }
 }
 
 /// What `future` comes to, if it does by `deadline`.

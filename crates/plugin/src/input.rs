@@ -17,7 +17,11 @@ pub enum End {
     /// It has nothing more to say; the agent runs on.
     Quiet,
     /// It has nothing more to say, and the agent shall drain and stop (end of stdin, `exit_on_eof`).
-    StopAgent,
+    /// It is to exit with `code`: 0, unless the input stands for another program that ended badly.
+    StopAgent {
+        /// The code that the process exits with.
+        code: u8,
+    },
 }
 
 /// What the pipeline lends to an input.

@@ -196,7 +196,7 @@ impl Count {
             next += self.batch;
         }
         match self.end.as_str() {
-            "stop" => Ok(End::StopAgent),
+            "stop" => Ok(End::StopAgent { code: 0 }),
             "fail" => Err(InputError("the source is gone".to_owned())),
             "panic" => panic!("the input is lost"),
             "hang" => std::future::pending().await,

@@ -1,5 +1,6 @@
 //! `exec`: runs a command now and then, and makes a record of each line that it prints.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -31,6 +32,12 @@ pub(super) const SPEC: Spec<dyn Input> = Spec {
             Some("off"),
             "Run once, then stop the agent",
         ),
+        OptionSpec::new(
+            "propagate_exit_code",
+            Kind::Bool,
+            Some("off"),
+            "Then the agent exits with the command's code",
+        ),
     ],
     build,
 };
@@ -46,6 +53,11 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildEr
         .ok_or_else(|| BuildError::new("no input 'command' was given").help("add Command"))?;
     let parser = records::parser(options, build)?;
     let then_exit = options.bool("exit_after_oneshot");
+    let hands_code_on = options.bool("propagate_exit_code");
+    if hands_code_on && !then_exit {
+        return Err(BuildError::new("propagate_exit_code needs exit_after_oneshot")
+            .help("add Exit_After_Oneshot on, or take Propagate_Exit_Code out"));
+    }
     Ok(Box::new(Exec {
         tag: build.tag.clone(),
         label: Label::input("exec", build),
@@ -56,6 +68,7 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildEr
         longest: options.size("buf_size").map_or(4096, |size| size.clamp(2, 1 << 30) as usize),
         once: then_exit || options.bool("oneshot"),
         then_exit,
+        hands_code_on,
         failed: Mishaps::default(),
         unparsed: Mishaps::default(),
     }))
@@ -73,6 +86,8 @@ struct Exec {
     longest: usize,
     once: bool,
     then_exit: bool,
+    /// The agent exits with the command's code.
+    hands_code_on: bool,
     failed: Mishaps,
     unparsed: Mishaps,
 }
@@ -91,8 +106,9 @@ impl Input for Exec {
     {
         Box::pin(async move {
             if self.once {
-                self.run_once(context).await;
-                return Ok(if self.then_exit { End::StopAgent } else { End::Quiet });
+                let code = self.run_once(context).await;
+                let code = if self.hands_code_on { code } else { 0 };
+                return Ok(if self.then_exit { End::StopAgent { code } } else { End::Quiet });
             }
             while !clock::stopped_within(context, self.interval).await {
                 self.run_once(context).await;
@@ -103,8 +119,9 @@ impl Input for Exec {
 }
 
 impl Exec {
-    /// Runs the command to its end, or until the input shall stop; then the command is killed.
-    async fn run_once(&mut self, context: &dyn Context) {
+    /// Runs the command to its end, or until the input shall stop; then the command is killed. The code that a shell would tell
+    /// of it.
+    async fn run_once(&mut self, context: &dyn Context) -> u8 {
         let started = Command::new("/bin/sh")
             .args(["-c", &self.command])
             .stdin(Stdio::null())
@@ -113,19 +130,28 @@ impl Exec {
             .spawn();
         let mut child = match started {
             Ok(child) => child,
-            Err(error) => return self.complain(&format!("cannot run /bin/sh: {error}")),
+            Err(error) => {
+                self.complain(&format!("cannot run /bin/sh: {error}"));
+                return NOT_RUN;
+            }
         };
-        let Some(stdout) = child.stdout.take() else { return };
+        let Some(stdout) = child.stdout.take() else { return NOT_RUN };
         self.read(BufReader::with_capacity(self.longest, stdout), context).await;
         let waited = tokio::select! {
             biased;
-            () = context.stopped() => return,
+            () = context.stopped() => return 0,
             waited = child.wait() => waited,
         };
         match waited {
-            Ok(status) if status.success() => {}
-            Ok(status) => self.complain(&ended(status)),
-            Err(error) => self.complain(&format!("the command's end is not known: {error}")),
+            Ok(status) if status.success() => 0,
+            Ok(status) => {
+                self.complain(&ended(status));
+                code(status)
+            }
+            Err(error) => {
+                self.complain(&format!("the command's end is not known: {error}"));
+                NOT_RUN
+            }
         }
     }
 
@@ -208,6 +234,15 @@ impl Exec {
     }
 }
 
+/// A shell's code for what it cannot run.
+const NOT_RUN: u8 = 126;
+
+/// The command's own code, or 128 and the number of the signal that ended it, as shells have it.
+fn code(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| Some(128 + status.signal()?));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(NOT_RUN)
+}
+
 fn ended(status: ExitStatus) -> String {
     match status.code() {
         Some(code) => format!("the command exited with {code}"),
@@ -262,7 +297,20 @@ mod tests {
             &[("command", "echo x; exit 3"), ("exit_after_oneshot", "on")],
             &[r#"{"exec":"x"}"#],
         );
-        assert_eq!(end, End::StopAgent);
+        assert_eq!(end, End::StopAgent { code: 0 });
         assert!(log.contains("the command exited with 3"), "{log}");
+    }
+
+    #[test]
+    fn the_commands_code_becomes_the_agents_if_asked_for() {
+        for (command, code) in [("true", 0), ("exit 3", 3), ("kill -9 $$", 137)] {
+            let given = [("exit_after_oneshot", "on"), ("propagate_exit_code", "on")];
+            let (end, _) = check(&[&[("command", command)], &given[..]].concat(), &[]);
+            assert_eq!(end, End::StopAgent { code }, "{command}");
+        }
+        let scene = testing::Scene::new(0.0);
+        let alone = [("command", "true"), ("propagate_exit_code", "on")];
+        let error = scene.build(&SPEC, &alone, SPEC.build).err().unwrap();
+        assert_eq!(error.message, "propagate_exit_code needs exit_after_oneshot");
     }
 }

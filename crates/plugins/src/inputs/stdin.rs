@@ -172,7 +172,7 @@ impl Stdin {
             Last::Stopped => Ok(End::Quiet),
             Last::EndOfFile => {
                 tracing::warn!("{label} end of file (stdin closed by remote end)");
-                Ok(End::StopAgent)
+                Ok(End::StopAgent { code: 0 })
             }
             Last::Failed(error) => {
                 Err(InputError(format!("{label} cannot read standard input: {error}")))
@@ -384,7 +384,7 @@ mod tests {
     fn check(options: &[(&str, &str)], reads: &[&str], expected: &[&str]) -> String {
         let (scene, ended) = run(options, reads);
         assert_eq!(scene.records(), expected);
-        assert_eq!(ended.unwrap(), End::StopAgent);
+        assert_eq!(ended.unwrap(), End::StopAgent { code: 0 });
         scene.log()
     }
 

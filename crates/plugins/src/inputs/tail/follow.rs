@@ -107,7 +107,7 @@ impl Tail {
         self.begin(searched);
         if exit_on_eof && self.files.is_empty() {
             tracing::error!("{} exit_on_eof, and there is no file to read", self.settings.label);
-            return Ok(End::StopAgent);
+            return Ok(End::StopAgent { code: 0 });
         }
         loop {
             let now = context.now();
@@ -127,7 +127,7 @@ impl Tail {
             self.save_now_and_then(context.now());
             if exit_on_eof && !self.files.iter().any(|file| file.is_awaited) {
                 self.take_all(Source::End, context).await?;
-                return Ok(End::StopAgent);
+                return Ok(End::StopAgent { code: 0 });
             }
             if self.wait(is_more, context).await {
                 return self.stop(context).await;

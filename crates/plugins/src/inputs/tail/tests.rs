@@ -71,7 +71,7 @@ impl Folder {
     fn check(&self, pattern: &str, given: &[(&str, &str)], expected: &[&str]) -> Scene {
         let scene = Scene::new(1000.0);
         let given: Vec<_> = given.iter().copied().chain([("exit_on_eof", "on")]).collect();
-        assert_eq!(self.run(&scene, pattern, &given), End::StopAgent);
+        assert_eq!(self.run(&scene, pattern, &given), End::StopAgent { code: 0 });
         assert_eq!(scene.bodies(), expected);
         scene
     }

@@ -6,14 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flb_event::json::{JsonOptions, Printer};
-use flb_event::msgpack::{self, MsgpackError};
-use flb_event::{Chunk, Event, Tag, text};
+use flb_event::{Chunk, Tag};
 use flb_plugin::{
     BoxFuture, Build, BuildError, Flush, Kind, OptionSpec, Options, Output, OutputError, Spec,
 };
 
-use super::{date, json};
+use self::format::{FORMATS, Format};
+use self::rotation::Rotation;
+use super::json;
 use crate::log::{Label, Mishaps};
+
+mod format;
+mod rotation;
 
 pub(super) const SPEC: Spec<dyn Output> = Spec {
     name: "file",
@@ -27,11 +31,13 @@ pub(super) const SPEC: Spec<dyn Output> = Spec {
         OptionSpec::new("template", Kind::Text, Some("{time} {message}"), "Line of template"),
         OptionSpec::new("csv_column_names", Kind::Bool, Some("off"), "Begin csv with the keys"),
         OptionSpec::new("mkdir", Kind::Bool, Some("off"), "Make the directory if it is missing"),
+        OptionSpec::new("rotate", Kind::Bool, Some("off"), "Put a file aside that is large"),
+        OptionSpec::new("rotate_max_size", Kind::Size, Some("100M"), "How large"),
+        OptionSpec::new("rotate_max_files", Kind::Int, Some("7"), "How many are kept aside"),
+        OptionSpec::new("rotate_gzip", Kind::Bool, Some("on"), "Compress what is put aside"),
     ],
     build,
 };
-
-const FORMATS: &[&str] = &["out_file", "plain", "csv", "ltsv", "template", "msgpack"];
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildError> {
     Ok(Box::new(FileOutput(Arc::new(Appender {
@@ -40,83 +46,11 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildE
         name: options.text("file").map(PathBuf::from),
         makes_folder: options.bool("mkdir"),
         format: Format::new(options),
+        rotation: Rotation::new(options, build)?,
         json: json::json_options(build),
         turn: Mutex::new(()),
         unprintable: Mishaps::default(),
     }))))
-}
-
-/// How records look.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Format {
-    /// `tag: [1.000000000, {"k":"v"}]`
-    OutFile,
-    /// `{"k":"v"}`
-    Plain,
-    /// `1.000000000,"v"`
-    Csv { delimiter: String, column_names: bool },
-    /// `"time":1.000000` and `"k":"v"`, between tabs.
-    Ltsv { delimiter: String, label_delimiter: String },
-    /// Text of the user's own.
-    Template(Vec<Part>),
-    /// The chunk's bytes.
-    Msgpack,
-}
-
-/// A part of a template.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
-    Text(String),
-    /// `{time}`
-    Time,
-    /// `{key}`
-    Key(String),
-}
-
-impl Format {
-    fn new(options: &Options) -> Self {
-        let delimiter = |name: &str, default: &str| {
-            options.text(name).map_or_else(|| default.to_owned(), delimiter)
-        };
-        match options.text("format").unwrap_or_default() {
-            "plain" => Self::Plain,
-            "csv" => Self::Csv {
-                delimiter: delimiter("delimiter", ","),
-                column_names: options.bool("csv_column_names"),
-            },
-            "ltsv" => Self::Ltsv {
-                delimiter: delimiter("delimiter", "\t"),
-                label_delimiter: delimiter("label_delimiter", ":"),
-            },
-            "template" => Self::Template(template(options.text("template").unwrap_or_default())),
-            "msgpack" => Self::Msgpack,
-            _ => Self::OutFile,
-        }
-    }
-}
-
-/// A delimiter by its name, or as it is.
-fn delimiter(text: &str) -> String {
-    match text.to_ascii_lowercase().as_str() {
-        "\\t" | "tab" => "\t",
-        "\\s" | "space" => " ",
-        "comma" => ",",
-        _ => text,
-    }
-    .to_owned()
-}
-
-fn template(text: &str) -> Vec<Part> {
-    let mut parts = Vec::new();
-    let mut rest = text;
-    while let Some((before, behind)) = rest.split_once('{') {
-        let Some((key, after)) = behind.split_once('}') else { break };
-        parts.push(Part::Text(before.to_owned()));
-        parts.push(if key == "time" { Part::Time } else { Part::Key(key.to_owned()) });
-        rest = after;
-    }
-    parts.push(Part::Text(rest.to_owned()));
-    parts
 }
 
 struct FileOutput(Arc<Appender>);
@@ -140,6 +74,7 @@ struct Appender {
     name: Option<PathBuf>,
     makes_folder: bool,
     format: Format,
+    rotation: Option<Rotation>,
     json: JsonOptions,
     turn: Mutex<()>,
     unprintable: Mishaps,
@@ -150,6 +85,9 @@ impl Appender {
         let path = self.path(chunk.tag());
         // A poisoned lock means that another chunk came to grief; this one still has its turn.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rotation) = &self.rotation {
+            rotation.look(&path, &jiff::Zoned::now());
+        }
         match self.append_to(&path, chunk) {
             Ok(()) => Flush::Done,
             Err(error) => {
@@ -197,7 +135,8 @@ impl Appender {
         for event in chunk.records() {
             let start = out.len();
             let names_columns = is_first && start == 0;
-            let written = self.write(chunk.tag(), event, names_columns, &mut printer, &mut out);
+            let written =
+                self.format.write(chunk.tag(), event, names_columns, &mut printer, &mut out);
             if let Err(error) = written {
                 out.truncate(start);
                 if let Some(total) = self.unprintable.another() {
@@ -210,109 +149,6 @@ impl Appender {
         }
         out
     }
-
-    fn write(
-        &self,
-        tag: &Tag,
-        event: Event<'_>,
-        names_columns: bool,
-        printer: &mut Printer,
-        out: &mut Vec<u8>,
-    ) -> Result<(), MsgpackError> {
-        match &self.format {
-            Format::OutFile => {
-                date::print(out, format_args!("{tag}: ["));
-                date::write_nanos(event.time, out);
-                out.extend_from_slice(b", ");
-                printer.print(event.body, out)?;
-                out.extend_from_slice(b"]\n");
-            }
-            Format::Plain => {
-                printer.print(event.body, out)?;
-                out.push(b'\n');
-            }
-            Format::Csv { delimiter, column_names } => {
-                write_csv(event, delimiter, *column_names && names_columns, out)?;
-            }
-            Format::Ltsv { delimiter, label_delimiter } => {
-                write_ltsv(event, delimiter, label_delimiter, out)?;
-            }
-            Format::Template(parts) => write_template(event, parts, out)?,
-            Format::Msgpack => {}
-        }
-        Ok(())
-    }
-}
-
-fn write_csv(
-    event: Event<'_>,
-    delimiter: &str,
-    names_columns: bool,
-    out: &mut Vec<u8>,
-) -> Result<(), MsgpackError> {
-    if names_columns {
-        out.extend_from_slice(b"timestamp");
-        for entry in msgpack::entries(event.body)? {
-            out.extend_from_slice(delimiter.as_bytes());
-            text::write(entry?.0, out)?;
-        }
-        out.push(b'\n');
-    }
-    date::write_nanos(event.time, out);
-    for entry in msgpack::entries(event.body)? {
-        out.extend_from_slice(delimiter.as_bytes());
-        text::write(entry?.1, out)?;
-    }
-    out.push(b'\n');
-    Ok(())
-}
-
-fn write_ltsv(
-    event: Event<'_>,
-    delimiter: &str,
-    label_delimiter: &str,
-    out: &mut Vec<u8>,
-) -> Result<(), MsgpackError> {
-    date::print(out, format_args!("\"time\"{label_delimiter}"));
-    date::write_micros(event.time, out);
-    for entry in msgpack::entries(event.body)? {
-        let (key, value) = entry?;
-        out.extend_from_slice(delimiter.as_bytes());
-        text::write(key, out)?;
-        out.extend_from_slice(label_delimiter.as_bytes());
-        text::write(value, out)?;
-    }
-    out.push(b'\n');
-    Ok(())
-}
-
-fn write_template(event: Event<'_>, parts: &[Part], out: &mut Vec<u8>) -> Result<(), MsgpackError> {
-    for part in parts {
-        match part {
-            Part::Text(text) => out.extend_from_slice(text.as_bytes()),
-            Part::Time => date::write_micros(event.time, out),
-            Part::Key(key) => match value_of(event.body, key.as_bytes())? {
-                None => date::print(out, format_args!("{{{key}}}")),
-                Some(value) => match msgpack::as_str(value) {
-                    Some(string) => out.extend_from_slice(string),
-                    None => text::write(value, out)?,
-                },
-            },
-        }
-    }
-    out.push(b'\n');
-    Ok(())
-}
-
-/// The value of the first entry with this key.
-fn value_of<'a>(body: &'a [u8], wanted: &[u8]) -> Result<Option<&'a [u8]>, MsgpackError> {
-    for entry in msgpack::entries(body)? {
-        let (key, value) = entry?;
-        if msgpack::as_str(key) == Some(wanted) {
-            return Ok(Some(value));
-        }
-    }
-    Ok(None)
 }
 
 /// A file name made of a tag: it names one file in the directory, whatever the tag says.
