@@ -339,6 +339,26 @@ fn json_escapes_unicode_unless_told_otherwise() {
 }
 
 #[test]
+fn joined_lines_stay_within_the_limit() {
+    let conf = "[INPUT]\n Name stdin\n[FILTER]\n Name multiline\n Match *\n Multiline.Key_Content log\n \
+                Multiline.Parser java\n[OUTPUT]\n Name stdout\n Format json_lines\n";
+    for (service, records) in [("", 1), ("[SERVICE]\n Multiline_Buffer_Limit 60\n", 2)] {
+        let folder = folder("joined", "agent.conf", &format!("{service}{conf}"));
+        let mut command = command(&["-c", "agent.conf"]);
+        command.current_dir(folder);
+        let mut agent = Agent::start(command);
+        agent.write("{\"log\":\"java.lang.Error: x\\n\"}\n");
+        for line in ["at a", "at b", "at c"] {
+            agent.write(&format!("{{\"log\":\"  {line} of some length\\n\"}}\n"));
+        }
+        let run = agent.wait();
+        run.check(0, &[]);
+        assert_eq!(run.stdout.lines().count(), records, "{}", run.stdout);
+        assert!(run.stdout.contains("at c of some length"), "{}", run.stdout);
+    }
+}
+
+#[test]
 fn a_signal_stops_the_agent_gracefully() {
     for name in ["INT", "TERM", "QUIT"] {
         let arguments = ["-f", "3600", "-i", "dummy", "-p", "rate=100", "-o", "stdout"];

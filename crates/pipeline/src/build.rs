@@ -57,6 +57,7 @@ impl Blueprint<'_> {
         let variables = with_document(self.variables, self.document);
         let service = Service {
             escape_unicode: self.settings.escape_unicode,
+            multiline_limit: self.settings.multiline_limit,
             config_dir: self.config_dir.clone(),
             trusted_keys: self
                 .settings

@@ -9,6 +9,7 @@ use flb_config::{
     Diagnostic, Diagnostics, Document, Property, SectionKind, Span, Spanned, Variables,
     did_you_mean,
 };
+use flb_plugin::Service;
 
 use crate::findings::Findings;
 use crate::retry::Backoff;
@@ -92,6 +93,8 @@ pub struct Settings {
     pub parsers_files: Vec<Spanned>,
     /// Whether JSON text escapes non-ASCII characters.
     pub escape_unicode: bool,
+    /// The most bytes of lines that are joined to one record.
+    pub multiline_limit: usize,
     /// Whether wasm artifacts must be signed by one of the trusted keys.
     pub require_signature: bool,
     /// Files with the public keys of those whose artifacts may run.
@@ -256,6 +259,7 @@ impl Default for Settings {
             log_file: None,
             parsers_files: Vec::new(),
             escape_unicode: true,
+            multiline_limit: Service::default().multiline_limit,
             require_signature: false,
             trusted_keys: Vec::new(),
             code_cache: None,
@@ -314,6 +318,10 @@ const fn set(name: &'static str, set: Set) -> Key {
 
 const fn not_yet(name: &'static str) -> Key {
     Key { name, effect: Effect::NotYet }
+}
+
+const fn ignored(name: &'static str) -> Key {
+    Key { name, effect: Effect::Ignored }
 }
 
 const KEYS: &[Key] = &[
@@ -416,8 +424,8 @@ const KEYS: &[Key] = &[
         settings.storage.rejected_limit = Some(bytes).filter(|bytes| *bytes > 0);
         Ok(())
     }),
-    Key { name: "storage.trim_files", effect: Effect::Ignored },
-    Key { name: "coro_stack_size", effect: Effect::Ignored },
+    ignored("storage.trim_files"),
+    ignored("coro_stack_size"),
     not_yet("plugins_file"),
     not_yet("streams_file"),
     set("http_server", |settings, value| {
@@ -465,9 +473,15 @@ const KEYS: &[Key] = &[
         settings.hot_reload.limit = Some(limit).filter(|limit| !limit.is_zero());
         Ok(())
     }),
-    not_yet("json.convert_nan_to_null"),
+    // What is no number is null, always: else it would be no JSON.
+    ignored("json.convert_nan_to_null"),
     not_yet("sp.convert_from_str_to_num"),
-    not_yet("multiline_buffer_limit"),
+    set("multiline_buffer_limit", |settings, value| {
+        let bytes = checked("multiline_buffer_limit", &value.text, value::parse_size)?;
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        settings.multiline_limit = if bytes == 0 { LONGEST_JOINED } else { bytes };
+        Ok(())
+    }),
     not_yet("dns.mode"),
     not_yet("dns.resolver"),
     not_yet("dns.prefer_ipv4"),
@@ -615,6 +629,9 @@ fn set_flush(settings: &mut Settings, value: Spanned) -> Result<(), Refused> {
         })?;
     Ok(())
 }
+
+/// The most bytes that are joined where no limit is wanted: what a filter takes.
+const LONGEST_JOINED: usize = 16 << 20;
 
 /// Longer waits are no different, and shorter ones than this never overflow a clock.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);

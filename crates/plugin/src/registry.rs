@@ -34,6 +34,8 @@ impl<T: ?Sized> std::fmt::Debug for Spec<T> {
 pub struct Service {
     /// Whether JSON text escapes non-ASCII characters (`json.escape_unicode`).
     pub escape_unicode: bool,
+    /// The most bytes of lines that are joined to one record (`multiline_buffer_limit`).
+    pub multiline_limit: usize,
     /// The directory of the main configuration file, for paths that are not found from the working directory.
     pub config_dir: Option<PathBuf>,
     /// Files with the public keys whose signature an artifact must carry; without, signatures are not asked for.
@@ -66,6 +68,7 @@ impl Default for Service {
     fn default() -> Self {
         Self {
             escape_unicode: true,
+            multiline_limit: 2_000_000,
             config_dir: None,
             trusted_keys: None,
             code_cache: None,

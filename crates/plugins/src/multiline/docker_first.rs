@@ -8,7 +8,7 @@ use flb_event::{Timestamp, msgpack};
 use flb_plugin::Parser;
 
 use super::builtin::docker;
-use super::join::{Join, Joined, Joiner, LIMIT, Out, What, is_over, with_content};
+use super::join::{Join, Joined, Joiner, Out, What, is_over, with_content};
 
 /// The key of the text.
 const KEY: &[u8] = b"log";
@@ -19,6 +19,8 @@ pub(crate) struct DockerFirstParsers {
     pub(crate) first: Arc<dyn Parser>,
     /// How long to wait for more lines.
     pub(crate) timeout: Duration,
+    /// The most bytes that are joined.
+    pub(crate) limit: usize,
 }
 
 /// Joins the lines of one source.
@@ -44,7 +46,7 @@ impl DockerFirst {
         let (time, since) = (Timestamp::default(), Timestamp::default());
         let (body, text, scratch) = (Vec::new(), Vec::new(), Vec::new());
         Self {
-            pieces: Joiner::new([Arc::new(docker())].into()),
+            pieces: Joiner::new([Arc::new(docker())].into(), parsers.limit),
             lines: Lines { parsers, body, text, time, offset: 0, since, scratch },
         }
     }
@@ -65,7 +67,7 @@ impl Lines {
             self.flush(out);
             self.body.extend_from_slice(body);
             (self.time, self.offset) = (joined.time, joined.offset);
-        } else if self.body.is_empty() || self.text.len() + text.len() > LIMIT {
+        } else if self.body.is_empty() || self.text.len() + text.len() > self.parsers.limit {
             self.flush(out);
             return out(joined);
         }

@@ -17,6 +17,8 @@ pub(crate) struct FirstLineParsers {
     pub(crate) others: Vec<Arc<dyn Parser>>,
     /// How long to wait for more lines.
     pub(crate) timeout: Duration,
+    /// The most bytes that are joined. Lines on top stand alone, up to the next first one.
+    pub(crate) limit: usize,
 }
 
 /// Joins the lines of one source.
@@ -109,6 +111,10 @@ impl Join for FirstLine {
             Err(_) if self.body.is_empty() => {
                 out(Joined { what: What::Text(line), time: now, offset });
             }
+            Err(_) if self.text.len() + self.added.len() + line.len() > self.parsers.limit => {
+                self.flush(out);
+                out(Joined { what: What::Text(line), time: now, offset });
+            }
             Err(_) => self.add(line, now),
         }
     }
@@ -152,7 +158,22 @@ mod tests {
             first: parser(r"^(?<level>[A-Z]+) (?<message>.*)"),
             others: vec![parser("^ code=(?<code>.*)"), parser("^ id=(?<id>.*)")],
             timeout: Duration::from_secs(4),
+            limit: 19,
         }))
+    }
+
+    #[test]
+    fn what_is_too_much_to_join_stands_alone() {
+        check(
+            &mut joiner(),
+            "E one\n0123456789\n012345678\nlast\nE two\nmore",
+            &[
+                r#"0 {"level":"E","message":"one\n0123456789"} 1000"#,
+                "17 012345678",
+                "27 last",
+                r#"32 {"level":"E","message":"two\nmore"} 1000"#,
+            ],
+        );
     }
 
     #[test]

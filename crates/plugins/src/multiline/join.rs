@@ -4,12 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flb_event::{Timestamp, msgpack};
-use flb_plugin::{MultilineParser, MultilineParsers, Rule, Whole};
+use flb_plugin::{MultilineParser, MultilineParsers, Rule, Service, Whole};
 
 use crate::map;
 
-/// The most bytes that are joined. What comes on top begins another record.
-pub(crate) const LIMIT: usize = 2_000_000;
 /// How many groups are kept for later lines when nothing in them waits.
 const SPARE_GROUPS: usize = 8;
 
@@ -54,6 +52,8 @@ pub(crate) type Out<'o> = dyn FnMut(Joined<'_>) + 'o;
 /// The multiline parsers of a source, and what waits for more lines.
 pub(crate) struct Joiner {
     parsers: Arc<[Arc<MultilineParser>]>,
+    /// The most bytes that are joined. What comes on top begins another record.
+    limit: usize,
     /// The parser that took the last line.
     current: Option<usize>,
     /// Lines that wait, of the current parser. Those of several streams may do so side by side.
@@ -96,9 +96,10 @@ struct Look<'a> {
 }
 
 impl Joiner {
-    /// Tries these parsers, in order.
-    pub(crate) fn new(parsers: Arc<[Arc<MultilineParser>]>) -> Self {
-        Self { parsers, current: None, groups: Vec::new(), body: Vec::new(), joined: Vec::new() }
+    /// Tries these parsers, in order, and joins at most `limit` bytes.
+    pub(crate) fn new(parsers: Arc<[Arc<MultilineParser>]>, limit: usize) -> Self {
+        let (groups, body, joined) = (Vec::new(), Vec::new(), Vec::new());
+        Self { parsers, limit, current: None, groups, body, joined }
     }
 }
 
@@ -196,7 +197,7 @@ impl Joiner {
         });
         let Self { groups, joined, .. } = self;
         let group = &mut groups[at];
-        if step.begins || group.text.len() + look.content.len() > LIMIT {
+        if step.begins || group.text.len() + look.content.len() > self.limit {
             group.flush(parser, joined, out);
         }
         group.add(parser, look, step.rule);
@@ -328,7 +329,7 @@ impl Group {
 /// knows are passed over.
 pub fn join_lines(known: &MultilineParsers, names: &[&str], text: &[u8]) -> Vec<(u64, Vec<u8>)> {
     let parsers: Vec<_> = names.iter().filter_map(|name| known.find(name).cloned()).collect();
-    let mut joiner = Joiner::new(parsers.into());
+    let mut joiner = Joiner::new(parsers.into(), Service::default().multiline_limit);
     let mut records = Vec::new();
     let mut out = |joined: Joined<'_>| match joined.what {
         What::Text(record) | What::Body(record) => records.push((joined.offset, record.to_vec())),
@@ -376,9 +377,11 @@ mod tests {
     use super::*;
     use crate::multiline::testing::{self, check};
 
+    const LIMIT: usize = 2_000_000;
+
     fn joiner(names: &[&str]) -> Joiner {
         let all = crate::builtin_multiline();
-        Joiner::new(names.iter().map(|name| Arc::clone(all.find(name).unwrap())).collect())
+        Joiner::new(names.iter().map(|name| Arc::clone(all.find(name).unwrap())).collect(), LIMIT)
     }
 
     const JAVA: &str = "\
@@ -494,13 +497,13 @@ not of a container\n\
     fn empty_lines_are_lines() {
         let whole = Whole::EndsWith { text: b"!".to_vec(), negate: false };
         let parser = MultilineParser { whole, ..MultilineParser::clone(&testing::rules()) };
-        let mut joiner = Joiner::new([Arc::new(parser)].into());
+        let mut joiner = Joiner::new([Arc::new(parser)].into(), LIMIT);
         check(&mut joiner, "\na\n\nb!\n", &[r"0 a\n\nb!\n"]);
     }
 
     #[test]
     fn rules_lead_from_state_to_state() {
-        let mut joiner = Joiner::new([testing::rules()].into());
+        let mut joiner = Joiner::new([testing::rules()].into(), LIMIT);
         check(
             &mut joiner,
             "a\nbegin 1\n-\nx\n+\nend\nbegin 2\nbegin 3",

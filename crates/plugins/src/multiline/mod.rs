@@ -13,7 +13,7 @@ pub(crate) use builtin::docker;
 pub(crate) use docker_first::{DockerFirst, DockerFirstParsers};
 pub(crate) use first_line::{FirstLine, FirstLineParsers};
 pub use join::join_lines;
-pub(crate) use join::{Join, Joined, Joiner, LIMIT, Out, What, is_over};
+pub(crate) use join::{Join, Joined, Joiner, Out, What, is_over};
 pub(crate) use section::ALL;
 
 use std::collections::BTreeSet;

@@ -60,7 +60,11 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildE
             Way::Parsers(parsers.collect::<Result<_, BuildError>>()?)
         }
     };
-    Ok(Box::new(Multiline::new(Arc::new(way), options.bool("buffer"))))
+    Ok(Box::new(Multiline::new(
+        Arc::new(way),
+        options.bool("buffer"),
+        build.service.multiline_limit,
+    )))
 }
 
 /// What tells that records belong together.
@@ -70,10 +74,10 @@ enum Way {
 }
 
 impl Way {
-    fn start(&self) -> Box<dyn Join> {
+    fn start(&self, limit: usize) -> Box<dyn Join> {
         match self {
-            Self::Parsers(parsers) => Box::new(Joiner::new(Arc::clone(parsers))),
-            Self::Pieces { key, wait } => Box::new(Pieces::new(key, *wait)),
+            Self::Parsers(parsers) => Box::new(Joiner::new(Arc::clone(parsers), limit)),
+            Self::Pieces { key, wait } => Box::new(Pieces::new(key, *wait, limit)),
         }
     }
 }
@@ -102,14 +106,16 @@ struct Multiline {
     way: Arc<Way>,
     /// Whether records wait for those of later batches.
     waits: bool,
+    /// The most bytes of records that are joined.
+    limit: usize,
     now: Timestamp,
     /// Those of which something waits.
     streams: BTreeMap<Tag, Stream>,
 }
 
 impl Multiline {
-    fn new(way: Arc<Way>, waits: bool) -> Self {
-        Self { way, waits, now: Timestamp::default(), streams: BTreeMap::new() }
+    fn new(way: Arc<Way>, waits: bool, limit: usize) -> Self {
+        Self { way, waits, limit, now: Timestamp::default(), streams: BTreeMap::new() }
     }
 }
 
@@ -120,7 +126,8 @@ impl Filter for Multiline {
 
     fn filter(&mut self, batch: Chunk) -> Filtered {
         let tag = batch.tag().clone();
-        let mut stream = self.streams.remove(&tag).unwrap_or_else(|| Stream::new(self.way.start()));
+        let mut stream =
+            self.streams.remove(&tag).unwrap_or_else(|| Stream::new(self.way.start(self.limit)));
         let mut out = Outcome::new(&stream, &tag);
         for event in batch.records() {
             stream.take(&event, self.now, &mut out);
@@ -151,7 +158,7 @@ impl Filter for Multiline {
     }
 
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
-        Ok(Box::new(Self::new(Arc::clone(&self.way), self.waits)))
+        Ok(Box::new(Self::new(Arc::clone(&self.way), self.waits, self.limit)))
     }
 }
 

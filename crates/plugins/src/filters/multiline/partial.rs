@@ -5,7 +5,7 @@ use std::time::Duration;
 use flb_event::{Timestamp, msgpack};
 
 use crate::map;
-use crate::multiline::{Join, Joined, LIMIT, Out, What, is_over};
+use crate::multiline::{Join, Joined, Out, What, is_over};
 
 /// The fields of a piece, which the whole message does not have.
 const MARKS: [&[u8]; 4] = [b"partial_message", b"partial_id", b"partial_ordinal", b"partial_last"];
@@ -14,6 +14,8 @@ const MARKS: [&[u8]; 4] = [b"partial_message", b"partial_id", b"partial_ordinal"
 pub(super) struct Pieces {
     key: Vec<u8>,
     wait: Duration,
+    /// The most bytes that are joined.
+    limit: usize,
     messages: Vec<Message>,
 }
 
@@ -39,8 +41,8 @@ struct Marks<'a> {
 
 impl Pieces {
     /// Those whose text stands under `key`.
-    pub(super) fn new(key: &str, wait: Duration) -> Self {
-        Self { key: key.as_bytes().to_vec(), wait, messages: Vec::new() }
+    pub(super) fn new(key: &str, wait: Duration, limit: usize) -> Self {
+        Self { key: key.as_bytes().to_vec(), wait, limit, messages: Vec::new() }
     }
 
     fn marks<'a>(&self, body: &'a [u8]) -> Marks<'a> {
@@ -105,7 +107,7 @@ impl Join for Pieces {
         };
         let is_it = |message: &Message| message.id == id;
         let is_too_long =
-            |message: &Message| is_it(message) && message.text.len() + text.len() > LIMIT;
+            |message: &Message| is_it(message) && message.text.len() + text.len() > self.limit;
         if self.messages.iter().any(is_too_long) {
             self.flush_if(out, is_it);
         }

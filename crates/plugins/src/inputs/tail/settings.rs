@@ -55,9 +55,9 @@ pub(super) struct Settings {
     pub(super) joining: Option<Joining>,
 }
 
-/// How lines are joined.
+/// How lines are joined: by which parsers, and to how many bytes at most.
 pub(super) enum Joining {
-    Parsers(Arc<[Arc<MultilineParser>]>),
+    Parsers(Arc<[Arc<MultilineParser>]>, usize),
     FirstLine(Arc<FirstLineParsers>),
     Docker(Arc<DockerFirstParsers>),
 }
@@ -66,7 +66,7 @@ impl Joining {
     /// What joins the lines of one file.
     pub(super) fn start(&self) -> Box<dyn Join> {
         match self {
-            Self::Parsers(parsers) => Box::new(Joiner::new(Arc::clone(parsers))),
+            Self::Parsers(parsers, limit) => Box::new(Joiner::new(Arc::clone(parsers), *limit)),
             Self::Docker(parsers) => Box::new(DockerFirst::new(Arc::clone(parsers))),
             Self::FirstLine(parsers) => Box::new(FirstLine::new(Arc::clone(parsers))),
         }
@@ -149,7 +149,8 @@ fn joining(options: &Options, build: &Build<'_>) -> Result<Option<Joining>, Buil
         }
         let timeout = options.time("docker_mode_flush").unwrap_or_default();
         let first = records::find_parser(first, build)?;
-        return Ok(Some(Joining::Docker(Arc::new(DockerFirstParsers { first, timeout }))));
+        let limit = build.service.multiline_limit;
+        return Ok(Some(Joining::Docker(Arc::new(DockerFirstParsers { first, timeout, limit }))));
     }
     if is_old {
         return old_joining(options, build).map(Some);
@@ -167,7 +168,7 @@ fn joining(options: &Options, build: &Build<'_>) -> Result<Option<Joining>, Buil
             "{label} with multiline.parser the option 'parser' has no effect; parse with the filter parser"
         );
     }
-    Ok(Some(Joining::Parsers(parsers.into())))
+    Ok(Some(Joining::Parsers(parsers.into(), build.service.multiline_limit)))
 }
 
 fn old_joining(options: &Options, build: &Build<'_>) -> Result<Joining, BuildError> {
@@ -181,6 +182,7 @@ fn old_joining(options: &Options, build: &Build<'_>) -> Result<Joining, BuildErr
         first: find(first)?,
         others: others.map(find).collect::<Result<Vec<Arc<dyn Parser>>, _>>()?,
         timeout: options.time("multiline_flush").unwrap_or_default(),
+        limit: build.service.multiline_limit,
     })))
 }
 
