@@ -177,7 +177,8 @@ impl Worker {
         let Ok(Try { tried, fate }) = tried else { return };
         let task = &*tried.task;
         match fate {
-            Fate::Told(Flush::Done) => self.delivered(task),
+            Fate::Told(Flush::Done) => self.delivered(task, 0),
+            Fate::Told(Flush::Partly { left_out }) => self.delivered(task, left_out),
             Fate::Told(Flush::Retry { reason, after }) => {
                 tracing::warn!("{reason}");
                 self.put_off(task, after).await;
@@ -204,11 +205,14 @@ impl Worker {
         task.settle(&row.instance.name);
     }
 
-    fn delivered(&mut self, task: &Task) {
+    fn delivered(&mut self, task: &Task, left_out: usize) {
         self.settled(task);
         let row = &self.delivery.row;
         row.took(&task.from.instance.name, task.age(context::now()));
-        row.delivered.add(task.records());
+        // Processors may have added records, which nobody counts here.
+        let left_out = left_out.min(task.records());
+        row.delivered.add(task.records() - left_out);
+        row.dropped.add(left_out);
         row.delivered_bytes.add(task.bytes());
         let retries = self.backlog.delivered(task.tag());
         if retries > 0 {

@@ -11,6 +11,11 @@ use crate::{BoxFuture, OutputError};
 pub enum Flush {
     /// Delivered.
     Done,
+    /// Delivered but for some records, which no other try would get through; these are dropped and counted. The log says why.
+    Partly {
+        /// How many.
+        left_out: usize,
+    },
     /// Not now; try again, after `after` or when the scheduler thinks best.
     Retry {
         /// Why.
@@ -20,6 +25,13 @@ pub enum Flush {
     },
     /// Never: the chunk is dropped and counted.
     Fail(OutputError),
+}
+
+impl Flush {
+    /// A chunk that is delivered but for so many records.
+    pub fn but(left_out: usize) -> Self {
+        if left_out == 0 { Self::Done } else { Self::Partly { left_out } }
+    }
 }
 
 /// A destination of chunks.

@@ -19,6 +19,16 @@ fn check_identity(report: &Report) {
 }
 
 #[test]
+fn what_an_output_leaves_out_of_a_chunk_is_dropped_and_counted() {
+    let report = run(
+        "[INPUT]\n Name count\n Records 10\n Batch 10\n[OUTPUT]\n Name keep\n Sink left_out\n \
+                      Left_Out 3\n",
+    );
+    let output = &report.outputs[0];
+    assert_eq!((output.records, output.delivered, output.dropped), (10, 7, 3));
+}
+
+#[test]
 fn a_filter_that_panics_now_and_then_loses_nothing() {
     for seed in 1..20 {
         let report = run(&format!(

@@ -92,6 +92,12 @@ pub(crate) static REGISTRY: Registry = Registry {
             OptionSpec::new("sink", Kind::Text, None, "Where."),
             OptionSpec::new("slow", Kind::Int, Some("0"), "Milliseconds a chunk takes."),
             OptionSpec::new("retries", Kind::Int, Some("0"), "How often each chunk is put off."),
+            OptionSpec::new(
+                "left_out",
+                Kind::Int,
+                Some("0"),
+                "How many records it says it left out.",
+            ),
             OptionSpec::new("down", Kind::Int, Some("0"), "How many tries fail at first."),
             OptionSpec::new("after", Kind::Time, None, "For how long it is put off."),
             OptionSpec::new("refuse", Kind::Int, Some("0"), "How many chunks it refuses."),
@@ -354,6 +360,7 @@ impl Filter for Forkless {
 }
 
 struct Keep {
+    left_out: usize,
     sink: Arc<Sink>,
     slow: Duration,
     retries: u32,
@@ -368,6 +375,7 @@ struct Keep {
 fn build_keep(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildError> {
     let number = |name| options.int(name).and_then(|int| u32::try_from(int).ok()).unwrap_or(0);
     Ok(Box::new(Keep {
+        left_out: number("left_out") as usize,
         sink: sink(options.text("sink").unwrap_or(build.instance)),
         slow: Duration::from_millis(number("slow").into()),
         retries: number("retries"),
@@ -399,7 +407,7 @@ impl Keep {
         }
         self.tries.store(0, Ordering::Relaxed);
         self.sink.receive(chunk);
-        Flush::Done
+        Flush::but(self.left_out)
     }
 }
 

@@ -98,14 +98,14 @@ impl Printer {
     }
 
     fn print(&self, chunk: &Chunk) -> Flush {
-        let text = self.text(chunk);
+        let (text, left_out) = self.text(chunk);
         let written = {
             // A poisoned lock means that another chunk was printed in part; this one still has its turn.
             let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
             write_all(&mut **sink, &text)
         };
         match written {
-            Ok(()) => Flush::Done,
+            Ok(()) => Flush::but(left_out),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 if !self.is_closed.swap(true, Ordering::Relaxed) {
                     tracing::error!("{} nobody reads standard output any more", self.label);
@@ -119,8 +119,9 @@ impl Printer {
         }
     }
 
-    /// The whole chunk's text.
-    fn text(&self, chunk: &Chunk) -> Vec<u8> {
+    /// The whole chunk's text, and how many records are not in it.
+    fn text(&self, chunk: &Chunk) -> (Vec<u8>, usize) {
+        let mut left_out = 0;
         let mut out = Vec::with_capacity(chunk.bytes().len() * 2);
         if self.format == Format::Json {
             out.push(b'[');
@@ -130,6 +131,7 @@ impl Printer {
             let start = out.len();
             if let Err(error) = self.write(index, chunk, event, &mut printer, &mut out) {
                 out.truncate(start);
+                left_out += 1;
                 if let Some(total) = self.unprintable.another() {
                     tracing::error!(
                         "{} record {index} is left out: {error} ({total} so far)",
@@ -148,7 +150,7 @@ impl Printer {
             Format::JsonStream => out.push(b'\n'),
             Format::Text | Format::TextV1 | Format::JsonLines => {}
         }
-        out
+        (out, left_out)
     }
 
     fn write(
@@ -319,7 +321,7 @@ mod tests {
             ("json", "[{\"date\":1.0},{\"date\":1.0}]\n"),
         ] {
             let printer = printer(&[("format", format)], &Sink::default());
-            assert_eq!(String::from_utf8(printer.0.text(&chunk)).unwrap(), expected);
+            assert_eq!(String::from_utf8(printer.0.text(&chunk).0).unwrap(), expected);
         }
     }
 

@@ -2,20 +2,22 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flb_event::Chunk;
 use flb_event::json::{JsonOptions, Printer};
-use flb_event::{Chunk, Tag};
 use flb_plugin::{
     BoxFuture, Build, BuildError, Flush, Kind, OptionSpec, Options, Output, OutputError, Spec,
 };
 
+use self::destination::{Destination, OTHERWISE};
 use self::format::{FORMATS, Format};
 use self::rotation::Rotation;
 use super::json;
 use crate::log::{Label, Mishaps};
 
+mod destination;
 mod format;
 mod rotation;
 
@@ -23,8 +25,14 @@ pub(super) const SPEC: Spec<dyn Output> = Spec {
     name: "file",
     about: "Append records to files",
     options: &[
-        OptionSpec::new("path", Kind::Text, None, "Directory of the file"),
-        OptionSpec::new("file", Kind::Text, None, "Name of the file; without, the tag is it"),
+        OptionSpec::new("path", Kind::Text, None, "Directory; logs/$key goes by the record"),
+        OptionSpec::new("file", Kind::Text, None, "Name, as path; without, the tag is it"),
+        OptionSpec::new("enable_strftime", Kind::Bool, Some("off"), "Fill in %Y-%m-%d in both"),
+        OptionSpec::new("max_dynamic_files", Kind::Int, Some("1024"), "Files that records name"),
+        OptionSpec::new("on_missing_field", OR, Some("error"), "If a record cannot name its file"),
+        OptionSpec::new("on_limit_reached", OR, Some("error"), "If there are too many files"),
+        OptionSpec::new("fallback_path", Kind::Text, None, "Directory of fallback_file"),
+        OptionSpec::new("fallback_file", Kind::Text, None, "File for records without their own"),
         OptionSpec::new("format", Kind::Choice(FORMATS), Some("out_file"), "How records look"),
         OptionSpec::new("delimiter", Kind::Text, None, "Between values: tab, space, comma, text"),
         OptionSpec::new("label_delimiter", Kind::Text, None, "Between label and value in ltsv"),
@@ -39,11 +47,12 @@ pub(super) const SPEC: Spec<dyn Output> = Spec {
     build,
 };
 
+const OR: Kind = Kind::Choice(OTHERWISE);
+
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildError> {
     Ok(Box::new(FileOutput(Arc::new(Appender {
         label: Label::output("file", build),
-        folder: options.text("path").map(PathBuf::from),
-        name: options.text("file").map(PathBuf::from),
+        destination: Destination::new(options, build)?,
         makes_folder: options.bool("mkdir"),
         format: Format::new(options),
         rotation: Rotation::new(options, build)?,
@@ -70,8 +79,7 @@ impl Output for FileOutput {
 /// Appends chunks, one at a time.
 struct Appender {
     label: Label,
-    folder: Option<PathBuf>,
-    name: Option<PathBuf>,
+    destination: Destination,
     makes_folder: bool,
     format: Format,
     rotation: Option<Rotation>,
@@ -81,37 +89,51 @@ struct Appender {
 }
 
 impl Appender {
+    /// Appends all records that have a file, or none.
     fn append(&self, chunk: &Chunk) -> Flush {
-        let path = self.path(chunk.tag());
+        let split = match self.destination.split(chunk) {
+            Ok(split) => split,
+            Err(reason) => return Flush::Fail(OutputError(reason)),
+        };
+        let mut left_out = split.left_out;
         // A poisoned lock means that another chunk came to grief; this one still has its turn.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(rotation) = &self.rotation {
-            rotation.look(&path, &jiff::Zoned::now());
-        }
-        match self.append_to(&path, chunk) {
-            Ok(()) => Flush::Done,
-            Err(error) => {
-                let reason = format!("cannot write to {}: {error}", path.display());
-                if is_permanent(&error) {
-                    tracing::error!("{} {reason}", self.label);
-                    Flush::Fail(OutputError(reason))
-                } else {
-                    Flush::Retry { reason, after: None }
+        let mut appended: Vec<Appended<'_>> = Vec::new();
+        for (path, part) in &split.parts {
+            if let Some(rotation) = &self.rotation {
+                rotation.look(path, &jiff::Zoned::now());
+            }
+            match self.append_to(path, part) {
+                Ok((done, unprintable)) => {
+                    appended.push(done);
+                    left_out += unprintable;
+                }
+                Err(error) => {
+                    let error = appended.iter().fold(error, |error, done| done.take_back(error));
+                    return self.failed(path, &error);
                 }
             }
         }
+        Flush::but(left_out)
     }
 
-    fn path(&self, tag: &Tag) -> PathBuf {
-        let name = self.name.clone().unwrap_or_else(|| PathBuf::from(file_name(tag)));
-        self.folder.as_ref().map_or(name.clone(), |folder| folder.join(name))
+    fn failed(&self, path: &Path, error: &io::Error) -> Flush {
+        let reason = format!("cannot write to {}: {error}", path.display());
+        if is_permanent(error) {
+            tracing::error!("{} {reason}", self.label);
+            Flush::Fail(OutputError(reason))
+        } else {
+            Flush::Retry { reason, after: None }
+        }
     }
 
-    fn append_to(&self, path: &Path, chunk: &Chunk) -> io::Result<()> {
+    /// What was appended, and how many records are not in it.
+    fn append_to<'p>(&self, path: &'p Path, chunk: &Chunk) -> io::Result<(Appended<'p>, usize)> {
         let mut file = self.open(path)?;
         let length = file.metadata()?.len();
-        let text = self.text(chunk, length == 0);
-        append_whole(&mut file, length, &text)
+        let (text, left_out) = self.text(chunk, length == 0);
+        append_whole(&mut file, length, &text)?;
+        Ok((Appended { path, length, written: text.len() }, left_out))
     }
 
     fn open(&self, path: &Path) -> io::Result<File> {
@@ -125,10 +147,11 @@ impl Appender {
         }
     }
 
-    /// The whole chunk's text. `is_first`: the file is empty so far.
-    fn text(&self, chunk: &Chunk, is_first: bool) -> Vec<u8> {
+    /// The whole chunk's text, and how many records are not in it. `is_first`: the file is empty so far.
+    fn text(&self, chunk: &Chunk, is_first: bool) -> (Vec<u8>, usize) {
+        let mut left_out = 0;
         if self.format == Format::Msgpack {
-            return chunk.bytes().to_vec();
+            return (chunk.bytes().to_vec(), left_out);
         }
         let mut out = Vec::with_capacity(chunk.bytes().len() * 2);
         let mut printer = Printer::new(self.json);
@@ -139,6 +162,7 @@ impl Appender {
                 self.format.write(chunk.tag(), event, names_columns, &mut printer, &mut out);
             if let Err(error) = written {
                 out.truncate(start);
+                left_out += 1;
                 if let Some(total) = self.unprintable.another() {
                     tracing::error!(
                         "{} a record is left out: {error} ({total} so far)",
@@ -147,18 +171,26 @@ impl Appender {
                 }
             }
         }
-        out
+        (out, left_out)
     }
 }
 
-/// A file name made of a tag: it names one file in the directory, whatever the tag says.
-fn file_name(tag: &Tag) -> String {
-    let plain = |letter: char| {
-        let is_plain = letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
-        if is_plain { letter } else { '_' }
-    };
-    let name: String = tag.as_str().chars().map(plain).collect();
-    if name.bytes().all(|byte| byte == b'.') { "_".repeat(name.len().max(1)) } else { name }
+/// What was appended to a file.
+struct Appended<'p> {
+    path: &'p Path,
+    /// The file's length before.
+    length: u64,
+    written: usize,
+}
+
+impl Appended<'_> {
+    /// Takes it back, because the chunk goes again. Returns the error to report.
+    fn take_back(&self, error: io::Error) -> io::Error {
+        match OpenOptions::new().append(true).open(self.path) {
+            Ok(file) => take_back(&file, self.length, self.written, error),
+            Err(_) => error,
+        }
+    }
 }
 
 /// Appends all of `text` or none of it: what is written of it goes again if the rest can't be written. `length` is the
@@ -316,20 +348,6 @@ mod tests {
         let text = fs::read_to_string(folder.path().join("t")).unwrap();
         assert_eq!(text.lines().count(), 5);
         assert_eq!(text.matches("timestamp").count(), 1);
-    }
-
-    #[test]
-    fn a_tag_never_leads_out_of_the_directory() {
-        for (tag, name) in [
-            ("a.b-c_D9", "a.b-c_D9"),
-            ("../etc/x y", ".._etc_x_y"),
-            ("..", "__"),
-            (".", "_"),
-            ("", "_"),
-            ("é", "_"),
-        ] {
-            assert_eq!(file_name(&Tag::new(tag).unwrap()), name, "{tag}");
-        }
     }
 
     #[test]

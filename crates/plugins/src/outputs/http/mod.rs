@@ -105,9 +105,12 @@ impl Output for Http {
     fn flush<'a>(&'a self, chunk: &'a Chunk) -> BoxFuture<'a, Flush> {
         Box::pin(async move {
             let (poster, records) = (Arc::clone(&self.0), chunk.clone());
-            let body = move || poster.client.packed(poster.body(&records));
-            let body = match tokio::task::spawn_blocking(body).await {
-                Ok(body) => body,
+            let body = move || {
+                let (body, left_out) = poster.body(&records);
+                (poster.client.packed(body), left_out)
+            };
+            let (body, left_out) = match tokio::task::spawn_blocking(body).await {
+                Ok(made) => made,
                 Err(error) => return Flush::Fail(OutputError(error.to_string())),
             };
             let poster = &self.0;
@@ -116,7 +119,7 @@ impl Output for Http {
                 .clone()
                 .and_then(|name| Some((name, HeaderValue::from_str(chunk.tag().as_str()).ok()?)));
             match poster.client.send(body, poster.format.content_type(), tag).await {
-                Ok(_) => Flush::Done,
+                Ok(_) => Flush::but(left_out),
                 Err(fate) => fate,
             }
         })
@@ -124,9 +127,11 @@ impl Output for Http {
 }
 
 impl Poster {
-    fn body(&self, chunk: &Chunk) -> Vec<u8> {
+    /// The request's body, and how many records are not in it.
+    fn body(&self, chunk: &Chunk) -> (Vec<u8>, usize) {
+        let mut left_out = 0;
         if matches!(self.format, Format::Msgpack) {
-            return chunk.bytes().to_vec();
+            return (chunk.bytes().to_vec(), left_out);
         }
         let is_array = matches!(self.format, Format::Json);
         let mut out = Vec::with_capacity(chunk.bytes().len() * 2);
@@ -144,6 +149,7 @@ impl Poster {
                 },
                 Err(error) => {
                     out.truncate(start);
+                    left_out += 1;
                     if let Some(total) = self.unprintable.another() {
                         tracing::error!(
                             "{} a record is left out: {error} ({total} so far)",
@@ -159,7 +165,7 @@ impl Poster {
             }
             out.push(b']');
         }
-        out
+        (out, left_out)
     }
 
     fn write(

@@ -83,10 +83,10 @@ fn gelf_has_fields_of_its_own() {
     let given = [("format", "gelf"), ("gelf_short_message_key", "msg"), ("gelf_host_key", "from")];
     let output = output(&given).unwrap();
     let body = r#"{"msg":"hello","from":"h","level":3,"id":7,"deep":{"a":1}}"#;
-    let text = output.0.body(&chunk("t", &[(1, 0, body)]));
+    let (text, _) = output.0.body(&chunk("t", &[(1, 0, body)]));
     let expected = r#"{"version":"1.1","short_message":"hello","host":"h","level":3,"_record_id":7,"_deep":{"a":1},"timestamp":1.000}"#;
     assert_eq!(String::from_utf8(text).unwrap(), format!("{expected}\n"));
-    let text = output.0.body(&chunk("t", &[(1, 0, r#"{"log":"x"}"#)]));
+    let (text, _) = output.0.body(&chunk("t", &[(1, 0, r#"{"log":"x"}"#)]));
     assert!(String::from_utf8(text).unwrap().contains(r#""_log":"x","short_message":"x""#));
 }
 

@@ -128,33 +128,38 @@ struct Sender {
 impl Output for OpenTelemetry {
     fn flush<'a>(&'a self, chunk: &'a Chunk) -> BoxFuture<'a, Flush> {
         Box::pin(async move {
-            let mut from = 0;
+            let (mut from, mut left_out) = (0, 0);
             while from < chunk.len() {
                 let (sender, records) = (Arc::clone(&self.0), chunk.clone());
-                let body = move || sender.client.packed(sender.request(&records, from));
-                let body = match tokio::task::spawn_blocking(body).await {
-                    Ok(body) => body,
+                let body = move || {
+                    let (request, left_out) = sender.request(&records, from);
+                    (sender.client.packed(request), left_out)
+                };
+                let (body, unsendable) = match tokio::task::spawn_blocking(body).await {
+                    Ok(made) => made,
                     Err(error) => return Flush::Fail(OutputError(error.to_string())),
                 };
                 match self.0.client.send(body, "application/x-protobuf", None).await {
-                    Ok(answer) => self.0.look_at(&answer),
+                    Ok(answer) => left_out += unsendable + self.0.rejected_by(&answer),
                     Err(fate) => return fate,
                 }
                 from = from.saturating_add(self.0.batch);
             }
-            Flush::Done
+            Flush::but(left_out)
         })
     }
 }
 
 impl Sender {
-    /// The request with the records from `from` on.
-    fn request(&self, chunk: &Chunk, from: usize) -> Vec<u8> {
+    /// The request with the records from `from` on, and how many are not in it.
+    fn request(&self, chunk: &Chunk, from: usize) -> (Vec<u8>, usize) {
+        let mut left_out = 0;
         let mut log_records = Vec::new();
         for event in chunk.records().skip(from).take(self.batch) {
             match self.conversion.record(event) {
                 Ok(record) => log_records.push(record),
                 Err(error) => {
+                    left_out += 1;
                     if let Some(total) = self.unsendable.another() {
                         let label = &self.label;
                         tracing::error!("{label} a record is left out: {error} ({total} so far)");
@@ -164,16 +169,16 @@ impl Sender {
         }
         let scope_logs = vec![ScopeLogs { log_records }];
         let resource_logs = vec![ResourceLogs { scope_logs }];
-        ExportLogsServiceRequest { resource_logs }.encode_to_vec()
+        (ExportLogsServiceRequest { resource_logs }.encode_to_vec(), left_out)
     }
 
-    /// A collector may take a request, and not all that is in it. Sending it again would not help.
-    fn look_at(&self, answer: &Answer) {
-        let Ok(answer) = ExportLogsServiceResponse::decode(&*answer.body) else { return };
-        let Some(partial) = answer.partial_success else { return };
+    /// How many records of a request the collector did not take. Sending them again would not help.
+    fn rejected_by(&self, answer: &Answer) -> usize {
+        let answer = ExportLogsServiceResponse::decode(&*answer.body).unwrap_or_default();
+        let Some(partial) = answer.partial_success else { return 0 };
         let rejected = u64::try_from(partial.rejected_log_records).unwrap_or(0);
         if rejected == 0 && partial.error_message.is_empty() {
-            return;
+            return 0;
         }
         let total = self.rejected.fetch_add(rejected, Ordering::Relaxed) + rejected;
         if self.partial.another().is_some() {
@@ -183,5 +188,6 @@ impl Sender {
                 self.label
             );
         }
+        usize::try_from(rejected).unwrap_or(usize::MAX)
     }
 }

@@ -13,7 +13,7 @@ fn output(given: &[(&str, &str)]) -> Result<OpenTelemetry, BuildError> {
 }
 
 fn record(given: &[(&str, &str)], body: &str) -> LogRecord {
-    let bytes = output(given).unwrap().0.request(&chunk("t", &[(1, 5, body)]), 0);
+    let (bytes, _) = output(given).unwrap().0.request(&chunk("t", &[(1, 5, body)]), 0);
     let request = ExportLogsServiceRequest::decode(&*bytes).unwrap();
     request.resource_logs[0].scope_logs[0].log_records[0].clone()
 }
@@ -87,7 +87,7 @@ fn severity_and_trace_come_from_the_record() {
 
 #[test]
 fn the_bytes_are_those_of_the_specification() {
-    let bytes = output(&[]).unwrap().0.request(&chunk("t", &[(1, 0, r#"{"log":"x"}"#)]), 0);
+    let (bytes, _) = output(&[]).unwrap().0.request(&chunk("t", &[(1, 0, r#"{"log":"x"}"#)]), 0);
     let time = 1_000_000_000_u64.to_le_bytes();
     let body = [0x2a, 3, 0x0a, 1, b'x'];
     let record = [&[0x09][..], &time, &body, &[0x59], &time].concat();
@@ -155,7 +155,7 @@ fn the_status_decides_and_what_was_dropped_is_counted() {
         ExportLogsPartialSuccess { rejected_log_records: 2, error_message: "too old".to_owned() };
     let partial = ExportLogsServiceResponse { partial_success: Some(partial) }.encode_to_vec();
     let (flush, _, rejected) = send(&[], &[("200 OK", partial)]);
-    assert!(matches!(flush, Flush::Done));
+    assert!(matches!(flush, Flush::Partly { left_out: 2 }));
     assert_eq!(rejected, 2);
     assert!(matches!(send(&[], &[("503 Busy", vec![])]).0, Flush::Retry { .. }));
     assert!(matches!(send(&[], &[("400 Bad", vec![])]).0, Flush::Fail(_)));
