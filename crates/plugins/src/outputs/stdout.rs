@@ -13,6 +13,7 @@ use flb_plugin::{
 
 use super::date;
 use super::json::{self, RecordJson};
+use super::opentelemetry::json as otlp;
 use crate::log::{Label, Mishaps};
 
 pub(super) const SPEC: Spec<dyn Output> = Spec {
@@ -26,7 +27,15 @@ pub(super) const SPEC: Spec<dyn Output> = Spec {
     build,
 };
 
-const FORMATS: &[&str] = &["msgpack", "msgpack_v1", "json", "json_lines", "json_stream"];
+const FORMATS: &[&str] = &[
+    "msgpack",
+    "msgpack_v1",
+    "json",
+    "json_lines",
+    "json_stream",
+    "otlp_json",
+    "otlp_json_pretty",
+];
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildError> {
     Ok(Box::new(Stdout(Arc::new(Printer::new(options, build, Box::new(io::stdout()))))))
@@ -45,6 +54,8 @@ enum Format {
     JsonLines,
     /// Objects one behind the other, a line a chunk.
     JsonStream,
+    /// A document of OpenTelemetry's a chunk.
+    Otlp { is_pretty: bool },
 }
 
 impl Format {
@@ -54,6 +65,8 @@ impl Format {
             "json" => Self::Json,
             "json_lines" => Self::JsonLines,
             "json_stream" => Self::JsonStream,
+            "otlp_json" => Self::Otlp { is_pretty: false },
+            "otlp_json_pretty" => Self::Otlp { is_pretty: true },
             _ => Self::Text,
         }
     }
@@ -98,7 +111,13 @@ impl Printer {
     }
 
     fn print(&self, chunk: &Chunk) -> Flush {
-        let (text, left_out) = self.text(chunk);
+        let (text, left_out) = match self.format {
+            Format::Otlp { is_pretty } => match self.document(chunk, is_pretty) {
+                Ok(document) => document,
+                Err(error) => return Flush::Fail(OutputError(error.to_string())),
+            },
+            _ => self.text(chunk),
+        };
         let written = {
             // A poisoned lock means that another chunk was printed in part; this one still has its turn.
             let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
@@ -119,6 +138,22 @@ impl Printer {
         }
     }
 
+    fn document(&self, chunk: &Chunk, is_pretty: bool) -> serde_json::Result<(Vec<u8>, usize)> {
+        let mut left_out = 0;
+        let mut text = otlp::document(chunk, is_pretty, |index, error| {
+            left_out += 1;
+            self.complain(index, error);
+        })?;
+        text.push(b'\n');
+        Ok((text, left_out))
+    }
+
+    fn complain(&self, index: usize, error: MsgpackError) {
+        if let Some(total) = self.unprintable.another() {
+            tracing::error!("{} record {index} is left out: {error} ({total} so far)", self.label);
+        }
+    }
+
     /// The whole chunk's text, and how many records are not in it.
     fn text(&self, chunk: &Chunk) -> (Vec<u8>, usize) {
         let mut left_out = 0;
@@ -132,12 +167,7 @@ impl Printer {
             if let Err(error) = self.write(index, chunk, event, &mut printer, &mut out) {
                 out.truncate(start);
                 left_out += 1;
-                if let Some(total) = self.unprintable.another() {
-                    tracing::error!(
-                        "{} record {index} is left out: {error} ({total} so far)",
-                        self.label
-                    );
-                }
+                self.complain(index, error);
             }
         }
         match self.format {
@@ -148,7 +178,7 @@ impl Printer {
                 out.extend_from_slice(b"]\n");
             }
             Format::JsonStream => out.push(b'\n'),
-            Format::Text | Format::TextV1 | Format::JsonLines => {}
+            Format::Text | Format::TextV1 | Format::JsonLines | Format::Otlp { .. } => {}
         }
         (out, left_out)
     }
@@ -187,6 +217,7 @@ impl Printer {
                 out.push(b'\n');
             }
             Format::JsonStream => self.json.write(event, printer, out)?,
+            Format::Otlp { .. } => {}
         }
         Ok(())
     }
@@ -306,6 +337,33 @@ mod tests {
             RECORDS,
             "{\"a\":\"\\u00e9\\\"\",\"n\":null,\"f\":1.5}{}\n",
         );
+    }
+
+    #[test]
+    fn otlp_json_is_a_document_of_opentelemetry() {
+        let chunk = [
+            (7, 5, r#"{"log":"x","n":-1,"f":1.5,"b":true,"z":null,"a":[1,"y"],"o":{"k":""}}"#),
+            (8, 0, r#"{"m":"é","severityNumber":9,"TraceId":"000102030405060708090a0b0c0d0e0f"}"#),
+        ];
+        let expected = r#"{"resourceLogs":[{"resource":{},"scopeLogs":[{"scope":{},"logRecords":[
+            {"timeUnixNano":"7000000005","body":{"stringValue":"x"},"attributes":[
+            {"key":"n","value":{"intValue":"-1"}},{"key":"f","value":{"doubleValue":1.5}},
+            {"key":"b","value":{"boolValue":true}},{"key":"z","value":{}},
+            {"key":"a","value":{"arrayValue":{"values":[{"intValue":"1"},{"stringValue":"y"}]}}},
+            {"key":"o","value":{"kvlistValue":{"values":[{"key":"k","value":{"stringValue":""}}]}}}]},
+            {"timeUnixNano":"8000000000","severityNumber":9,"body":{"kvlistValue":{"values":[
+            {"key":"m","value":{"stringValue":"é"}},{"key":"severityNumber","value":{"intValue":"9"}},
+            {"key":"TraceId","value":{"stringValue":"000102030405060708090a0b0c0d0e0f"}}]}},
+            "traceId":"000102030405060708090a0b0c0d0e0f"}]}]}]}"#;
+        let expected: String = expected.lines().map(str::trim_start).collect();
+        check(&[("format", "otlp_json")], &chunk, &format!("{expected}\n"));
+        let pretty: serde_json::Value = serde_json::from_str(&expected).unwrap();
+        let sink = Sink::default();
+        let output = printer(&[("format", "otlp_json_pretty")], &sink);
+        testing::block_on(output.flush(&testing::chunk("t", &chunk)));
+        let text = String::from_utf8(sink.writes.lock().unwrap().concat()).unwrap();
+        assert!(text.starts_with("{\n  \"resourceLogs\": [\n"), "{text}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), pretty);
     }
 
     #[test]

@@ -18,6 +18,21 @@ pub(super) struct Conversion {
     pub(super) span_id: Accessor,
 }
 
+/// What the plugin's options say where nobody gave them.
+impl Default for Conversion {
+    fn default() -> Self {
+        let key = Accessor::of_key;
+        Self {
+            body: vec![key("log"), key("message")],
+            rest_is_attributes: true,
+            severity_text: key("SeverityText"),
+            severity_number: key("severityNumber"),
+            trace_id: key("TraceId"),
+            span_id: key("SpanId"),
+        }
+    }
+}
+
 impl Conversion {
     /// One record.
     pub(super) fn record(&self, event: Event<'_>) -> Result<LogRecord, MsgpackError> {

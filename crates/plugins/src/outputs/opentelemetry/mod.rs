@@ -1,6 +1,7 @@
 //! `opentelemetry`: logs to an OpenTelemetry collector, by OTLP over HTTP.
 
 mod convert;
+pub(super) mod json;
 mod messages;
 #[cfg(test)]
 mod tests;
