@@ -54,6 +54,13 @@ impl Mishaps {
         total.is_power_of_two().then_some(total)
     }
 
+    /// Tells, now and then, of a record that an output leaves out of a chunk.
+    pub(crate) fn left_out(&self, label: &Label, error: &dyn std::fmt::Display) {
+        if let Some(total) = self.another() {
+            tracing::error!("{label} a record is left out: {error} ({total} so far)");
+        }
+    }
+
     /// How many there were.
     pub(crate) fn total(&self) -> u64 {
         self.0.load(Ordering::Relaxed)

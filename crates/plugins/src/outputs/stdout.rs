@@ -140,18 +140,12 @@ impl Printer {
 
     fn document(&self, chunk: &Chunk, is_pretty: bool) -> serde_json::Result<(Vec<u8>, usize)> {
         let mut left_out = 0;
-        let mut text = otlp::document(chunk, is_pretty, |index, error| {
+        let mut text = otlp::document(chunk, is_pretty, |error| {
             left_out += 1;
-            self.complain(index, error);
+            self.unprintable.left_out(&self.label, &error);
         })?;
         text.push(b'\n');
         Ok((text, left_out))
-    }
-
-    fn complain(&self, index: usize, error: MsgpackError) {
-        if let Some(total) = self.unprintable.another() {
-            tracing::error!("{} record {index} is left out: {error} ({total} so far)", self.label);
-        }
     }
 
     /// The whole chunk's text, and how many records are not in it.
@@ -167,7 +161,7 @@ impl Printer {
             if let Err(error) = self.write(index, chunk, event, &mut printer, &mut out) {
                 out.truncate(start);
                 left_out += 1;
-                self.complain(index, error);
+                self.unprintable.left_out(&self.label, &error);
             }
         }
         match self.format {

@@ -150,12 +150,7 @@ impl Poster {
                 Err(error) => {
                     out.truncate(start);
                     left_out += 1;
-                    if let Some(total) = self.unprintable.another() {
-                        tracing::error!(
-                            "{} a record is left out: {error} ({total} so far)",
-                            self.label
-                        );
-                    }
+                    self.unprintable.left_out(&self.label, &error);
                 }
             }
         }

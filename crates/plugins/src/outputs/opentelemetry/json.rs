@@ -35,14 +35,14 @@ struct Unknown {}
 pub(in crate::outputs) fn document(
     chunk: &Chunk,
     is_pretty: bool,
-    mut left_out: impl FnMut(usize, MsgpackError),
+    mut left_out: impl FnMut(MsgpackError),
 ) -> Result<Vec<u8>, serde_json::Error> {
     let conversion = Conversion::default();
     let mut log_records = Vec::with_capacity(chunk.len());
-    for (index, event) in chunk.records().enumerate() {
+    for event in chunk.records() {
         match conversion.record(event) {
             Ok(record) => log_records.push(record),
-            Err(error) => left_out(index, error),
+            Err(error) => left_out(error),
         }
     }
     let scope_logs = [Scope { scope: Unknown {}, log_records }];

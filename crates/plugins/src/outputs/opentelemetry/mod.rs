@@ -161,10 +161,7 @@ impl Sender {
                 Ok(record) => log_records.push(record),
                 Err(error) => {
                     left_out += 1;
-                    if let Some(total) = self.unsendable.another() {
-                        let label = &self.label;
-                        tracing::error!("{label} a record is left out: {error} ({total} so far)");
-                    }
+                    self.unsendable.left_out(&self.label, &error);
                 }
             }
         }
