@@ -96,6 +96,11 @@ impl Variables {
         self.set.insert(name.into(), value.into());
     }
 
+    /// The value of a variable that is set and not empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.lookup(name).filter(|value| !value.is_empty())
+    }
+
     /// Fills in every `${NAME}` and `${NAME:-default}` of `text`, once: what is filled in is not
     /// looked at again. A `${` that is never closed stays as it is.
     pub fn expand(&self, text: &str) -> Expanded {

@@ -50,7 +50,16 @@ pub(crate) fn build<T: ?Sized>(
 
 /// Builds with options that are read already.
 pub(crate) fn build_with<T>(options: &Options, build: impl FnOnce(&Options, &Build<'_>) -> T) -> T {
-    build_named("t", "test.0", &Service::default(), options, build)
+    build_in(&Service::default(), options, build)
+}
+
+/// The same, in an agent that has settled so much.
+pub(crate) fn build_in<T>(
+    service: &Service,
+    options: &Options,
+    build: impl FnOnce(&Options, &Build<'_>) -> T,
+) -> T {
+    build_named("t", "test.0", service, options, build)
 }
 
 fn build_as<T>(

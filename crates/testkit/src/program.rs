@@ -33,6 +33,10 @@ pub struct Run {
 impl Program {
     /// Starts a program.
     pub fn start(command: &mut Command) -> Self {
+        // Tests know no proxies but their own.
+        for name in ["HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"] {
+            command.env_remove(name);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut stdout = child.stdout.take().unwrap();

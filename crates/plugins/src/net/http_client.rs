@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use flb_config::Variables;
 use flb_plugin::{Build, BuildError, Flush, Kind, OptionSpec, Options, OutputError};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
     RETRY_AFTER,
 };
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Client, Method, NoProxy, Proxy, StatusCode};
 
 use super::options::multiple;
 use super::tls::{self, ClientTls};
@@ -21,7 +22,7 @@ use super::{dial, options};
 use crate::log::{Label, excerpt};
 
 /// The options of such outputs, beside their path.
-const OWN: [OptionSpec; 11] = [
+const OWN: [OptionSpec; 12] = [
     OptionSpec::new("host", Kind::Text, Some("127.0.0.1"), "Server"),
     OptionSpec::new("port", Kind::Text, Some("80"), "Its port"),
     multiple("header", Kind::Text, "Name and value of a header"),
@@ -29,13 +30,14 @@ const OWN: [OptionSpec; 11] = [
     OptionSpec::new("http_passwd", Kind::Text, None, "The user's password"),
     OptionSpec::new("compress", Kind::Choice(&["gzip", "none"]), Some("none"), "Compression"),
     OptionSpec::new("proxy", Kind::Text, None, "HTTP proxy: http://host:port"),
+    OptionSpec::new("net.proxy_env_ignore", Kind::Bool, Some("off"), "Ignore HTTP_PROXY, NO_PROXY"),
     OptionSpec::new("log_response_payload", Kind::Bool, Some("on"), "Log what the server answers"),
     OptionSpec::new("http.response_timeout", Kind::Time, Some("60"), "How long an answer may take"),
     OptionSpec::new("net.connect_timeout", Kind::Time, Some("10"), "How long connecting may take"),
     OptionSpec::new("net.keepalive", Kind::Bool, Some("on"), "Keep connections for the next chunk"),
 ];
 /// The same, with those of TLS.
-pub(crate) const OPTIONS: [OptionSpec; 23] = options::joined(&[&OWN, &tls::CLIENT]);
+pub(crate) const OPTIONS: [OptionSpec; 24] = options::joined(&[&OWN, &tls::CLIENT]);
 
 /// The longest part of an answer that is looked at.
 const LONGEST_ANSWER: usize = 64 * 1024;
@@ -92,7 +94,7 @@ impl HttpClient {
         })?;
         let authority = format!("{bracketed}:{port}");
         Ok(Self {
-            client: client(options, tls.as_ref(), host, port)?,
+            client: client(options, &build.service.variables, tls.as_ref(), host, port)?,
             label,
             method,
             url,
@@ -198,6 +200,7 @@ fn explained(error: &reqwest::Error) -> String {
 
 fn client(
     options: &Options,
+    variables: &Variables,
     tls: Option<&ClientTls>,
     host: &str,
     port: u16,
@@ -217,10 +220,27 @@ fn client(
     if tls.and_then(ClientTls::vhost).is_some() {
         builder = builder.dns_resolver(AlwaysTo(host.to_owned(), port));
     }
-    if let Some(proxy) = options.text("proxy") {
-        builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(refused)?);
+    if let Some(proxy) = proxy(options, variables).map_err(refused)? {
+        builder = builder.proxy(proxy);
     }
     builder.build().map_err(refused)
+}
+
+/// The proxy that the options name, or else the environment, as other programs read it.
+fn proxy(options: &Options, variables: &Variables) -> Result<Option<Proxy>, reqwest::Error> {
+    if let Some(proxy) = options.text("proxy") {
+        return Proxy::all(proxy).map(Some);
+    }
+    let said = |name: &str| variables.get(name).or_else(|| variables.get(&name.to_lowercase()));
+    let exceptions = said("NO_PROXY").unwrap_or_default();
+    // The library takes this for all names, but not for addresses.
+    let are_all = exceptions.split(',').any(|entry| entry.trim() == "*");
+    match said("HTTP_PROXY") {
+        Some(proxy) if !are_all && !options.bool("net.proxy_env_ignore") => {
+            Ok(Some(Proxy::all(proxy)?.no_proxy(NoProxy::from_string(exceptions))))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Finds the server, whatever name TLS asks for.

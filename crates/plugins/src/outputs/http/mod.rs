@@ -33,7 +33,7 @@ const OWN: [OptionSpec; 7] = [
     json::DATE_KEY,
     json::DATE_FORMAT,
 ];
-const OPTIONS: [OptionSpec; 35] = joined(&[&OWN, &gelf::OPTIONS, &http_client::OPTIONS]);
+const OPTIONS: [OptionSpec; 36] = joined(&[&OWN, &gelf::OPTIONS, &http_client::OPTIONS]);
 const FORMATS: &[&str] = &["json", "json_stream", "json_lines", "gelf", "msgpack"];
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildError> {

@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::net::testing::{Identity, block_on};
-use crate::testing::{build_with, chunk, options};
+use crate::testing::{build_in, build_with, chunk, options};
 
 fn output(given: &[(&str, &str)]) -> Result<Http, BuildError> {
     build_with(&options(&OPTIONS, given), http)
@@ -76,6 +76,47 @@ fn records_are_posted_in_every_format() {
     assert!(head.contains("content-type: application/msgpack"), "{head}");
     let records = chunk("a.b", &[(1, 500_000_000, r#"{"n":1}"#), (2, 0, r#"{"n":2}"#)]);
     assert_eq!(body, records.bytes());
+}
+
+#[test]
+fn a_proxy_is_named_by_an_option_or_by_the_environment() {
+    let check = |given: &[(&str, &str)], variables: &[(&str, &str)], expected: &str| {
+        block_on(async {
+            let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = server.local_addr().unwrap().port().to_string();
+            let address = format!("http://{}", proxy.local_addr().unwrap());
+            let real = |text: &str| if text == "PROXY" { address.clone() } else { text.to_owned() };
+            let mut service = flb_plugin::Service::default();
+            for (name, value) in variables {
+                service.variables.set(*name, real(value));
+            }
+            let given: Vec<(&str, String)> = given.iter().map(|(n, v)| (*n, real(v))).collect();
+            let mut all = vec![("port", port.as_str())];
+            all.extend(given.iter().map(|(name, value)| (*name, value.as_str())));
+            let output = build_in(&service, &options(&OPTIONS, &all), http).unwrap();
+            let asked = async {
+                let (mut stream, whom) = tokio::select! {
+                    taken = proxy.accept() => (taken.unwrap().0, "proxy"),
+                    taken = server.accept() => (taken.unwrap().0, "server"),
+                };
+                read(&mut stream).await;
+                answer(&mut stream, "200 OK", "").await;
+                whom
+            };
+            let chunk = chunk("t", &[(1, 0, "{}")]);
+            let (flush, whom) = tokio::join!(output.flush(&chunk), asked);
+            assert!(matches!(flush, Flush::Done), "{flush:?}");
+            assert_eq!(whom, expected, "{variables:?}");
+        });
+    };
+    check(&[], &[], "server");
+    check(&[("proxy", "PROXY")], &[], "proxy");
+    check(&[], &[("HTTP_PROXY", "PROXY")], "proxy");
+    check(&[], &[("http_proxy", "PROXY"), ("no_proxy", "example.com")], "proxy");
+    check(&[], &[("HTTP_PROXY", "PROXY"), ("NO_PROXY", "example.com,127.0.0.1")], "server");
+    check(&[], &[("HTTP_PROXY", "PROXY"), ("NO_PROXY", "*")], "server");
+    check(&[("net.proxy_env_ignore", "on")], &[("HTTP_PROXY", "PROXY")], "server");
 }
 
 #[test]

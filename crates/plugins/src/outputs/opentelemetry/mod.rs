@@ -64,7 +64,7 @@ const OWN: [OptionSpec; 8] = [
         "Key of the span, in hexadecimal",
     ),
 ];
-const OPTIONS: [OptionSpec; 31] = joined(&[&OWN, &http_client::OPTIONS]);
+const OPTIONS: [OptionSpec; 32] = joined(&[&OWN, &http_client::OPTIONS]);
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildError> {
     Ok(Box::new(opentelemetry(options, build)?))
