@@ -27,9 +27,11 @@ pub(crate) fn prove(pre: &InstancePre<State>, state: State) -> Result<(), String
     let spin = function::<i32>(&mut store, &instance, SPIN)?;
     for _ in 0..TIMES {
         lane.restart();
-        // By the time that it has woken up, the guest runs; if not, its next tick will do.
-        lane.hurry();
-        let ended = lane.run(&mut store, |store| spin.call(store, COUNT));
+        let ended = lane.run(&mut store, |store| {
+            // By the time that it has woken up, the guest runs; if not, it tries again.
+            lane.hurry();
+            spin.call(store, COUNT)
+        });
         match (ended.is_ok(), lane.is_killed() && is_stop(ended)) {
             (true, _) => {}
             (false, true) => return Ok(()),
