@@ -254,7 +254,7 @@ fn rust_library(folder: &str) -> Result<PathBuf> {
 fn zig_object(source: &str, folder: &Path) -> Result<PathBuf> {
     let object = folder.join("zig.o");
     let mut zig = toolchains::zig()?;
-    zig.args(["build-obj", "-O", "ReleaseFast", "-fstrip", "-fcompiler-rt", source]);
+    zig.args(["build-obj", "-O", "ReleaseFast", "-fstrip", "-fPIC", "-fcompiler-rt", source]);
     run_command(zig.arg(format!("-femit-bin={}", object.display())))?;
     Ok(object)
 }
