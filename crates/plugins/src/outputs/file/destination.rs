@@ -219,6 +219,9 @@ impl Pattern {
     }
 
     fn fill(&self, scene: &Scene<'_>, time: Timestamp) -> Result<String, Homeless> {
+        if !self.is_dynamic() {
+            return Ok(self.text.clone());
+        }
         let dated = match self.has_time {
             true => {
                 let text = self.dated(time).map_err(|_| Homeless::Unsafe)?;
@@ -350,6 +353,13 @@ mod tests {
         ];
         check(&given, &[r#"{"m":1}"#], &[("2023/web-11-14", "1")]);
         check(&[("path", "a"), ("file", "100%")], &[r#"{"m":1}"#], &[("a/100%", "1")]);
+    }
+
+    #[test]
+    fn a_directory_that_no_record_fills_in_is_taken_as_it_is() {
+        let given = [("path", "."), ("file", "$m"), ("fallback_file", "x")];
+        let flush = check(&given, &[r#"{"m":1}"#], &[("1", "1")]);
+        assert!(matches!(flush, Flush::Done), "{flush:?}");
     }
 
     #[test]
