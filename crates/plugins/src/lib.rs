@@ -4,6 +4,7 @@ mod absent;
 mod fields;
 mod filters;
 mod guest;
+mod hex;
 mod inputs;
 mod log;
 mod map;

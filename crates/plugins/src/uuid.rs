@@ -1,5 +1,7 @@
 //! Random UUIDs (version 4 of RFC 9562).
 
+use crate::hex;
+
 /// A new one, as text. All zeros but for its version if the system has no randomness.
 pub(crate) fn uuid() -> String {
     let mut bytes = [0_u8; 16];
@@ -8,6 +10,6 @@ pub(crate) fn uuid() -> String {
     }
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = hex::digits(&bytes);
     [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
 }

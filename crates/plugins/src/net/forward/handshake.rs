@@ -4,6 +4,8 @@
 use flb_event::msgpack::{self, Reader, Value};
 use sha2::{Digest, Sha512};
 
+use crate::hex;
+
 /// What a server says first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Helo {
@@ -41,16 +43,11 @@ pub(crate) fn random() -> Result<[u8; 16], getrandom::Error> {
 
 /// The digest of some texts one behind the other, in hexadecimal.
 pub(crate) fn digest(parts: &[&[u8]]) -> String {
-    use std::fmt::Write;
     let mut hash = Sha512::new();
     for part in parts {
         hash.update(part);
     }
-    let mut text = String::with_capacity(128);
-    for byte in hash.finalize() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    hex::digits(&hash.finalize())
 }
 
 /// Whether two proofs are equal, in a time that does not tell how much of them is.

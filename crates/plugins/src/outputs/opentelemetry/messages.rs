@@ -134,8 +134,7 @@ fn digits<S: Serializer>(number: &impl ToString, to: S) -> Result<S::Ok, S::Erro
 }
 
 fn hex<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    to.serialize_str(&digits)
+    to.serialize_str(&crate::hex::digits(bytes))
 }
 
 fn base64<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
