@@ -80,11 +80,7 @@ fn opentelemetry(options: &Options, build: &Build<'_>) -> Result<OpenTelemetry, 
         .collect::<Result<_, _>>()?;
     // Where nobody said what the body is, nothing beside it may get lost.
     let keeps_rest = chosen.is_empty() && !options.has("logs_body_key_attributes");
-    let body = if chosen.is_empty() {
-        vec![Accessor::of_key("log"), Accessor::of_key("message")]
-    } else {
-        chosen
-    };
+    let body = if chosen.is_empty() { Conversion::default().body } else { chosen };
     let batch = usize::try_from(options.int("batch_size").unwrap_or(0)).unwrap_or(0);
     Ok(OpenTelemetry(Arc::new(Sender {
         client: HttpClient::new(label.clone(), Method::POST, path, options, build)?,
