@@ -1,6 +1,6 @@
 //! Which file records go to: one for all of a tag, or each where its fields and its time say.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -123,14 +123,15 @@ impl Destination {
             return Ok(Split { parts: vec![(folder.join(name), chunk.clone())], left_out: 0 });
         }
         let mut parts: Vec<(PathBuf, ChunkBuilder)> = Vec::new();
+        let mut places: HashMap<PathBuf, usize> = HashMap::new();
         let mut left_out = 0;
         for event in chunk.records() {
             let Some(path) = self.path(tag, &event)? else {
                 left_out += 1;
                 continue;
             };
-            let at = parts.iter().rposition(|(known, _)| *known == path).unwrap_or_else(|| {
-                parts.push((path, ChunkBuilder::new(tag.clone())));
+            let at = *places.entry(path).or_insert_with_key(|path| {
+                parts.push((path.clone(), ChunkBuilder::new(tag.clone())));
                 parts.len() - 1
             });
             parts[at].1.push(event).map_err(|error| error.to_string())?;
