@@ -3,11 +3,9 @@
 
 use std::fmt::Write as _;
 
-use flb_config::{Document, Property, Section, SectionKind, Variables};
+use flb_config::{Document, Property, Section, SectionKind, Variables, masked};
 use flb_pipeline::SERVICE_DEFAULTS;
-use flb_plugin::{OptionSpec, Registry, Spec};
-
-use crate::secrets::masked;
+use flb_plugin::{OptionSpec, Registry, Spec, secrecy};
 
 /// Lists of sections, each with its key; parsers stand beside the pipeline.
 const LISTS: [(&str, SectionKind); 3] = [
@@ -60,7 +58,7 @@ impl Writer<'_> {
                 last.push(property);
             }
         }
-        self.properties(1, &last);
+        self.properties(1, &last, &[]);
         for (key, value) in SERVICE_DEFAULTS {
             if !last.iter().any(|property| property.key.text == key) {
                 self.default(1, key, value);
@@ -82,8 +80,10 @@ impl Writer<'_> {
     fn item(&mut self, indent: usize, section: &Section, number: usize) {
         let start = self.out.len();
         let properties: Vec<&Property> = section.properties.iter().collect();
-        self.properties(indent + 1, &properties);
-        self.defaults(indent + 1, section, number);
+        let name = self.name(section);
+        let specs = options(self.registry, section.kind, &name);
+        self.properties(indent + 1, &properties, specs);
+        self.defaults(indent + 1, section, &name, number, specs);
         self.children(indent + 1, section);
         // The first line gets the list's dash.
         let dash = start + 2 * indent;
@@ -93,11 +93,11 @@ impl Writer<'_> {
     }
 
     /// Keys that are given several times in a row become a list; apart from each other they stay, as their order may matter.
-    fn properties(&mut self, indent: usize, properties: &[&Property]) {
+    fn properties(&mut self, indent: usize, properties: &[&Property], specs: &[OptionSpec]) {
         for run in properties.chunk_by(|left, right| left.key.text == right.key.text) {
             let key = run[0].key.text.as_str();
             let values: Vec<String> =
-                run.iter().filter_map(|property| self.value(property)).collect();
+                run.iter().filter_map(|property| self.value(property, specs)).collect();
             match values.as_slice() {
                 [] => {}
                 [value] => self.line(indent, &format!("{}: {value}", scalar(key))),
@@ -110,27 +110,38 @@ impl Writer<'_> {
     }
 
     /// A value with its variables filled in, as it may be shown. Nothing for an empty one.
-    fn value(&self, property: &Property) -> Option<String> {
+    fn value(&self, property: &Property, specs: &[OptionSpec]) -> Option<String> {
         let written = &property.value.text;
         let expanded = self.variables.expand(written);
         let text = expanded.text.as_str();
-        (!text.is_empty())
-            .then(|| scalar(&masked(&property.key.text, written, text, expanded.from_file)))
+        let key = property.key.text.as_str();
+        let shown = || masked(key, secrecy(specs, key), written, text, expanded.from_file);
+        (!text.is_empty()).then(|| scalar(&shown()))
     }
 
     fn default(&mut self, indent: usize, key: &str, value: &str) {
         self.line(indent, &format!("{key}: {} # default", scalar(value)));
     }
 
-    fn defaults(&mut self, indent: usize, section: &Section, number: usize) {
-        let name =
-            section.property("name").map(|name| self.variables.expand(&name.value.text).text);
-        let name = name.unwrap_or_default().to_lowercase();
+    /// The name of a section's plugin.
+    fn name(&self, section: &Section) -> String {
+        let name = section.property("name").map(|name| self.variables.expand(&name.value.text));
+        name.unwrap_or_default().text.to_lowercase()
+    }
+
+    fn defaults(
+        &mut self,
+        indent: usize,
+        section: &Section,
+        name: &str,
+        number: usize,
+        specs: &[OptionSpec],
+    ) {
         let is_given = |key: &str| section.property(key).is_some();
         if section.kind == SectionKind::Input && !is_given("tag") {
             self.default(indent, "tag", &format!("{name}.{number}"));
         }
-        for option in options(self.registry, section.kind, &name) {
+        for option in specs {
             if let Some(default) = option.default.filter(|_| !is_given(option.name)) {
                 self.default(indent, option.name, default);
             }
@@ -151,7 +162,7 @@ impl Writer<'_> {
         for condition in section.children_of(SectionKind::Condition) {
             self.line(indent, "condition:");
             let properties: Vec<&Property> = condition.properties.iter().collect();
-            self.properties(indent + 1, &properties);
+            self.properties(indent + 1, &properties, &[]);
             self.children(indent + 1, condition);
         }
     }
@@ -168,7 +179,7 @@ impl Writer<'_> {
 }
 
 /// The options that a section's plugin takes.
-fn options(registry: &Registry, kind: SectionKind, name: &str) -> &'static [OptionSpec] {
+pub(crate) fn options(registry: &Registry, kind: SectionKind, name: &str) -> &'static [OptionSpec] {
     fn of<T: ?Sized>(specs: &'static [Spec<T>], name: &str) -> &'static [OptionSpec] {
         specs.iter().find(|spec| spec.name == name).map_or(&[], |spec| spec.options)
     }

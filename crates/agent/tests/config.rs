@@ -250,6 +250,99 @@ pipeline:
     assert_eq!(run.stdout.matches("\"********\"").count(), 3, "{}", run.stdout);
 }
 
+/// Each property with what of it must not be seen.
+const SECRETS: &str = "
+pipeline:
+  inputs:
+    - {name: exec, command: 'curl -u me:hush http://hush/?key=hush'}
+    - {name: exec_wasi, wasi_path: x.wasm, env: [DB_PASS=hush, ENCRYPTION_KEY=hush, RUST_LOG=debug], args: --pin hush}
+    - {name: http, success_header: Set-Cookie a=hush}
+    - {name: forward, shared_key: hush, security.users: me hush, tls.key_passwd: hush}
+  filters:
+    - {name: wasm, match: '*', wasm_path: x.wasm, function_name: f, config.signing_key: hush, config.level: warn, env: A=hush}
+  outputs:
+    - {name: http, match: '*', header: [X-API-Key hush, DD-API-KEY hush, Cookie hush, Authorization Bearer hush, Accept text/plain], http_passwd: hush, uri: /x?key=hush, proxy: 'http://me:hush@proxy:3128'}
+    - {name: opentelemetry, match: '*', header: X-Token hush, logs_uri: /v1?key=hush}
+    - {name: forward, match: '*', shared_key: hush, password: hush, add_option: key hush}
+";
+
+#[test]
+fn every_kind_of_secret_is_hidden() {
+    let folder = folder(&[("agent.yaml", SECRETS)]);
+    let run = agent(folder.path(), &["config", "agent.yaml"]);
+    check(&run, 0, &[]);
+    assert!(!run.stdout.contains("hush") && !run.stderr.contains("hush"), "{}", run.stdout);
+    for shown in [
+        "RUST_LOG=debug",
+        "Accept text/plain",
+        "config.level: warn",
+        "curl -u",
+        "X-API-Key *",
+        "DB_PASS=*",
+    ] {
+        assert!(run.stdout.contains(shown), "no {shown} in\n{}", run.stdout);
+    }
+}
+
+#[test]
+fn mistakes_beside_secrets_are_told_without_them() {
+    // Each mistake stands on a line with a secret, or is one.
+    for (text, words) in [
+        (
+            "[OUTPUT]\n    Name http\n    Htp_Pass hush\n",
+            "unknown configuration property 'htp_pass'",
+        ),
+        ("[OUTPUT]\n    Name http\n    Header hush\n", "it is no header"),
+        ("[OUTPUT]\n    Name http\n    Header Authorization:hush\n", "header Authorization"),
+        ("[OUTPUT]\n    Name http\n    Http_Passwd\thush\n", "a tab does not separate"),
+        ("[OUTPUT]\n    Name http\n    Http_Passwd hush\n    Http_Passwd hush\n", "is set 2 times"),
+        ("[OUTPUT]\n    Name http\n    Http_Passwd hush${LOST}\n", "variable ${LOST} is not set"),
+        ("[OUTPUT]\n    Name http\n     Http_Passwd hush\n   Http_Passwd hush\n", "indent"),
+        ("@SET TOKEN =hush\n[OUTPUT]\n    Name http\n    Nothing x\n", "belong to the variable"),
+        ("[INPUT]\n    Name forward\n    Security.Users hush\n", "has no password"),
+        (
+            "[INPUT]\n    Name exec_wasi\n    WASI_Path filter.wasm\n    Env hush\n    Env =hush\n",
+            "'env'",
+        ),
+        ("[OUTPUT]\n    Name http\n    Host me:hush@[\n", "make no address"),
+    ] {
+        let run = agent(folder(&[("agent.conf", text)]).path(), &["-D", "-c", "agent.conf"]);
+        assert_ne!(run.code, Some(0), "{text}\n{}", run.stderr);
+        assert!(run.stderr.contains(words), "{text}\n{}", run.stderr);
+        assert!(!run.stderr.contains("hush"), "{text}\n{}", run.stderr);
+    }
+    let yaml = "pipeline:\n  outputs:\n    - {name: http, http_passwd: hush, http_paswd: hush}\n";
+    let run = agent(folder(&[("agent.yaml", yaml)]).path(), &["-D", "-c", "agent.yaml"]);
+    check(&run, 1, &["http_paswd"]);
+    assert!(!run.stderr.contains("hush"), "{}", run.stderr);
+}
+
+#[test]
+fn a_secret_that_is_empty_is_an_error_in_a_dry_run_too() {
+    let both = |end: &str, plugin: &str, property: &str| {
+        let text = format!("[{end}]\n    Name {plugin}\n    {property}\n");
+        let folder = folder(&[("agent.conf", &text), ("empty", "\n")]);
+        for arguments in [&["-D", "-c", "agent.conf"][..], &["-c", "agent.conf"]] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_flb-agent"));
+            command.args(arguments).current_dir(folder.path());
+            let file = format!("file://{}/empty", folder.path().display());
+            command.env("FILE", file).env_remove("UNSET").env_remove("HOME");
+            let run = Program::start(command.env_remove("XDG_CACHE_HOME")).finish();
+            assert_eq!(run.code, Some(1), "{property}\n{}", run.stderr);
+            assert!(run.stderr.contains("is a secret, and"), "{property}\n{}", run.stderr);
+        }
+    };
+    for value in ["${UNSET}", "${FILE}", "${UNSET:-}"] {
+        both("INPUT", "forward", &format!("Shared_Key {value}"));
+        both("OUTPUT", "forward", &format!("Password {value}"));
+        both("OUTPUT", "http", &format!("HTTP_Passwd {value}"));
+        both("OUTPUT", "http", &format!("Header X-Api-Key {value}"));
+    }
+    both("INPUT", "forward", "Security.Users me ${UNSET}");
+    both("OUTPUT", "http", "Header Authorization Bearer ${UNSET}");
+    both("OUTPUT", "http", "Header Authorization Bearer ${FILE}");
+}
+
 #[test]
 fn help_as_json_is_of_all_plugins_or_of_one() {
     let folder = folder(&[]);

@@ -5,6 +5,7 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Group, Level, Message, Renderer, Snippet};
 
 use crate::document::{Source, Span};
+use crate::secrecy::{MASK, secret_of_line};
 use crate::tame::tame;
 
 /// How bad a [`Diagnostic`] is.
@@ -25,6 +26,8 @@ pub struct Diagnostic {
     pub message: String,
     /// Where.
     pub span: Option<Span>,
+    /// A place on the same lines that may hold a secret, and is not shown.
+    pub hidden: Option<Span>,
     /// A few words to stand beside the marked place.
     pub label: Option<String>,
     /// What to do about it.
@@ -43,12 +46,17 @@ impl Diagnostic {
     }
 
     fn new(severity: Severity, message: String) -> Self {
-        Self { severity, message, span: None, label: None, help: None }
+        Self { severity, message, span: None, hidden: None, label: None, help: None }
     }
 
     /// Says where.
     pub fn at(self, span: Span) -> Self {
         Self { span: Some(span), ..self }
+    }
+
+    /// Keeps a place from being shown, which may hold a secret.
+    pub fn hiding(self, span: Span) -> Self {
+        Self { hidden: Some(span), ..self }
     }
 
     /// Puts a few words beside the marked place.
@@ -78,7 +86,8 @@ impl Diagnostic {
     ) -> Option<Snippet<'a, annotate_snippets::Annotation<'a>>> {
         let span = self.span?;
         let source = sources.get(span.source.0 as usize)?;
-        let excerpt = Excerpt::around(span.range(), source);
+        let own = self.hidden.filter(|hidden| hidden.source == span.source).map(Span::range);
+        let excerpt = Excerpt::around(span.range(), source, own);
         let label = self.label.as_deref().map(tame);
         Some(
             Snippet::source(excerpt.text)
@@ -104,22 +113,76 @@ struct Excerpt {
 }
 
 impl Excerpt {
-    /// Any range will do: one that leaves the text or cuts a character is moved onto it.
-    fn around(range: Range<usize>, source: &Source) -> Self {
+    /// Any range will do: one that leaves the text or cuts a character is moved onto it. `own` is hidden, too.
+    fn around(range: Range<usize>, source: &Source, own: Option<Range<usize>>) -> Self {
         let text = source.text.as_str();
         let start = text.floor_char_boundary(range.start);
         let end = text.ceil_char_boundary(range.end).max(start);
         let first = text[..start].rfind('\n').map_or(0, |at| at + 1);
         let last = text[end..].find('\n').map_or(text.len(), |at| end + at);
         let excerpt = text[first..last].trim_end_matches('\r');
-        let (start, end) = ((start - first).min(excerpt.len()), (end - first).min(excerpt.len()));
-        let mut text = tame(&excerpt[..start]).into_owned();
-        let start_tamed = text.len();
-        text.push_str(&tame(&excerpt[start..end]));
-        let marked = start_tamed..text.len();
-        text.push_str(&tame(&excerpt[end..]));
+        let (mut start, mut end) =
+            ((start - first).min(excerpt.len()), (end - first).min(excerpt.len()));
+        let hidden = hidden(excerpt, first, source.hidden.iter().cloned().chain(own));
+        for hidden in &hidden {
+            // What is marked in part is marked whole.
+            if hidden.start < end && start < hidden.end {
+                (start, end) = (start.min(hidden.start), end.max(hidden.end));
+            } else if hidden.contains(&start) && start == end {
+                (start, end) = (hidden.start, hidden.start);
+            }
+        }
+        let mut text = shown(excerpt, 0..start, &hidden);
+        let start_shown = text.len();
+        text.push_str(&shown(excerpt, start..end, &hidden));
+        let marked = start_shown..text.len();
+        text.push_str(&shown(excerpt, end..excerpt.len(), &hidden));
         Self { text, line: source.line(first), marked }
     }
+}
+
+/// The places within an excerpt that are not to be shown, in order and apart from each other: those that are known, which
+/// count from the beginning of the source, and those that a line's first word tells.
+fn hidden(
+    excerpt: &str,
+    first: usize,
+    known: impl Iterator<Item = Range<usize>>,
+) -> Vec<Range<usize>> {
+    let within =
+        |at: usize| excerpt.ceil_char_boundary(at.saturating_sub(first).min(excerpt.len()));
+    let known = known.map(|range| within(range.start)..within(range.end));
+    let mut at = 0;
+    let told = excerpt.split_inclusive('\n').filter_map(|line| {
+        let start = at;
+        at += line.len();
+        let secret = secret_of_line(line.trim_end_matches(['\r', '\n']))?;
+        Some(start + secret.start..start + secret.end)
+    });
+    let mut all: Vec<Range<usize>> = known.chain(told).filter(|range| !range.is_empty()).collect();
+    all.sort_by_key(|range| range.start);
+    let mut apart: Vec<Range<usize>> = Vec::with_capacity(all.len());
+    for range in all {
+        match apart.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => apart.push(range),
+        }
+    }
+    apart
+}
+
+/// A part of an excerpt as it may be shown. No hidden place lies across its ends.
+fn shown(excerpt: &str, part: Range<usize>, hidden: &[Range<usize>]) -> String {
+    let mut text = String::new();
+    let mut at = part.start;
+    for hidden in
+        hidden.iter().filter(|hidden| part.start <= hidden.start && hidden.end <= part.end)
+    {
+        text.push_str(&tame(&excerpt[at..hidden.start]));
+        text.push_str(MASK);
+        at = hidden.end;
+    }
+    text.push_str(&tame(&excerpt[at..part.end]));
+    text
 }
 
 /// Diagnostics in the order they were found.
@@ -281,6 +344,46 @@ error: no good
         );
         let elsewhere = Span { source: crate::SourceId(7), ..span(0, 1) };
         check(Diagnostic::error("d").at(elsewhere), "error: d\n");
+    }
+
+    /// What is shown of a text with these secrets when these bytes are marked.
+    fn check_hidden(text: &str, hidden: &[&str], marked: &str, expected: &str) {
+        let mut document = Document::default();
+        let source = document.add_source("a.conf", text);
+        let place = |part: &str| {
+            let start = text.find(part).unwrap();
+            let offset = |at| u32::try_from(at).unwrap();
+            Span { source, start: offset(start), end: offset(start + part.len()) }
+        };
+        hidden.iter().for_each(|part| document.hide(place(part)));
+        let shown = Diagnostics::from(Diagnostic::error("x").at(place(marked)));
+        let shown = shown.render(document.sources());
+        assert!(shown.contains(expected) && !shown.contains("hush"), "{expected}\n{shown}");
+    }
+
+    #[test]
+    fn secrets_are_not_shown_and_the_place_is() {
+        let key = "    Any_Key hush\r\n";
+        check_hidden(key, &["hush"], "Any_Key", "1 |     Any_Key ********\n  |     ^^^^^^^");
+        check_hidden(key, &["hush"], "hush", "1 |     Any_Key ********\n  |             ^^^^^^^^");
+        check_hidden(key, &["hush"], "us", "1 |     Any_Key ********\n  |             ^^^^^^^^");
+        check_hidden(
+            "{a: hush, b: c}",
+            &["hush"],
+            "b",
+            "1 | {a: ********, b: c}\n  |               ^",
+        );
+        check_hidden("a: |\n  hush\n  hush", &["hush\n  hush"], "a", "1 | a: |\n");
+        check_hidden("a\n  hush\n  hush\nb", &["hush\n  hush"], "a\n  hush\n  hush\nb", MASK);
+        check_hidden("Shared_Key\thush", &[], "\t", "********");
+        check_hidden("@SET TOKEN =hush", &[], "TOKEN", "********");
+    }
+
+    #[test]
+    fn a_diagnostic_can_hide_what_nobody_else_knows() {
+        let diagnostic = Diagnostic::error("x").at(span(13, 18)).hiding(span(19, 26));
+        let shown = Diagnostics::from(diagnostic).render(document().sources());
+        assert!(shown.contains("Näme ********\n"), "{shown}");
     }
 
     #[test]

@@ -160,6 +160,8 @@ pub struct Source {
     pub name: String,
     /// The whole text.
     pub text: String,
+    /// Places that hold secrets, which are not shown.
+    pub(crate) hidden: Vec<Range<usize>>,
 }
 
 impl Source {
@@ -189,13 +191,21 @@ pub struct Document {
 impl Document {
     /// Adds a text that spans can point into.
     pub fn add_source(&mut self, name: &str, text: &str) -> SourceId {
-        self.sources.push(Source { name: name.to_owned(), text: text.to_owned() });
+        let (name, text) = (name.to_owned(), text.to_owned());
+        self.sources.push(Source { name, text, hidden: Vec::new() });
         SourceId(u32::try_from(self.sources.len() - 1).unwrap_or(u32::MAX))
     }
 
     /// The sources, in the order of their ids.
     pub fn sources(&self) -> &[Source] {
         &self.sources
+    }
+
+    /// Keeps a place from being shown in diagnostics.
+    pub fn hide(&mut self, span: Span) {
+        if let Some(source) = self.sources.get_mut(span.source.index()) {
+            source.hidden.push(span.range());
+        }
     }
 
     /// The source that a span is in.
@@ -259,7 +269,8 @@ mod tests {
 
     #[test]
     fn lines_count_from_one() {
-        let source = Source { name: String::new(), text: "a\nb\n".to_owned() };
+        let text = "a\nb\n".to_owned();
+        let source = Source { name: String::new(), text, hidden: Vec::new() };
         assert_eq!([0, 1, 2, 4, 99].map(|offset| source.line(offset)), [1, 1, 2, 3, 3]);
     }
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use flb_config::{
-    Diagnostic, Diagnostics, Property, Section, Span, Variables, did_you_mean, value,
+    Diagnostic, Diagnostics, Document, Expanded, Property, Secrecy, Section, Span, Variables,
+    did_you_mean, is_secret_name, masked, value,
 };
 
 /// What an option's text must be.
@@ -43,6 +44,8 @@ pub struct OptionSpec {
     pub default: Option<&'static str>,
     /// Whether the key may be given more than once.
     pub multiple: bool,
+    /// What of its text must not be shown.
+    pub secrecy: Secrecy,
     /// One sentence for the help text.
     pub about: &'static str,
 }
@@ -55,12 +58,22 @@ impl OptionSpec {
         default: Option<&'static str>,
         about: &'static str,
     ) -> Self {
-        Self { name, kind, default, multiple: false, about }
+        Self { name, kind, default, multiple: false, secrecy: Secrecy::Open, about }
     }
 
     /// The option that may be given more than once.
     pub const fn repeated(self) -> Self {
         Self { multiple: true, ..self }
+    }
+
+    /// The option whose text is a secret. It is not empty by mistake: a variable in it must be set.
+    pub const fn secret(self) -> Self {
+        self.with(Secrecy::Secret)
+    }
+
+    /// The option with this of its text hidden.
+    pub const fn with(self, secrecy: Secrecy) -> Self {
+        Self { secrecy, ..self }
     }
 
     fn stands_for(&self, key: &str) -> bool {
@@ -117,7 +130,13 @@ impl Options {
                 diagnostics.push(repeated(plugin, property, section));
                 continue;
             }
-            let text = expand(property, variables, diagnostics);
+            let expanded = variables.expand(&property.value.text);
+            expanded.report(property.value.span, diagnostics);
+            if let Some(missing) = missing_secret(spec, property, &expanded) {
+                diagnostics.push(missing);
+                continue;
+            }
+            let text = expanded.text;
             if text.is_empty() {
                 continue;
             }
@@ -241,6 +260,39 @@ impl Options {
     }
 }
 
+/// Keeps diagnostics from showing the secrets of a document. `specs` tells the options of a section.
+pub fn hide_secrets(document: &mut Document, specs: &dyn Fn(&Section) -> &'static [OptionSpec]) {
+    let mut places = Vec::new();
+    for section in &document.sections {
+        find_secrets(section, specs, &mut places);
+    }
+    places.into_iter().for_each(|place| document.hide(place));
+}
+
+fn find_secrets(
+    section: &Section,
+    specs: &dyn Fn(&Section) -> &'static [OptionSpec],
+    places: &mut Vec<Span>,
+) {
+    for Property { key, value } in &section.properties {
+        let secrecy = secrecy(specs(section), &key.text);
+        // A variable's name is no secret, and who looks for a mistake wants to see it.
+        let is_variable =
+            value.text.starts_with("${") && value.text.find('}') == Some(value.text.len() - 1);
+        if !(is_variable && !value.text.contains(":-"))
+            && masked(&key.text, secrecy, &value.text, &value.text, false) != value.text
+        {
+            places.push(value.span);
+        }
+    }
+    section.children.iter().for_each(|child| find_secrets(child, specs, places));
+}
+
+/// What of the text of a key must not be shown. Nothing for a key that is none of these options.
+pub fn secrecy(specs: &[OptionSpec], key: &str) -> Option<Secrecy> {
+    specs.iter().find(|spec| spec.stands_for(key)).map(|spec| spec.secrecy)
+}
+
 fn parse_for(spec: &OptionSpec, key: &str, text: &str) -> Result<Value, value::ValueError> {
     let value = parse(spec.kind, text)?;
     let rest = spec.name.strip_suffix('*').and_then(|beginning| key.strip_prefix(beginning));
@@ -265,11 +317,36 @@ fn parse(kind: Kind, text: &str) -> Result<Value, value::ValueError> {
     })
 }
 
-/// The property's value with its variables filled in.
-fn expand(property: &Property, variables: &Variables, diagnostics: &mut Diagnostics) -> String {
-    let expanded = variables.expand(&property.value.text);
-    expanded.report(property.value.span, diagnostics);
-    expanded.text
+/// What to say of a secret that is not there: going on without would open a door that was to be locked.
+fn missing_secret(
+    spec: &OptionSpec,
+    property: &Property,
+    expanded: &Expanded,
+) -> Option<Diagnostic> {
+    let (key, text) = (property.key.text.as_str(), expanded.text.trim());
+    let is_secret = match spec.secrecy {
+        Secrecy::Secret => true,
+        // The name says whether a value such as `Authorization Bearer ${TOKEN}` is one.
+        Secrecy::Named => is_secret_name(key) || is_secret_name(text.split([' ', '=']).next()?),
+        _ => false,
+    };
+    let has_value = match spec.secrecy {
+        Secrecy::Named if !spec.name.ends_with('*') => {
+            // Blanks at the end were before a variable that stands for nothing.
+            text.split_once([' ', '=']).is_some_and(|(_, value)| !value.trim().is_empty())
+                && !expanded.text.ends_with(' ')
+        }
+        _ => !text.is_empty(),
+    };
+    let why = match (expanded.unset.first(), has_value) {
+        _ if !is_secret || !expanded.unreadable.is_empty() => return None,
+        (Some(name), _) => format!("variable ${{{name}}} is not set"),
+        (None, false) => "its value is empty".to_owned(),
+        (None, true) => return None,
+    };
+    let message = format!("[config] '{key}' is a secret, and {why}");
+    let help = "give it a value, or take the property out to go without";
+    Some(Diagnostic::error(message).at(property.value.span).help(help))
 }
 
 fn unknown(
@@ -285,7 +362,7 @@ fn unknown(
         enumerate(&allowed)
     );
     let known = allowed.iter().chain(reserved).copied();
-    let diagnostic = Diagnostic::error(message).at(property.key.span);
+    let diagnostic = Diagnostic::error(message).at(property.key.span).hiding(property.value.span);
     match suggestion(key, known, reserved) {
         Some(near) => diagnostic.help(format!("did you mean '{near}'?")),
         None => diagnostic,

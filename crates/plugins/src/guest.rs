@@ -5,13 +5,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use flb_artifact::{PublicKey, Trust};
-use flb_plugin::{BuildError, Kind, OptionSpec, Options, Service};
+use flb_plugin::{BuildError, Kind, OptionSpec, Options, Secrecy, Service};
 use flb_runtime::{
     Directory, EngineOptions, FilterEngine, GuestLog, GuestOutput, GuestStream, Heard, Sandbox,
     variable,
 };
 
-use crate::log::Label;
+use crate::log::{Label, name_only};
 
 pub(crate) const ACCESSIBLE_PATHS: OptionSpec = OptionSpec::new(
     "accessible_paths",
@@ -21,19 +21,22 @@ pub(crate) const ACCESSIBLE_PATHS: OptionSpec = OptionSpec::new(
 );
 pub(crate) const ENV: OptionSpec =
     OptionSpec::new("env", Kind::Text, None, "A variable of the module's environment: KEY=VALUE")
-        .repeated();
+        .repeated()
+        .with(Secrecy::Named);
 pub(crate) const ARGS: OptionSpec = OptionSpec::new(
     "args",
     Kind::Words,
     None,
     "The module's arguments; one with blanks stands in double quotes",
-);
+)
+.with(Secrecy::Command);
 pub(crate) const CONFIG: OptionSpec = OptionSpec::new(
     "config.*",
     Kind::Text,
     None,
     "A setting of the module: config.key is its variable FLB_CONFIG_KEY",
-);
+)
+.with(Secrecy::Named);
 pub(crate) const GUEST_OUTPUT: OptionSpec = OptionSpec::new(
     "guest_output",
     Kind::Choice(&["log", "inherit", "discard"]),
@@ -179,7 +182,7 @@ fn directories(options: &Options) -> Result<Vec<Directory>, BuildError> {
 fn environment(options: &Options) -> Result<Vec<(String, String)>, BuildError> {
     let given = options.texts(ENV.name).map(|text| {
         variable(text).map_err(|error| {
-            BuildError::new(format!("invalid value for property 'env': '{text}': {error}"))
+            BuildError::new(format!("invalid value for property 'env'{}: {error}", name_only(text)))
                 .help("write Env LEVEL=debug, one variable a line")
         })
     });
@@ -251,7 +254,7 @@ mod tests {
         );
         check_environment(
             &[("env", "A")],
-            Err("invalid value for property 'env': 'A': a variable is KEY=VALUE"),
+            Err("invalid value for property 'env': a variable is KEY=VALUE"),
         );
         check_environment(
             &[("config.a.b", "1"), ("config.a_b", "2")],

@@ -81,6 +81,11 @@ impl fmt::Display for Times {
     }
 }
 
+/// The name of `NAME value` or `NAME=value` behind a blank, or nothing: the value may be a secret, which no line shows.
+pub(crate) fn name_only(text: &str) -> String {
+    text.split_once([' ', '\t', '=', ':']).map_or_else(String::new, |(name, _)| format!(" {name}"))
+}
+
 /// The beginning of a text for a log line, on one line whatever bytes it holds.
 pub(crate) fn excerpt(text: &[u8]) -> String {
     const LENGTH: usize = 80;
@@ -116,6 +121,12 @@ mod tests {
             " (failure 1) (failure 2) (failure 4, 1 not logged) (failure 8, 3 not logged) \
              (failure 16, 7 not logged)"
         );
+    }
+
+    #[test]
+    fn of_a_value_with_a_name_the_name_is_told() {
+        let names = ["Name hush", "NAME=hush", "Name:hush", "hush"].map(name_only);
+        assert_eq!(names, [" Name", " NAME", " Name", ""]);
     }
 
     #[test]

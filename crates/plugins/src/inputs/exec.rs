@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use flb_event::{ChunkBuilder, Tag};
 use flb_plugin::{
-    BoxFuture, Build, BuildError, Context, End, Input, InputError, Kind, OptionSpec, Options, Spec,
+    BoxFuture, Build, BuildError, Context, End, Input, InputError, Kind, OptionSpec, Options,
+    Secrecy, Spec,
 };
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
@@ -20,7 +21,8 @@ pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "exec",
     about: "Run a command now and then; its lines are records",
     options: &[
-        OptionSpec::new("command", Kind::Text, None, "The command, for /bin/sh"),
+        OptionSpec::new("command", Kind::Text, None, "The command, for /bin/sh")
+            .with(Secrecy::Command),
         OptionSpec::new("parser", Kind::Text, None, "Parser of the lines"),
         interval::SEC,
         interval::NSEC,

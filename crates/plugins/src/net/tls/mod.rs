@@ -22,7 +22,8 @@ const CERTIFICATE: OptionSpec =
     OptionSpec::new("tls.crt_file", Kind::Text, None, "Own certificate and its chain, PEM");
 const KEY: OptionSpec = OptionSpec::new("tls.key_file", Kind::Text, None, "Its private key, PEM");
 const PASSWORD: OptionSpec =
-    OptionSpec::new("tls.key_passwd", Kind::Text, None, "Not supported: the key must be plain");
+    OptionSpec::new("tls.key_passwd", Kind::Text, None, "Not supported: the key must be plain")
+        .secret();
 const AUTHORITIES: OptionSpec =
     OptionSpec::new("tls.ca_file", Kind::Text, None, "Certificates to trust, PEM");
 const AUTHORITY_FOLDER: OptionSpec =

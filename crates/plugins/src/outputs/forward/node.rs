@@ -23,11 +23,11 @@ pub(super) const OPTIONS: [OptionSpec; 8] = [
     OptionSpec::new("host", Kind::Text, None, "Receiver; 127.0.0.1"),
     OptionSpec::new("port", Kind::Text, None, "Its port; 24224"),
     OptionSpec::new("unix_path", Kind::Text, None, "Its Unix socket, instead of host and port"),
-    OptionSpec::new("shared_key", Kind::Text, None, "Key that both ends know"),
+    OptionSpec::new("shared_key", Kind::Text, None, "Key that both ends know").secret(),
     OptionSpec::new("empty_shared_key", Kind::Bool, None, "Handshake with an empty key"),
     OptionSpec::new("self_hostname", Kind::Text, None, "Own name in the handshake; localhost"),
     OptionSpec::new("username", Kind::Text, None, "User to be, if the receiver asks"),
-    OptionSpec::new("password", Kind::Text, None, "The user's password"),
+    OptionSpec::new("password", Kind::Text, None, "The user's password").secret(),
 ];
 
 /// The longest answer.

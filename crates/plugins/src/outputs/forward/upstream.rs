@@ -3,7 +3,7 @@
 use flb_config::{
     Diagnostics, Disk, Document, FileKind, Section, SectionKind, Variables, read_file,
 };
-use flb_plugin::{Build, BuildError, Kind, OptionSpec, Options};
+use flb_plugin::{Build, BuildError, Kind, OptionSpec, Options, hide_secrets};
 
 use super::node::{self, Node};
 use crate::log::Label;
@@ -22,6 +22,7 @@ pub(super) fn nodes(
     let mut document = Document::default();
     let path = file(path, build.service);
     let mut diagnostics = read_file(&mut document, &path, FileKind::Main, &Disk);
+    hide_secrets(&mut document, &|_| &NODE);
     let mut read = Vec::new();
     if !diagnostics.has_errors() {
         let upstreams = document.sections_of(SectionKind::Upstream);

@@ -10,7 +10,8 @@ use flb_event::json::Printer;
 use flb_event::msgpack::MsgpackError;
 use flb_event::{Chunk, Event};
 use flb_plugin::{
-    BoxFuture, Build, BuildError, Flush, Kind, OptionSpec, Options, Output, OutputError, Spec,
+    BoxFuture, Build, BuildError, Flush, Kind, OptionSpec, Options, Output, OutputError, Secrecy,
+    Spec,
 };
 use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue};
@@ -25,7 +26,7 @@ pub(super) const SPEC: Spec<dyn Output> =
     Spec { name: "http", about: "Post records to an HTTP server", options: &OPTIONS, build };
 
 const OWN: [OptionSpec; 7] = [
-    OptionSpec::new("uri", Kind::Text, Some("/"), "Path to post to"),
+    OptionSpec::new("uri", Kind::Text, Some("/"), "Path to post to").with(Secrecy::Address),
     OptionSpec::new("format", Kind::Choice(FORMATS), Some("json"), "How records look"),
     OptionSpec::new("http_method", Kind::Choice(&["POST", "PUT"]), Some("POST"), "Method"),
     OptionSpec::new("header_tag", Kind::Text, None, "Name of a header for the tag"),

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flb_event::{Accessor, Chunk};
 use flb_plugin::{
-    BoxFuture, Build, BuildError, Flush, Kind, OptionSpec, Options, Output, OutputError, Spec,
+    BoxFuture, Build, BuildError, Flush, Kind, OptionSpec, Options, Output, OutputError, Secrecy,
+    Spec,
 };
 use prost::Message;
 use reqwest::Method;
@@ -30,7 +31,8 @@ pub(super) const SPEC: Spec<dyn Output> = Spec {
 };
 
 const OWN: [OptionSpec; 8] = [
-    OptionSpec::new("logs_uri", Kind::Text, Some("/v1/logs"), "Path to post logs to"),
+    OptionSpec::new("logs_uri", Kind::Text, Some("/v1/logs"), "Path to post logs to")
+        .with(Secrecy::Address),
     OptionSpec::new("batch_size", Kind::Int, Some("0"), "Records a request; 0 for a whole chunk"),
     multiple("logs_body_key", Kind::Text, "Key of a log's body; $log, $message"),
     OptionSpec::new(
