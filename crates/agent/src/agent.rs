@@ -11,6 +11,7 @@ use flb_config::{Diagnostic, Diagnostics, Document, tame};
 use flb_plugin::Shared;
 
 use crate::command_line::{self, CommandLine, Mistake, Request};
+use crate::descriptors::Descriptors;
 use crate::help::{AgentHelp, PluginHelp, VERSION};
 use crate::logging::Log;
 use crate::operate::{Origin, operate};
@@ -46,7 +47,8 @@ pub(crate) fn run(
     };
     let dry_run = line.dry_run;
     let (line, environment) = (Arc::new(line), Arc::new(environment));
-    let origin = Origin { line, environment, shared: Arc::<Shared>::default(), log };
+    let (shared, descriptors) = (Arc::<Shared>::default(), Descriptors::raise());
+    let origin = Origin { line, environment, shared, log, descriptors };
     match (configuration::build(&origin), dry_run) {
         (Ok(built), true) => {
             drop(built);

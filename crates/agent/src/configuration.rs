@@ -10,6 +10,7 @@ use flb_pipeline::{
     Blueprint, Findings, HotReload, HttpSettings, Instance, LogFormat, LogLevel, Pipeline, Role,
     Settings, read_parsers_files,
 };
+use flb_plugin::hide_secrets;
 
 use crate::command_line::CommandLine;
 use crate::effective;
@@ -79,7 +80,7 @@ pub(crate) fn rebuild(origin: &Origin) -> Result<Built, Refused> {
 }
 
 fn build_with(origin: &Origin, voice: Voice<'_>) -> Result<Built, Refused> {
-    let Origin { line, environment, shared, log: _ } = origin;
+    let Origin { line, environment, shared, descriptors, log: _ } = origin;
     let forced_level = forced_level(environment);
     let settled = |settings: &Settings, findings: &mut Findings| {
         let level = forced_level.or(settings.log_level).unwrap_or_else(|| line.log_level());
@@ -93,7 +94,8 @@ fn build_with(origin: &Origin, voice: Voice<'_>) -> Result<Built, Refused> {
         found
     };
     let (read, log) = read_all(line, environment, voice, settled)?;
-    let Configuration { document, variables, settings, folder, mut findings } = read;
+    let Configuration { document, variables, mut settings, folder, mut findings } = read;
+    settings.max_connections = descriptors.inputs;
     let blueprint = Blueprint {
         document: &document,
         variables: &variables,
@@ -153,7 +155,10 @@ fn read_all<T>(
     settings.code_cache = settings.code_cache.or(code_cache);
     let done = settled(&settings, &mut findings);
     let folder = line.config.as_deref().and_then(folder);
-    if !read_parsers_files(&mut document, &settings, folder.as_deref(), &Disk, &mut findings) {
+    let is_read =
+        read_parsers_files(&mut document, &settings, folder.as_deref(), &Disk, &mut findings);
+    hide(&mut document);
+    if !is_read {
         return Err(voice.refuse(&document, &findings));
     }
     Ok((Configuration { document, variables, settings, folder, findings }, done))
@@ -167,6 +172,7 @@ fn read(
 ) -> Result<(), Refused> {
     let before = document.sources().len();
     findings.config.extend(read_file(document, path, FileKind::Main, &Disk));
+    hide(document);
     if document.sources().len() == before {
         voice.show(document, findings);
         tracing::error!("could not open configuration file, aborting.");
@@ -176,6 +182,14 @@ fn read(
         return Err(voice.refuse(document, findings));
     }
     Ok(())
+}
+
+/// Keeps diagnostics from showing secrets.
+fn hide(document: &mut Document) {
+    hide_secrets(document, &|section| {
+        let name = section.property("name").map(|name| name.value.text.to_lowercase());
+        effective::options(&flb_plugins::REGISTRY, section.kind, &name.unwrap_or_default())
+    });
 }
 
 /// Where the configuration file is, unless it is in the working directory.

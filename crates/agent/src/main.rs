@@ -6,6 +6,7 @@ mod command_line;
 mod commands;
 mod completions;
 mod configuration;
+mod descriptors;
 mod effective;
 mod exit;
 mod help;
@@ -15,7 +16,6 @@ mod operate;
 mod options;
 mod reload;
 mod schema;
-mod secrets;
 mod signals;
 
 use std::collections::BTreeMap;

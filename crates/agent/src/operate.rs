@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use crate::api::Server;
 use crate::command_line::CommandLine;
 use crate::configuration::{self, Built};
+use crate::descriptors::Descriptors;
 use crate::logging::Log;
 use crate::reload::{Reloads, Request, reloads};
 use crate::{exit, signals};
@@ -29,6 +30,7 @@ pub(crate) struct Origin {
     /// What plugins keep from one configuration to the next.
     pub(crate) shared: Arc<Shared>,
     pub(crate) log: Log,
+    pub(crate) descriptors: Descriptors,
 }
 
 /// Runs what was built until it has stopped; returns the exit code.
@@ -45,7 +47,8 @@ pub(crate) fn operate(origin: Origin, built: Built) -> anyhow::Result<u8> {
     signals::listen(stop.clone(), reloads.clone(), move || cut_off(&counts, &last))
         .context("cannot listen to signals")?;
     tracing::info!("[flb-agent] version={}, pid={}", env!("CARGO_PKG_VERSION"), std::process::id());
-    let server = match runtime.block_on(first_server(&built.http, &meter, &reloads)) {
+    let most = origin.descriptors.server;
+    let server = match runtime.block_on(first_server(&built.http, most, &meter, &reloads)) {
         Ok(server) => server,
         Err(error) => {
             tracing::error!("[http_server] {error:#}");
@@ -75,11 +78,12 @@ pub(crate) fn operate(origin: Origin, built: Built) -> anyhow::Result<u8> {
 
 async fn first_server(
     http: &HttpSettings,
+    most: usize,
     meter: &Meter,
     reloads: &Reloads,
 ) -> anyhow::Result<Option<Server>> {
     match http.is_on {
-        true => Server::listen(http, meter.clone(), reloads.clone()).await.map(Some),
+        true => Server::listen(http, most, meter.clone(), reloads.clone()).await.map(Some),
         false => Ok(None),
     }
 }
@@ -186,7 +190,8 @@ impl Operation {
             _ if !http.is_on => Ok(Servers::Becomes(None)),
             Some(server) => Ok(Servers::Becomes(Some(server.with(http).await?))),
             None => {
-                let server = Server::listen(http, self.meter.clone(), self.reloads.clone());
+                let (most, meter) = (self.origin.descriptors.server, self.meter.clone());
+                let server = Server::listen(http, most, meter, self.reloads.clone());
                 Ok(Servers::Becomes(Some(server.await?)))
             }
         }

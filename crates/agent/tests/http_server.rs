@@ -2,7 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -247,6 +248,68 @@ fn a_browser_is_given_a_page_that_needs_nothing_else() {
     assert!(page.starts_with("<!doctype html>"));
     let urls: Vec<&str> = page.match_indices("http").map(|(at, _)| &page[at..at + 26]).collect();
     assert_eq!(urls, ["http://www.w3.org/2000/svg"], "it loads nothing from elsewhere");
+    assert_eq!(program.terminate().code, Some(0));
+}
+
+#[test]
+fn every_answer_tells_browsers_to_be_careful() {
+    let (program, port, _dir) = start("");
+    for path in ["/", "/api/v1/metrics", "/api/v2/metrics", "/nothing"] {
+        let Answer { head, .. } = get(port, path, "Accept: text/html\r\n");
+        for line in [
+            "x-content-type-options: nosniff",
+            "x-frame-options: DENY",
+            "referrer-policy: no-referrer",
+            "cross-origin-resource-policy: same-origin",
+            "content-security-policy: default-src 'none'; script-src 'sha256-",
+        ] {
+            assert!(head.contains(line), "{path}: no {line} in\n{head}");
+        }
+        assert!(!head.contains("access-control-allow-origin"), "{head}");
+    }
+    assert_eq!(program.terminate().code, Some(0));
+}
+
+/// Posts for a reload, with these further header lines; the status.
+fn post_reload(port: u16, headers: &str) -> u16 {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    write!(stream, "POST /api/v2/reload HTTP/1.1\r\nConnection: close\r\n{headers}\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn no_web_page_can_have_the_configuration_read_again() {
+    let (program, port, _dir) = start("    Hot_Reload on\n");
+    for headers in [
+        "Host: localhost:2020\r\nOrigin: http://elsewhere.example\r\n",
+        "Host: localhost:2020\r\nOrigin: null\r\n",
+        "Host: rebound.example:2020\r\nOrigin: http://rebound.example:2020\r\n",
+        "Host: localhost:2020\r\nSec-Fetch-Site: cross-site\r\n",
+    ] {
+        assert_eq!(post_reload(port, headers), 403, "{headers}");
+    }
+    assert_eq!(get_json(port, "/api/v2/reload")["hot_reload_count"], 0);
+    assert_eq!(post_reload(port, "Host: agent.example:2020\r\nUser-Agent: curl/8.0\r\n"), 200);
+    assert_eq!(program.terminate().code, Some(0));
+}
+
+#[test]
+fn a_request_that_does_not_come_is_given_up_after_ten_seconds() {
+    let (program, port, _dir) = start("");
+    let mut clients = ["", "GET / HT", "GET / HTTP/1.1\r\nHost: a\r\nX: "].map(|words| {
+        let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        client.write_all(words.as_bytes()).unwrap();
+        client
+    });
+    for client in &mut clients {
+        let mut answer = Vec::new();
+        let ended = client.read_to_end(&mut answer).map_err(|error| error.kind());
+        assert_ne!(ended, Err(std::io::ErrorKind::WouldBlock), "it is still open");
+    }
     assert_eq!(program.terminate().code, Some(0));
 }
 

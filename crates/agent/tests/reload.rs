@@ -218,6 +218,24 @@ fn the_http_server_follows_its_settings() {
     assert_eq!(agent.program.terminate().code, Some(0));
 }
 
+#[test]
+fn the_old_port_is_closed_also_while_requests_are_half_sent() {
+    let agent = Agent::start(&format!("{DUMMY}{NULL}"));
+    let mut half = TcpStream::connect(("127.0.0.1", agent.port)).unwrap();
+    half.write_all(b"GET /api/v1/upt").unwrap();
+    let port = free_port();
+    agent.configure(&format!("[SERVICE]\n HTTP_Port {port}\n{DUMMY}{NULL}"));
+    agent.reload_well();
+    wait_until("the old port is closed", || TcpStream::connect(("127.0.0.1", agent.port)).is_err());
+    // So is the connection, long before its client has had its time.
+    half.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    assert!(
+        !matches!(half.read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    );
+    assert_eq!(ask(port, "GET", "/api/v2/reload").1, r#"{"hot_reload_count":1}"#);
+    assert_eq!(agent.program.terminate().code, Some(0));
+}
+
 /// A tail of `log` into a file, and a filter that may differ.
 fn tail_to_file(key: &str) -> String {
     format!(

@@ -65,6 +65,7 @@ impl Blueprint<'_> {
                 .then(|| self.settings.trusted_keys.clone()),
             code_cache: self.settings.code_cache.clone(),
             variables: variables.clone(),
+            max_connections: self.settings.max_connections,
             dry_run: self.dry_run,
             shared: Arc::clone(&self.shared),
             generation: Generation::default(),

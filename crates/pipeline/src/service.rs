@@ -101,6 +101,9 @@ pub struct Settings {
     pub trusted_keys: Vec<PathBuf>,
     /// The folder where code that was compiled at start is kept.
     pub code_cache: Option<PathBuf>,
+    /// The most connections that all inputs together may have open. No key of the configuration: it follows from the
+    /// descriptors that the process may have.
+    pub max_connections: usize,
     /// Whether the HTTP server tells about storage.
     pub storage_metrics: bool,
     /// Whether there is an HTTP server, and where.
@@ -263,6 +266,7 @@ impl Default for Settings {
             require_signature: false,
             trusted_keys: Vec::new(),
             code_cache: None,
+            max_connections: 512,
             storage_metrics: true,
             http: HttpSettings::default(),
             hot_reload: HotReload::default(),

@@ -3,12 +3,14 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flb_event::{Chunk, Tag, Timestamp};
+use flb_plugin::is_exhausted;
 
 use crate::buffer::Held;
 use crate::counters::InputRow;
@@ -97,6 +99,8 @@ pub(crate) enum NoChunk {
     Gone,
     /// Its file cannot be read, for this reason.
     Unreadable(String),
+    /// Its file cannot be opened now, for want of descriptors or memory.
+    NoRoom(String),
 }
 
 impl Task {
@@ -172,8 +176,11 @@ impl Task {
         let file = self.file.clone().ok_or(NoChunk::Gone)?;
         let records = self.records;
         let read = tokio::task::spawn_blocking(move || file.read(records)).await;
-        let read = read.map_err(|error| error.to_string());
-        read.and_then(|read| read.map_err(|error| error.to_string())).map_err(NoChunk::Unreadable)
+        let read = read.map_err(io::Error::other).and_then(|read| read);
+        read.map_err(|error| match is_exhausted(&error) {
+            true => NoChunk::NoRoom(error.to_string()),
+            false => NoChunk::Unreadable(error.to_string()),
+        })
     }
 
     /// Gives way to newer chunks, if nobody is delivering it. Whether it does.

@@ -22,6 +22,9 @@ use crate::stop::Stop;
 use crate::storage::Rejected;
 use crate::task::{Delivering, NoChunk, Task};
 
+/// How long to wait when the machine or the process has no descriptor or memory left.
+const NO_ROOM: Duration = Duration::from_secs(1);
+
 /// An output and how it is used.
 pub(crate) struct Delivery {
     pub(crate) output: Arc<dyn Output>,
@@ -183,11 +186,20 @@ impl Worker {
                 tracing::warn!("{reason}");
                 self.put_off(task, after).await;
             }
+            Fate::Told(Flush::NoRoom { reason }) => {
+                tracing::warn!("{reason}");
+                self.wait_for_room(task);
+            }
             Fate::Told(Flush::Fail(error)) => self.refused(task, &error.to_string()).await,
             Fate::Panic(message) => {
                 self.refused(task, &format!("the output panicked: {message}")).await;
             }
             Fate::Untried(NoChunk::Unreadable(why)) => self.unreadable(task, &why),
+            Fate::Untried(NoChunk::NoRoom(why)) => {
+                let name = task.name;
+                tracing::warn!(parent: None, "[storage] chunk '{name}' cannot be read yet: {why}");
+                self.wait_for_room(task);
+            }
             Fate::Untried(NoChunk::Gone) => {
                 self.settled(task);
                 self.dropped(task);
@@ -243,6 +255,12 @@ impl Worker {
         self.delivery.row.retried.add(task.records());
         task.rest();
         self.backlog.put_off(task.tag(), Instant::now() + wait);
+    }
+
+    /// Tries again soon, and does not count it: neither the chunk nor its receiver can help it.
+    fn wait_for_room(&mut self, task: &Task) {
+        task.rest();
+        self.backlog.put_off(task.tag(), Instant::now() + NO_ROOM);
     }
 
     /// Whether a chunk outlives its limit of retries: those of a drain come sooner than the configuration says, and a

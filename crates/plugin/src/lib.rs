@@ -18,11 +18,12 @@ mod tally;
 use std::future::Future;
 use std::pin::Pin;
 
-pub use failure::{BuildError, InputError, OutputError};
+pub use failure::{BuildError, InputError, OutputError, is_exhausted};
 pub use filter::{Filter, Filtered};
+pub use flb_config::Secrecy;
 pub use input::{Closed, Context, End, Input};
 pub use multiline::{MultilineParser, MultilineParsers, Rule, Whole};
-pub use options::{Kind, OptionSpec, Options};
+pub use options::{Kind, OptionSpec, Options, hide_secrets, secrecy};
 pub use output::{Flush, Output};
 pub use parser::{Named, ParseError, Parsed, Parser, Parsers};
 pub use regex::{Groups, Regex, RegexError, TooManySteps};

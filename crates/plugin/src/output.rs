@@ -23,6 +23,12 @@ pub enum Flush {
         /// What the receiver asked for, if it did.
         after: Option<Duration>,
     },
+    /// Not now, for this process or machine has no descriptor or memory left: try again soon. No fault of the chunk or its
+    /// receiver, so it counts for no retry limit.
+    NoRoom {
+        /// Why.
+        reason: String,
+    },
     /// Never: the chunk is dropped and counted.
     Fail(OutputError),
 }

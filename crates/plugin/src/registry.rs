@@ -44,6 +44,8 @@ pub struct Service {
     pub code_cache: Option<PathBuf>,
     /// What `${NAME}` stands for, in the files that options name.
     pub variables: Variables,
+    /// The most connections that all inputs together may have open, so that descriptors are left for all else.
+    pub max_connections: usize,
     /// Plugins are only built, to see whether they can be: nobody listens, and nobody is in the way of who does.
     pub dry_run: bool,
     /// What plugins make once for all of them, also for those of another configuration that takes the place of this one.
@@ -73,6 +75,7 @@ impl Default for Service {
             trusted_keys: None,
             code_cache: None,
             variables: Variables::default(),
+            max_connections: 512,
             dry_run: false,
             shared: Arc::default(),
             generation: Generation::default(),

@@ -1,11 +1,14 @@
 //! The HTTP server that tells how the pipeline is: the paths, JSON shapes and metric names that dashboards for Fluent Bit
 //! know, and a live page at `/` for a browser.
 
+mod guard;
 mod health;
 mod json;
 mod prometheus;
+mod serve;
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -37,9 +40,11 @@ struct Api {
 
 /// A server that listens.
 pub(crate) struct Server {
-    /// Kept for a server with other settings.
-    socket: std::net::TcpListener,
+    /// Kept until the end, for a server with other settings.
+    socket: Mutex<Option<std::net::TcpListener>>,
     api: Arc<Api>,
+    /// The most connections at a time.
+    most: usize,
     end: Stop,
 }
 
@@ -47,11 +52,12 @@ impl Server {
     /// Listens.
     pub(crate) async fn listen(
         settings: &HttpSettings,
+        most: usize,
         meter: Meter,
         reloads: Reloads,
     ) -> anyhow::Result<Self> {
         let socket = bind(settings).await?;
-        Ok(Self::new(socket, settings, meter, reloads, Instant::now()))
+        Ok(Self { most, ..Self::new(socket, settings, meter, reloads, Instant::now()) })
     }
 
     fn new(
@@ -63,15 +69,16 @@ impl Server {
     ) -> Self {
         let (settings, health) = (settings.clone(), Health::new(settings));
         let api = Arc::new(Api { meter, reloads, settings, started, health });
-        Self { socket, api, end: Stop::default() }
+        Self { socket: Mutex::new(Some(socket)), api, most: 1, end: Stop::default() }
     }
 
     /// One with other settings, that serves when this one has ended; on the same socket if it has the same address.
     pub(crate) async fn with(&self, settings: &HttpSettings) -> anyhow::Result<Self> {
         let Api { meter, reloads, settings: own, started, .. } = &*self.api;
         let is_same = (&own.listen, own.port) == (&settings.listen, settings.port);
-        let socket = if is_same { self.socket.try_clone()? } else { bind(settings).await? };
-        Ok(Self::new(socket, settings, meter.clone(), reloads.clone(), *started))
+        let socket = if is_same { self.socket()? } else { bind(settings).await? };
+        let most = self.most;
+        Ok(Self { most, ..Self::new(socket, settings, meter.clone(), reloads.clone(), *started) })
     }
 
     pub(crate) fn settings(&self) -> &HttpSettings {
@@ -80,25 +87,23 @@ impl Server {
 
     /// Accepts nobody any more, and ends with the last answer.
     pub(crate) fn end(&self) {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.end.ask();
+    }
+
+    fn socket(&self) -> io::Result<std::net::TcpListener> {
+        let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        socket.as_ref().map_or(Err(io::ErrorKind::NotConnected.into()), |socket| socket.try_clone())
     }
 
     /// Answers until the end.
     pub(crate) async fn run(self: Arc<Self>) {
-        let answers = async {
-            let listener = TcpListener::from_std(self.socket.try_clone()?)?;
-            let end = self.end.clone();
-            axum::serve(listener, router(Arc::clone(&self.api)))
-                .with_graceful_shutdown(async move { end.asked().await })
-                .await
-        };
-        tokio::select! {
-            ended = answers => {
-                if let Err(error) = ended {
-                    tracing::error!("[http_server] it has ended: {error}");
-                }
-            }
-            () = watch(&self.api) => {}
+        match self.socket().and_then(TcpListener::from_std) {
+            Ok(listener) => tokio::select! {
+                () = serve::serve(listener, router(Arc::clone(&self.api)), self.most, &self.end) => {}
+                () = watch(&self.api) => {}
+            },
+            Err(error) => tracing::error!("[http_server] cannot serve: {error}"),
         }
     }
 }
@@ -175,7 +180,10 @@ async fn reload_count(State(api): State<Arc<Api>>) -> Response {
 }
 
 /// Answers when the new configuration is at work, or refused.
-async fn reload(State(api): State<Arc<Api>>) -> Response {
+async fn reload(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
+    if guard::is_of_a_page(&headers) {
+        return (StatusCode::FORBIDDEN, "no web page may reload the agent\n").into_response();
+    }
     let (word, status) = match api.reloads.ask_and_wait() {
         Err(Refusal::NotEnabled) => ("not enabled", -1),
         Err(Refusal::InProgress) => ("in progress", -2),

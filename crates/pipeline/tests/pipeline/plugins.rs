@@ -100,6 +100,7 @@ pub(crate) static REGISTRY: Registry = Registry {
             ),
             OptionSpec::new("down", Kind::Int, Some("0"), "How many tries fail at first."),
             OptionSpec::new("after", Kind::Time, None, "For how long it is put off."),
+            OptionSpec::new("no_room", Kind::Int, Some("0"), "How many tries find no room."),
             OptionSpec::new("refuse", Kind::Int, Some("0"), "How many chunks it refuses."),
             OptionSpec::new("panic", Kind::Int, Some("0"), "How many chunks it panics on."),
         ],
@@ -365,6 +366,7 @@ struct Keep {
     slow: Duration,
     retries: u32,
     down: AtomicU32,
+    no_room: AtomicU32,
     after: Option<Duration>,
     refuse: AtomicU32,
     panic: AtomicU32,
@@ -380,6 +382,7 @@ fn build_keep(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, B
         slow: Duration::from_millis(number("slow").into()),
         retries: number("retries"),
         down: AtomicU32::new(number("down")),
+        no_room: AtomicU32::new(number("no_room")),
         after: options.time("after"),
         refuse: AtomicU32::new(number("refuse")),
         panic: AtomicU32::new(number("panic")),
@@ -398,6 +401,9 @@ impl Keep {
         assert!(!take(&self.panic), "the output is lost");
         if take(&self.refuse) {
             return Flush::Fail(OutputError("not this one".to_owned()));
+        }
+        if take(&self.no_room) {
+            return Flush::NoRoom { reason: "too many open files".to_owned() };
         }
         if take(&self.down) {
             return Flush::Retry { reason: "down".to_owned(), after: self.after };

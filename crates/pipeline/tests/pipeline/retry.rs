@@ -36,6 +36,18 @@ fn no_retries_means_none() {
 }
 
 #[test]
+fn want_of_descriptors_or_memory_uses_up_no_retry() {
+    let running = start(
+        "[SERVICE]\n Flush 0.01\n[INPUT]\n Name count\n Batch 10\n End wait\n\
+                         [OUTPUT]\n Name keep\n Sink no_room\n Retry_Limit no_retries\n \
+                         No_Room 2\n",
+    );
+    sink("no_room").wait_for_chunks(1);
+    let output = &running.stop().outputs[0];
+    assert_eq!((output.delivered, output.retries, output.dropped), (10, 0, 0));
+}
+
+#[test]
 fn a_waiting_chunk_holds_up_its_own_tag_only() {
     // The first chunk waits for an hour; that of another tag is delivered all the same, the next of its own is not.
     let running = start(

@@ -1,5 +1,7 @@
 //! `tcp`: JSON values, or text between separators, from clients on the network.
 
+use std::time::Duration;
+
 use flb_event::{ChunkBuilder, Event, RecordTooLarge, Tag, Timestamp, msgpack};
 use flb_plugin::{
     BoxFuture, Build, BuildError, Context, End, Input, InputError, Kind, OptionSpec, Options, Spec,
@@ -14,7 +16,7 @@ use crate::net::complaints::{Complaint, Complaints};
 use crate::net::listener::{self, Listener};
 use crate::net::options::joined;
 use crate::net::server::{self, Server};
-use crate::net::stream::{Client, Peer};
+use crate::net::stream::{Client, Left, Peer, stalled};
 use crate::net::tls;
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {
@@ -28,13 +30,13 @@ const OWN: [OptionSpec; 7] = [
     OptionSpec::new("format", Kind::Choice(&["json", "none"]), Some("json"), "What clients send"),
     OptionSpec::new("separator", Kind::Text, None, "What ends a text of format none; a newline"),
     OptionSpec::new("parser", Kind::Text, None, "Parser of each text of format none"),
-    OptionSpec::new("chunk_size", Kind::Int, Some("32"), "Kilobytes to read at once"),
-    OptionSpec::new("buffer_size", Kind::Int, None, "Kilobytes a value or text may have"),
+    OptionSpec::new("chunk_size", Kind::Text, Some("32"), "Kilobytes to read at once, or 1m"),
+    OptionSpec::new("buffer_size", Kind::Text, None, "Kilobytes a value or text may have, or 1m"),
     OptionSpec::new("source_address_key", Kind::Text, None, "Key for the client's address"),
     OptionSpec::new("workers", Kind::Int, Some("1"), "Without effect: one task serves all"),
 ];
 const LISTEN: [OptionSpec; 2] = listener::options("5170");
-const OPTIONS: [OptionSpec; 22] = joined(&[&OWN, &LISTEN, &server::OPTIONS, &tls::SERVER]);
+const OPTIONS: [OptionSpec; 23] = joined(&[&OWN, &LISTEN, &server::OPTIONS, &tls::SERVER]);
 
 /// Key of a text.
 const KEY: &str = "log";
@@ -58,7 +60,6 @@ fn tcp(options: &Options, build: &Build<'_>) -> Result<Tcp, BuildError> {
     let server = Server::new(listener, &label, options, build)?;
     tracing::info!("{label} listening on {}", server.address());
     Ok(Tcp {
-        server,
         clients: Clients {
             tag: build.tag.clone(),
             format: if is_json { Format::Json } else { Format::Text(separator(options)) },
@@ -66,19 +67,29 @@ fn tcp(options: &Options, build: &Build<'_>) -> Result<Tcp, BuildError> {
             read: read.min(limit),
             limit,
             address_key: options.text("source_address_key").map(str::to_owned),
+            patience: server.patience,
             complaints: Complaints::new(label),
         },
+        server,
     })
 }
 
-/// A number of kilobytes, as bytes.
+/// A number of kilobytes, or a size with its unit, as bytes. A kilobyte has 1024 of them here.
 fn kilobytes(options: &Options, name: &str) -> Result<Option<usize>, BuildError> {
-    let Some(number) = options.int(name) else { return Ok(None) };
-    let bytes = usize::try_from(number).ok().and_then(|number| number.checked_mul(1024));
+    let Some(text) = options.text(name) else { return Ok(None) };
+    let unit = text.trim_start_matches(|letter: char| letter.is_ascii_digit());
+    let kilobytes = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "k" | "kb" => Some(1),
+        "m" | "mb" => Some(1024),
+        "g" | "gb" => Some(1024 * 1024),
+        _ => None,
+    };
+    let number: Option<usize> = text[..text.len() - unit.len()].parse().ok();
+    let bytes = number.zip(kilobytes).and_then(|(number, unit)| number.checked_mul(unit * 1024));
     let bytes = bytes.filter(|bytes| (1..=1 << 30).contains(bytes));
     let refused = || {
-        BuildError::new(format!("{name} {number} is no number of kilobytes"))
-            .help("use a plain number, such as 32")
+        BuildError::new(format!("{name} '{text}' is no number of kilobytes up to 1 GB"))
+            .help("use a plain number, such as 32, or one with k, m or g: 512k, 1m")
     };
     bytes.map(Some).ok_or_else(refused)
 }
@@ -126,13 +137,15 @@ struct Clients {
     read: usize,
     limit: usize,
     address_key: Option<String>,
+    /// How long a value or text that has begun may stand still.
+    patience: Duration,
     complaints: Complaints<Wrong>,
 }
 
 impl Clients {
     /// Serves one connection to its end, or until another input goes on with it.
-    async fn serve(&self, client: Client, context: &dyn Context) -> Option<Client> {
-        let Client { mut stream, peer, read: before } = client;
+    async fn serve(&self, client: Client, context: &dyn Context) -> Option<Left> {
+        let Client { mut stream, peer, read: before, place } = client;
         let mut decoder = self.decoder(&peer);
         let mut data = vec![0; self.read];
         let mut ended = false;
@@ -146,11 +159,14 @@ impl Clients {
                 () = context.stopped() => {
                     if context.is_replaced() {
                         let read = decoder.rest().to_vec();
-                        return Some(Client::leave(stream, peer, &read));
+                        return Some(Left { stream, peer, read });
                     }
                     Ok(0)
                 }
                 read = stream.read(&mut data) => read,
+                () = context.sleep(self.patience), if decoder.has_begun() => {
+                    Err(stalled(self.patience))
+                }
             };
             let mut batch = ChunkBuilder::new(self.tag.clone());
             match read {
@@ -166,9 +182,14 @@ impl Clients {
             if ended {
                 decoder.finish(context.now(), &mut batch);
             }
-            if !batch.is_empty() && context.emit(batch.build()).await.is_err() {
+            if batch.is_empty() {
+                continue;
+            }
+            place.begin();
+            if context.emit(batch.build()).await.is_err() {
                 return None;
             }
+            place.done(context.now().sec);
         }
         None
     }
@@ -260,6 +281,14 @@ impl Decoder<'_> {
         match &self.stream {
             Incoming::Json(values) => values.rest(),
             Incoming::Text { pieces, .. } => &pieces.partial,
+        }
+    }
+
+    /// Whether a value or text has begun and not ended.
+    fn has_begun(&self) -> bool {
+        match &self.stream {
+            Incoming::Json(values) => !values.rest().trim_ascii().is_empty(),
+            Incoming::Text { pieces, .. } => !pieces.partial.is_empty(),
         }
     }
 
@@ -457,6 +486,46 @@ mod tests {
     }
 
     #[test]
+    fn sizes_are_kilobytes_or_have_a_unit() {
+        for (text, bytes) in [
+            ("1", 1024),
+            ("512k", 512 << 10),
+            ("512KB", 512 << 10),
+            ("64 k", 64 << 10),
+            ("1M", 1 << 20),
+            ("1g", 1 << 30),
+        ] {
+            assert_eq!(input(&[("chunk_size", text)]).clients.limit, bytes, "{text}");
+            assert_eq!(input(&[("buffer_size", text)]).clients.limit, bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_stands_still_ends_its_connection() {
+        block_on(async {
+            let desk = Desk::default();
+            let input = input(&[("net.io_timeout", "1"), ("format", "none")]);
+            let address = input.server.address();
+            let client = async {
+                let mut idle = TcpStream::connect(&address).await.unwrap();
+                let mut client = TcpStream::connect(&address).await.unwrap();
+                client.write_all(b"whole\nhalf").await.unwrap();
+                assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "it is closed");
+                idle.write_all(b"after a silence\n").await.unwrap();
+                let records = desk.records(3).await;
+                desk.stop();
+                let texts = ["whole", "half", "after a silence"];
+                assert_eq!(
+                    records,
+                    texts.map(|text| format!("t 5.000000000 {{\"log\":\"{text}\"}}"))
+                );
+            };
+            let (end, ()) = tokio::join!(Box::new(input).run(&desk), client);
+            assert_eq!(end.unwrap(), End::Quiet);
+        });
+    }
+
+    #[test]
     fn texts_are_cut_at_the_separator() {
         let line = |text: &str| format!("t 5.000000000 {{\"log\":\"{text}\"}}");
         let expected = ["a", "b", "c"].map(line);
@@ -559,7 +628,12 @@ mod tests {
             });
             built.unwrap_err().to_string()
         };
-        assert!(refused(&[("chunk_size", "0")]).contains("no number of kilobytes"));
+        for wrong in ["0", "k", "-1", "1.5m", "2g", "32x", "99999999999999999999"] {
+            assert!(
+                refused(&[("chunk_size", wrong)]).contains("no number of kilobytes"),
+                "{wrong}"
+            );
+        }
         assert!(refused(&[("parser", "nobody")]).contains("not known"));
         assert!(refused(&[("tls", "on")]).contains("no certificate to show"));
     }

@@ -25,16 +25,26 @@ impl Budget {
         Self(Semaphore::new(BUDGET.max(largest.saturating_add(UNIT)) / UNIT))
     }
 
-    /// Takes memory for `size` bytes until what is returned is dropped; waits for others, but not longer than `patience`.
-    pub(crate) async fn hold(
-        &self,
+    /// Takes memory until `held` is enough for `size` bytes; waits for others, but not longer than `patience`.
+    pub(crate) async fn hold<'b>(
+        &'b self,
+        held: &mut Option<SemaphorePermit<'b>>,
         size: usize,
         context: &dyn Context,
         patience: Duration,
-    ) -> io::Result<SemaphorePermit<'_>> {
+    ) -> io::Result<()> {
         let units = u32::try_from(size / UNIT).unwrap_or(u32::MAX);
-        let held = async { self.0.acquire_many(units).await.map_err(io::Error::other) };
-        within(context, patience, held).await
+        let enough = held.as_ref().map_or(0, |held| held.num_permits() as u32);
+        if units <= enough {
+            return Ok(());
+        }
+        let more = async { self.0.acquire_many(units - enough).await.map_err(io::Error::other) };
+        let more = within(context, patience, more).await?;
+        match held {
+            Some(held) => held.merge(more),
+            none => *none = Some(more),
+        }
+        Ok(())
     }
 }
 
@@ -117,16 +127,7 @@ impl<'b> Buffer<'b> {
             return Ok(());
         }
         let size = (self.data.len() * 2).clamp(UNIT / 4, self.limit.max(UNIT / 4));
-        let units = u32::try_from(size / UNIT).unwrap_or(u32::MAX);
-        let held = self.held.as_ref().map_or(0, |held| held.num_permits() as u32);
-        if units > held {
-            let more = (units - held) as usize * UNIT;
-            let more = self.budget.hold(more, context, patience).await?;
-            match &mut self.held {
-                Some(held) => held.merge(more),
-                none => *none = Some(more),
-            }
-        }
+        self.budget.hold(&mut self.held, size, context, patience).await?;
         self.data.reserve_exact(size - self.data.len());
         Ok(())
     }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flb_config::Variables;
-use flb_plugin::{Build, BuildError, Flush, Kind, OptionSpec, Options, OutputError};
+use flb_plugin::{
+    Build, BuildError, Flush, Kind, OptionSpec, Options, OutputError, Secrecy, is_exhausted,
+};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
@@ -19,17 +21,18 @@ use reqwest::{Client, Method, NoProxy, Proxy, StatusCode};
 use super::options::multiple;
 use super::tls::{self, ClientTls};
 use super::{dial, options};
-use crate::log::{Label, excerpt};
+use crate::log::{Label, excerpt, name_only};
 
 /// The options of such outputs, beside their path.
 const OWN: [OptionSpec; 12] = [
     OptionSpec::new("host", Kind::Text, Some("127.0.0.1"), "Server"),
     OptionSpec::new("port", Kind::Text, Some("80"), "Its port"),
-    multiple("header", Kind::Text, "Name and value of a header"),
+    multiple("header", Kind::Text, "Name and value of a header").with(Secrecy::Named),
     OptionSpec::new("http_user", Kind::Text, None, "User, for basic authentication"),
-    OptionSpec::new("http_passwd", Kind::Text, None, "The user's password"),
+    OptionSpec::new("http_passwd", Kind::Text, None, "The user's password").secret(),
     OptionSpec::new("compress", Kind::Choice(&["gzip", "none"]), Some("none"), "Compression"),
-    OptionSpec::new("proxy", Kind::Text, None, "HTTP proxy: http://host:port"),
+    OptionSpec::new("proxy", Kind::Text, None, "HTTP proxy: http://host:port")
+        .with(Secrecy::Address),
     OptionSpec::new("net.proxy_env_ignore", Kind::Bool, Some("off"), "Ignore HTTP_PROXY, NO_PROXY"),
     OptionSpec::new("log_response_payload", Kind::Bool, Some("on"), "Log what the server answers"),
     OptionSpec::new("http.response_timeout", Kind::Time, Some("60"), "How long an answer may take"),
@@ -90,7 +93,8 @@ impl HttpClient {
         let slash = if path.starts_with('/') { "" } else { "/" };
         let url = format!("{scheme}://{name}:{port}{slash}{path}");
         url.parse::<reqwest::Url>().map_err(|error| {
-            BuildError::new(format!("'{url}' is no address: {error}")).help("check host and uri")
+            BuildError::new(format!("host, port and uri make no address: {error}"))
+                .help("check host and uri")
         })?;
         let authority = format!("{bracketed}:{port}");
         Ok(Self {
@@ -133,7 +137,10 @@ impl HttpClient {
             request = request.header(name, value);
         }
         let sent = request.body(body).send().await;
-        let response = sent.map_err(|error| self.retry(&explained(&error), None))?;
+        let response = sent.map_err(|error| match self.retry(&explained(&error), None) {
+            Flush::Retry { reason, .. } if has_no_room(&error) => Flush::NoRoom { reason },
+            retry => retry,
+        })?;
         let status = response.status();
         let after = response.headers().get(RETRY_AFTER).and_then(seconds);
         let body = beginning(response).await;
@@ -196,6 +203,13 @@ fn explained(error: &reqwest::Error) -> String {
         cause = inner.source();
     }
     if error.is_timeout() { format!("timed out: {text}") } else { text }
+}
+
+/// Whether there was no descriptor or memory for the request.
+fn has_no_room(error: &reqwest::Error) -> bool {
+    let first = std::error::Error::source(error);
+    let mut causes = std::iter::successors(first, |cause| cause.source());
+    causes.any(|cause| cause.downcast_ref().is_some_and(is_exhausted))
 }
 
 fn client(
@@ -277,7 +291,7 @@ fn headers(options: &Options, authority: &str) -> Result<HeaderMap, BuildError> 
             Some((name.parse().ok()?, HeaderValue::from_str(value.trim()).ok()?))
         });
         let Some((name, value)) = read else {
-            return Err(BuildError::new(format!("header '{text}' is no header"))
+            return Err(BuildError::new(format!("header{}: it is no header", name_only(text)))
                 .help("write: header Name value"));
         };
         let name: HeaderName = name;

@@ -7,10 +7,15 @@ use std::net::{TcpListener, ToSocketAddrs};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use flb_plugin::{BuildError, Generation, InputError, Kind, OptionSpec, Options, Service};
+use socket2::{SockRef, TcpKeepalive};
 
-use super::stream::{Client, Peer, Stream};
+use super::stream::{Left, Peer, Stream};
+
+/// After so much silence the system asks the other end's whether it is there.
+const ALIVE: Duration = Duration::from_secs(60);
 
 /// The options that say where to listen.
 pub(crate) const fn options(port: &'static str) -> [OptionSpec; 2] {
@@ -33,7 +38,7 @@ struct Shared {
     /// The configuration that took it last: no other plugin of the same one may have it.
     taken: Mutex<Generation>,
     /// Connections that the input before left, and the terms on which it served them.
-    left: Mutex<Vec<(String, Client)>>,
+    left: Mutex<Vec<(String, Left)>>,
     /// The file of a Unix socket, removed at the end.
     file: Option<PathBuf>,
 }
@@ -164,13 +169,13 @@ impl Listener {
     }
 
     /// Leaves a connection to the next input with this socket.
-    pub(crate) fn leave(&self, terms: &str, client: Client) {
+    pub(crate) fn leave(&self, terms: &str, client: Left) {
         let mut left = self.0.left.lock().unwrap_or_else(PoisonError::into_inner);
         left.push((terms.to_owned(), client));
     }
 
     /// The connections that the input before left, if it served on the same terms. Others are closed.
-    pub(crate) fn left(&self, terms: &str) -> Vec<Client> {
+    pub(crate) fn left(&self, terms: &str) -> Vec<Left> {
         let mut left = self.0.left.lock().unwrap_or_else(PoisonError::into_inner);
         let left = std::mem::take(&mut *left).into_iter();
         left.filter(|(other, _)| other == terms).map(|(_, client)| client).collect()
@@ -248,6 +253,9 @@ impl Acceptor {
                 let (stream, address) = listener.accept().await?;
                 // Small answers, such as acknowledgements, shall not wait.
                 stream.set_nodelay(true)?;
+                // A client whose machine is gone says nothing for ever, as an idle one does.
+                let probes = TcpKeepalive::new().with_time(ALIVE).with_interval(ALIVE);
+                SockRef::from(&stream).set_tcp_keepalive(&probes)?;
                 Ok((Box::new(stream), Peer::Tcp(address)))
             }
             Self::Unix(listener) => {

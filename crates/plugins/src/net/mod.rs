@@ -7,6 +7,7 @@ pub(crate) mod forward;
 pub(crate) mod http_client;
 pub(crate) mod listener;
 pub(crate) mod options;
+pub(crate) mod places;
 pub(crate) mod server;
 pub(crate) mod stream;
 #[cfg(test)]

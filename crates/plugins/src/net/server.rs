@@ -5,19 +5,28 @@
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flb_plugin::{Build, BuildError, Context, InputError, Kind, OptionSpec, Options};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
+use super::dial::timeout;
 use super::listener::{Acceptor, Listener};
-use super::stream::{Client, Peer, Stream, within};
+use super::places::{Crowded, Place, Places};
+use super::stream::{Client, Left, Peer, Stream, within};
 use super::tls::ServerTls;
 use crate::log::{Label, Mishaps};
 
 /// The options of every server.
-pub(crate) const OPTIONS: [OptionSpec; 2] = [
+pub(crate) const OPTIONS: [OptionSpec; 3] = [
+    OptionSpec::new(
+        "net.accept_timeout",
+        Kind::Time,
+        Some("10"),
+        "How long handshakes may take, and how long an idle client keeps its place from others",
+    ),
     OptionSpec::new(
         "net.io_timeout",
         Kind::Time,
@@ -28,7 +37,7 @@ pub(crate) const OPTIONS: [OptionSpec; 2] = [
         "net.max_connections",
         Kind::Int,
         Some("1024"),
-        "Connections at once; more are closed",
+        "Connections at once; then who is idle for longest makes way",
     ),
 ];
 
@@ -41,7 +50,9 @@ pub(crate) struct Server {
     /// All that the options say: clients of an input with others are none of ours.
     terms: String,
     tls: Option<ServerTls>,
-    max_connections: usize,
+    places: Places,
+    /// How long handshakes may take.
+    pub(crate) accept_timeout: Duration,
     /// How long a client may keep a message unfinished.
     pub(crate) patience: Duration,
     troubles: Troubles,
@@ -52,7 +63,16 @@ enum Arrival {
     /// Its client has just connected.
     New(Stream, Peer),
     /// The input before has left it.
-    Left(Client),
+    Left(Left),
+}
+
+impl Arrival {
+    fn peer(&self) -> &Peer {
+        match self {
+            Self::New(_, peer) => peer,
+            Self::Left(left) => &left.peer,
+        }
+    }
 }
 
 /// What goes wrong with connections before anybody handles them.
@@ -60,6 +80,7 @@ struct Troubles {
     label: Label,
     accept: Mishaps,
     too_many: Mishaps,
+    idle: Mishaps,
     handshake: Mishaps,
 }
 
@@ -70,10 +91,16 @@ impl Troubles {
         }
     }
 
-    fn turned_away(&self, peer: &Peer, limit: usize) {
+    fn turned_away(&self, peer: &Peer, why: Crowded) {
         if let Some(total) = self.too_many.another() {
+            tracing::warn!("{} {peer} is turned away: {why} ({total} so far)", self.label);
+        }
+    }
+
+    fn made_way(&self, peer: &Peer) {
+        if let Some(total) = self.idle.another() {
             tracing::warn!(
-                "{} {peer} is turned away: net.max_connections is {limit} ({total} so far)",
+                "{} {peer} brought nothing for longest and makes way for another client ({total} so far)",
                 self.label
             );
         }
@@ -95,17 +122,21 @@ impl Server {
         build: &Build<'_>,
     ) -> Result<Self, BuildError> {
         let max_connections = options.int("net.max_connections").unwrap_or(1024);
-        let patience = options.time("net.io_timeout").filter(|time| !time.is_zero());
+        let max_connections = usize::try_from(max_connections).unwrap_or(0).max(1);
+        let accept_timeout = timeout(options, "net.accept_timeout", 10);
+        let seconds = u32::try_from(accept_timeout.as_secs()).unwrap_or(u32::MAX);
         Ok(Self {
             listener,
             terms: format!("{options:?}"),
             tls: ServerTls::new(options, build)?,
-            max_connections: usize::try_from(max_connections).unwrap_or(0).max(1),
-            patience: patience.unwrap_or(Duration::from_secs(30)),
+            places: Places::new(max_connections, seconds, build.service),
+            accept_timeout,
+            patience: timeout(options, "net.io_timeout", 30),
             troubles: Troubles {
                 label: label.clone(),
                 accept: Mishaps::default(),
                 too_many: Mishaps::default(),
+                idle: Mishaps::default(),
                 handshake: Mishaps::default(),
             },
         })
@@ -123,7 +154,7 @@ impl Server {
         handle: impl Fn(Client) -> F,
     ) -> Result<(), InputError>
     where
-        F: Future<Output = Option<Client>>,
+        F: Future<Output = Option<Left>>,
     {
         let acceptor = self.listener.open()?;
         let mut connections = FuturesUnordered::new();
@@ -136,10 +167,6 @@ impl Server {
                 biased;
                 () = context.stopped() => break,
                 (stream, peer) = self.next(&acceptor, context) => {
-                    if connections.len() >= self.max_connections {
-                        self.troubles.turned_away(&peer, self.max_connections);
-                        continue;
-                    }
                     connections.push(begin(Arrival::New(stream, peer)));
                 }
                 Some(left) = connections.next(), if !connections.is_empty() => self.keep(left),
@@ -152,24 +179,52 @@ impl Server {
         Ok(())
     }
 
-    fn keep(&self, left: Option<Client>) {
-        if let Some(client) = left {
-            self.listener.leave(&self.terms, client);
+    fn keep(&self, left: Option<Left>) {
+        if let Some(left) = left {
+            self.listener.leave(&self.terms, left);
         }
     }
 
-    /// Serves one connection. What is left of it, if another input goes on with it.
-    async fn serve<F>(
+    /// Serves one connection, as long as it has a place. What is left of it, if another input goes on with it.
+    fn serve<F>(
         &self,
         arrival: Arrival,
         handle: &impl Fn(Client) -> F,
         context: &dyn Context,
-    ) -> Option<Client>
+    ) -> impl Future<Output = Option<Left>>
     where
-        F: Future<Output = Option<Client>>,
+        F: Future<Output = Option<Left>>,
+    {
+        // At once, not when the connection has its turn, so that another one finds the place taken.
+        let taken = self.places.take(context.now().sec);
+        async move {
+            let peer = arrival.peer().clone();
+            let place = taken.map_err(|why| self.troubles.turned_away(&peer, why)).ok()?;
+            tokio::select! {
+                biased;
+                () = place.wanted() => {
+                    self.troubles.made_way(&peer);
+                    None
+                }
+                left = self.serve_at(Arc::clone(&place), arrival, handle, context) => left,
+            }
+        }
+    }
+
+    async fn serve_at<F>(
+        &self,
+        place: Arc<Place>,
+        arrival: Arrival,
+        handle: &impl Fn(Client) -> F,
+        context: &dyn Context,
+    ) -> Option<Left>
+    where
+        F: Future<Output = Option<Left>>,
     {
         let (stream, peer) = match arrival {
-            Arrival::Left(client) => return handle(client).await,
+            Arrival::Left(Left { stream, peer, read }) => {
+                return handle(Client { stream, peer, read: Some(read), place }).await;
+            }
             Arrival::New(stream, peer) => (stream, peer),
         };
         let shaken = tokio::select! {
@@ -177,7 +232,7 @@ impl Server {
             shaken = self.handshake(stream, context) => shaken,
         };
         match shaken {
-            Ok(stream) => handle(Client { stream, peer, read: None }).await,
+            Ok(stream) => handle(Client { stream, peer, read: None, place }).await,
             Err(error) => {
                 self.troubles.no_handshake(&peer, &error);
                 None
@@ -199,7 +254,7 @@ impl Server {
 
     async fn handshake(&self, stream: Stream, context: &dyn Context) -> io::Result<Stream> {
         match &self.tls {
-            Some(tls) => within(context, self.patience, tls.accept(stream)).await,
+            Some(tls) => within(context, self.accept_timeout, tls.accept(stream)).await,
             None => Ok(stream),
         }
     }

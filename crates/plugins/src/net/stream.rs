@@ -3,10 +3,13 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flb_plugin::Context;
 use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::places::Place;
 
 /// Bytes in both directions.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
@@ -22,13 +25,15 @@ pub(crate) struct Client {
     pub(crate) peer: Peer,
     /// What was read of it already, when it comes from an input like this one.
     pub(crate) read: Option<Vec<u8>>,
+    /// To be told of what the client brings.
+    pub(crate) place: Arc<Place>,
 }
 
-impl Client {
-    /// One that an input like this one shall go on with, behind what was read of it.
-    pub(crate) fn leave(stream: Stream, peer: Peer, read: &[u8]) -> Self {
-        Self { stream, peer, read: Some(read.to_vec()) }
-    }
+/// A connection that an input like this one shall go on with, and what was read of it.
+pub(crate) struct Left {
+    pub(crate) stream: Stream,
+    pub(crate) peer: Peer,
+    pub(crate) read: Vec<u8>,
 }
 
 /// Who is at the other end.

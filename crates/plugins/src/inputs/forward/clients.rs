@@ -12,7 +12,8 @@ use crate::net::buffer::{Budget, Buffer, ReadError};
 use crate::net::complaints::{Complaint, Complaints};
 use crate::net::forward::decode::{self, Entry, ForwardError, Message, Records, Scan};
 use crate::net::forward::handshake::{Helo, Ping, Pong, random};
-use crate::net::stream::{Client, Peer, Stream, within};
+use crate::net::places::Place;
+use crate::net::stream::{Client, Left, Peer, Stream, within};
 
 /// A batch over this size is handed on before the rest of its message is read.
 const BATCH: usize = 1_000_000;
@@ -25,6 +26,8 @@ pub(super) struct Clients {
     /// Longest message.
     pub(super) limit: usize,
     pub(super) security: Option<Security>,
+    /// How long the handshake may take.
+    pub(super) accept_timeout: Duration,
     pub(super) patience: Duration,
     pub(super) budget: Budget,
     /// Held while a message is taken apart, so that there is only one such message in memory.
@@ -103,13 +106,14 @@ impl From<Closed> for Close {
 
 impl Clients {
     /// Serves one connection to its end, or until another input goes on with it.
-    pub(super) async fn serve(&self, client: Client, context: &dyn Context) -> Option<Client> {
-        let Client { mut stream, peer, read: before } = client;
+    pub(super) async fn serve(&self, client: Client, context: &dyn Context) -> Option<Left> {
+        let Client { mut stream, peer, read: before, place } = client;
         let mut connection = Connection {
             clients: self,
             buffer: Buffer::new(&self.budget, self.limit),
             stream: &mut stream,
             peer: &peer,
+            place: &place,
             context,
             is_stopped: false,
         };
@@ -120,7 +124,7 @@ impl Clients {
         if is_sound && connection.is_stopped && context.is_replaced() {
             let read = connection.buffer.bytes().to_vec();
             drop(connection);
-            return Some(Client::leave(stream, peer, &read));
+            return Some(Left { stream, peer, read });
         }
         drop(connection);
         // The other end may be gone.
@@ -144,6 +148,7 @@ struct Connection<'c> {
     buffer: Buffer<'c>,
     stream: &'c mut Stream,
     peer: &'c Peer,
+    place: &'c Place,
     context: &'c dyn Context,
     /// It ended because the input shall stop.
     is_stopped: bool,
@@ -156,10 +161,12 @@ impl Connection<'_> {
             self.handshake(security).await?;
         }
         while let Some(length) = self.message(self.clients.limit).await? {
+            self.place.begin();
             if let Some(acknowledgement) = self.take(length).await? {
                 self.send(&acknowledgement).await?;
             }
             self.buffer.consume(length);
+            self.place.done(self.context.now().sec);
         }
         Ok(())
     }
@@ -226,7 +233,7 @@ impl Connection<'_> {
         let auth = if security.users.is_empty() { Vec::new() } else { auth };
         let helo = Helo { nonce, auth };
         self.send(&helo.encode()).await?;
-        let sleep = self.context.sleep(self.clients.patience);
+        let sleep = self.context.sleep(self.clients.accept_timeout);
         let waited = tokio::select! {
             message = self.message(LONGEST_PING) => message?,
             () = sleep => return Err(self.complain(Wrong::Refused, "it sends no PING")),

@@ -41,14 +41,14 @@ const OWN: [OptionSpec; 11] = [
         Some("6144000"),
         "Longest message, also when decompressed",
     ),
-    OptionSpec::new("shared_key", Kind::Text, None, "Key that clients must know"),
+    OptionSpec::new("shared_key", Kind::Text, None, "Key that clients must know").secret(),
     OptionSpec::new("empty_shared_key", Kind::Bool, Some("off"), "Handshake with an empty key"),
     OptionSpec::new("self_hostname", Kind::Text, Some("localhost"), "Own name in the handshake"),
-    multiple("security.users", Kind::Text, "User and password that clients may give"),
+    multiple("security.users", Kind::Text, "User and password that clients may give").secret(),
     OptionSpec::new("workers", Kind::Int, Some("1"), "Without effect: one task serves all"),
 ];
 const LISTEN: [OptionSpec; 2] = listener::options("24224");
-const OPTIONS: [OptionSpec; 26] = joined(&[&OWN, &LISTEN, &server::OPTIONS, &tls::SERVER]);
+const OPTIONS: [OptionSpec; 27] = joined(&[&OWN, &LISTEN, &server::OPTIONS, &tls::SERVER]);
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildError> {
     Ok(Box::new(forward(options, build)?))
@@ -67,6 +67,7 @@ fn forward(options: &Options, build: &Build<'_>) -> Result<Forward, BuildError> 
     let server = Server::new(listener, &label, options, build)?;
     tracing::info!("{label} listening on {}", server.address());
     let clients = Clients {
+        accept_timeout: server.accept_timeout,
         patience: server.patience,
         naming,
         limit,
@@ -90,8 +91,10 @@ fn security(options: &Options) -> Result<Option<Security>, BuildError> {
     let users: Vec<(String, String)> = options
         .texts("security.users")
         .map(|text| match text.split_once(char::is_whitespace) {
-            Some((user, password)) => Ok((user.to_owned(), password.trim().to_owned())),
-            None => Err(BuildError::new(format!("security.users '{text}' has no password"))
+            Some((user, password)) if !password.trim().is_empty() => {
+                Ok((user.to_owned(), password.trim().to_owned()))
+            }
+            _ => Err(BuildError::new("a user of security.users has no password")
                 .help("write: Security.Users name password")),
         })
         .collect::<Result<_, _>>()?;

@@ -323,6 +323,17 @@ fn whoever_knows_the_key_is_served_and_nobody_else() {
 }
 
 #[test]
+fn a_client_that_never_shakes_hands_is_closed() {
+    let given = [("shared_key", "secret"), ("net.accept_timeout", "1")];
+    serve(&given, async |address, _| {
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        let mut helo = Vec::new();
+        silent.read_to_end(&mut helo).await.unwrap();
+        assert!(Helo::decode(&helo).is_some());
+    });
+}
+
+#[test]
 fn users_have_passwords() {
     let given = [
         ("empty_shared_key", "on"),

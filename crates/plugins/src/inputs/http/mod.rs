@@ -16,7 +16,8 @@ use std::time::Duration;
 use flb_event::msgpack::{self, Reader};
 use flb_event::{Accessor, ChunkBuilder, Event, Tag};
 use flb_plugin::{
-    BoxFuture, Build, BuildError, Context, End, Input, InputError, Kind, OptionSpec, Options, Spec,
+    BoxFuture, Build, BuildError, Context, End, Input, InputError, Kind, OptionSpec, Options,
+    Secrecy, Spec,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -27,12 +28,13 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Mutex;
 
-use crate::log::Label;
+use crate::log::{Label, name_only};
 use crate::map;
 use crate::net::buffer::Budget;
 use crate::net::complaints::{Complaint, Complaints};
 use crate::net::listener::{self, Listener};
 use crate::net::options::{joined, multiple};
+use crate::net::places::Place;
 use crate::net::server::{self, Server};
 use crate::net::stream::{Client, Peer, within};
 use crate::net::tls;
@@ -54,7 +56,8 @@ const OWN: [OptionSpec; 9] = [
         Some("201"),
         "Status of the answer when all is taken",
     ),
-    multiple("success_header", Kind::Text, "Name and value of a header of that answer"),
+    multiple("success_header", Kind::Text, "Name and value of a header of that answer")
+        .with(Secrecy::Named),
     OptionSpec::new("tag_key", Kind::Text, None, "Key whose value is the record's tag"),
     OptionSpec::new("add_remote_addr", Kind::Bool, Some("off"), "Add the client's address"),
     OptionSpec::new("remote_addr_key", Kind::Text, Some("REMOTE_ADDR"), "Key of that address"),
@@ -62,10 +65,12 @@ const OWN: [OptionSpec; 9] = [
     OptionSpec::new("http2", Kind::Bool, Some("on"), "Without effect: HTTP/1.1 is spoken"),
 ];
 const LISTEN: [OptionSpec; 2] = listener::options("9880");
-const OPTIONS: [OptionSpec; 24] = joined(&[&OWN, &LISTEN, &server::OPTIONS, &tls::SERVER]);
+const OPTIONS: [OptionSpec; 25] = joined(&[&OWN, &LISTEN, &server::OPTIONS, &tls::SERVER]);
 
 /// How long a request that has begun may go on when the input shall stop.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
+/// What is read of a connection at once; a request's head must fit.
+const READ: usize = 64 * 1024;
 /// A batch over this size is handed on before the rest of its request.
 const BATCH: usize = 1_000_000;
 
@@ -97,7 +102,7 @@ fn http(options: &Options, build: &Build<'_>) -> Result<Http, BuildError> {
         address_key,
         answers_health: options.bool("enable_health_endpoint"),
         patience: server.patience,
-        budget: Budget::new(limit),
+        budget: Budget::new(2 * limit),
         turn: Mutex::new(()),
         complaints: Complaints::new(label),
     };
@@ -111,7 +116,7 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), BuildError> {
         Some((name.parse().ok()?, HeaderValue::from_str(value.trim()).ok()?))
     });
     read.ok_or_else(|| {
-        BuildError::new(format!("success_header '{text}' is no header"))
+        BuildError::new(format!("success_header{}: it is no header", name_only(text)))
             .help("write: success_header Name value")
     })
 }
@@ -237,16 +242,17 @@ struct Clients {
 
 impl Clients {
     async fn serve(&self, client: Client, context: &dyn Context) {
-        let Client { stream, peer, .. } = client;
-        let (is_answering, peer) = (&AtomicBool::new(false), &peer);
+        let Client { stream, peer, place, .. } = client;
+        let (is_answering, peer, place) = (&AtomicBool::new(false), &peer, &*place);
         let service = hyper::service::service_fn(|request| async move {
             is_answering.store(true, Ordering::Relaxed);
-            let answer = self.answer(request, peer, context).await;
+            let answer = self.answer(request, peer, place, context).await;
+            place.done(context.now().sec);
             is_answering.store(false, Ordering::Relaxed);
             answer
         });
         let mut builder = hyper::server::conn::http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(self.patience);
+        builder.timer(TokioTimer::new()).header_read_timeout(self.patience).max_buf_size(READ);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let mut stopping = false;
         let last = || context.sleep(LAST_MOMENT);
@@ -270,6 +276,7 @@ impl Clients {
         &self,
         request: Request<Incoming>,
         peer: &Peer,
+        place: &Place,
         context: &dyn Context,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         if self.answers_health
@@ -283,7 +290,7 @@ impl Clients {
             return Ok(answer);
         }
         let mut answer = Response::new(Full::default());
-        match self.take(request, peer, context).await {
+        match self.take(request, peer, place, context).await {
             Ok(()) => {
                 *answer.status_mut() = self.status;
                 for (name, value) in &self.headers {
@@ -303,6 +310,7 @@ impl Clients {
         &self,
         request: Request<Incoming>,
         peer: &Peer,
+        place: &Place,
         context: &dyn Context,
     ) -> Result<(), Refusal> {
         let (head, incoming) = request.into_parts();
@@ -320,6 +328,7 @@ impl Clients {
                 "the input is stopping, try again",
             )),
         };
+        place.begin();
         let full = || {
             let text = "the pipeline is full, try again later";
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Wrong::NotTaken, text)
@@ -337,7 +346,7 @@ impl Clients {
         self.emit(&records, &entries, &tag, peer, context).await.map_err(|_| full())
     }
 
-    /// Reads a body, with the memory that it takes.
+    /// Reads a body, with the memory that it takes: that of what has come, whatever is announced.
     async fn read(
         &self,
         headers: &HeaderMap,
@@ -352,8 +361,7 @@ impl Clients {
         let stalled = |error: std::io::Error| {
             Refusal::new(StatusCode::REQUEST_TIMEOUT, Wrong::Stalled, error.to_string())
         };
-        let held = self.budget.hold(length.unwrap_or(self.limit), context, self.patience).await;
-        let held = held.map_err(stalled)?;
+        let mut held = None;
         let mut body = Vec::new();
         loop {
             let frame = within(context, self.patience, async { Ok(incoming.frame().await) });
@@ -363,6 +371,10 @@ impl Clients {
             if body.len() + data.len() > self.limit {
                 return Err(Refusal::too_long(self.limit));
             }
+            // A body that grows takes up to twice its length.
+            let size = 2 * (body.len() + data.len());
+            let more = self.budget.hold(&mut held, size, context, self.patience);
+            more.await.map_err(stalled)?;
             body.extend_from_slice(&data);
         }
     }

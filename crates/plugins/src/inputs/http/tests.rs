@@ -267,3 +267,19 @@ fn a_wrong_configuration_is_refused() {
 fn http_bodies_of_the_corpus_are_handled() {
     crate::testing::replay("http", oracle::check);
 }
+
+#[test]
+fn uploads_that_announce_much_and_send_little_hold_no_memory() {
+    let records = serve(&[], async |address, _| {
+        let head = post("/") + "Host: x\r\nContent-Length: 4000000\r\n\r\n{";
+        let mut uploads = Vec::new();
+        for _ in 0..75 {
+            let mut upload = TcpStream::connect(&address).await.unwrap();
+            upload.write_all(head.as_bytes()).await.unwrap();
+            uploads.push(upload);
+        }
+        let (answer, text) = ask(&address, &post("/"), br#"{"a":1}"#).await;
+        assert!(answer.starts_with("http/1.1 201"), "{answer} {text}");
+    });
+    assert_eq!(records, [ONE]);
+}

@@ -9,6 +9,7 @@ use flb_event::Chunk;
 use flb_event::json::{JsonOptions, Printer};
 use flb_plugin::{
     BoxFuture, Build, BuildError, Flush, Kind, OptionSpec, Options, Output, OutputError, Spec,
+    is_exhausted,
 };
 
 use self::destination::{Destination, OTHERWISE};
@@ -119,6 +120,9 @@ impl Appender {
 
     fn failed(&self, path: &Path, error: &io::Error) -> Flush {
         let reason = format!("cannot write to {}: {error}", path.display());
+        if is_exhausted(error) {
+            return Flush::NoRoom { reason };
+        }
         if is_permanent(error) {
             tracing::error!("{} {reason}", self.label);
             Flush::Fail(OutputError(reason))

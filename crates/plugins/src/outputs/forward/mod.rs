@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flb_event::{Chunk, Template};
 use flb_plugin::{
-    BoxFuture, Build, BuildError, Flush, Kind, OptionSpec, Options, Output, OutputError, Spec,
+    BoxFuture, Build, BuildError, Flush, Kind, OptionSpec, Options, Output, OutputError, Secrecy,
+    Spec, is_exhausted,
 };
 
 use crate::log::{Label, Mishaps};
@@ -41,7 +42,7 @@ const OWN: [OptionSpec; 12] = [
         "Send metadata with records that have some",
     ),
     OptionSpec::new("send_options", Kind::Bool, Some("off"), "Always send the message's options"),
-    multiple("add_option", Kind::Text, "Key and value of an option to send"),
+    multiple("add_option", Kind::Text, "Key and value of an option to send").with(Secrecy::Named),
     OptionSpec::new(
         "require_ack_response",
         Kind::Bool,
@@ -95,7 +96,7 @@ fn encoding(options: &Options) -> Result<Encoding, BuildError> {
     let extra =
         options.texts("add_option").map(|text| match text.split_once(char::is_whitespace) {
             Some((key, value)) => Ok((key.to_owned(), value.trim().to_owned())),
-            None => Err(BuildError::new(format!("add_option '{text}' has no value"))
+            None => Err(BuildError::new("an add_option has a key and no value")
                 .help("write: add_option key value")),
         });
     let tag = options.text("tag").map(Template::parse).transpose();
@@ -141,7 +142,7 @@ impl Forward {
             Err(error) => return Flush::Fail(OutputError(error.to_string())),
         };
         let first = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut reason = String::new();
+        let (mut reason, mut has_room) = (String::new(), true);
         for turn in 0..self.nodes.len() {
             let node = &self.nodes[first.wrapping_add(turn) % self.nodes.len()];
             match node.send(&encoded, &self.keepalive).await {
@@ -154,9 +155,13 @@ impl Forward {
                         tracing::warn!("{failure}; the next receiver is tried ({total} so far)");
                     }
                     reason = failure;
+                    has_room &= !is_exhausted(&error);
                 }
             }
         }
-        Flush::Retry { reason, after: None }
+        match has_room {
+            true => Flush::Retry { reason, after: None },
+            false => Flush::NoRoom { reason },
+        }
     }
 }
