@@ -275,17 +275,19 @@ fn find_secrets(
     places: &mut Vec<Span>,
 ) {
     for Property { key, value } in &section.properties {
+        let text = value.text.as_str();
         let secrecy = secrecy(specs(section), &key.text);
-        // A variable's name is no secret, and who looks for a mistake wants to see it.
-        let is_variable =
-            value.text.starts_with("${") && value.text.find('}') == Some(value.text.len() - 1);
-        if !(is_variable && !value.text.contains(":-"))
-            && masked(&key.text, secrecy, &value.text, &value.text, false) != value.text
-        {
+        if !is_variable(text) && masked(&key.text, secrecy, text, text, false) != text {
             places.push(value.span);
         }
     }
     section.children.iter().for_each(|child| find_secrets(child, specs, places));
+}
+
+/// Whether a text is a variable and nothing else. Its name is no secret, and who looks for a mistake wants to see it.
+fn is_variable(text: &str) -> bool {
+    let name = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    name.is_some_and(|name| !name.contains(['{', '}', ':']))
 }
 
 /// What of the text of a key must not be shown. Nothing for a key that is none of these options.
