@@ -170,7 +170,7 @@ fn want_of_descriptors_drops_no_record() {
 fn the_soft_limit_of_open_files_is_raised() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -Hn 200; ulimit -Sn 64; exec \"$0\" -i dummy -o null"]);
+    command.args(["-c", "ulimit -Sn 64; ulimit -Hn 200; exec \"$0\" -i dummy -o null"]);
     command.arg(env!("CARGO_BIN_EXE_flb-agent")).current_dir(folder.path());
     command.env_remove("HOME").env_remove("XDG_CACHE_HOME");
     let mut agent = Program::start(&mut command);

@@ -104,6 +104,12 @@ pub fn is_secret_name(name: &str) -> bool {
     name != "pwd" && SECRET.iter().any(|word| name.contains(word))
 }
 
+/// Whether a text is a variable and nothing else. Its name is no secret, and who looks for a mistake wants to see it.
+pub fn is_variable(text: &str) -> bool {
+    let name = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    name.is_some_and(|name| !name.contains(['{', '}', ':']))
+}
+
 /// Whether a variable may stand for a secret.
 fn is_doubtful_name(name: &str) -> bool {
     let lower = name.to_lowercase();
@@ -252,7 +258,7 @@ pub(crate) fn secret_of_line(line: &str) -> Option<std::ops::Range<usize>> {
 /// What stands behind a key, without what separates them.
 fn rest(line: &str, end: usize) -> Option<std::ops::Range<usize>> {
     let skipped = line[end..].find(|c: char| !" \t=:".contains(c))?;
-    Some(end + skipped..line.len())
+    (!is_variable(&line[end + skipped..])).then_some(end + skipped..line.len())
 }
 
 #[cfg(test)]
@@ -339,6 +345,8 @@ mod tests {
             ("  \"token\": \"hush\"", "\": \"hush\""),
             ("- {name: http, http_passwd: hush, x", "hush, x"),
             ("File /var/secrets/x", ""),
+            ("Shared_Key ${KEY}", ""),
+            ("Shared_Key ${KEY:-hush}", "${KEY:-hush}"),
             ("Header X-Key hush", "X-Key hush"),
             ("Path /x", ""),
             ("password:", ""),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flb_config::{
     Diagnostic, Diagnostics, Document, Expanded, Property, Secrecy, Section, Span, Variables,
-    did_you_mean, is_secret_name, masked, value,
+    did_you_mean, is_secret_name, is_variable, masked, value,
 };
 
 /// What an option's text must be.
@@ -131,11 +131,11 @@ impl Options {
                 continue;
             }
             let expanded = variables.expand(&property.value.text);
-            expanded.report(property.value.span, diagnostics);
             if let Some(missing) = missing_secret(spec, property, &expanded) {
                 diagnostics.push(missing);
                 continue;
             }
+            expanded.report(property.value.span, diagnostics);
             let text = expanded.text;
             if text.is_empty() {
                 continue;
@@ -284,12 +284,6 @@ fn find_secrets(
     section.children.iter().for_each(|child| find_secrets(child, specs, places));
 }
 
-/// Whether a text is a variable and nothing else. Its name is no secret, and who looks for a mistake wants to see it.
-fn is_variable(text: &str) -> bool {
-    let name = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
-    name.is_some_and(|name| !name.contains(['{', '}', ':']))
-}
-
 /// What of the text of a key must not be shown. Nothing for a key that is none of these options.
 pub fn secrecy(specs: &[OptionSpec], key: &str) -> Option<Secrecy> {
     specs.iter().find(|spec| spec.stands_for(key)).map(|spec| spec.secrecy)
@@ -325,26 +319,24 @@ fn missing_secret(
     property: &Property,
     expanded: &Expanded,
 ) -> Option<Diagnostic> {
-    let (key, text) = (property.key.text.as_str(), expanded.text.trim());
-    let is_secret = match spec.secrecy {
-        Secrecy::Secret => true,
-        // The name says whether a value such as `Authorization Bearer ${TOKEN}` is one.
-        Secrecy::Named => is_secret_name(key) || is_secret_name(text.split([' ', '=']).next()?),
-        _ => false,
+    let (key, text) = (property.key.text.as_str(), expanded.text.as_str());
+    let named = Some(text)
+        .filter(|_| !spec.name.ends_with('*'))
+        .and_then(|text| text.split_once([' ', '=']));
+    let (is_secret, value) = match (spec.secrecy, named) {
+        (Secrecy::Secret, _) => (true, text.trim()),
+        // The name says whether a value such as `Authorization Bearer ${TOKEN}` is one. Blanks at its end were before a
+        // variable that stands for nothing.
+        (Secrecy::Named, Some((_, value))) if value.ends_with(' ') => (is_secret_name(text), ""),
+        (Secrecy::Named, Some((name, value))) => (is_secret_name(name), value),
+        (Secrecy::Named, None) => (is_secret_name(key), text),
+        _ => return None,
     };
-    let has_value = match spec.secrecy {
-        Secrecy::Named if !spec.name.ends_with('*') => {
-            // Blanks at the end were before a variable that stands for nothing.
-            text.split_once([' ', '=']).is_some_and(|(_, value)| !value.trim().is_empty())
-                && !expanded.text.ends_with(' ')
-        }
-        _ => !text.is_empty(),
-    };
-    let why = match (expanded.unset.first(), has_value) {
+    let why = match expanded.unset.first() {
         _ if !is_secret || !expanded.unreadable.is_empty() => return None,
-        (Some(name), _) => format!("variable ${{{name}}} is not set"),
-        (None, false) => "its value is empty".to_owned(),
-        (None, true) => return None,
+        Some(name) => format!("variable ${{{name}}} is not set"),
+        None if value.is_empty() => "its value is empty".to_owned(),
+        None => return None,
     };
     let message = format!("[config] '{key}' is a secret, and {why}");
     let help = "give it a value, or take the property out to go without";

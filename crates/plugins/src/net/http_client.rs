@@ -93,7 +93,7 @@ impl HttpClient {
         let slash = if path.starts_with('/') { "" } else { "/" };
         let url = format!("{scheme}://{name}:{port}{slash}{path}");
         url.parse::<reqwest::Url>().map_err(|error| {
-            BuildError::new(format!("host, port and uri make no address: {error}"))
+            BuildError::new(format!("host, port and uri are no address: {error}"))
                 .help("check host and uri")
         })?;
         let authority = format!("{bracketed}:{port}");

@@ -96,8 +96,10 @@ fn encoding(options: &Options) -> Result<Encoding, BuildError> {
     let extra =
         options.texts("add_option").map(|text| match text.split_once(char::is_whitespace) {
             Some((key, value)) => Ok((key.to_owned(), value.trim().to_owned())),
-            None => Err(BuildError::new("an add_option has a key and no value")
-                .help("write: add_option key value")),
+            None => {
+                Err(BuildError::new("an add_option has no value")
+                    .help("write: add_option key value"))
+            }
         });
     let tag = options.text("tag").map(Template::parse).transpose();
     let tag = tag.map_err(|error| BuildError::new(format!("tag: {error}")).help(error.hint()))?;

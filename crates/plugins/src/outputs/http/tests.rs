@@ -275,5 +275,5 @@ fn a_wrong_configuration_is_refused() {
     assert!(refused(&[("port", "http")]).contains("is no port"));
     assert!(refused(&[("header", "alone")]).contains("is no header"));
     assert!(refused(&[("header_tag", "a b")]).contains("no header's name"));
-    assert!(refused(&[("host", "a b")]).contains("is no address"));
+    assert!(refused(&[("host", "a b")]).contains("are no address"));
 }
