@@ -6,6 +6,7 @@ mod codegen;
 mod error;
 mod interface;
 mod passes;
+mod places;
 mod signals;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ use std::thread;
 use flb_artifact::{Architecture, ArtifactBuilder, Interruption, Levels, SliceCode, Target};
 
 pub use error::CompileError;
+pub use flb_engine::names::split_place;
 pub use passes::host_pages::{EXPORT_LIMIT, EXPORT_MEMORY, EXPORT_PAGES};
 pub use passes::stops::{EXPORT_FLAG, EXPORT_SPIN, EXPORT_START, EXPORT_STOP};
 

@@ -88,7 +88,8 @@ fn name(info: &CompiledModuleInfo, names: &[u8], number: usize) -> String {
         let known = info.func_names.iter().find(|known| known.idx.index() == number)?;
         let end = known.offset.checked_add(known.len)? as usize;
         let bytes = names.get(known.offset as usize..end)?;
-        Some(String::from_utf8_lossy(bytes).into_owned())
+        let name = String::from_utf8_lossy(bytes);
+        Some(flb_compiler::split_place(&name).0.to_owned())
     };
     exported.or_else(named).unwrap_or_else(|| format!("function {number}"))
 }

@@ -18,6 +18,7 @@ use wasm_encoder::{
 };
 use wasmparser::Operator;
 
+use super::names;
 use crate::CompileError;
 use crate::interface::ModuleInfo;
 
@@ -60,7 +61,11 @@ pub(crate) fn run(wasm: &[u8], module: &ModuleInfo) -> Result<(Vec<u8>, Argument
     let pages =
         |pages: Pages| Arguments::Pages { offset: pages.limit * PAGE, size: HOST_PAGES * PAGE };
     let arguments = rewrite.pages.map(pages).or(allocator).unwrap_or(Arguments::Malloc);
-    Ok((output.finish(), arguments))
+    let rewritten = match rewrite.pages {
+        Some(_) => names::add(&output.finish(), &rewrite.names())?,
+        None => output.finish(),
+    };
+    Ok((rewritten, arguments))
 }
 
 /// The virtual memory's measures, in pages.
@@ -110,6 +115,11 @@ impl Rewrite<'_> {
 
     fn grow_function(&self) -> u32 {
         self.module.functions + 1
+    }
+
+    /// What the added functions are called.
+    fn names(&self) -> [(u32, &'static str); 2] {
+        [(self.size_function(), "flb:size"), (self.grow_function(), "flb:grow")]
     }
 
     fn pages_global(&self) -> u32 {

@@ -15,6 +15,7 @@ pub(crate) mod copy_length;
 mod dead_code;
 mod functions;
 pub(crate) mod host_pages;
+mod names;
 pub(crate) mod sections;
 pub(crate) mod stops;
 mod unroll;

@@ -1,45 +1,68 @@
 //! Drops what the code generator does not read: every custom section but the functions' names.
 //!
-//! Debug information would be wrong once code has been moved, and takes most of many files. Damaged names go, too: they are
-//! no reason to refuse a module.
+//! Debug information would be wrong once code has been moved, and takes most of many files. What of it holds all the same, the
+//! file and line where each function begins, becomes a part of the function's name. Damaged names go, too: they are no
+//! reason to refuse a module.
 
+use std::collections::BTreeMap;
+
+use flb_engine::names::with_place;
 use wasm_encoder::{Module, NameMap, NameSection, RawSection};
 use wasmparser::{KnownCustom, Name, NameSectionReader, Payload};
 
 use crate::CompileError;
+use crate::places::places;
 
 /// Rewrites the module.
 pub(crate) fn run(wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
     let mut output = Module::new();
+    let mut names = BTreeMap::new();
     for payload in wasmparser::Parser::new(0).parse_all(wasm) {
         let payload = payload.map_err(|error| CompileError::invalid(&error))?;
         if let Payload::CustomSection(section) = &payload {
-            if let KnownCustom::Name(names) = section.as_known()
-                && let Ok(names) = functions(names)
-                && !names.is_empty()
+            if let KnownCustom::Name(section) = section.as_known()
+                && let Ok(found) = read(section)
             {
-                let mut section = NameSection::new();
-                section.functions(&names);
-                output.section(&section);
+                names.extend(found);
             }
         } else if let Some((id, range)) = payload.as_section() {
             output.section(&RawSection { id, data: &wasm[range] });
         }
     }
+    for (index, place) in places(wasm) {
+        let name = names.entry(index).or_insert_with(|| format!("function {index}"));
+        *name = with_place(name, &place);
+    }
+    if !names.is_empty() {
+        let mut section = NameSection::new();
+        section.functions(&map(&names));
+        output.section(&section);
+    }
     Ok(output.finish())
 }
 
-fn functions(names: NameSectionReader<'_>) -> Result<NameMap, wasmparser::Error> {
-    let mut functions = NameMap::new();
+/// The names that a section gives to functions.
+pub(super) fn functions(names: NameSectionReader<'_>) -> Result<NameMap, wasmparser::Error> {
+    read(names).map(|names| map(&names))
+}
+
+fn read(names: NameSectionReader<'_>) -> Result<BTreeMap<u32, String>, wasmparser::Error> {
+    let mut functions = BTreeMap::new();
     for subsection in names {
         if let Name::Function(map) = subsection? {
             for name in map {
                 let name = name?;
-                functions.append(name.index, name.name);
+                functions.insert(name.index, name.name.to_owned());
             }
         }
     }
     Ok(functions)
+}
+
+fn map(names: &BTreeMap<u32, String>) -> NameMap {
+    let mut map = NameMap::new();
+    names.iter().for_each(|(index, name)| map.append(*index, name));
+    map
 }
 
 #[cfg(test)]

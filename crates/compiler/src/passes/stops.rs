@@ -17,6 +17,7 @@ use wasmparser::{CompositeInnerType, Payload, TypeRef};
 
 use super::functions::rewrite;
 use super::host_pages::rank;
+use super::names;
 use crate::CompileError;
 
 /// Function without parameters that does nothing but trap: where a guest is taken that is to end.
@@ -28,6 +29,9 @@ pub const EXPORT_FLAG: &str = "flb:flag";
 /// The start function, where the module has one.
 pub const EXPORT_START: &str = "flb:start";
 
+/// What the twins of imported functions are called.
+const TWIN: &str = "flb:host";
+
 /// Shorter copies of known length are loads and stores, nothing that would have to be waited for.
 const SHORT: u32 = 128;
 
@@ -35,7 +39,9 @@ const SHORT: u32 = 128;
 pub(crate) fn run(wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
     let shape = Shape::read(wasm).map_err(|error| CompileError::invalid(&error))?;
     let wasm = without_start(wasm).map_err(|error| CompileError::invalid(&error))?;
-    rewrite(&mut Stops { shape }, &wasm)
+    let mut stops = Stops { shape };
+    let rewritten = rewrite(&mut stops, &wasm)?;
+    names::add(&rewritten, &stops.names())
 }
 
 /// What must be known of a module to add to it.
@@ -116,6 +122,13 @@ impl Stops {
 
     fn stop_function(&self) -> u32 {
         self.first_twin() + self.shape.imports.len() as u32
+    }
+
+    /// What the added functions are called.
+    fn names(&self) -> Vec<(u32, &'static str)> {
+        let twins = (self.first_twin()..self.stop_function()).map(|twin| (twin, TWIN));
+        let stop = self.stop_function();
+        twins.chain([(stop, EXPORT_STOP), (stop + 1, EXPORT_SPIN)]).collect()
     }
 
     /// Ends the guest if the flag is set.
