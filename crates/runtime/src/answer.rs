@@ -3,6 +3,7 @@
 use flb_event::json::{self, Kind, Parsed, Sent};
 use flb_event::msgpack::{self, MsgpackError};
 
+use crate::abi::Returned;
 use crate::{EventFormat, FilterError};
 
 /// Longest answer, in bytes: as long as the longest record that goes in.
@@ -32,29 +33,42 @@ impl Understood {
     const DROP: Self = Self { answer: Answer::Drop, unterminated: false };
 }
 
-/// Reads the answer to what was `sent` at `pointer`; `bytes` is the guest's memory from there on, if that is within it. Bodies are appended to
+/// Reads the answer to what was `sent`; `bytes` is the guest's memory from its address on, if that is within it. Bodies are appended to
 /// `out`, which must be empty. A NULL pointer, an empty answer and an empty array drop the record.
 pub(crate) fn understand(
-    pointer: u32,
+    Returned { address, length }: Returned,
     bytes: Option<&[u8]>,
     format: EventFormat,
     sent: Sent<'_>,
     out: &mut Vec<u8>,
 ) -> Result<Understood, FilterError> {
-    if pointer == 0 {
+    if address == 0 || length == Some(0) {
         return Ok(Understood::DROP);
     }
     let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) else {
-        return bad(format!("returned value is invalid: {pointer:#x} is outside the memory"));
+        return bad(format!("returned value is invalid: {address:#x} is outside the memory"));
     };
-    if bytes[0] == 0 {
+    let bytes = match length.map(|length| length as usize) {
+        Some(length) if length > MAX_LENGTH => return bad(too_long()),
+        Some(length) if length > bytes.len() => {
+            return bad(format!(
+                "returned value is invalid: {length} bytes at {address:#x} reach beyond the memory"
+            ));
+        }
+        Some(length) => &bytes[..length],
+        None => &bytes[..bytes.len().min(MAX_LENGTH)],
+    };
+    let is_json = matches!(format, EventFormat::Json { .. });
+    if bytes[0] == 0 && (is_json || length.is_none()) {
         return Ok(Understood::DROP);
     }
-    let bytes = &bytes[..bytes.len().min(MAX_LENGTH)];
-    match format {
+    let understood = match format {
         EventFormat::Json { .. } => understand_json(bytes, sent, out),
         EventFormat::Msgpack => understand_msgpack(bytes, out),
-    }
+    };
+    // Whoever says how long an answer is need not end it.
+    understood
+        .map(|found| Understood { unterminated: found.unterminated && length.is_none(), ..found })
 }
 
 fn understand_json(

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flb_artifact::{Export, Interface, Sha256Hex, ValueType};
+use flb_artifact::{Interface, Sha256Hex, ValueType};
 
+use crate::abi::{self, Abi};
 use crate::guest::FREE_RESULT;
 use crate::ready::Ready;
 use crate::{FilterEngine, FilterInstance, LoadError, Sandbox, Signature};
@@ -36,10 +37,14 @@ pub struct Recycle {
 pub struct FilterOptions {
     /// Name of the exported function.
     pub function: String,
+    /// How it is called, if its type may not say so alone.
+    pub abi: Option<Abi>,
     /// How records are given to it.
     pub format: EventFormat,
-    /// Longest time for one call, and for the guest's start.
+    /// Longest time for one call.
     pub deadline: Duration,
+    /// Longest time for a guest's start, and for its first call, where that is another.
+    pub start_deadline: Option<Duration>,
     /// Most bytes that the guest's memory may grow to.
     pub memory_limit: u64,
     /// When the guest is replaced.
@@ -53,8 +58,10 @@ impl FilterOptions {
     pub fn new(function: impl Into<String>) -> Self {
         Self {
             function: function.into(),
+            abi: None,
             format: EventFormat::Json { escape_unicode: true },
             deadline: Duration::from_secs(1),
+            start_deadline: None,
             memory_limit: 256 << 20,
             recycle: Recycle::default(),
             sandbox: Sandbox::default(),
@@ -90,7 +97,7 @@ impl FilterModule {
         options: FilterOptions,
     ) -> Result<Self, LoadError> {
         let ready = Ready::load(engine, bytes)?;
-        check_function(ready.interface(), &options.function)?;
+        abi::check(ready.interface(), &options.function, options.abi)?;
         check_free_result(ready.interface())?;
         Ok(Self { shared: Arc::new(Shared { ready, options }) })
     }
@@ -125,23 +132,6 @@ impl FilterModule {
     }
 }
 
-/// The function must be there and have a filter's type.
-fn check_function(interface: &Interface, name: &str) -> Result<(), LoadError> {
-    let Some(export) = interface.exports.iter().find(|export| export.name == name) else {
-        return Err(LoadError::FunctionMissing {
-            name: name.to_owned(),
-            exports: interface.exports.iter().map(|export| export.name.clone()).collect(),
-            near: nearest(interface, name),
-        });
-    };
-    let found = Signature { params: export.params.clone(), results: export.results.clone() };
-    if found == Signature::filter() {
-        Ok(())
-    } else {
-        Err(LoadError::FunctionType { name: name.to_owned(), found })
-    }
-}
-
 /// The function that frees answers, if there is one, must have the type of `free`.
 fn check_free_result(interface: &Interface) -> Result<(), LoadError> {
     let Some(export) = interface.exports.iter().find(|export| export.name == FREE_RESULT) else {
@@ -150,18 +140,4 @@ fn check_free_result(interface: &Interface) -> Result<(), LoadError> {
     let found = Signature { params: export.params.clone(), results: export.results.clone() };
     let expected = Signature { params: vec![ValueType::I32], results: Vec::new() };
     if found == expected { Ok(()) } else { Err(LoadError::FreeResultType { found }) }
-}
-
-/// The export that was probably meant: the same but for case and `_` or `-`, or the only one with a filter's type.
-fn nearest(interface: &Interface, name: &str) -> Option<String> {
-    let plain = |name: &str| -> String {
-        name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
-    };
-    let filter = Signature::filter();
-    let is_filter =
-        |export: &&Export| export.params == filter.params && export.results == filter.results;
-    let same = interface.exports.iter().find(|export| plain(&export.name) == plain(name));
-    let mut filters = interface.exports.iter().filter(is_filter);
-    let only = filters.next().filter(|_| filters.next().is_none());
-    same.or(only).map(|export| export.name.clone())
 }

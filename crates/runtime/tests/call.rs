@@ -4,8 +4,8 @@
 
 use flb_event::{Event, Tag, Timestamp, Verdict, json};
 use flb_runtime::{
-    EngineOptions, EventFormat, FilterEngine, FilterInstance, FilterModule, FilterOptions, Recycle,
-    Sandbox,
+    Abi, EngineOptions, EventFormat, FilterEngine, FilterInstance, FilterModule, FilterOptions,
+    Recycle, Sandbox,
 };
 
 /// Data at address 16 and a function `f` with the given body.
@@ -105,6 +105,88 @@ fn an_answer_has_bounds() {
     let options = FilterOptions { deadline: std::time::Duration::from_secs(20), ..options() };
     let shown = ask(&mut load(&text, options).unwrap(), "{}");
     assert_eq!(shown, "error: the answer does not end within 64 MiB");
+}
+
+/// A function of ABI version 2 with the given answer: its bytes at address 16, and the length that it says.
+fn check_sized(format: EventFormat, data: &str, length: u32, expected: &str) {
+    let body = format!("(i64.or (i64.shl (i64.const {length}) (i64.const 32)) (i64.const 16))");
+    let text = module(data, &body).replace("(result i32) (i64.or", "(result i64) (i64.or");
+    for abi in [None, Some(Abi::Two)] {
+        let mut instance = load(&text, FilterOptions { format, abi, ..options() }).unwrap();
+        assert_eq!(ask(&mut instance, "{}"), expected, "{data}");
+        assert!(!instance.answer_was_unterminated());
+    }
+}
+
+#[test]
+fn an_answer_with_its_length_needs_no_end() {
+    let json = EventFormat::Json { escape_unicode: true };
+    check_sized(json, r#"{\"a\":1}{\"b\":2}"#, 7, r#"{"a":1}"#);
+    check_sized(json, r#"{\"a\":1}\00"#, 8, r#"{"a":1}"#);
+    check_sized(json, r#"[{\"a\":1},{}]junk"#, 12, r#"{"a":1} | {}"#);
+    check_sized(json, r#"{\"a\":1}"#, 0, "drop");
+    check_sized(json, r"\00", 1, "drop");
+    let bad = "error: invalid JSON format: ";
+    let cut = format!("{bad}end of the text at byte 6, buf: {{\"a\":1");
+    let mut cut_off = load(
+        &module(r#"{\"a\":1}"#, "(i64.const 0x600000010)")
+            .replace("(result i32) (i64", "(result i64) (i64"),
+        options(),
+    )
+    .unwrap();
+    assert!(ask(&mut cut_off, "{}").starts_with(bad), "{cut}");
+    check_sized(EventFormat::Msgpack, r"\81\a1a\00junk", 4, r#"{"a":0}"#);
+    check_sized(EventFormat::Msgpack, r"\81\a1a\00", 0, "drop");
+    let truncated = load(
+        &module(r"\81\a1a\00", "(i64.const 0x300000010)")
+            .replace("(result i32) (i64", "(result i64) (i64"),
+        FilterOptions { format: EventFormat::Msgpack, ..options() },
+    );
+    assert!(ask(&mut truncated.unwrap(), "{}").starts_with("error: invalid msgpack: "));
+}
+
+#[test]
+fn an_answer_with_its_length_lies_within_the_memory_and_the_bounds() {
+    let check = |value: u64, expected: &str| {
+        let text = module("{}", &format!("(i64.const {value})"))
+            .replace("(result i32) (i64", "(result i64) (i64");
+        let shown = ask(&mut load(&text, options()).unwrap(), "{}");
+        assert!(shown.starts_with(expected), "{value:#x}: {shown}");
+    };
+    check(0, "drop");
+    check(5 << 32, "drop");
+    check((u64::from(u32::MAX) << 32) | 16, "error: the answer does not end within 64 MiB");
+    check(
+        5 << 32 | 0xffff_ffff,
+        "error: returned value is invalid: 0xffffffff is outside the memory",
+    );
+    // The whole memory has 5,120 pages.
+    check(
+        (5 << 32) | ((5120 << 16) - 2),
+        "error: returned value is invalid: 5 bytes at 0x13fffffe reach beyond the memory",
+    );
+}
+
+#[test]
+fn the_function_s_type_and_the_version_that_is_asked_for_agree() {
+    let check = |result: &str, abi: Option<Abi>, expected: Option<&str>| {
+        let text = module("", &format!("({result}.const 0)"))
+            .replace("(result i32)", &format!("(result {result})"));
+        let loaded = load(&text, FilterOptions { abi, ..options() });
+        assert_eq!(loaded.err().map(|error| error.to_string()).as_deref(), expected);
+    };
+    check("i32", None, None);
+    check("i32", Some(Abi::One), None);
+    check("i64", None, None);
+    check("i64", Some(Abi::Two), None);
+    check(
+        "i32",
+        Some(Abi::Two),
+        Some(
+            "the function 'f' returns as ABI version 1 does, (i32, i32, i32, i32, i32, i32) -> (i32), and ABI_Version \
+             says 2; help: leave ABI_Version out: the function's type says it",
+        ),
+    );
 }
 
 /// Counts what its `malloc` gave and was not given back; the answer, allocated anew, says how many there were before.
@@ -323,7 +405,8 @@ fn a_call_that_takes_too_long_is_ended() {
         "",
         "(loop (br 0)) unreachable",
         "{}",
-        "error: the call took longer than its deadline of 200 ms",
+        "error: the first call took longer than its deadline of 200 ms (in decide); help: if it loads something first, raise \
+         Start_Deadline",
     );
 }
 
