@@ -1,5 +1,6 @@
 //! WASI preview 1 for guests that import it: no network, and of the host only what the sandbox grants.
 
+use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -12,7 +13,9 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::{FsPerms, HostMonotonicClock, I32Exit, WasiCtxBuilder, async_trait};
 
 use crate::capture::Capture;
+use crate::interrupt::Lane;
 use crate::output::Lines;
+use crate::printed::Printed;
 use crate::state::State;
 use crate::{GuestOutput, GuestStream, LoadError, Sandbox};
 
@@ -22,31 +25,35 @@ pub(crate) type Wasi = WasiP1Ctx;
 /// Provides WASI's functions.
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     add_to_linker_sync(linker, |state| &mut state.wasi)?;
+    crate::wasi_calls::link(linker, "wasi_snapshot_preview1")?;
     crate::poll::link(linker)
 }
 
-/// What the sandbox grants, with a monotonic clock from `started` on. With `stdout`, the guest's output is kept there.
+/// What the sandbox grants, with a monotonic clock from `started` on. With `stdout`, the guest's output is kept there. The end
+/// of what it prints to its stderr is `printed`, wherever it goes.
 pub(crate) fn context(
     sandbox: &Sandbox,
     stdout: Option<Capture>,
     started: Instant,
+    lane: &Arc<Lane>,
+    printed: &Printed,
 ) -> Result<Wasi, LoadError> {
     let mut builder = WasiCtxBuilder::new();
+    let pipe = |stream, target| {
+        let printed = (stream == GuestStream::Stderr).then(|| printed.clone());
+        Pipe { lane: Arc::clone(lane), printed, target: Arc::new(Mutex::new(target)) }
+    };
     builder.monotonic_clock(Monotonic(started));
     builder.envs(&sandbox.environment).args(&sandbox.arguments);
-    match &sandbox.output {
-        GuestOutput::Discard => {}
-        GuestOutput::Inherit => {
-            builder.inherit_stdout().inherit_stderr();
-        }
-        GuestOutput::Lines(log) => {
-            let lines = |stream| Pipe::new(Lines::new(log.clone(), stream));
-            builder.stdout(lines(GuestStream::Stdout)).stderr(lines(GuestStream::Stderr));
-        }
-    }
-    if let Some(capture) = stdout {
-        builder.stdout(Pipe::new(capture));
-    }
+    let target = |stream| match &sandbox.output {
+        GuestOutput::Discard => Target::Nothing,
+        GuestOutput::Inherit => Target::Own(stream),
+        GuestOutput::Lines(log) => Target::Lines(Lines::new(log.clone(), stream)),
+    };
+    let kept = stdout.map(Target::Capture);
+    let stdout = kept.unwrap_or_else(|| target(GuestStream::Stdout));
+    builder.stdout(pipe(GuestStream::Stdout, stdout));
+    builder.stderr(pipe(GuestStream::Stderr, target(GuestStream::Stderr)));
     for directory in &sandbox.directories {
         let path = directory.path.display().to_string();
         let rights = if directory.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
@@ -77,40 +84,50 @@ pub(crate) fn exit_code(error: &wasmtime::Error) -> Option<i32> {
 }
 
 /// What takes a guest's output.
-trait Take: Send + 'static {
+enum Target {
+    Nothing,
+    /// This process's stream of the same name.
+    Own(GuestStream),
+    Lines(Lines),
+    Capture(Capture),
+}
+
+impl Target {
     /// Takes all of it, or ends the guest.
-    fn take(&mut self, bytes: &[u8]) -> Result<(), &'static str>;
-}
-
-impl Take for Lines {
-    fn take(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
-        self.write(bytes);
-        Ok(())
+    fn take(&mut self, bytes: &[u8]) -> StreamResult<()> {
+        let failed = |error: io::Error| StreamError::LastOperationFailed(error.into());
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Own(GuestStream::Stdout) => io::stdout().write_all(bytes).map_err(failed),
+            Self::Own(GuestStream::Stderr) => io::stderr().write_all(bytes).map_err(failed),
+            Self::Lines(lines) => {
+                lines.write(bytes);
+                Ok(())
+            }
+            Self::Capture(capture) if capture.write(bytes) => Ok(()),
+            Self::Capture(_) => Err(StreamError::trap("the guest wrote too much")),
+        }
     }
-}
 
-impl Take for Capture {
-    fn take(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
-        if self.write(bytes) { Ok(()) } else { Err("the guest wrote too much") }
+    fn flush(&mut self) -> StreamResult<()> {
+        let failed = |error: io::Error| StreamError::LastOperationFailed(error.into());
+        match self {
+            Self::Own(GuestStream::Stdout) => io::stdout().flush().map_err(failed),
+            _ => Ok(()),
+        }
     }
 }
 
 /// The guest's end of its output.
-struct Pipe<T>(Arc<Mutex<T>>);
-
-impl<T> Pipe<T> {
-    fn new(target: T) -> Self {
-        Self(Arc::new(Mutex::new(target)))
-    }
+#[derive(Clone)]
+struct Pipe {
+    lane: Arc<Lane>,
+    /// Keeps the end of what goes through.
+    printed: Option<Printed>,
+    target: Arc<Mutex<Target>>,
 }
 
-impl<T> Clone for Pipe<T> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<T: Take> StdoutStream for Pipe<T> {
+impl StdoutStream for Pipe {
     /// Only later versions of WASI than ours ask for it.
     fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
         Box::new(MemoryOutputPipe::new(0))
@@ -121,26 +138,32 @@ impl<T: Take> StdoutStream for Pipe<T> {
     }
 }
 
-impl<T> IsTerminal for Pipe<T> {
+impl IsTerminal for Pipe {
     fn is_terminal(&self) -> bool {
         false
     }
 }
 
 #[async_trait]
-impl<T: Take> Pollable for Pipe<T> {
+impl Pollable for Pipe {
     async fn ready(&mut self) {}
 }
 
 #[async_trait]
-impl<T: Take> OutputStream for Pipe<T> {
+impl OutputStream for Pipe {
+    /// A long text comes in small parts: between two of them the deadline may pass.
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        let mut target = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        target.take(&bytes).map_err(StreamError::trap)
+        if self.lane.is_killed() {
+            return Err(StreamError::trap("the deadline has passed"));
+        }
+        if let Some(printed) = &self.printed {
+            printed.add(self.lane.number(), &bytes);
+        }
+        self.target.lock().unwrap_or_else(PoisonError::into_inner).take(&bytes)
     }
 
     fn flush(&mut self) -> StreamResult<()> {
-        Ok(())
+        self.target.lock().unwrap_or_else(PoisonError::into_inner).flush()
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {

@@ -1,0 +1,298 @@
+//! WASI's functions that may take long, or that must not do all they could.
+//!
+//! Each ends with the guest's deadline: what the host does meanwhile for files goes on in a thread of its own, and nobody
+//! waits for it. None takes more at once than is soon done: long buffers are read and written in parts, as with any file,
+//! and long paths are refused. A guest has so many descriptors at most, and what it does with symbolic links cannot make one
+//! that leads out of its directories: `links.rs`.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use wasmtime::{Caller, Extern, Linker, Memory, Trap};
+use wasmtime_wasi::p1::wasi_snapshot_preview1 as functions;
+use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
+use wasmtime_wasi::runtime::in_tokio;
+use wiggle::GuestMemory;
+
+use crate::interrupt::Lane;
+use crate::links::{refuses_link, refuses_rename, refuses_symlink};
+use crate::state::State;
+use crate::wasi::Wasi;
+
+/// Most bytes that are read or written at once.
+const PART: u32 = 1 << 20;
+/// Most buffers that one call may name.
+const BUFFERS: i32 = 1024;
+/// Bytes of a buffer's address and length.
+const BUFFER: usize = 8;
+/// Most bytes that the host copies for one call: a part, and the list of buffers.
+const COPIED: usize = 2 << 20;
+/// The longest path, in bytes.
+const PATH: i32 = 4096;
+/// Bytes of random numbers that are made between two looks at the deadline.
+const RANDOM: usize = 64 << 10;
+/// Most descriptors that a guest may have, its standard streams and its directories included.
+const DESCRIPTORS: u32 = 256;
+
+pub(crate) const SUCCESS: i32 = 0;
+const BAD_DESCRIPTOR: i32 = 8;
+const FAULT: i32 = 21;
+const INVALID: i32 = 28;
+const TOO_MANY_FILES: i32 = 33;
+const NAME_TOO_LONG: i32 = 37;
+pub(crate) const NOT_PERMITTED: i32 = 63;
+const NOT_CAPABLE: i32 = 76;
+
+/// The first descriptor behind the standard streams.
+const FIRST: i32 = 3;
+
+/// Defines functions of WASI by their arguments. What follows says which of these are a path and its length (in square
+/// brackets), which a list of buffers and its length (in braces), who may refuse the call (`unless`), and who looks at its
+/// result (`then`).
+macro_rules! define {
+    ($linker:ident, $module:ident; $($name:ident($($argument:ident: $ty:ty),*) $([$path:ident $length:ident])*
+        $({$list:ident $count:ident})? $(unless $refuses:ident($($asked:ident),*))? $(then $checks:ident $out:ident)?;)*) => {$(
+        $linker.func_wrap(
+            $module,
+            stringify!($name),
+            |mut caller: Caller<'_, State>, $($argument: $ty),*| -> wasmtime::Result<i32> {
+                $(if !(0..=PATH).contains(&$length) { return Ok(NAME_TOO_LONG); })*
+                $(if !(0..=BUFFERS).contains(&$count) { return Ok(INVALID); })?
+                let memory = memory(&mut caller)?;
+                let (bytes, state) = memory.data_and_store_mut(&mut caller);
+                let mut host = Host::new(state);
+                $(if $refuses(&mut host, bytes, ($($asked),*))? { return Ok(NOT_PERMITTED); })?
+                let whole: Option<Whole> = None;
+                $(let whole = whole.or_else(|| Whole::shorten(bytes, $list, $count));)?
+                let mut memory = GuestMemory::Unshared(&mut *bytes);
+                let result = host.within_deadline(|wasi| functions::$name(wasi, &mut memory, $($argument),*));
+                if let Some(whole) = whole { whole.restore(bytes); }
+                $(let result = $checks(&mut host, bytes, result, $out);)?
+                $(host.note_denied(bytes, &result, $path, $length);)*
+                result
+            },
+        )?;
+    )*};
+}
+
+/// Provides the functions instead of those that there are.
+pub(crate) fn link(linker: &mut Linker<State>, module: &'static str) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    define! {linker, module;
+        fd_advise(fd: i32, offset: i64, length: i64, advice: i32);
+        fd_close(fd: i32);
+        fd_datasync(fd: i32);
+        fd_fdstat_get(fd: i32, out: i32);
+        fd_filestat_get(fd: i32, out: i32);
+        fd_filestat_set_size(fd: i32, size: i64);
+        fd_filestat_set_times(fd: i32, accessed: i64, changed: i64, flags: i32);
+        fd_pread(fd: i32, list: i32, count: i32, offset: i64, out: i32) {list count};
+        fd_pwrite(fd: i32, list: i32, count: i32, offset: i64, out: i32) {list count};
+        fd_read(fd: i32, list: i32, count: i32, out: i32) {list count};
+        fd_readdir(fd: i32, buffer: i32, length: i32, cookie: i64, out: i32);
+        fd_renumber(fd: i32, to: i32);
+        fd_seek(fd: i32, offset: i64, whence: i32, out: i32);
+        fd_sync(fd: i32);
+        fd_write(fd: i32, list: i32, count: i32, out: i32) {list count};
+        path_create_directory(fd: i32, path: i32, length: i32) [path length];
+        path_filestat_get(fd: i32, flags: i32, path: i32, length: i32, out: i32) [path length];
+        path_filestat_set_times(fd: i32, flags: i32, path: i32, length: i32, accessed: i64, changed: i64, set: i32)
+            [path length];
+        path_link(fd: i32, flags: i32, path: i32, length: i32, to: i32, new: i32, new_length: i32)
+            [path length] [new new_length] unless refuses_link(fd, path, length);
+        path_open(fd: i32, flags: i32, path: i32, length: i32, how: i32, rights: i64, more: i64, set: i32, out: i32)
+            [path length] then bounded out;
+        path_readlink(fd: i32, path: i32, length: i32, buffer: i32, size: i32, out: i32) [path length];
+        path_remove_directory(fd: i32, path: i32, length: i32) [path length];
+        path_rename(fd: i32, path: i32, length: i32, to: i32, new: i32, new_length: i32)
+            [path length] [new new_length] unless refuses_rename(fd, path, length, to, new, new_length);
+        path_symlink(path: i32, length: i32, fd: i32, new: i32, new_length: i32)
+            [path length] [new new_length] unless refuses_symlink();
+        path_unlink_file(fd: i32, path: i32, length: i32) [path length];
+    }
+    linker.func_wrap(module, "fd_prestat_get", prestat_get)?;
+    linker.func_wrap(module, "random_get", random_get)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// What calls of one guest are answered with.
+pub(crate) struct Host<'s> {
+    wasi: &'s mut Wasi,
+    lane: Arc<Lane>,
+    denied: &'s mut Option<String>,
+}
+
+impl<'s> Host<'s> {
+    fn new(state: &'s mut State) -> Self {
+        Self { wasi: &mut state.wasi, lane: Arc::clone(&state.lane), denied: &mut state.denied }
+    }
+
+    /// Waits for a call, until the guest's deadline has passed.
+    fn within_deadline<'h, F>(
+        &'h mut self,
+        call: impl FnOnce(&'h mut Wasi) -> F,
+    ) -> wasmtime::Result<i32>
+    where
+        F: Future<Output = wasmtime::Result<i32>>,
+    {
+        self.wasi.set_hostcall_fuel(COPIED);
+        let (lane, call) = (&self.lane, call(&mut *self.wasi));
+        in_tokio(async {
+            tokio::select! {
+                biased;
+                result = call => result,
+                () = lane.killed() => Err(Trap::Interrupt.into()),
+            }
+        })
+    }
+
+    /// What stands at a path, as WASI numbers types; links are not followed.
+    pub(crate) fn kind(&mut self, fd: i32, path: &[u8]) -> wasmtime::Result<Option<u8>> {
+        /// Bytes of what is known of a file, and where in them the type stands.
+        const FILE: usize = 64;
+        const TYPE: usize = 16;
+        let at = path.len().next_multiple_of(FILE);
+        let mut bytes = vec![0; at + FILE];
+        bytes[..path.len()].copy_from_slice(path);
+        // A path has at most PATH bytes.
+        let (length, out) = (path.len() as i32, at as i32);
+        let mut memory = GuestMemory::Unshared(&mut bytes);
+        let result = self.within_deadline(|wasi| {
+            functions::path_filestat_get(wasi, &mut memory, fd, 0, 0, length, out)
+        })?;
+        Ok((result == SUCCESS).then(|| bytes[at + TYPE]))
+    }
+
+    /// Notes the first path that the sandbox does not grant.
+    fn note_denied(
+        &mut self,
+        bytes: &[u8],
+        result: &wasmtime::Result<i32>,
+        path: i32,
+        length: i32,
+    ) {
+        if let Ok(BAD_DESCRIPTOR | NOT_PERMITTED | NOT_CAPABLE) = result
+            && self.denied.is_none()
+        {
+            let path = slice(bytes, path, length).unwrap_or_default();
+            *self.denied = Some(String::from_utf8_lossy(path).into_owned());
+        }
+    }
+}
+
+/// The guest's memory.
+fn memory(caller: &mut Caller<'_, State>) -> wasmtime::Result<Memory> {
+    let memory = caller.get_export("memory").and_then(Extern::into_memory);
+    memory.ok_or_else(|| wasmtime::Error::msg("missing required memory export"))
+}
+
+/// Bytes of the guest's memory.
+pub(crate) fn slice(bytes: &[u8], at: i32, length: i32) -> Option<&[u8]> {
+    let (at, length) = (at.cast_unsigned() as usize, length.cast_unsigned() as usize);
+    bytes.get(at..)?.get(..length)
+}
+
+/// The length of the buffer that a call reads or writes, where it was made shorter for the call.
+struct Whole {
+    at: usize,
+    length: u32,
+}
+
+impl Whole {
+    /// Only the first buffer that has any bytes counts: files are read and written in parts.
+    fn shorten(bytes: &mut [u8], list: i32, count: i32) -> Option<Self> {
+        let list = list.cast_unsigned() as usize;
+        for index in 0..count.cast_unsigned() as usize {
+            let at = list.checked_add(index * BUFFER + BUFFER / 2)?;
+            let place = bytes.get_mut(at..)?.first_chunk_mut()?;
+            let length = u32::from_le_bytes(*place);
+            if length > PART {
+                *place = PART.to_le_bytes();
+                return Some(Self { at, length });
+            }
+            if length > 0 {
+                return None;
+            }
+        }
+        None
+    }
+
+    fn restore(&self, bytes: &mut [u8]) {
+        if let Some(place) = bytes.get_mut(self.at..).and_then(<[u8]>::first_chunk_mut) {
+            *place = self.length.to_le_bytes();
+        }
+    }
+}
+
+/// Closes what was opened if the guest has too many descriptors. They are numbered from 0, and numbers that are free again are
+/// used first: so many are open as the greatest says.
+fn bounded(
+    host: &mut Host<'_>,
+    bytes: &mut [u8],
+    result: wasmtime::Result<i32>,
+    out: i32,
+) -> wasmtime::Result<i32> {
+    let opened =
+        slice(bytes, out, 4).and_then(<[u8]>::first_chunk).copied().map(u32::from_le_bytes);
+    match (result, opened) {
+        (Ok(SUCCESS), Some(opened)) if opened >= DESCRIPTORS => {
+            let mut memory = GuestMemory::Unshared(bytes);
+            host.within_deadline(|wasi| {
+                functions::fd_close(wasi, &mut memory, opened.cast_signed())
+            })?;
+            Ok(TOO_MANY_FILES)
+        }
+        (result, _) => result,
+    }
+}
+
+/// Says which directories there are. Whoever asks while it works wants a file, and libraries that find none ask no further.
+fn prestat_get(mut caller: Caller<'_, State>, fd: i32, out: i32) -> wasmtime::Result<i32> {
+    let memory = memory(&mut caller)?;
+    let (bytes, state) = memory.data_and_store_mut(&mut caller);
+    let mut memory = GuestMemory::Unshared(bytes);
+    let result = functions::fd_prestat_get(&mut state.wasi, &mut memory, fd, out)?;
+    if (fd, result) == (FIRST, BAD_DESCRIPTOR) && state.is_asked && state.denied.is_none() {
+        state.denied = Some(String::new());
+    }
+    Ok(result)
+}
+
+fn random_get(mut caller: Caller<'_, State>, at: i32, length: i32) -> wasmtime::Result<i32> {
+    let memory = memory(&mut caller)?;
+    let (bytes, state) = memory.data_and_store_mut(&mut caller);
+    let end = (at.cast_unsigned() as usize).saturating_add(length.cast_unsigned() as usize);
+    let Some(bytes) = bytes.get_mut(at.cast_unsigned() as usize..end) else { return Ok(FAULT) };
+    for part in bytes.chunks_mut(RANDOM) {
+        if state.lane.is_killed() {
+            return Err(Trap::Interrupt.into());
+        }
+        // A part has at most RANDOM bytes.
+        let length = part.len() as i32;
+        functions::random_get(&mut state.wasi, &mut GuestMemory::Unshared(part), 0, length)?;
+    }
+    Ok(SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_buffer_with_bytes_is_shortened_and_only_for_the_call() {
+        let list = |lengths: &[u32]| -> Vec<u8> {
+            lengths.iter().flat_map(|length| [7_u32, *length]).flat_map(u32::to_le_bytes).collect()
+        };
+        let mut bytes = list(&[0, 5 << 20, 9 << 20]);
+        let before = bytes.clone();
+        let whole = Whole::shorten(&mut bytes, 0, 3).unwrap();
+        assert_eq!(bytes, list(&[0, PART, 9 << 20]));
+        whole.restore(&mut bytes);
+        assert_eq!(bytes, before);
+        for (at, count) in [(0, 0), (0, 1), (24, 1), (1000, 2), (-1, 2), (-8, 2)] {
+            assert!(Whole::shorten(&mut bytes, at, count).is_none(), "{at} {count}");
+        }
+        assert!(Whole::shorten(&mut list(&[3, 5 << 20]), 0, 2).is_none());
+    }
+}
