@@ -15,7 +15,8 @@ const FILTERS: &str = r#"(module (memory (export "memory") 1)
     (func $looping (export "spin") (param i32 i32 i32 i32 i32 i32) (result i32) (call $spin) (local.get 4))
     (func $_ZN5guard5checkE (param i32) (if (i32.eq (i32.load8_u (local.get 0)) (i32.const 120)) (then unreachable)))
     (func $outer (export "no_x") (param i32 i32 i32 i32 i32 i32) (result i32)
-        (call $_ZN5guard5checkE (i32.add (local.get 4) (i32.const 2))) (local.get 4)))"#;
+        (call $_ZN5guard5checkE (i32.add (local.get 4) (i32.const 2)))
+        (drop (i32.div_u (i32.const 1) (i32.ne (i32.load8_u offset=2 (local.get 4)) (i32.const 121)))) (local.get 4)))"#;
 
 fn start(folder: &Path, configuration: &str) -> Program {
     fs::write(folder.join("filters.wasm"), wat::parse_str(FILTERS).unwrap()).unwrap();
@@ -60,6 +61,40 @@ fn a_record_in_quarantine_says_what_failed() {
     let books = "3 records: 2 replaced, 0 dropped, 1 quarantined, 1 failed (trap 1)";
     assert!(run.stderr.contains(books), "{}", run.stderr);
     assert!(run.stderr.contains("the record is in quarantine (failure 1)"), "{}", run.stderr);
+}
+
+#[test]
+fn a_second_failure_is_logged_when_it_is_first_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = "{\"x\":1}\n".repeat(5) + "{\"y\":1}\n{\"y\":2}\n";
+    let run = run(folder.path(), &lines, "");
+    assert_eq!(run.stdout.lines().count(), 7, "{}", run.stdout);
+    let logged: Vec<&str> = run.stderr.lines().filter(|line| line.contains("(failure ")).collect();
+    let ends = ["(failure 1), tag: t", "(failure 2), tag: t", "(failure 4, 1 not logged), tag: t"];
+    for (line, end) in logged.iter().zip(ends) {
+        assert!(line.contains("unreachable (in guard::check); the record is kept"), "{line}");
+        assert!(line.ends_with(end), "{line}");
+    }
+    let other = "integer divide by zero (in outer); the record is kept as it was (failure 6, 1 not logged), tag: t";
+    assert!(logged[3].ends_with(other), "{}", run.stderr);
+    assert_eq!(logged.len(), 4, "{}", run.stderr);
+    assert!(!run.stderr.contains("failed on a record"), "{}", run.stderr);
+}
+
+#[test]
+fn at_debug_level_each_record_that_failed_is_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let filter = "[FILTER]\n    Name wasm\n    Match *\n    Wasm_Path filters.wasm\n    Function_Name no_x\n";
+    let configuration = format!(
+        "[SERVICE]\n    Flush 0.05\n    Log_Level debug\n[INPUT]\n    Name dummy\n    Tag a.b\n    Samples 3\n    \
+         Rate 100\n    Dummy {{\"x\":\"\u{e9}\"}}\n{filter}[OUTPUT]\n    Name stdout\n    Match *\n"
+    );
+    let mut agent = start(folder.path(), &configuration);
+    assert!(agent.wait_for("(failure 2"), "no record failed twice");
+    agent.signal("TERM");
+    let run = agent.finish();
+    let words = "[filter:wasm:wasm.0] failed on a record of a.b: {\"x\":\"\u{e9}\"}";
+    assert!(run.stderr.matches(words).count() >= 2, "no '{words}' in\n{}", run.stderr);
 }
 
 #[test]
@@ -116,7 +151,7 @@ fn a_filter_that_loops_for_ever_holds_up_nobody_else() {
     assert!(run.stdout.lines().count() > 10, "healthy records waited:\n{}", run.stderr);
     let kept = fs::read_to_string(folder.path().join("quarantine/wasm.1.jsonl")).unwrap();
     let looped = kept.lines().count();
-    assert!(looped >= 4 && kept.lines().all(|line| line.contains("\"looping\"]")), "{kept}");
+    assert!(looped >= 4 && kept.lines().all(|line| line.contains("[\"spin\"")), "{kept}");
     let books = format!(
         "{looped} records: 0 replaced, 0 dropped, {looped} quarantined, {looped} failed (deadline {looped})"
     );

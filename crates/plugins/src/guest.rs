@@ -11,7 +11,7 @@ use flb_runtime::{
     variable,
 };
 
-use crate::log::{Label, name_only};
+use crate::log::{Label, excerpt, name_only};
 
 pub(crate) const ACCESSIBLE_PATHS: OptionSpec = OptionSpec::new(
     "accessible_paths",
@@ -132,14 +132,28 @@ pub(crate) fn log_notes(label: &Label, path: &Path, notes: &[String], unknown_im
     }
 }
 
-/// Between a millisecond and an hour: less ends every call, more ends none.
-pub(crate) fn deadline(options: &Options) -> Result<Duration, BuildError> {
+/// Says that a module asked for a file that it was not granted. The path is not always known.
+pub(crate) fn log_denied(label: &Label, path: &str) {
+    let help = "help: grant its folder, as in Accessible_Paths /etc/lists:ro";
+    match path {
+        "" => tracing::warn!(
+            "{label} the module asked for a file, and Accessible_Paths grants no folder; {help}"
+        ),
+        path => tracing::warn!(
+            "{label} the module asked for '{}', which Accessible_Paths does not grant; {help}",
+            excerpt(path.as_bytes())
+        ),
+    }
+}
+
+/// The deadline that a property says, between a millisecond and an hour: less ends every call, more ends none.
+pub(crate) fn deadline(options: &Options, property: &str) -> Result<Duration, BuildError> {
     options
-        .double("deadline")
+        .double(property)
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .filter(|time| (Duration::from_millis(1)..=Duration::from_secs(3600)).contains(time))
         .ok_or_else(|| {
-            BuildError::new("invalid value for property 'deadline'")
+            BuildError::new(format!("invalid value for property '{property}'"))
                 .help("give seconds between 0.001 and 3600")
         })
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use flb_plugin::Build;
 
@@ -67,14 +68,57 @@ impl Mishaps {
     }
 }
 
+/// Counts mishaps that are of several kinds, and says which to log: as [`Mishaps`] does, and besides the first of each kind.
+#[derive(Debug, Default)]
+pub(crate) struct Kinds(Mutex<Counted>);
+
+#[derive(Debug, Default)]
+struct Counted {
+    total: u64,
+    /// The total when the last one was logged.
+    logged: u64,
+    known: Vec<String>,
+}
+
+impl Kinds {
+    /// Most kinds that are told apart; whatever makes more is one kind with all that follow.
+    const MOST: usize = 16;
+
+    /// Counts one more of this kind; how many there were if this one shall be logged.
+    pub(crate) fn another(&self, kind: &str) -> Option<Times> {
+        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.total += 1;
+        let is_new =
+            counted.known.len() < Self::MOST && !counted.known.iter().any(|known| known == kind);
+        if is_new {
+            counted.known.push(kind.to_owned());
+        }
+        let total = counted.total;
+        (is_new || total.is_power_of_two()).then(|| {
+            let silent = total - std::mem::replace(&mut counted.logged, total) - 1;
+            Times { total, silent }
+        })
+    }
+}
+
 /// The total of mishaps as the end of a log line: ` (failure 8, 3 not logged)`, those since the line before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Times(pub(crate) u64);
+pub(crate) struct Times {
+    total: u64,
+    silent: u64,
+}
+
+impl Times {
+    /// Of mishaps of one kind, whose totals double from line to line.
+    pub(crate) fn of(total: u64) -> Self {
+        Self { total, silent: (total / 2).saturating_sub(1) }
+    }
+}
 
 impl fmt::Display for Times {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, " (failure {}", self.0)?;
-        match (self.0 / 2).saturating_sub(1) {
+        write!(f, " (failure {}", self.total)?;
+        match self.silent {
             0 => f.write_str(")"),
             silent => write!(f, ", {silent} not logged)"),
         }
@@ -115,7 +159,7 @@ mod tests {
         let logged: Vec<u64> = (0..20).filter_map(|_| mishaps.another()).collect();
         assert_eq!(logged, [1, 2, 4, 8, 16]);
         assert_eq!(mishaps.total(), 20);
-        let ends: String = logged.into_iter().map(|total| Times(total).to_string()).collect();
+        let ends: String = logged.into_iter().map(|total| Times::of(total).to_string()).collect();
         assert_eq!(
             ends,
             " (failure 1) (failure 2) (failure 4, 1 not logged) (failure 8, 3 not logged) \
@@ -127,6 +171,22 @@ mod tests {
     fn of_a_value_with_a_name_the_name_is_told() {
         let names = ["Name hush", "NAME=hush", "Name:hush", "hush"].map(name_only);
         assert_eq!(names, [" Name", " NAME", " Name", ""]);
+    }
+
+    #[test]
+    fn the_first_of_each_kind_is_logged() {
+        let kinds = Kinds::default();
+        let log = |kind: &str| kinds.another(kind).map(|times| times.to_string());
+        assert_eq!(log("a").as_deref(), Some(" (failure 1)"));
+        assert_eq!(log("a").as_deref(), Some(" (failure 2)"));
+        assert_eq!(log("a"), None);
+        assert_eq!(log("a").as_deref(), Some(" (failure 4, 1 not logged)"));
+        assert_eq!(log("a"), None);
+        assert_eq!(log("b").as_deref(), Some(" (failure 6, 1 not logged)"));
+        assert_eq!(log("b"), None);
+        assert_eq!(log("a").as_deref(), Some(" (failure 8, 1 not logged)"));
+        let logged = (0..1000).filter(|number| log(&number.to_string()).is_some()).count();
+        assert!(logged < 2 * Kinds::MOST, "{logged}");
     }
 
     #[test]

@@ -17,6 +17,10 @@ const TABLE_ELEMENTS: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Bounds {
     memory: usize,
+    /// Most bytes that its memories may have together, as the operator knows it.
+    granted: u64,
+    /// Bytes that the guest was refused since the call began.
+    refused: Option<usize>,
     memory_limit: usize,
     elements: usize,
 }
@@ -29,12 +33,29 @@ impl Bounds {
             Arguments::Malloc | Arguments::New => 0,
             Arguments::Pages { offset, size } => offset.saturating_add(size),
         };
+        let granted = memory_limit;
         let memory_limit = memory_limit.saturating_add(fixed).saturating_add(COMPILERS);
         Self {
             memory: 0,
+            granted,
+            refused: None,
             memory_limit: usize::try_from(memory_limit).unwrap_or(usize::MAX),
             elements: 0,
         }
+    }
+
+    /// A call begins: what the guest was refused before is no longer a reason to fail.
+    pub(crate) fn begin(&mut self) {
+        self.refused = None;
+    }
+
+    /// What the guest was refused since the call began.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        let (bytes, granted) = (self.refused?, self.granted >> 10);
+        Some(format!(
+            "out of memory: {} KiB more were refused at Memory_Limit ({granted} KiB) or what the module declares",
+            bytes >> 10
+        ))
     }
 }
 
@@ -57,7 +78,10 @@ impl ResourceLimiter for Bounds {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let grown = grown(self.memory, self.memory_limit, (current, desired, maximum));
-        self.memory = grown.unwrap_or(self.memory);
+        match grown {
+            Some(memory) => self.memory = memory,
+            None => self.refused = Some(desired.saturating_sub(current)),
+        }
         Ok(grown.is_some())
     }
 

@@ -78,7 +78,7 @@ impl FilterEngine {
             return Ok(engine.clone());
         }
         let mut config = flb_engine::config(settings);
-        config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
+        config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(32));
         let engine = Engine::new(&config)
             .map_err(|error| LoadError::Engine { reason: format!("{error:#}") })?;
         engines.insert(settings.clone(), engine.clone());

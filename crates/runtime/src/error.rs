@@ -4,6 +4,8 @@ use std::fmt;
 
 use flb_artifact::{ArtifactError, ValueType};
 
+use crate::Abi;
+
 /// Why a module cannot be loaded. Messages say what to do; whoever knows the file's name puts it before them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -54,13 +56,27 @@ pub enum LoadError {
     #[error(
         "the function '{name}' has the type {found}, a filter has {}; help: give it the parameters \
          (tag, tag_len, sec, nsec, record, record_len) and one result, a pointer",
-        Signature::filter()
+        Abi::One.signature()
     )]
     FunctionType {
         /// The function.
         name: String,
         /// Its type.
         found: Signature,
+    },
+    /// The function speaks another ABI than the configuration says.
+    #[error(
+        "the function '{name}' returns as ABI version {} does, {}, and ABI_Version says {}; help: leave ABI_Version out: \
+         the function's type says it",
+        found.number(), found.signature(), wanted.number()
+    )]
+    AbiVersion {
+        /// The function.
+        name: String,
+        /// The ABI that it speaks.
+        found: Abi,
+        /// The ABI that was asked for.
+        wanted: Abi,
     },
     /// The function that frees answers has another type than `free`.
     #[error(
@@ -125,13 +141,6 @@ pub struct Signature {
     pub results: Vec<ValueType>,
 }
 
-impl Signature {
-    /// The type that every filter has: six i32 in, one i32 out.
-    pub fn filter() -> Self {
-        Self { params: vec![ValueType::I32; 6], results: vec![ValueType::I32] }
-    }
-}
-
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let write = |f: &mut fmt::Formatter<'_>, types: &[ValueType]| {
@@ -153,18 +162,37 @@ impl fmt::Display for Signature {
 #[non_exhaustive]
 pub enum FilterError {
     /// The guest trapped; its instance is replaced.
-    #[error("Exception: {reason}")]
+    #[error("Exception: {reason}{}{}", within(backtrace), after(printed))]
     Trap {
-        /// Which trap, and in which function of the guest.
+        /// Which trap.
         reason: String,
+        /// What the guest's language said about it on stderr.
+        printed: Option<String>,
         /// The guest's functions, innermost first.
         backtrace: Vec<String>,
     },
     /// The call ran past its deadline; its instance is replaced.
-    #[error("the call took longer than its deadline of {milliseconds} ms")]
+    #[error(
+        "{} took longer than its deadline of {milliseconds} ms{}{}",
+        if *first { "the first call" } else { "the call" },
+        within(backtrace),
+        if *first { "; help: if it loads something first, raise Start_Deadline" } else { "" }
+    )]
     Deadline {
         /// The deadline.
         milliseconds: u128,
+        /// Whether it was the first call of its instance, or its start.
+        first: bool,
+        /// The guest's functions, innermost first.
+        backtrace: Vec<String>,
+    },
+    /// The guest was refused memory during the call, and then failed; its instance is replaced.
+    #[error("Exception: {reason}{}{}", within(backtrace), after(printed))]
+    OutOfMemory {
+        /// What it was refused, and how it failed.
+        reason: String,
+        /// What the guest's language said about it on stderr.
+        printed: Option<String>,
         /// The guest's functions, innermost first.
         backtrace: Vec<String>,
     },
@@ -181,19 +209,36 @@ pub enum FilterError {
         reason: String,
     },
     /// The guest ended itself; its instance is replaced.
-    #[error("wasi proc exit: the guest called exit({code})")]
+    #[error("wasi proc exit: the guest called exit({code}){}{}", within(backtrace), after(printed))]
     Exit {
         /// The exit code.
         code: i32,
+        /// What the guest's language said about it on stderr.
+        printed: Option<String>,
+        /// The guest's functions, innermost first.
+        backtrace: Vec<String>,
     },
+}
+
+/// The function that failed.
+fn within(backtrace: &[String]) -> String {
+    backtrace.first().map(|function| format!(" (in {function})")).unwrap_or_default()
+}
+
+/// What was printed before.
+fn after(printed: &Option<String>) -> String {
+    printed.as_ref().map(|text| format!(": {text}")).unwrap_or_default()
 }
 
 impl FilterError {
     /// The guest's functions that were running, innermost first; empty where none was.
     pub fn backtrace(&self) -> &[String] {
         match self {
-            Self::Trap { backtrace, .. } | Self::Deadline { backtrace, .. } => backtrace,
-            Self::Memory { .. } | Self::BadOutput { .. } | Self::Exit { .. } => &[],
+            Self::Trap { backtrace, .. }
+            | Self::Deadline { backtrace, .. }
+            | Self::OutOfMemory { backtrace, .. }
+            | Self::Exit { backtrace, .. } => backtrace,
+            Self::Memory { .. } | Self::BadOutput { .. } => &[],
         }
     }
 }

@@ -1,28 +1,42 @@
 //! What a failed call was: from the engine's error to the classes that a filter's operator knows.
 
-use std::time::Duration;
-
 use crate::FilterError;
+use crate::backtrace::backtrace;
+use crate::state::State;
 
-/// What a failed call of the guest was, deadline included.
-pub(crate) fn failure(error: &wasmtime::Error, deadline: Duration) -> FilterError {
+/// What a failed call of the guest with this state was, deadline included.
+pub(crate) fn failure(error: &wasmtime::Error, state: &State) -> FilterError {
+    let backtrace = backtrace(error);
+    let printed = state.printed();
     #[cfg(feature = "wasi")]
     if let Some(code) = crate::wasi::exit_code(error) {
-        return FilterError::Exit { code };
+        return match state.bounds.refusal() {
+            Some(full) => out_of_memory(&format!("exit({code})"), &full, backtrace, printed),
+            None => FilterError::Exit { code, printed, backtrace },
+        };
     }
-    let backtrace = backtrace(error);
     let reason = match error.downcast_ref::<wasmtime::Trap>() {
         Some(wasmtime::Trap::Interrupt) => {
-            return FilterError::Deadline { milliseconds: deadline.as_millis(), backtrace };
+            let milliseconds = state.lane.deadline().as_millis();
+            return FilterError::Deadline { milliseconds, first: state.is_first, backtrace };
         }
         Some(trap) => trap_text(*trap),
         None => error.root_cause().to_string(),
     };
-    let reason = match backtrace.first() {
-        Some(function) => format!("{reason} (in {function})"),
-        None => reason,
-    };
-    FilterError::Trap { reason, backtrace }
+    match state.bounds.refusal() {
+        Some(full) => out_of_memory(&reason, &full, backtrace, printed),
+        None => FilterError::Trap { reason, printed, backtrace },
+    }
+}
+
+/// A guest that failed after it was refused memory.
+fn out_of_memory(
+    reason: &str,
+    full: &str,
+    backtrace: Vec<String>,
+    printed: Option<String>,
+) -> FilterError {
+    FilterError::OutOfMemory { reason: format!("{full}, then: {reason}"), printed, backtrace }
 }
 
 /// The words that users know from other runtimes, where there are such words.
@@ -33,39 +47,5 @@ fn trap_text(trap: wasmtime::Trap) -> String {
         wasmtime::Trap::IntegerDivisionByZero => "integer divide by zero".to_owned(),
         wasmtime::Trap::StackOverflow => "wasm operand stack overflow".to_owned(),
         other => other.to_string(),
-    }
-}
-
-/// The guest's functions, innermost first: their names as the source has them, or their numbers where the module keeps no
-/// names.
-fn backtrace(error: &wasmtime::Error) -> Vec<String> {
-    let trace = error.downcast_ref::<wasmtime::WasmBacktrace>();
-    let frames = trace.map(wasmtime::WasmBacktrace::frames).unwrap_or_default();
-    frames.iter().map(|frame| function_name(frame.func_name(), frame.func_index())).collect()
-}
-
-fn function_name(name: Option<&str>, index: u32) -> String {
-    let Some(name) = name else { return format!("function {index}") };
-    let mut plain = String::new();
-    // Writing to a String cannot fail.
-    let _ = wasmtime_environ::demangle_function_name(&mut plain, name);
-    plain
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn functions_have_the_names_of_their_source() {
-        let check = |name, expected: &str| assert_eq!(function_name(name, 7), expected);
-        check(Some("decide"), "decide");
-        check(
-            Some("_ZN4core9panicking9panic_fmt17h0123456789abcdefE"),
-            "core::panicking::panic_fmt::h0123456789abcdef",
-        );
-        check(Some("_RNvC6filter6decide"), "filter::decide");
-        check(Some("_Z6decidei"), "decide(int)");
-        check(None, "function 7");
     }
 }

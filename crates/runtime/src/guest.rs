@@ -6,6 +6,7 @@ use std::time::Duration;
 use flb_artifact::Arguments;
 use wasmtime::{Global, Instance, Memory, Store, TypedFunc};
 
+use crate::abi::{Function, Returned};
 use crate::failure::failure;
 use crate::interrupt::Lane;
 use crate::state::State;
@@ -20,15 +21,13 @@ pub(crate) const FREE_RESULT: &str = "flb_free_result";
 /// Bytes in a page of WebAssembly memory.
 const PAGE: u64 = 64 << 10;
 
-type FilterFunction = TypedFunc<(u32, u32, u32, u32, u32, u32), u32>;
-
 /// One instance of the module.
 pub(crate) struct Guest {
     store: Store<State>,
     /// Where it stands.
     pub(crate) lane: Arc<Lane>,
     memory: Memory,
-    filter: FilterFunction,
+    filter: Function,
     place: Place,
     /// Frees an answer.
     free_result: Option<TypedFunc<u32, ()>>,
@@ -70,28 +69,27 @@ impl Guest {
     /// Instantiates the module, runs its start function and its constructors.
     pub(crate) fn start(module: &FilterModule) -> Result<Self, LoadError> {
         let options = module.options();
+        let start_deadline = options.start_deadline.unwrap_or(options.deadline);
         let (ready, memory_limit) = (module.ready(), options.memory_limit);
         let arguments = ready.interface().arguments;
-        let lane = ready.lane(options.deadline);
-        let state = State::new(arguments, memory_limit, &options.sandbox, Arc::clone(&lane))?;
+        let lane = ready.lane(start_deadline);
+        let mut state = State::new(arguments, memory_limit, &options.sandbox, Arc::clone(&lane))?;
+        state.is_first = true;
         let mut store = Store::new(ready.pre.module().engine(), state);
-        let failed = |error: wasmtime::Error| LoadError::Instantiate {
-            reason: match failure(&error, options.deadline) {
-                FilterError::Trap { reason, .. } => reason,
-                other => other.to_string(),
-            },
-        };
-        let instance = ready.instantiate(&mut store, memory_limit).map_err(failed)?;
+        let instance = ready.instantiate(&mut store, memory_limit);
+        let instance = instance.map_err(|error| failed(&error, &store))?;
         let memory = instance
             .get_memory(&mut store, MEMORY)
             .ok_or_else(|| missing("a memory, so its result can't be read"))?;
         let mut run = |name: &str| {
             let function = instance.get_typed_func::<(), ()>(&mut store, name).ok()?;
             lane.restart();
-            Some(lane.run(&mut store, |store| function.call(store, ())).map_err(failed))
+            let result = lane.run(&mut store, |store| function.call(store, ()));
+            Some(result.map_err(|error| failed(&error, &store)))
         };
         ["_initialize", "__wasm_call_ctors"].into_iter().find_map(&mut run).transpose()?;
-        let filter = instance.get_typed_func(&mut store, &options.function).map_err(failed)?;
+        let filter = Function::find(&mut store, &instance, &options.function);
+        let filter = filter.map_err(|error| failed(&error, &store))?;
         let place = place(&mut store, &instance, arguments)?;
         // Its type was checked when the module was loaded.
         let free_result = instance.get_typed_func(&mut store, FREE_RESULT).ok();
@@ -103,6 +101,7 @@ impl Guest {
     /// Copies tag and record into the guest's memory, each with a NUL behind it.
     pub(crate) fn place(&mut self, tag: &[u8], record: &[u8]) -> Result<Placed, FilterError> {
         self.lane.restart();
+        self.store.data_mut().bounds.begin();
         // Both are found room for in a 32-bit memory below.
         let (tag_len, record_len) = (tag.len() as u32, record.len() as u32);
         let placed = match &self.place {
@@ -132,21 +131,27 @@ impl Guest {
     }
 
     fn allocate(&mut self, length: usize) -> Result<u32, FilterError> {
-        let none = || FilterError::Memory {
-            reason: format!("the guest's malloc has no {length} bytes left"),
+        let none = |store: &Store<State>| {
+            let why = store.data().bounds.refusal().map(|full| format!("; {full}"));
+            let why = why.unwrap_or_default();
+            FilterError::Memory {
+                reason: format!("the guest's malloc has no {length} bytes left{why}"),
+            }
         };
-        let wanted = u32::try_from(length).map_err(|_| none())?;
-        let Self { lane, store, place, deadline, .. } = self;
+        let wanted = u32::try_from(length).map_err(|_| none(&self.store))?;
+        let Self { lane, store, place, .. } = self;
         let allocated = match place {
-            Place::Malloc { malloc, .. } => lane.run(store, |store| malloc.call(store, wanted)),
+            Place::Malloc { malloc, .. } => {
+                lane.run(&mut *store, |store| malloc.call(store, wanted))
+            }
             // The id is that of any object.
             Place::New { new, pin, .. } => lane
-                .run(store, |store| new.call(store, (wanted, 0)))
-                .and_then(|pointer| lane.run(store, |store| pin.call(store, pointer))),
+                .run(&mut *store, |store| new.call(store, (wanted, 0)))
+                .and_then(|pointer| lane.run(&mut *store, |store| pin.call(store, pointer))),
             Place::Pages { .. } => Ok(0),
         };
-        match allocated.map_err(|error| failure(&error, *deadline))? {
-            0 => Err(none()),
+        match allocated.map_err(|error| failure(&error, store.data()))? {
+            0 => Err(none(store)),
             pointer => Ok(pointer),
         }
     }
@@ -167,18 +172,33 @@ impl Guest {
         Ok(())
     }
 
-    /// Calls the filter; returns the pointer that it returned.
+    /// Calls the filter; says what it returned.
     pub(crate) fn call(
         &mut self,
         placed: Placed,
         (sec, nsec): (u32, u32),
-    ) -> Result<u32, FilterError> {
+    ) -> Result<Returned, FilterError> {
         self.calls += 1;
+        self.store.data_mut().is_asked = true;
         let Placed { tag, tag_len, record, record_len } = placed;
         let arguments = (tag, tag_len, sec, nsec, record, record_len);
         self.lane
             .run(&mut self.store, |store| self.filter.call(store, arguments))
-            .map_err(|error| failure(&error, self.deadline))
+            .map_err(|error| failure(&error, self.store.data()))
+    }
+
+    /// The first call is over: from now on a call has no more time than any other.
+    pub(crate) fn has_started(&mut self) {
+        let state = self.store.data_mut();
+        if state.is_first {
+            state.is_first = false;
+            state.lane.set_deadline(self.deadline);
+        }
+    }
+
+    /// A file that the guest asked for and that the sandbox does not grant; told once.
+    pub(crate) fn take_denied(&mut self) -> Option<String> {
+        self.store.data_mut().take_denied()
     }
 
     /// Bytes of memory that the guest has taken for itself; the host's pages don't count.
@@ -204,7 +224,7 @@ impl Guest {
         {
             self.lane
                 .run(&mut self.store, |store| free_result.call(store, answer))
-                .map_err(|error| failure(&error, self.deadline))?;
+                .map_err(|error| failure(&error, self.store.data()))?;
         }
         let (Place::Malloc { free, .. } | Place::New { unpin: free, .. }) = &self.place else {
             return Ok(());
@@ -212,7 +232,7 @@ impl Guest {
         for pointer in [placed.tag, placed.record] {
             self.lane
                 .run(&mut self.store, |store| free.call(store, pointer))
-                .map_err(|error| failure(&error, self.deadline))?;
+                .map_err(|error| failure(&error, self.store.data()))?;
         }
         Ok(())
     }
@@ -274,6 +294,18 @@ fn place(
             Ok(Place::New { new, pin, unpin })
         }
     }
+}
+
+/// Why a guest cannot be started.
+fn failed(error: &wasmtime::Error, store: &Store<State>) -> LoadError {
+    let reason = match failure(error, store.data()) {
+        FilterError::Deadline { milliseconds, .. } => format!(
+            "its start took longer than its deadline of {milliseconds} ms; help: raise Start_Deadline"
+        ),
+        other => other.to_string(),
+    };
+    let reason = reason.strip_prefix("Exception: ").unwrap_or(&reason).to_owned();
+    LoadError::Instantiate { reason }
 }
 
 fn missing(what: &str) -> LoadError {

@@ -22,6 +22,8 @@ pub struct FilterInstance {
     unterminated: bool,
     /// How often a sound guest was replaced.
     recycled: u64,
+    /// A file that a guest asked for and that the sandbox does not grant.
+    denied: Option<String>,
 }
 
 impl std::fmt::Debug for FilterInstance {
@@ -32,7 +34,8 @@ impl std::fmt::Debug for FilterInstance {
 
 impl FilterInstance {
     pub(crate) fn start(module: FilterModule) -> Result<Self, LoadError> {
-        let guest = Guest::start(&module)?;
+        let mut guest = Guest::start(&module)?;
+        let denied = guest.take_denied();
         let printer = Printer::new(match module.options().format {
             EventFormat::Msgpack => JsonOptions::default(),
             EventFormat::Json { escape_unicode } => JsonOptions { escape_unicode },
@@ -45,6 +48,7 @@ impl FilterInstance {
             body: Vec::new(),
             unterminated: false,
             recycled: 0,
+            denied,
         })
     }
 
@@ -68,12 +72,22 @@ impl FilterInstance {
         self.recycled
     }
 
+    /// A file that the guest asked for and that the sandbox does not grant, told once: its path, or nothing where only
+    /// that is known.
+    pub fn denied(&mut self) -> Option<String> {
+        self.denied.take()
+    }
+
     /// Asks the filter about one event. After a trap, a deadline, an exit, or when its own memory is full, the guest is
     /// replaced before the next call; after a bad output it stays.
     pub fn call(&mut self, tag: &Tag, event: Event<'_>) -> Result<Verdict<'_>, FilterError> {
         self.encode(event.body)?;
         let mut guest = self.take_guest()?;
         let answer = self.ask(&mut guest, tag, event);
+        guest.has_started();
+        if let Some(denied) = guest.take_denied() {
+            self.denied.get_or_insert(denied);
+        }
         let alive = match &answer {
             Ok(_) | Err(FilterError::BadOutput { .. }) => true,
             Err(FilterError::Memory { .. }) => !guest.has_malloc(),
@@ -98,6 +112,7 @@ impl FilterInstance {
             Some(guest) => Ok(guest),
             None => Guest::start(&self.module).map(Box::new).map_err(|error| FilterError::Trap {
                 reason: error.to_string(),
+                printed: None,
                 backtrace: Vec::new(),
             }),
         }
@@ -126,13 +141,14 @@ impl FilterInstance {
         let tag = tag.as_str().as_bytes();
         let placed = guest.place(tag, &self.input)?;
         let time = (event.time.sec, event.time.nsec);
-        let pointer = guest.call(placed, time)?;
+        let returned = guest.call(placed, time)?;
         self.body.clear();
         let sent = Sent { text: &self.input, map: event.body, members: self.printer.members() };
         let format = self.module.options().format;
-        let understood = understand(pointer, guest.read(pointer), format, sent, &mut self.body);
+        let bytes = guest.read(returned.address);
+        let understood = understand(returned, bytes, format, sent, &mut self.body);
         self.unterminated = understood.as_ref().is_ok_and(|understood| understood.unterminated);
-        guest.release(placed, pointer)?;
+        guest.release(placed, returned.address)?;
         Ok(understood?.answer)
     }
 }

@@ -4,7 +4,9 @@
 //! [`FilterInstance`], one a lane. `docs/abi.md` says what a filter exports and what its answers mean. A [`Program`] runs to
 //! its end instead, and what it writes is kept. A [`Sandbox`] says what either may see of the host.
 
+mod abi;
 mod answer;
+mod backtrace;
 mod bounds;
 #[cfg(feature = "jit")]
 mod cache;
@@ -17,6 +19,8 @@ mod guest;
 mod imports;
 mod instance;
 mod interrupt;
+#[cfg(feature = "wasi")]
+mod links;
 mod load;
 mod module;
 mod native;
@@ -25,13 +29,18 @@ mod output;
 #[cfg(feature = "wasi")]
 mod poll;
 #[cfg(feature = "wasi")]
+mod printed;
+#[cfg(feature = "wasi")]
 mod program;
 mod ready;
 mod sandbox;
 mod state;
 #[cfg(feature = "wasi")]
 mod wasi;
+#[cfg(feature = "wasi")]
+mod wasi_calls;
 
+pub use abi::Abi;
 pub use engine::{EngineOptions, FilterEngine};
 pub use error::{FilterError, LoadError, Signature};
 pub use imports::provides;

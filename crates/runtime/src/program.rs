@@ -51,6 +51,8 @@ pub struct ProgramRun {
     pub stdout: Vec<u8>,
     /// Its exit code, 0 if it just returned; or how it failed.
     pub ended: Result<i32, FilterError>,
+    /// A file that it asked for and that the sandbox does not grant.
+    pub denied: Option<String>,
 }
 
 impl Program {
@@ -90,17 +92,19 @@ impl Program {
         let ended = ready
             .instantiate(&mut store, options.memory_limit)
             .and_then(|instance| self.start(&mut store, &instance));
+        let ended = ended.map_err(|error| failure(&error, store.data()));
+        let denied = store.data_mut().take_denied();
         // What holds the other end of the program's output goes first.
         drop(store);
         let (stdout, full) = capture.into_bytes();
-        let ended = match ended.map_err(|error| failure(&error, options.deadline)) {
+        let ended = match ended {
             _ if full => Err(FilterError::BadOutput {
                 reason: format!("it wrote more than {} bytes to its stdout", options.output_limit),
             }),
-            Err(FilterError::Exit { code }) => Ok(code),
+            Err(FilterError::Exit { code, .. }) => Ok(code),
             ended => ended,
         };
-        Ok(ProgramRun { stdout, ended })
+        Ok(ProgramRun { stdout, ended, denied })
     }
 
     fn start(&self, store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<i32> {

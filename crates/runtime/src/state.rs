@@ -10,6 +10,8 @@ use crate::bounds::Bounds;
 #[cfg(feature = "wasi")]
 use crate::capture::Capture;
 use crate::interrupt::Lane;
+#[cfg(feature = "wasi")]
+use crate::printed::Printed;
 use crate::{LoadError, Sandbox};
 
 /// What the host keeps for one guest.
@@ -17,34 +19,37 @@ pub(crate) struct State {
     pub(crate) bounds: Bounds,
     /// Where the guest stands, for whoever waits in its name.
     pub(crate) lane: Arc<Lane>,
+    /// Whether it starts, or has its first call.
+    pub(crate) is_first: bool,
+    /// Whether it has been called since it started.
+    pub(crate) is_asked: bool,
     #[cfg(feature = "wasi")]
     pub(crate) wasi: crate::wasi::Wasi,
     /// When its monotonic clock was zero.
     #[cfg(feature = "wasi")]
     pub(crate) started: Instant,
+    /// What it printed to its stderr.
+    #[cfg(feature = "wasi")]
+    printed: Printed,
+    /// A file that it asked for and that the sandbox does not grant.
+    #[cfg(feature = "wasi")]
+    pub(crate) denied: Option<String>,
 }
 
 impl State {
     pub(crate) fn new(
         arguments: Arguments,
         memory_limit: u64,
-        #[cfg_attr(
-            not(feature = "wasi"),
-            expect(unused_variables, reason = "only WASI shows the guest anything of the host")
-        )]
         sandbox: &Sandbox,
         lane: Arc<Lane>,
     ) -> Result<Self, LoadError> {
-        #[cfg(feature = "wasi")]
-        let started = Instant::now();
-        Ok(Self {
-            bounds: Bounds::new(arguments, memory_limit),
+        Self::make(
+            Bounds::new(arguments, memory_limit),
+            sandbox,
+            #[cfg(feature = "wasi")]
+            None,
             lane,
-            #[cfg(feature = "wasi")]
-            wasi: crate::wasi::context(sandbox, None, started)?,
-            #[cfg(feature = "wasi")]
-            started,
-        })
+        )
     }
 
     /// For a program whose output is kept.
@@ -56,8 +61,50 @@ impl State {
         stdout: Capture,
         lane: Arc<Lane>,
     ) -> Result<Self, LoadError> {
-        let started = Instant::now();
-        let wasi = crate::wasi::context(sandbox, Some(stdout), started)?;
-        Ok(Self { bounds: Bounds::new(arguments, memory_limit), lane, wasi, started })
+        Self::make(Bounds::new(arguments, memory_limit), sandbox, Some(stdout), lane)
+    }
+
+    fn make(
+        bounds: Bounds,
+        #[cfg_attr(
+            not(feature = "wasi"),
+            expect(unused_variables, reason = "only WASI shows the guest anything of the host")
+        )]
+        sandbox: &Sandbox,
+        #[cfg(feature = "wasi")] stdout: Option<Capture>,
+        lane: Arc<Lane>,
+    ) -> Result<Self, LoadError> {
+        #[cfg(feature = "wasi")]
+        let (started, printed) = (Instant::now(), Printed::default());
+        Ok(Self {
+            bounds,
+            is_first: false,
+            is_asked: false,
+            #[cfg(feature = "wasi")]
+            wasi: crate::wasi::context(sandbox, stdout, started, &lane, &printed)?,
+            #[cfg(feature = "wasi")]
+            started,
+            #[cfg(feature = "wasi")]
+            printed,
+            #[cfg(feature = "wasi")]
+            denied: None,
+            lane,
+        })
+    }
+
+    /// What the guest's language said on stderr during the call under way, or the last one.
+    pub(crate) fn printed(&self) -> Option<String> {
+        #[cfg(feature = "wasi")]
+        return self.printed.words(self.lane.number());
+        #[cfg(not(feature = "wasi"))]
+        None
+    }
+
+    /// A file that the guest asked for and that the sandbox does not grant; told once.
+    pub(crate) fn take_denied(&mut self) -> Option<String> {
+        #[cfg(feature = "wasi")]
+        return self.denied.take();
+        #[cfg(not(feature = "wasi"))]
+        None
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use flb_artifact::{Arguments, Artifact, Interface};
+use flb_runtime::Abi;
 use serde_json::json;
 
 use crate::input::{self, Filter};
@@ -14,7 +15,7 @@ use crate::nearest::nearest;
 use crate::options::Given;
 use crate::output::{Outcome, say};
 use crate::probe;
-use crate::run::{body, is_filter, only_filter};
+use crate::run::{body, only_filter};
 
 /// How serious a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,13 +106,15 @@ fn function(interface: &Interface, given: &Given) -> (Finding, Option<String>) {
         return problem(missing(interface, &name));
     };
     let shown = format!("{name}: {}", type_of(export));
-    if is_filter(export) {
+    if let Some(abi) = Abi::of(export) {
+        let shown = format!("{shown}, ABI version {}", abi.number());
         return (Finding::new(Level::Ok, "function", shown), Some(name));
     }
     problem(format!(
         "{shown}; help: a filter has the type (i32, i32, i32, i32, i32, i32) -> i32: tag, \
          tag_len, sec, nsec, record, \
-         record_len, each 32 bits wide (seconds too), and it returns a pointer"
+         record_len, each 32 bits wide (seconds too), and it returns a pointer; or, with ABI version 2, \
+         an i64: length << 32 | pointer"
     ))
 }
 

@@ -1,6 +1,7 @@
 //! The commands beside compiling, one row each, and their options.
 
 use std::ffi::OsString;
+use std::time::Duration;
 
 use crate::compile_options::set_json;
 use crate::options::{Given, UsageError};
@@ -179,6 +180,26 @@ const FORMAT: Row = Row::new(
     format,
 );
 
+const DEADLINE: Row = Row::new(
+    "--deadline",
+    Form::Either("SECONDS"),
+    "Longest time for one call, as Deadline (default 1)",
+    |given, value| {
+        given.deadline = Some(seconds(value)?);
+        Ok(())
+    },
+);
+
+const START_DEADLINE: Row = Row::new(
+    "--start-deadline",
+    Form::Either("SECONDS"),
+    "Longest time for the start and for the first call, as Start_Deadline (default: the deadline)",
+    |given, value| {
+        given.start_deadline = Some(seconds(value)?);
+        Ok(())
+    },
+);
+
 const RECORD: &str = "The record's body, a JSON object";
 
 const DIR: Row = Row::new(
@@ -214,6 +235,8 @@ const ARG: Row = Row::new(
 static CHECK: &[Row] = &[
     FUNCTION,
     FORMAT,
+    DEADLINE,
+    START_DEADLINE,
     DIR,
     ENV,
     ARG,
@@ -244,6 +267,8 @@ static RUN: &[Row] = &[
         },
     ),
     FORMAT,
+    DEADLINE,
+    START_DEADLINE,
     DIR,
     ENV,
     ARG,
@@ -262,6 +287,8 @@ static REPLAY: &[Row] = &[
     ),
     FUNCTION,
     FORMAT,
+    DEADLINE,
+    START_DEADLINE,
     Row::new("--json", Form::Flag, "Print one JSON object a record", set_json),
     HELP,
 ];
@@ -274,6 +301,16 @@ fn add_key(given: &mut Given, value: &str) -> Result<(), UsageError> {
 fn set_record(given: &mut Given, value: &str) -> Result<(), UsageError> {
     given.record = Some(value.to_owned());
     Ok(())
+}
+
+/// Between a millisecond and an hour, as in the agent's configuration.
+fn seconds(value: &str) -> Result<Duration, UsageError> {
+    let time = value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.filter(|time| (Duration::from_millis(1)..=Duration::from_secs(3600)).contains(time))
+        .ok_or_else(|| {
+            let message = format!("'{value}' is no deadline");
+            UsageError::new(message, "give seconds between 0.001 and 3600")
+        })
 }
 
 fn format(given: &mut Given, value: &str) -> Result<(), UsageError> {

@@ -5,6 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use flb_artifact::{Interruption, Levels};
 
@@ -57,6 +58,8 @@ pub(crate) struct Given {
     pub(crate) tag: Option<String>,
     pub(crate) time: Option<String>,
     pub(crate) msgpack: bool,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) start_deadline: Option<Duration>,
     pub(crate) directories: Vec<String>,
     pub(crate) variables: Vec<String>,
     pub(crate) arguments: Vec<String>,
@@ -90,6 +93,8 @@ impl Default for Given {
             tag: None,
             time: None,
             msgpack: false,
+            deadline: None,
+            start_deadline: None,
             directories: Vec::new(),
             variables: Vec::new(),
             arguments: Vec::new(),

@@ -4,12 +4,12 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::Context as _;
-use flb_artifact::{Artifact, Export, Interface, ValueType};
+use flb_artifact::{Artifact, Interface};
 use flb_event::json::{self, JsonOptions};
 use flb_event::{Event, Tag, Timestamp, Verdict};
 use flb_runtime::{
-    Directory, EngineOptions, EventFormat, FilterEngine, FilterModule, FilterOptions, GuestOutput,
-    Sandbox, variable,
+    Abi, Directory, EngineOptions, EventFormat, FilterEngine, FilterModule, FilterOptions,
+    GuestOutput, Sandbox, variable,
 };
 
 pub(crate) use crate::check::check;
@@ -80,7 +80,14 @@ pub(crate) fn options(
     output: GuestOutput,
 ) -> Result<FilterOptions, UsageError> {
     let sandbox = sandbox(file, given, output)?;
-    Ok(FilterOptions { format: format(given), sandbox, ..FilterOptions::new(function) })
+    let defaults = FilterOptions::new(function);
+    Ok(FilterOptions {
+        format: format(given),
+        sandbox,
+        deadline: given.deadline.unwrap_or(defaults.deadline),
+        start_deadline: given.start_deadline,
+        ..defaults
+    })
 }
 
 fn sandbox(file: &Path, given: &Given, output: GuestOutput) -> Result<Sandbox, UsageError> {
@@ -98,17 +105,12 @@ fn sandbox(file: &Path, given: &Given, output: GuestOutput) -> Result<Sandbox, U
     })
 }
 
-/// Whether an export has a filter's type.
-pub(crate) fn is_filter(export: &Export) -> bool {
-    export.params == [ValueType::I32; 6] && export.results == [ValueType::I32]
-}
-
 /// The function that is meant when none is named: the only one with a filter's type.
 pub(crate) fn only_filter(interface: &Interface) -> Result<String, UsageError> {
     let filters: Vec<&str> = interface
         .exports
         .iter()
-        .filter(|export| is_filter(export))
+        .filter(|export| Abi::of(export).is_some())
         .map(|export| export.name.as_str())
         .collect();
     match filters.as_slice() {

@@ -62,7 +62,7 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildEr
     let parser = records::parser(options, build)?;
     let (engine, bytes, path) = guest::open(path, build.service)?;
     let program_options = ProgramOptions {
-        deadline: guest::deadline(options)?,
+        deadline: guest::deadline(options, "deadline")?,
         memory_limit: guest::memory_limit(options),
         output_limit: options
             .size("output_limit")
@@ -79,7 +79,12 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildEr
         records: LineRecords::new(KEY, parser),
         interval: interval(options),
         once: options.bool("oneshot"),
-        complaints: Complaints { label, failed: Mishaps::default(), unparsed: Mishaps::default() },
+        complaints: Complaints {
+            label,
+            failed: Mishaps::default(),
+            unparsed: Mishaps::default(),
+            denied: false,
+        },
     }))
 }
 
@@ -168,10 +173,16 @@ struct Complaints {
     label: Label,
     failed: Mishaps,
     unparsed: Mishaps,
+    /// Whether the log says that the program asked for files that it was not granted.
+    denied: bool,
 }
 
 impl Complaints {
-    fn check(&self, run: &ProgramRun) {
+    fn check(&mut self, run: &ProgramRun) {
+        if let Some(path) = run.denied.as_ref().filter(|_| !self.denied) {
+            guest::log_denied(&self.label, path);
+            self.denied = true;
+        }
         match &run.ended {
             Ok(0) => {}
             Ok(code) => self.failed(&format!("the program exited with {code}")),

@@ -1,6 +1,6 @@
 //! Where a guest stands: what its thread writes at each call, and its watchdog reads.
 
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering, compiler_fence};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering, compiler_fence};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use wasmtime::{Store, Trap};
 
 use super::watchdog::Sleep;
 use super::{Watchdog, Way, signal};
+use crate::backtrace::Interrupted;
 use crate::state::State;
 
 /// One guest's record. It has cache lines of its own, as its thread writes to it at each call.
@@ -21,11 +22,17 @@ pub(crate) struct Lane {
     pub(super) thread: AtomicI32,
     /// What the guest's code looks at where no signal can reach it: null, or in the memory of this lane's store.
     pub(super) flag: AtomicPtr<u32>,
+    /// Where in the code the last signal found the thread that it led out.
+    pub(super) interrupted: AtomicUsize,
     way: Way,
-    deadline: Duration,
+    /// In nanoseconds.
+    deadline: AtomicU64,
     sleep: Arc<Sleep>,
     waiting: Mutex<()>,
     ended: Condvar,
+    /// The same for what waits without a thread.
+    #[cfg(feature = "wasi")]
+    ending: tokio::sync::Notify,
     /// How many times a signal led the thread out of the code.
     #[cfg(test)]
     pub(super) hits: AtomicU64,
@@ -39,11 +46,14 @@ impl Lane {
             killed: AtomicU64::new(0),
             thread: AtomicI32::new(0),
             flag: AtomicPtr::default(),
+            interrupted: AtomicUsize::new(0),
             way,
-            deadline,
+            deadline: AtomicU64::new(nanoseconds(deadline)),
             sleep: watchdog.sleep(),
             waiting: Mutex::default(),
             ended: Condvar::new(),
+            #[cfg(feature = "wasi")]
+            ending: tokio::sync::Notify::new(),
             #[cfg(test)]
             hits: AtomicU64::new(0),
         });
@@ -55,8 +65,19 @@ impl Lane {
         &self.way
     }
 
-    pub(super) fn deadline(&self) -> Duration {
-        self.deadline
+    /// How long a call may take.
+    pub(crate) fn deadline(&self) -> Duration {
+        Duration::from_nanos(self.deadline.load(Ordering::Relaxed))
+    }
+
+    /// Gives calls from the next one on another deadline.
+    pub(crate) fn set_deadline(&self, deadline: Duration) {
+        self.deadline.store(nanoseconds(deadline), Ordering::Relaxed);
+    }
+
+    /// The number of the deadline under way, or of the last one.
+    pub(crate) fn number(&self) -> u64 {
+        self.at.load(Ordering::Relaxed) >> 1
     }
 
     pub(super) fn set_flag(&self, flag: *mut u32) {
@@ -84,7 +105,10 @@ impl Lane {
             Way::Epoch(_) | Way::None => self.run_armed(store, f),
         };
         match result {
-            Err(error) if killed => Err(error.context(Trap::Interrupt)),
+            Err(error) if killed => {
+                let place = Interrupted(self.interrupted.load(Ordering::Relaxed));
+                Err(error.context(place).context(Trap::Interrupt))
+            }
             result => result,
         }
     }
@@ -130,6 +154,20 @@ impl Lane {
         }
         let _waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         self.ended.notify_all();
+        #[cfg(feature = "wasi")]
+        self.ending.notify_waiters();
+    }
+
+    /// Waits until the deadline under way has passed.
+    #[cfg(feature = "wasi")]
+    pub(crate) async fn killed(&self) {
+        loop {
+            let ending = self.ending.notified();
+            if self.is_killed() {
+                return;
+            }
+            ending.await;
+        }
     }
 
     /// Sleeps in the guest's name; wakes early, and answers no, when its deadline passes.
@@ -140,6 +178,11 @@ impl Lane {
         drop(slept);
         !self.is_killed()
     }
+}
+
+/// As a deadline is kept: five centuries are enough.
+fn nanoseconds(deadline: Duration) -> u64 {
+    u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// While it is there, the guest runs.

@@ -33,7 +33,7 @@ pub(crate) use proof::prove;
 pub(crate) use watchdog::Watchdog;
 
 /// Exports that the compiler adds; see `docs/artifact-format.md`.
-const STOP: &str = "flb:stop";
+pub(crate) const STOP: &str = "flb:stop";
 const SPIN: &str = "flb:spin";
 const FLAG: &str = "flb:flag";
 /// The start function, where it is the host that calls it.

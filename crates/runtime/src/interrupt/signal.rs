@@ -2,7 +2,7 @@
 //!
 //! The watchdog sends a signal to the guest's thread. The handler, which runs on that thread, looks whether the thread stands
 //! in the body of a function of the guest that is to end; if so it moves the program counter to the trapping instruction of
-//! the function `flb:stop`, which the compiler added, and does nothing else. When the handler returns, the thread executes
+//! the function `flb:stop`, which the compiler added, notes where it was, and does nothing else. When the handler returns, the thread executes
 //! that instruction, and the engine ends the call as it does for any trap. Whoever asks for more of it than this asks for
 //! more than has been thought through.
 //!
@@ -223,7 +223,11 @@ extern "C" fn handle(_: c_int, info: *mut siginfo_t, context: *mut c_void) {
     #[cfg(target_arch = "aarch64")]
     let counter = &mut context.uc_mcontext.pc;
     // Addresses have 64 bits on both, one of which counts them as signed.
-    if code.holds(*counter as usize) {
+    let found = *counter as usize;
+    if code.holds(found) {
+        if found != code.stop {
+            lane.interrupted.store(found, Ordering::Relaxed);
+        }
         *counter = code.stop as _;
         #[cfg(test)]
         lane.hits.fetch_add(1, Ordering::Relaxed);

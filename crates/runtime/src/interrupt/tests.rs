@@ -109,9 +109,9 @@ fn call(guest: &mut Guest) -> Answer {
     let record = br#"{"log":"GET / HTTP/1.1\" 200","n":[1,-2.5e3,true,null],"o":{"p":"q"}}"#;
     let placed = guest.place(b"app.web", record)?;
     let answer = guest.call(placed, (1_700_000_000, 5))?;
-    let bytes = guest.read(answer).unwrap_or_default();
+    let bytes = guest.read(answer.address).unwrap_or_default();
     let end = memchr::memchr(0, bytes).unwrap_or(0);
-    Ok([&answer.to_le_bytes(), &bytes[..end.min(1000)]].concat())
+    Ok([&answer.address.to_le_bytes(), &bytes[..end.min(1000)]].concat())
 }
 
 #[derive(Default)]
@@ -379,7 +379,7 @@ fn time(guest: &mut Guest) -> f64 {
         let record = records[index % records.len()].as_bytes();
         let placed = guest.place(b"app.web", record).unwrap();
         let answer = guest.call(placed, (1_700_000_000, 5)).unwrap();
-        guest.release(placed, answer).unwrap();
+        guest.release(placed, answer.address).unwrap();
     }
     (cpu_time() - started) / CALLS as f64
 }

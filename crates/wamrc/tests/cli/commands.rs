@@ -220,6 +220,50 @@ fn run_prints_the_verdict() {
 }
 
 #[test]
+fn deadlines_are_given_in_seconds() {
+    let stage = Stage::new();
+    stage.module(
+        "ever.wasm",
+        &format!("(module (memory 1) {})", filter("(loop (br 0)) unreachable")),
+    );
+    stage.run("run ever.wasm --record {} --deadline 0.02").check(
+        1,
+        &[],
+        &["the first call took longer than its deadline of 20 ms"],
+    );
+    stage.run("run ever.wasm --record {} --deadline 3600 --start-deadline=0.03").check(
+        1,
+        &[],
+        &["the first call took longer than its deadline of 30 ms", "raise Start_Deadline"],
+    );
+    for wrong in ["0", "x", "-1", "1e9", "nan"] {
+        let run = stage.run(&format!("run ok.wasm --record {{}} --deadline {wrong}"));
+        run.check(1, &[], &["give seconds between 0.001 and 3600"]);
+    }
+}
+
+#[test]
+fn check_names_the_abi_version() {
+    let stage = Stage::new();
+    stage.module(
+        "two.wasm",
+        r#"(module (memory 1) (data (i32.const 16) "{}") (func (export "f") (param i32 i32 i32 i32 i32 i32) (result i64)
+            (i64.const 0x200000010)))"#,
+    );
+    stage.run("check ok.wasm").check(
+        0,
+        &["(i32, i32, i32, i32, i32, i32) -> i32, ABI version 1"],
+        &[],
+    );
+    stage.run("check two.wasm").check(
+        0,
+        &["(i32, i32, i32, i32, i32, i32) -> i64, ABI version 2", "no problems"],
+        &[],
+    );
+    stage.run("run two.wasm --record {}").check(0, &["{}"], &[]);
+}
+
+#[test]
 fn run_hands_over_tag_time_and_record() {
     let stage = Stage::new();
     stage.run(&format!("-o x.aot {RUST_ENRICH}")).check(0, &[], &[]);

@@ -98,6 +98,9 @@ impl Filter for Wasm {
                 outcome.fail(class(&error), fate, event);
             }
         }
+        if let Some(path) = self.instance.denied() {
+            self.policy.denied(&path);
+        }
         outcome.tally.recycled = self.instance.recycled() - recycled;
         outcome.finish(batch, &mut self.spares)
     }

@@ -1,7 +1,7 @@
 //! The options of the filter, and what they tell the runtime.
 
 use flb_plugin::{BuildError, Kind, OptionSpec, Options, Service};
-use flb_runtime::{EventFormat, FilterOptions, Recycle, Sandbox};
+use flb_runtime::{Abi, EventFormat, FilterOptions, Recycle, Sandbox};
 
 use crate::guest;
 
@@ -13,6 +13,12 @@ pub(super) const ALL: &[OptionSpec] = &[
         Some("json"),
         "How records are given to the function",
     ),
+    OptionSpec::new(
+        "abi_version",
+        Kind::Choice(&["1", "2"]),
+        None,
+        "What the function returns: 1 the answer's address, 2 its length, too (default: as its type says)",
+    ),
     OptionSpec::new("wasm_path", Kind::Text, None, "The module: a .wasm or .aot file"),
     guest::ACCESSIBLE_PATHS,
     guest::ENV,
@@ -23,6 +29,12 @@ pub(super) const ALL: &[OptionSpec] = &[
     guest::HEAP_SIZE,
     guest::STACK_SIZE,
     OptionSpec::new("deadline", Kind::Double, Some("1"), "Longest time for one call, in seconds"),
+    OptionSpec::new(
+        "start_deadline",
+        Kind::Double,
+        None,
+        "Longest time for an instance's start and for its first call, in seconds (default: deadline)",
+    ),
     guest::MEMORY_LIMIT,
     OptionSpec::new(
         "on_error",
@@ -74,7 +86,12 @@ pub(super) fn module_options(
             Some("msgpack") => EventFormat::Msgpack,
             _ => EventFormat::Json { escape_unicode: service.escape_unicode },
         },
-        deadline: guest::deadline(options)?,
+        abi: options.text("abi_version").and_then(|number| Abi::numbered(number.parse().ok()?)),
+        deadline: guest::deadline(options, "deadline")?,
+        start_deadline: match options.double("start_deadline") {
+            Some(_) => Some(guest::deadline(options, "start_deadline")?),
+            None => None,
+        },
         memory_limit: guest::memory_limit(options),
         recycle: Recycle {
             calls: calls(options.int("recycle"))?,

@@ -249,8 +249,11 @@ mod tests {
     }
 
     fn add(quarantine: &Quarantine, body: &[u8]) -> io::Result<u64> {
-        let error =
-            FilterError::Trap { reason: "r".to_owned(), backtrace: vec!["a\"b".to_owned()] };
+        let error = FilterError::Trap {
+            reason: "r".to_owned(),
+            printed: None,
+            backtrace: vec!["a\"b".to_owned()],
+        };
         let time = Timestamp { sec: 1, nsec: 5 };
         let event = Event { time, metadata: &[0x81, 0xa1, b'm', 1], body };
         let module = Sha256Hex([0; 32]);
@@ -264,7 +267,7 @@ mod tests {
         let origin = r#""filter":"wasm.0","path":"f.wasm""#;
         let line = |rest: &str| {
             format!(
-                "{{\"time\":\"1.000000005\",\"tag\":\"t\",\"class\":\"trap\",\"message\":\"Exception: r\",\
+                "{{\"time\":\"1.000000005\",\"tag\":\"t\",\"class\":\"trap\",\"message\":\"Exception: r (in a\\\"b)\",\
                  \"backtrace\":[\"a\\\"b\"],{origin},\"module\":\"{}\",\"function\":\"f\",\"format\":\"json\",\
                  \"escape_unicode\":false,\"metadata\":{{\"m\":1}},{rest}}}\n",
                 "0".repeat(64)

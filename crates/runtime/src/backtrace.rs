@@ -1,0 +1,183 @@
+//! Where a call failed: the guest's functions that were running, as their author knows them.
+//!
+//! What the compiler added is left out, and so is, at the top, what a language runs between a failed check and the trap:
+//! the first function is then one of the author's. `docs/abi.md` has the list.
+
+use std::fmt;
+
+use flb_engine::names::{COMPILERS, split_place, with_place};
+use wasmtime::{Module, WasmBacktrace};
+
+use crate::interrupt::STOP;
+
+/// Where a signal found the guest that is to end: an address in its code.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Interrupted(pub(crate) usize);
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "interrupted at {:#x}", self.0)
+    }
+}
+
+/// Functions in which languages end: whole names, or, with a star, beginnings.
+const LANGUAGES: &[&str] = &[
+    // Rust
+    "__rust_abort",
+    "__rust_alloc_error_handler",
+    "__rust_start_panic",
+    "__rustc::*",
+    "alloc::alloc::handle_alloc_error*",
+    "alloc::raw_vec::capacity_overflow",
+    "alloc::raw_vec::handle_error",
+    "core::cell::panic_already_*",
+    "core::option::expect_failed",
+    "core::option::unwrap_failed",
+    "core::panicking::*",
+    "core::result::unwrap_failed",
+    "core::slice::index::slice_*",
+    "core::str::slice_error_fail*",
+    "panic_abort::*",
+    "rust_begin_unwind",
+    "rust_oom",
+    "rust_panic",
+    "std::alloc::*",
+    "std::panicking::*",
+    "std::process::abort",
+    "std::sys::*",
+    // C and C++
+    "_Exit",
+    "__assert_fail",
+    "__cxa_*",
+    "__stack_chk_fail",
+    "__wasi_proc_exit",
+    "_abort",
+    "abort",
+    "exit",
+    "std::terminate*",
+    // Go and TinyGo
+    "runtime.*",
+    // Zig
+    "builtin.*",
+    "debug.*",
+    "posix.abort",
+    "process.abort",
+    // AssemblyScript
+    "~lib/builtins/abort",
+    "~lib/wasi_internal/wasi_abort",
+];
+
+/// The guest's functions, innermost first: their names as the source has them, or their numbers where the module keeps no
+/// names, and where they begin if the module had debug information.
+pub(crate) fn backtrace(error: &wasmtime::Error) -> Vec<String> {
+    let trace = error.downcast_ref::<WasmBacktrace>();
+    let frames = trace.map(WasmBacktrace::frames).unwrap_or_default();
+    let interrupted = frames
+        .first()
+        .filter(|frame| frame.func_name() == Some(STOP))
+        .and_then(|frame| function(frame.module(), error.downcast_ref::<Interrupted>()?.0));
+    let named = frames.iter().map(|frame| {
+        let name = frame.func_name().map(str::to_owned);
+        (name, frame.func_index())
+    });
+    let all = interrupted.into_iter().chain(named);
+    let guests =
+        all.filter(|(name, _)| !name.as_deref().is_some_and(|name| name.starts_with(COMPILERS)));
+    without_language(guests.map(|(name, index)| function_name(name.as_deref(), index)).collect())
+}
+
+/// The function whose code has this address: its name and number.
+fn function(module: &Module, address: usize) -> Option<(Option<String>, u32)> {
+    let offset = address.checked_sub(module.text().as_ptr().addr())?;
+    let mut functions = module.functions();
+    let found = functions.find(|one| (one.offset..one.offset + one.len).contains(&offset))?;
+    Some((found.name, found.index.as_u32()))
+}
+
+/// Leaves out what a language runs at its end, unless that is all there is.
+fn without_language(mut functions: Vec<String>) -> Vec<String> {
+    let first = functions.iter().position(|function| !is_language(split_place(function).0));
+    functions.drain(..first.unwrap_or(0));
+    functions
+}
+
+fn is_language(function: &str) -> bool {
+    LANGUAGES.iter().any(|known| match known.strip_suffix('*') {
+        Some(start) => function.starts_with(start),
+        None => function == *known,
+    })
+}
+
+fn function_name(name: Option<&str>, index: u32) -> String {
+    let Some(name) = name else { return format!("function {index}") };
+    let (name, place) = split_place(name);
+    let mut plain = String::new();
+    if is_mangled(name) {
+        // Writing to a String cannot fail.
+        let _ = wasmtime_environ::demangle_function_name(&mut plain, name);
+    } else {
+        plain.push_str(name);
+    }
+    let plain = without_hash(&plain);
+    place.map_or_else(|| plain.to_owned(), |place| with_place(plain, place))
+}
+
+/// Whether a name is written in the way of C++ or Rust. In that of C++ a plain `f` would be the type `float`.
+fn is_mangled(name: &str) -> bool {
+    let rest = name.strip_prefix('_').map(|rest| rest.trim_start_matches('_'));
+    rest.is_some_and(|rest| rest.starts_with(['Z', 'R']))
+}
+
+/// A Rust name without the number that older compilers put behind it.
+fn without_hash(name: &str) -> &str {
+    match name.rsplit_once("::h") {
+        Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            name
+        }
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_have_the_names_of_their_source() {
+        let check = |name, expected: &str| assert_eq!(function_name(name, 7), expected);
+        check(Some("decide"), "decide");
+        check(
+            Some("_ZN4core9panicking9panic_fmt17h0123456789abcdefE"),
+            "core::panicking::panic_fmt",
+        );
+        check(Some("_RNvC6filter6decide"), "filter::decide");
+        check(Some("_RNvC6filter6decide at src/lib.rs:3"), "filter::decide at src/lib.rs:3");
+        check(Some("_Z6decidei"), "decide(int)");
+        check(Some("f"), "f");
+        check(Some("i"), "i");
+        check(Some("RC"), "RC");
+        check(None, "function 7");
+    }
+
+    #[test]
+    fn the_first_function_is_one_of_the_author_s() {
+        let check = |functions: &[&str], expected: &[&str]| {
+            let functions = functions.iter().map(|one| (*one).to_owned()).collect();
+            assert_eq!(without_language(functions), expected);
+        };
+        check(
+            &[
+                "__rust_abort",
+                "__rustc::rust_begin_unwind at /rustc/1/library/std/src/panicking.rs:689",
+                "core::panicking::panic_bounds_check",
+                "guard::check",
+                "abort",
+            ],
+            &["guard::check", "abort"],
+        );
+        check(&["runtime.gopanic", "runtime.goPanicIndex", "main.decide"], &["main.decide"]);
+        check(&["abort", "exit"], &["abort", "exit"]);
+        check(&["aborting", "f"], &["aborting", "f"]);
+        check(&[], &[]);
+    }
+}
