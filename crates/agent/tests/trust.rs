@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -70,4 +71,15 @@ fn what_was_compiled_at_start_is_kept_in_the_cache() {
     let kept: Vec<_> = fs::read_dir(folder.path().join("cache")).unwrap().collect();
     assert_eq!(kept.len(), 1);
     check(&run(folder.path(), service, WASM), 0, "1 replaced");
+}
+
+#[test]
+fn a_cache_that_others_could_exchange_is_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let parent = folder.path().join("open");
+    fs::create_dir(&parent).unwrap();
+    fs::set_permissions(&parent, fs::Permissions::from_mode(0o777)).unwrap();
+    let run = run(folder.path(), "    wasm.cache open/cache\n", WASM);
+    check(&run, 0, "the cache folder open/cache is not used: others may write to ");
+    assert_eq!(fs::read_dir(&parent).unwrap().count(), 0);
 }

@@ -1,11 +1,12 @@
 //! One chunk's file: written by its lane while the chunk is open, then read and in the end deleted by those that deliver
 //! it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use flb_event::{Chunk, Tag};
+use flb_files::Access;
 
 use super::format;
 use crate::task::ChunkName;
@@ -31,10 +32,10 @@ impl ChunkFile {
         (input, tag): (&str, &Tag),
         is_synced: bool,
     ) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
+        flb_files::make_folder(folder)?;
         loop {
             let path = folder.join(name.to_string());
-            match OpenOptions::new().append(true).create_new(true).open(&path) {
+            match flb_files::open(&path, Access::New) {
                 Ok(file) => {
                     let origin = format::origin(input, tag);
                     return Ok(Self { path, file, length: 0, origin, is_synced });
@@ -102,9 +103,7 @@ impl StoredFile {
 
     /// Notes that an output needs the chunk no more. If that fails, the output gets the chunk again after a restart.
     pub(crate) fn settle(&self, output: &str) {
-        let noted = OpenOptions::new()
-            .append(true)
-            .open(&self.path)
+        let noted = flb_files::open(&self.path, Access::Existing)
             .and_then(|mut file| file.write_all(&format::settled(output)));
         match noted {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

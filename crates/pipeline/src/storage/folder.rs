@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use flb_event::{Chunk, Tag};
+use flb_files::Access;
 
 use super::file::{ChunkFile, StoredFile};
 use super::format::{self, Contents, End, NotAChunk};
@@ -83,10 +84,9 @@ impl Storage {
 
     /// Takes the folder for this agent, and makes it if need be.
     pub(crate) fn lock(&self) -> Result<Lock, StorageError> {
-        fs::create_dir_all(&self.folder).map_err(StorageError::io(&self.folder))?;
+        flb_files::make_folder(&self.folder).map_err(StorageError::io(&self.folder))?;
         let path = self.folder.join("lock");
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-        let file = file.map_err(StorageError::io(&path))?;
+        let file = flb_files::open(&path, Access::ReadWrite).map_err(StorageError::io(&path))?;
         match file.try_lock() {
             Ok(()) => Ok(Lock(file)),
             Err(TryLockError::WouldBlock) => Err(StorageError::InUse(self.folder.clone())),
@@ -223,7 +223,7 @@ impl Storage {
     /// A free name for a damaged file.
     fn quarantine(&self, path: &Path) -> io::Result<PathBuf> {
         let folder = self.folder.join(QUARANTINE);
-        fs::create_dir_all(&folder)?;
+        flb_files::make_folder(&folder)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut free = (0_u32..).map(|n| match n {
             0 => folder.join(&name),
@@ -305,6 +305,23 @@ mod tests {
         assert_eq!(found(&storage), [[3, 4], [20, 21], [100, 101]]);
         let of_input = folder.path().join("in_1");
         assert_eq!(fs::read_dir(of_input).unwrap().count(), 3);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn only_the_agents_user_reads_what_is_stored() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("storage");
+        let storage = storage(&folder);
+        let _lock = storage.lock().unwrap();
+        let chunk = store(&storage, 5);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!([folder.as_path(), chunk.parent().unwrap()].map(mode), [0o700; 2]);
+        assert_eq!([folder.join("lock"), chunk.clone()].map(|path| mode(&path)), [0o600; 2]);
+        fs::set_permissions(&chunk, fs::Permissions::from_mode(0o644)).unwrap();
+        StoredFile { path: chunk.clone() }.settle("out.0");
+        assert_eq!(mode(&chunk), 0o600);
     }
 
     #[test]

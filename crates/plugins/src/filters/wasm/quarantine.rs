@@ -3,8 +3,8 @@
 //!
 //! The current file is opened for each record, so it may be moved away or removed at any time.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use flb_artifact::Sha256Hex;
 use flb_event::json::{self, JsonOptions};
 use flb_event::{Chunk, ChunkBuilder, Event, Tag, msgpack};
+use flb_files::Access;
 use flb_plugin::{BuildError, Failure, Options};
 use flb_runtime::{EventFormat, FilterError, FilterModule};
 
@@ -64,7 +65,7 @@ impl Quarantine {
             return Err(BuildError::new("invalid value for property 'quarantine_limit'")
                 .help(format!("give at least {}K", LEAST / 1000)));
         }
-        fs::create_dir_all(&folder).map_err(|error| {
+        flb_files::make_folder(&folder).map_err(|error| {
             let folder = folder.display();
             BuildError::new(format!("cannot make the quarantine folder {folder}: {error}"))
                 .help("give a folder that the agent may write to as Quarantine_Path")
@@ -115,19 +116,17 @@ impl Quarantine {
     }
 
     fn open(&self) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        options.append(true).create(true);
-        // Records may hold what not everybody on this machine shall read.
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(self.path())
+        flb_files::open(self.path(), Access::Append)
     }
 
     /// Begins a new file. Returns how many records the oldest one had.
     fn rotate(&self) -> io::Result<u64> {
         let [current, before] = &self.files;
-        let removed = match fs::read(before) {
-            Ok(bytes) => memchr::memchr_iter(b'\n', &bytes).count() as u64,
+        let mut bytes = Vec::new();
+        let read = flb_files::open(before, Access::Existing)
+            .and_then(|mut file| file.read_to_end(&mut bytes));
+        let removed = match read {
+            Ok(_) => memchr::memchr_iter(b'\n', &bytes).count() as u64,
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => return Err(error),
         };
@@ -305,11 +304,29 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let quarantine = quarantine(folder.path(), "64M");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         for _ in 0..2 {
             add(&quarantine, &[0x80]).unwrap();
-            let mode = fs::metadata(quarantine.path()).unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o600);
+            assert_eq!(mode(quarantine.path()), 0o600);
             fs::remove_file(quarantine.path()).unwrap();
         }
+        assert_eq!(mode(&folder.path().join("q")), 0o700);
+        fs::write(quarantine.path(), "").unwrap();
+        fs::set_permissions(quarantine.path(), fs::Permissions::from_mode(0o666)).unwrap();
+        add(&quarantine, &[0x80]).unwrap();
+        assert_eq!(mode(quarantine.path()), 0o600);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_somebody_put_in_a_quarantines_place_gets_no_records() {
+        let folder = tempfile::tempdir().unwrap();
+        let quarantine = quarantine(folder.path(), "64M");
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "untouched").unwrap();
+        std::os::unix::fs::symlink(&victim, quarantine.path()).unwrap();
+        let error = add(&quarantine, &[0x80]).unwrap_err().to_string();
+        assert_eq!(error, "it is a symbolic link; move it away");
+        assert_eq!(fs::read_to_string(victim).unwrap(), "untouched");
     }
 }
