@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flb_event::Chunk;
 use flb_plugin::{Flush, Output};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -181,7 +182,12 @@ impl Worker {
         let task = &*tried.task;
         match fate {
             Fate::Told(Flush::Done) => self.delivered(task, 0),
-            Fate::Told(Flush::Partly { left_out }) => self.delivered(task, left_out),
+            Fate::Told(Flush::Partly { left_out, refused }) => {
+                if let Some(refused) = refused {
+                    self.keep(task, refused).await;
+                }
+                self.delivered(task, left_out);
+            }
             Fate::Told(Flush::Retry { reason, after }) => {
                 tracing::warn!("{reason}");
                 self.put_off(task, after).await;
@@ -293,10 +299,18 @@ impl Worker {
         self.dropped(task);
     }
 
-    /// Writes what the output does not take to the folder for it, if there is one.
+    /// Keeps a chunk that the output does not take.
     async fn keep_rejected(&self, task: &Task) {
+        if self.delivery.rejected.is_some()
+            && let Ok(chunk) = task.chunk().await
+        {
+            self.keep(task, chunk).await;
+        }
+    }
+
+    /// Writes what the output does not take of a chunk to the folder for it, if there is one.
+    async fn keep(&self, task: &Task, chunk: Chunk) {
         let Some(rejected) = self.delivery.rejected.clone() else { return };
-        let Ok(chunk) = task.chunk().await else { return };
         let (output, input) = (&self.delivery.row.instance.name, &task.from.instance.name);
         let (name, output, input) = (task.name, Arc::clone(output), Arc::clone(input));
         let keep = move || rejected.keep(&output, name, &input, &chunk);

@@ -15,6 +15,8 @@ pub enum Flush {
     Partly {
         /// How many.
         left_out: usize,
+        /// Those of them that are worth keeping where refused chunks are kept.
+        refused: Option<Chunk>,
     },
     /// Not now; try again, after `after` or when the scheduler thinks best.
     Retry {
@@ -36,7 +38,7 @@ pub enum Flush {
 impl Flush {
     /// A chunk that is delivered but for so many records.
     pub fn but(left_out: usize) -> Self {
-        if left_out == 0 { Self::Done } else { Self::Partly { left_out } }
+        if left_out == 0 { Self::Done } else { Self::Partly { left_out, refused: None } }
     }
 }
 

@@ -1,18 +1,19 @@
 //! Which file records go to: one for all of a tag, or each where its fields and its time say.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flb_event::{Chunk, ChunkBuilder, Event, Scene, Tag, Template, Timestamp};
 use flb_plugin::{Build, BuildError, Options};
 
+use super::rotation;
 use crate::log::{Label, Mishaps};
 
 /// What to do with a record that has no file of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Otherwise {
-    /// Its whole chunk fails.
+    /// It is refused.
     Error,
     /// It is dropped.
     Drop,
@@ -47,6 +48,8 @@ pub(super) struct Destination {
     without_field: Otherwise,
     over_limit: Otherwise,
     mishaps: Mishaps,
+    /// Files are put aside under names that records must not take.
+    rotates: bool,
 }
 
 /// A chunk by files.
@@ -54,8 +57,17 @@ pub(super) struct Destination {
 pub(super) struct Split {
     /// Files and their records, in the order of their first ones.
     pub(super) parts: Vec<(PathBuf, Chunk)>,
-    /// Records that are dropped.
-    pub(super) left_out: usize,
+    /// How many records are dropped.
+    pub(super) dropped: usize,
+    /// Records that are refused, and why the first of them is.
+    pub(super) refused: Option<(Chunk, String)>,
+}
+
+/// What becomes of a record.
+enum Way {
+    To(PathBuf),
+    Dropped,
+    Refused(Homeless),
 }
 
 /// Why a record has no file of its own.
@@ -67,6 +79,8 @@ enum Homeless {
     Unsafe,
     #[error("there are 'max_dynamic_files' files already")]
     TooMany,
+    #[error("it asks for a name that files have which are put aside")]
+    Reserved,
 }
 
 impl Destination {
@@ -106,6 +120,7 @@ impl Destination {
             without_field,
             over_limit,
             mishaps: Mishaps::default(),
+            rotates: options.bool("rotate"),
         })
     }
 
@@ -113,56 +128,77 @@ impl Destination {
         self.folder.iter().chain(&self.name)
     }
 
-    /// Splits a chunk by files. An error says why the chunk fails.
-    pub(super) fn split(&self, chunk: &Chunk) -> Result<Split, String> {
+    /// Splits a chunk by files.
+    pub(super) fn split(&self, chunk: &Chunk) -> Split {
         let tag = chunk.tag();
         if !self.patterns().any(Pattern::is_dynamic) {
             let text = |pattern: &Pattern| PathBuf::from(&pattern.text);
             let folder = self.folder.as_ref().map(text).unwrap_or_default();
             let name = self.name.as_ref().map_or_else(|| file_name(tag).into(), text);
-            return Ok(Split { parts: vec![(folder.join(name), chunk.clone())], left_out: 0 });
+            return Split { parts: vec![(folder.join(name), chunk.clone())], ..Split::default() };
         }
         let mut parts: Vec<(PathBuf, ChunkBuilder)> = Vec::new();
         let mut places: HashMap<PathBuf, usize> = HashMap::new();
-        let mut left_out = 0;
+        let mut dropped = 0;
+        let mut refused: Option<(ChunkBuilder, Homeless)> = None;
         for event in chunk.records() {
-            let Some(path) = self.path(tag, &event)? else {
-                left_out += 1;
-                continue;
+            // All come from one chunk, so they fit into one.
+            let _ = match self.way(tag, &event) {
+                Way::To(path) => {
+                    let at = *places.entry(path).or_insert_with_key(|path| {
+                        parts.push((path.clone(), ChunkBuilder::new(tag.clone())));
+                        parts.len() - 1
+                    });
+                    parts[at].1.push(event)
+                }
+                Way::Dropped => {
+                    dropped += 1;
+                    Ok(())
+                }
+                Way::Refused(why) => {
+                    let (records, _) =
+                        refused.get_or_insert_with(|| (ChunkBuilder::new(tag.clone()), why));
+                    records.push(event)
+                }
             };
-            let at = *places.entry(path).or_insert_with_key(|path| {
-                parts.push((path.clone(), ChunkBuilder::new(tag.clone())));
-                parts.len() - 1
-            });
-            parts[at].1.push(event).map_err(|error| error.to_string())?;
         }
-        let parts = parts.into_iter().map(|(path, records)| (path, records.build())).collect();
-        Ok(Split { parts, left_out })
+        Split {
+            parts: parts.into_iter().map(|(path, records)| (path, records.build())).collect(),
+            dropped,
+            refused: refused
+                .map(|(records, why)| (records.build(), format!("a record has no file: {why}"))),
+        }
     }
 
-    /// The file of a record, nothing if it is dropped.
-    fn path(&self, tag: &Tag, event: &Event<'_>) -> Result<Option<PathBuf>, String> {
+    fn way(&self, tag: &Tag, event: &Event<'_>) -> Way {
         let homeless = match self.own_path(tag, event) {
-            Ok(path) => return Ok(Some(path)),
+            Ok(path) => return Way::To(path),
             Err(homeless) => homeless,
         };
         let otherwise =
             if homeless == Homeless::TooMany { self.over_limit } else { self.without_field };
-        match (otherwise, &self.fallback) {
-            (Otherwise::Fallback, Some(fallback)) => Ok(Some(fallback.clone())),
-            (Otherwise::Drop, _) => {
-                if let Some(total) = self.mishaps.another() {
-                    tracing::warn!(
-                        "{} a record is dropped: {homeless} ({total} so far)",
-                        self.label
-                    );
-                }
-                Ok(None)
-            }
-            (Otherwise::Error | Otherwise::Fallback, _) => {
-                Err(format!("a record has no file: {homeless}"))
-            }
+        if let (Otherwise::Fallback, Some(fallback)) = (otherwise, &self.fallback) {
+            return Way::To(fallback.clone());
         }
+        let label = &self.label;
+        match (otherwise, self.mishaps.another()) {
+            (Otherwise::Drop, Some(total)) => {
+                tracing::warn!("{label} a record is dropped: {homeless} ({total} so far)");
+            }
+            (_, Some(total)) => {
+                tracing::error!("{label} a record is refused: {homeless} ({total} so far)");
+            }
+            (_, None) => {}
+        }
+        match otherwise {
+            Otherwise::Drop => Way::Dropped,
+            Otherwise::Error | Otherwise::Fallback => Way::Refused(homeless),
+        }
+    }
+
+    /// A file that could not be written is none of those that there may be.
+    pub(super) fn forget(&self, path: &Path) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
     }
 
     fn own_path(&self, tag: &Tag, event: &Event<'_>) -> Result<PathBuf, Homeless> {
@@ -170,8 +206,13 @@ impl Destination {
         let fill = |pattern: &Pattern| pattern.fill(&scene, event.time);
         let folder = self.folder.as_ref().map(fill).transpose()?;
         let name = self.name.as_ref().map(fill).transpose()?.unwrap_or_else(|| file_name(tag));
-        if self.name.as_ref().is_some_and(Pattern::is_dynamic) && !is_name(&name) {
-            return Err(Homeless::Unsafe);
+        if self.name.as_ref().is_some_and(Pattern::is_dynamic) {
+            if !is_name(&name) {
+                return Err(Homeless::Unsafe);
+            }
+            if self.rotates && rotation::is_reserved(&name) {
+                return Err(Homeless::Reserved);
+            }
         }
         let path = folder.map(PathBuf::from).unwrap_or_default().join(name);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -191,17 +232,23 @@ struct Pattern {
     /// Conversions as of strftime are filled in first.
     has_time: bool,
     /// The text, if it has no time.
-    template: Template,
+    template: Arc<Template>,
+    /// The text with the time of the last record in it.
+    dated: Mutex<Option<(u32, Arc<Template>)>>,
 }
 
 impl Pattern {
     fn new(option: &str, text: &str, has_time: bool) -> Result<Self, BuildError> {
         let template = Template::parse(text)
             .map_err(|error| BuildError::new(format!("{option}: {error}")).help(error.hint()))?;
-        let pattern =
-            Self { text: text.to_owned(), has_time: has_time && text.contains('%'), template };
+        let pattern = Self {
+            text: text.to_owned(),
+            has_time: has_time && text.contains('%'),
+            template: Arc::new(template),
+            dated: Mutex::default(),
+        };
         if pattern.has_time {
-            pattern.dated(Timestamp::default()).map_err(|error| {
+            pattern.format(0).map_err(|error| {
                 BuildError::new(format!("{option} '{text}': {error}"))
                     .help("use what strftime knows, as %Y-%m-%d, or Enable_Strftime off")
             })?;
@@ -213,28 +260,39 @@ impl Pattern {
         self.has_time || self.template.as_text().is_none()
     }
 
-    /// The text with the time in it, which is UTC.
-    fn dated(&self, time: Timestamp) -> Result<String, jiff::Error> {
-        let moment = jiff::Timestamp::from_second(time.sec.into())?;
+    /// The text with a time in it, which is UTC.
+    fn format(&self, sec: u32) -> Result<String, jiff::Error> {
+        let moment = jiff::Timestamp::from_second(sec.into())?;
         jiff::fmt::strtime::format(&self.text, &moment.to_zoned(jiff::tz::TimeZone::UTC))
+    }
+
+    /// What records of a second fill in. A date is formatted once a second, not for each record.
+    fn template(&self, sec: u32) -> Result<Arc<Template>, Homeless> {
+        if !self.has_time {
+            return Ok(Arc::clone(&self.template));
+        }
+        let mut dated = self.dated.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, template)) = &*dated
+            && *of == sec
+        {
+            return Ok(Arc::clone(template));
+        }
+        let text = self.format(sec).map_err(|_| Homeless::Unsafe)?;
+        let template = Arc::new(Template::parse(&text).map_err(|_| Homeless::Unsafe)?);
+        *dated = Some((sec, Arc::clone(&template)));
+        Ok(template)
     }
 
     fn fill(&self, scene: &Scene<'_>, time: Timestamp) -> Result<String, Homeless> {
         if !self.is_dynamic() {
             return Ok(self.text.clone());
         }
-        let dated = match self.has_time {
-            true => {
-                let text = self.dated(time).map_err(|_| Homeless::Unsafe)?;
-                &Template::parse(&text).map_err(|_| Homeless::Unsafe)?
-            }
-            false => &self.template,
-        };
-        if dated.fields().any(|field| field.find(scene.body).is_none()) {
+        let template = self.template(time.sec)?;
+        if template.fields().any(|field| field.find(scene.body).is_none()) {
             return Err(Homeless::NoField);
         }
         let mut filled = Vec::new();
-        dated.write(scene, &mut filled);
+        template.write(scene, &mut filled);
         let filled = String::from_utf8(filled).map_err(|_| Homeless::Unsafe)?;
         let own = &filled[self.fixed_part().len()..];
         let leads_out = |part: &str| matches!(part, "." | "..");
@@ -376,11 +434,50 @@ mod tests {
         let with = |more: &[(&'static str, &'static str)]| [BY_NAMESPACE, more].concat();
         let there = ("logs/a/x.log", "6");
         let dropped = check(&with(&[("on_missing_field", "drop")]), &homeless, &[there]);
-        assert!(matches!(dropped, Flush::Partly { left_out: 5 }), "{dropped:?}");
+        assert!(matches!(dropped, Flush::Partly { left_out: 5, refused: None }), "{dropped:?}");
         let fallback = [("on_missing_field", "fallback"), ("fallback_path", "rest")];
         check(&with(&fallback), &homeless, &[there, ("rest/other", "1 2 3 4 5")]);
-        let failed = check(&with(&[]), &homeless, &[]);
-        assert!(matches!(failed, Flush::Fail(_)), "{failed:?}");
+        let refused = check(&with(&[]), &homeless, &[there]);
+        assert_eq!(refusals(&refused), Some(5), "{refused:?}");
+        let failed = check(&with(&[]), &homeless[..5], &[]);
+        let Flush::Fail(error) = failed else { panic!("all are refused: {failed:?}") };
+        assert_eq!(error.0, "a record has no file: a field is missing that 'path' or 'file' names");
+    }
+
+    /// How many records were refused, and nothing else left out.
+    fn refusals(flush: &Flush) -> Option<usize> {
+        match flush {
+            Flush::Partly { left_out, refused: Some(refused) } if refused.len() == *left_out => {
+                Some(*left_out)
+            }
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_record_whose_file_cannot_be_written_is_refused_alone() {
+        let long = "x".repeat(300);
+        let names = ["a", "folder", &long, "b"];
+        let bodies = names.map(|name| format!(r#"{{"m":1,"app":"{name}"}}"#));
+        let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
+        let given =
+            [("path", "."), ("file", "$app"), ("fallback_file", "x"), ("max_dynamic_files", "3")];
+        // The folder comes to be with the first record of another output.
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("folder")).unwrap();
+        let root = folder.path().display().to_string();
+        let given = [&given[1..], &[("path", root.as_str())]].concat();
+        let output = testing::build(&SPEC, &given).unwrap();
+        let records: Vec<(u32, u32, &str)> = bodies.iter().map(|body| (1, 0, *body)).collect();
+        for _ in 0..2 {
+            let flush = testing::block_on(output.flush(&testing::chunk("t", &records[..3])));
+            assert_eq!(refusals(&flush), Some(2), "{flush:?}");
+        }
+        let flush = testing::block_on(output.flush(&testing::chunk("t", &records[3..])));
+        assert!(
+            matches!(flush, Flush::Done),
+            "what could not be written takes no place: {flush:?}"
+        );
     }
 
     #[test]
@@ -392,6 +489,25 @@ mod tests {
             [("max_dynamic_files", "2"), ("on_limit_reached", "fallback"), ("fallback_path", "r")];
         let expected = [("logs/a/x.log", "1 1"), ("logs/b/x.log", "1"), ("r/other", "1")];
         check(&[BY_NAMESPACE, &more].concat(), &bodies, &expected);
+        let refused = check(&[BY_NAMESPACE, &more[..1]].concat(), &bodies, &expected[..2]);
+        assert_eq!(refusals(&refused), Some(1), "only what does not fit: {refused:?}");
+    }
+
+    #[test]
+    fn a_date_is_formatted_once_a_second() {
+        let pattern = Pattern::new("file", "$k-%H%M%S", true).unwrap();
+        let [first, same, next] = [5, 5, 6].map(|sec| pattern.template(sec).unwrap());
+        assert!(Arc::ptr_eq(&first, &same) && !Arc::ptr_eq(&first, &next));
+    }
+
+    #[test]
+    fn a_record_cannot_name_what_was_put_aside() {
+        let bodies = [".a.rotated", "a.20261130_000000", "a.20261130_000000_0000000f.gz", "a"]
+            .map(|name| format!(r#"{{"m":1,"n":"{name}"}}"#));
+        let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
+        let given = [("path", "d"), ("file", "$n"), ("fallback_file", "x")];
+        let refused = check(&[&given[..], &[("rotate", "on")]].concat(), &bodies, &[("d/a", "1")]);
+        assert_eq!(refusals(&refused), Some(3), "{refused:?}");
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flb_event::Chunk;
 use flb_event::json::{JsonOptions, Printer};
+use flb_event::{Chunk, ChunkBuilder};
 use flb_plugin::{
     BoxFuture, Build, BuildError, Flush, Kind, OptionSpec, Options, Output, OutputError, Spec,
     is_exhausted,
@@ -18,6 +18,7 @@ use self::rotation::Rotation;
 use super::json;
 use crate::log::{Label, Mishaps};
 
+mod aside;
 mod destination;
 mod format;
 mod rotation;
@@ -54,6 +55,7 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildE
     Ok(Box::new(FileOutput(Arc::new(Appender {
         label: Label::output("file", build),
         destination: Destination::new(options, build)?,
+        unwritable: Mishaps::default(),
         makes_folder: options.bool("mkdir"),
         format: Format::new(options),
         rotation: Rotation::new(options, build)?,
@@ -87,16 +89,33 @@ struct Appender {
     json: JsonOptions,
     turn: Mutex<()>,
     unprintable: Mishaps,
+    /// Files that can't be written.
+    unwritable: Mishaps,
+}
+
+/// Records that have no file that could be written, and why.
+struct Refused {
+    records: ChunkBuilder,
+    reason: Option<String>,
+}
+
+impl Refused {
+    fn add(&mut self, records: &Chunk, reason: String) {
+        // They come from a chunk, so they fit into one.
+        let _ = self.records.append(records);
+        self.reason.get_or_insert(reason);
+    }
 }
 
 impl Appender {
-    /// Appends all records that have a file, or none.
+    /// Appends all records whose files can be written. If one of these may only be written later, nothing is appended.
     fn append(&self, chunk: &Chunk) -> Flush {
-        let split = match self.destination.split(chunk) {
-            Ok(split) => split,
-            Err(reason) => return Flush::Fail(OutputError(reason)),
-        };
-        let mut left_out = split.left_out;
+        let split = self.destination.split(chunk);
+        let mut left_out = split.dropped;
+        let mut refused = Refused { records: ChunkBuilder::new(chunk.tag().clone()), reason: None };
+        if let Some((records, reason)) = split.refused {
+            refused.add(&records, reason);
+        }
         // A poisoned lock means that another chunk came to grief; this one still has its turn.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut appended: Vec<Appended<'_>> = Vec::new();
@@ -109,26 +128,26 @@ impl Appender {
                     appended.push(done);
                     left_out += unprintable;
                 }
+                Err(error) if is_permanent(&error) && !is_exhausted(&error) => {
+                    self.destination.forget(path);
+                    refused.add(part, self.unwritable(path, &error));
+                }
                 Err(error) => {
                     let error = appended.iter().fold(error, |error, done| done.take_back(error));
-                    return self.failed(path, &error);
+                    return later(&error, cannot_write(path, &error));
                 }
             }
         }
-        Flush::but(left_out)
+        fate(chunk, left_out, refused)
     }
 
-    fn failed(&self, path: &Path, error: &io::Error) -> Flush {
-        let reason = format!("cannot write to {}: {error}", path.display());
-        if is_exhausted(error) {
-            return Flush::NoRoom { reason };
+    /// Tells, now and then, of a file that can't be written. Returns the reason.
+    fn unwritable(&self, path: &Path, error: &io::Error) -> String {
+        let reason = cannot_write(path, error);
+        if let Some(total) = self.unwritable.another() {
+            tracing::error!("{} {reason} ({total} such failures so far)", self.label);
         }
-        if is_permanent(error) {
-            tracing::error!("{} {reason}", self.label);
-            Flush::Fail(OutputError(reason))
-        } else {
-            Flush::Retry { reason, after: None }
-        }
+        reason
     }
 
     /// What was appended, and how many records are not in it.
@@ -171,6 +190,31 @@ impl Appender {
             }
         }
         (out, left_out)
+    }
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> String {
+    format!("cannot write to {}: {error}", path.display())
+}
+
+/// A chunk that is to be tried again.
+fn later(error: &io::Error, reason: String) -> Flush {
+    if is_exhausted(error) {
+        Flush::NoRoom { reason }
+    } else {
+        Flush::Retry { reason, after: None }
+    }
+}
+
+/// What became of a chunk of which so many records are dropped as configured, and these refused.
+fn fate(chunk: &Chunk, dropped: usize, refused: Refused) -> Flush {
+    match refused.reason {
+        None => Flush::but(dropped),
+        Some(reason) if refused.records.len() == chunk.len() => Flush::Fail(OutputError(reason)),
+        Some(_) => {
+            let refused = refused.records.build();
+            Flush::Partly { left_out: dropped + refused.len(), refused: Some(refused) }
+        }
     }
 }
 

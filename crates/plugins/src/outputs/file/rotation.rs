@@ -1,6 +1,6 @@
 //! A file that has become large is put aside under a name with the time; the newest of those are kept.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use flate2::write::GzEncoder;
 use flb_plugin::{Build, BuildError, Options};
 use jiff::Zoned;
 
+use super::aside::{self, Aside};
 use crate::log::Label;
 
 pub(super) struct Rotation {
@@ -46,16 +47,23 @@ impl Rotation {
             return;
         }
         let aside = name_aside(path, now);
-        if let Err(error) = fs::rename(path, &aside) {
-            return self.warn("put aside", path, &error);
-        }
+        let renamed = Aside::of(path).and_then(|mut list| {
+            // First the list: what is not in it is never removed.
+            list.add(&aside)?;
+            fs::rename(path, &aside)?;
+            Ok(list)
+        });
+        let mut list = match renamed {
+            Ok(list) => list,
+            Err(error) => return self.warn("put aside", path, &error),
+        };
         tracing::info!("{} {} is now {}", self.label, path.display(), aside.display());
         if self.gzip
             && let Err(error) = compress(&aside)
         {
             self.warn("compress", &aside, &error);
         }
-        if let Err(error) = self.trim(path) {
+        if let Err(error) = list.trim(self.kept) {
             self.warn("clear away what is older than", path, &error);
         }
     }
@@ -63,30 +71,9 @@ impl Rotation {
     fn warn(&self, what: &str, path: &Path, error: &io::Error) {
         tracing::warn!("{} cannot {what} {}: {error}", self.label, path.display());
     }
-
-    /// Removes the oldest of those that were put aside, and what is left of a compression that was cut off.
-    fn trim(&self, path: &Path) -> io::Result<()> {
-        let name = path.file_name().unwrap_or_default();
-        let mut aside = Vec::new();
-        for entry in fs::read_dir(folder(path))? {
-            let entry = entry?;
-            match State::of(&entry.file_name(), name) {
-                Some(State::Part) => fs::remove_file(entry.path())?,
-                Some(State::Whole) => aside.push((entry.metadata()?.modified()?, entry.path())),
-                None => {}
-            }
-        }
-        aside.sort();
-        let surplus = aside.len().saturating_sub(self.kept);
-        aside[..surplus].iter().try_for_each(|(_, path)| fs::remove_file(path))
-    }
 }
 
-fn folder(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
@@ -121,40 +108,33 @@ fn compress(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
-const GZ: &str = ".gz";
-const PART: &str = ".gz.part";
+/// What is behind the name of a file that is compressed.
+pub(super) const GZ: &str = ".gz";
+/// What is behind it until it is compressed to its end.
+pub(super) const PART: &str = ".gz.part";
 
-/// What a file in the folder is.
-#[derive(Debug, PartialEq, Eq)]
-enum State {
-    /// One that was put aside, compressed or not.
-    Whole,
-    /// One that is not compressed to its end.
-    Part,
+/// Whether files that are put aside, or lists of them, have names like this.
+pub(super) fn is_reserved(name: &str) -> bool {
+    let plain = [PART, GZ].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name);
+    aside::is_list(name) || is_aside(plain)
 }
 
-impl State {
-    /// None if `file` was not put aside from `name`. The eight digits may be missing.
-    fn of(file: &OsStr, name: &OsStr) -> Option<Self> {
-        let suffix = file.as_encoded_bytes().strip_prefix(name.as_encoded_bytes())?;
-        let suffix = suffix.strip_prefix(b".")?;
-        let (state, suffix) = if let Some(part) = suffix.strip_suffix(PART.as_bytes()) {
-            (Self::Part, part)
-        } else {
-            (Self::Whole, suffix.strip_suffix(GZ.as_bytes()).unwrap_or(suffix))
-        };
-        let (time, number) = suffix.split_at_checked(15)?;
-        let is_time = time.iter().enumerate().all(|(at, letter)| match at {
-            8 => *letter == b'_',
+/// Whether this is a name, a dot and a time, with or without the eight digits behind it.
+fn is_aside(name: &str) -> bool {
+    let without_number = match name.rsplit_once('_') {
+        Some((before, digits))
+            if digits.len() == 8 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) =>
+        {
+            before
+        }
+        _ => name,
+    };
+    let time = without_number.rsplit_once('.').map_or("", |(_, time)| time);
+    time.len() == 15
+        && time.bytes().enumerate().all(|(at, letter)| match at {
+            8 => letter == b'_',
             _ => letter.is_ascii_digit(),
-        });
-        let is_number = match number {
-            [] => true,
-            [b'_', digits @ ..] => digits.len() == 8 && digits.iter().all(u8::is_ascii_hexdigit),
-            _ => false,
-        };
-        (is_time && is_number).then_some(state)
-    }
+        })
 }
 
 #[cfg(test)]
@@ -181,6 +161,7 @@ mod tests {
     fn texts(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).unwrap();
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.retain(|path| !path.ends_with(".x.log.rotated"));
         paths.sort();
         paths.rotate_left(1);
         let text = |path: &PathBuf| {
@@ -218,22 +199,39 @@ mod tests {
     }
 
     #[test]
-    fn others_files_are_not_cleared_away() {
+    fn only_what_was_put_aside_is_cleared_away_whatever_others_are_called() {
         let folder = tempfile::tempdir().unwrap();
-        let others = ["x.log.1", "x.log.20260101_000000_xyz", "x.log.gz", "y.log.20260101_000000"];
+        let others = [
+            "x.log.1",
+            "x.log.20260101_000000_xyz",
+            "x.log.gz",
+            "x.log.20260101_000000_00000000.gz",
+            "x.log.20990101_000000",
+            "y.log.20260101_000000",
+        ];
         for name in others {
             fs::write(folder.path().join(name), name).unwrap();
         }
-        let part = folder.path().join("x.log.20260101_000000_00000000.gz.part");
-        fs::write(&part, "cut off").unwrap();
-        for _ in 0..3 {
+        for _ in 0..4 {
             flush(folder.path(), &[("rotate_max_files", "1")], "long enough for it");
         }
         for name in others {
             assert!(folder.path().join(name).exists(), "{name}");
         }
+        // The file itself, the one put aside and the list.
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), others.len() + 3);
+    }
+
+    #[test]
+    fn a_compression_that_was_cut_off_goes_with_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        flush(folder.path(), &[("rotate_gzip", "off")], "long enough for it");
+        flush(folder.path(), &[("rotate_gzip", "off")], "long enough for it");
+        let list = fs::read_to_string(folder.path().join(".x.log.rotated")).unwrap();
+        let part = folder.path().join(format!("{}.gz.part", list.trim_end()));
+        fs::write(&part, "cut off").unwrap();
+        flush(folder.path(), &[("rotate_max_files", "1")], "long enough for it");
         assert!(!part.exists());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), others.len() + 2);
     }
 
     #[test]
@@ -257,8 +255,25 @@ mod tests {
         for name in names {
             let aside = name_aside(&path, &now);
             assert_eq!(aside, folder.path().join(name));
-            assert_eq!(State::of(OsStr::new(name), OsStr::new("x")), Some(State::Whole));
+            assert!(is_reserved(name), "{name}");
             fs::write(aside, "").unwrap();
+        }
+    }
+
+    #[test]
+    fn names_of_what_is_put_aside_are_told_from_others() {
+        for (name, expected) in [
+            (".x.rotated", true),
+            ("x.20261123_101502", true),
+            ("x.20261123_101502.gz", true),
+            ("x.20261123_101502_000000ff.gz.part", true),
+            ("x.rotated", false),
+            ("x.20261123-101502", false),
+            ("20261123_101502", false),
+            ("x.20261123_101502_000000fg", false),
+            ("x.log", false),
+        ] {
+            assert_eq!(is_reserved(name), expected, "{name}");
         }
     }
 

@@ -155,7 +155,7 @@ fn the_status_decides_and_what_was_dropped_is_counted() {
         ExportLogsPartialSuccess { rejected_log_records: 2, error_message: "too old".to_owned() };
     let partial = ExportLogsServiceResponse { partial_success: Some(partial) }.encode_to_vec();
     let (flush, _, rejected) = send(&[], &[("200 OK", partial)]);
-    assert!(matches!(flush, Flush::Partly { left_out: 2 }));
+    assert!(matches!(flush, Flush::Partly { left_out: 2, .. }));
     assert_eq!(rejected, 2);
     assert!(matches!(send(&[], &[("503 Busy", vec![])]).0, Flush::Retry { .. }));
     assert!(matches!(send(&[], &[("400 Bad", vec![])]).0, Flush::Fail(_)));
