@@ -1,6 +1,8 @@
 //! What must not be shown: passwords and keys, whoever asks for the configuration or for what is wrong with it. What may hold a
 //! secret is hidden unless it is known to be harmless.
 
+use std::ops::Range;
+
 /// What stands in place of a secret.
 pub const MASK: &str = "********";
 
@@ -148,10 +150,10 @@ pub fn masked(
         Secrecy::Address => without_query(&without_password(value)),
         Secrecy::Command => plain_words(value),
         Secrecy::Secret | Secrecy::Open => {
-            // `Authorization Bearer x`, `API_TOKEN=x`: the first word says what the rest is.
-            match split_name(value) {
-                Some((name, _)) if is_secret_name(name) => format!("{name}{MASK}"),
-                _ => without_password(value),
+            // `Authorization Bearer x`, `API_TOKEN=x`, `{"password":"x"}`: a word says what the rest is.
+            match secret_within(value) {
+                Some(secret) => format!("{}{MASK}", &value[..secret.start]),
+                None => without_password(value),
             }
         }
     }
@@ -230,34 +232,38 @@ fn is_plain(word: &str, is_first: bool) -> bool {
     is_path || is_option || is_number || is_joint || is_program
 }
 
-/// Where a line of a configuration holds a secret, as far as its words say so: for lines that could not be read. All behind the
-/// first word that speaks of one.
-pub(crate) fn secret_of_line(line: &str) -> Option<std::ops::Range<usize>> {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || "_.-@".contains(c);
-    let is_between = |c: char| !is_word(c);
-    let mut at = 0;
-    let mut is_first = true;
-    while let Some(start) = line[at..].find(is_word).map(|skipped| at + skipped) {
-        let end = start + line[start..].find(is_between).unwrap_or(line.len() - start);
-        let (word, behind) = (&line[start..end], &line[end..]);
-        if is_first && word != "-" {
-            is_first = false;
-            let may_hold = ["header", "env", "command"];
-            if may_hold.iter().any(|known| word.eq_ignore_ascii_case(known)) {
-                return rest(line, end);
-            }
-        }
-        if behind.starts_with([' ', '\t', '=', ':', '"', '\'']) && is_secret_name(word) {
-            return rest(line, end);
-        }
-        at = end;
+/// Where a line of a configuration holds a secret, as far as its words say so: for lines that could not be read.
+pub(crate) fn secret_of_line(line: &str) -> Option<Range<usize>> {
+    let first = words(line).find(|word| &line[word.clone()] != "-")?;
+    let may_hold = ["header", "env", "command"];
+    if may_hold.iter().any(|known| line[first.clone()].eq_ignore_ascii_case(known)) {
+        return rest(line, first.end);
     }
-    None
+    secret_within(line)
+}
+
+/// What stands behind the first word that speaks of a secret.
+fn secret_within(text: &str) -> Option<Range<usize>> {
+    let ends_a_key = |at: usize| text[at..].starts_with([' ', '\t', '=', ':', '"', '\'']);
+    let key =
+        words(text).find(|word| ends_a_key(word.end) && is_secret_name(&text[word.clone()]))?;
+    rest(text, key.end)
+}
+
+/// The places of what may be keys.
+fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "_.-@".contains(c);
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at + text[at..].find(is_word)?;
+        at = start + text[start..].find(|c| !is_word(c)).unwrap_or(text.len() - start);
+        Some(start..at)
+    })
 }
 
 /// What stands behind a key, without what separates them.
-fn rest(line: &str, end: usize) -> Option<std::ops::Range<usize>> {
-    let skipped = line[end..].find(|c: char| !" \t=:".contains(c))?;
+fn rest(line: &str, end: usize) -> Option<Range<usize>> {
+    let skipped = line[end..].find(|c: char| !" \t=:\"'".contains(c))?;
     (!is_variable(&line[end + skipped..])).then_some(end + skipped..line.len())
 }
 
@@ -281,6 +287,12 @@ mod tests {
         assert_eq!(masked("key", Some(Secrecy::Open), "a${ENCRYPTION_KEY}", "hush", false), MASK);
         assert_eq!(masked("key", Some(Secrecy::Open), "${X}", "hush", true), MASK);
         check("record", Secrecy::Open, "api_key hush", "api_key ********");
+        check(
+            "dummy",
+            Secrecy::Open,
+            r#"{"a":1,"password":"hush"}"#,
+            r#"{"a":1,"password":"********"#,
+        );
         check("any", Secrecy::Open, "http://me:hush@host:80/x", "http://me:********@host:80/x");
     }
 
@@ -340,9 +352,9 @@ mod tests {
         for (line, hidden) in [
             ("    Shared_Key hush", "hush"),
             ("Shared_Key\thush", "hush"),
-            ("  - http_passwd: 'hush' # x", "'hush' # x"),
+            ("  - http_passwd: 'hush' # x", "hush' # x"),
             ("@SET DB_PASSWORD=hush", "hush"),
-            ("  \"token\": \"hush\"", "\": \"hush\""),
+            ("  \"token\": \"hush\"", "hush\""),
             ("- {name: http, http_passwd: hush, x", "hush, x"),
             ("File /var/secrets/x", ""),
             ("Shared_Key ${KEY}", ""),

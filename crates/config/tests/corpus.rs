@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use flb_config::{
-    Diagnostics, Disk, Document, FileKind, Files, Section, Variables, read_classic, read_yaml,
-    value,
+    Diagnostic, Diagnostics, Disk, Document, FileKind, Files, MASK, Property, Secrecy, Section,
+    Variables, masked, read_classic, read_yaml, value,
 };
 
 type Read = fn(&mut Document, &Path, FileKind, &dyn Files) -> Diagnostics;
@@ -44,6 +44,21 @@ fn replay(path: &Path, read: Read) {
         let wild = |char: char| char.is_control() && char != '\n';
         assert!(!plain.contains(wild), "{} gets an escape through", path.display());
         document.sections.iter().for_each(read_section);
+        show_hidden(&mut document);
+    }
+}
+
+/// Shows the place of each value with all values hidden.
+fn show_hidden(document: &mut Document) {
+    let properties: Vec<Property> =
+        document.sections.iter().flat_map(|section| section.properties.clone()).collect();
+    properties.iter().for_each(|property| document.hide(property.value.span));
+    for Property { key, value } in &properties {
+        for span in [key.span, value.span] {
+            let shown = Diagnostics::from(Diagnostic::error("x").at(span).hiding(value.span));
+            let shown = shown.render(document.sources());
+            assert!(value.text.is_empty() || shown.contains(MASK), "{} {shown}", key.text);
+        }
     }
 }
 
@@ -54,6 +69,10 @@ fn read_section(section: &Section) {
 
 /// Reads a value as everything it could be.
 fn read_value(text: &str) {
+    for secrecy in [Secrecy::Open, Secrecy::Named, Secrecy::Address, Secrecy::Command] {
+        masked("key", Some(secrecy), text, text, false);
+        masked("config.key", Some(secrecy), text, text, false);
+    }
     let text = Variables::default().expand(text).text;
     let _ = value::parse_bool(&text);
     let _ = value::parse_int(&text);

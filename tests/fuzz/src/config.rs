@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use flb_config::{
-    Diagnostics, Document, FileKind, Memory, Section, Spanned, Variables, read_file, value,
+    Diagnostic, Diagnostics, Document, FileKind, Memory, Property, Secrecy, Section, Spanned,
+    Variables, masked, read_file, value,
 };
 
 /// Any bytes taken as classic files with zero bytes between them: `main.conf`, `conf.d/1.conf`, `conf.d/2.conf` and so on.
@@ -31,6 +32,23 @@ fn config(data: &[u8], extension: &str) {
         check_shown(&diagnostics, &document);
         check_spans(&document, extension == "conf");
         check_values(&document);
+        check_hidden(&mut document);
+    }
+}
+
+/// With all values hidden, each place can be shown.
+fn check_hidden(document: &mut Document) {
+    let properties: Vec<Property> =
+        sections(document).into_iter().flat_map(|section| section.properties.clone()).collect();
+    properties.iter().for_each(|property| document.hide(property.value.span));
+    for Property { key, value } in &properties {
+        for span in [key.span, value.span] {
+            let one = Diagnostic::error("x").at(span).hiding(value.span);
+            Diagnostics::from(one).render(document.sources());
+        }
+        for secrecy in [Secrecy::Open, Secrecy::Named, Secrecy::Address, Secrecy::Command] {
+            masked(&key.text, Some(secrecy), &value.text, &value.text, false);
+        }
     }
 }
 
