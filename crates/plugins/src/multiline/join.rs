@@ -8,7 +8,7 @@ use flb_plugin::{MultilineParser, MultilineParsers, Rule, Service, Whole};
 
 use crate::map;
 
-/// How many groups are kept for later lines when nothing in them waits.
+/// How many groups are kept for later lines when nothing in them waits: their memory, and the rule that was followed last.
 const SPARE_GROUPS: usize = 8;
 
 /// What joins the lines of one source.
@@ -24,6 +24,11 @@ pub(crate) trait Join: Send + Sync {
 
     /// Where the first line begins that waits.
     fn waits_from(&self) -> Option<u64>;
+
+    /// Whether a later line may be taken otherwise than if it were the first one, though nothing waits.
+    fn remembers(&self) -> bool {
+        false
+    }
 }
 
 /// What lines have come to.
@@ -56,7 +61,7 @@ pub(crate) struct Joiner {
     limit: usize,
     /// The parser that took the last line.
     current: Option<usize>,
-    /// Lines that wait, of the current parser. Those of several streams may do so side by side.
+    /// Lines that wait. Those of several streams may do so side by side.
     groups: Vec<Group>,
     /// The body of a line that is parsed.
     body: Vec<u8>,
@@ -66,6 +71,8 @@ pub(crate) struct Joiner {
 
 /// Lines that belong together.
 struct Group {
+    /// The parser that takes them.
+    parser: usize,
     /// The value that they have in common.
     key: Vec<u8>,
     /// The first line's body, if lines are parsed.
@@ -77,7 +84,7 @@ struct Group {
     offset: u64,
     /// When the last line came.
     since: Timestamp,
-    /// The rule that the last line followed.
+    /// The rule that the last line followed. It counts for the next one whatever came between.
     rule: Option<usize>,
 }
 
@@ -119,6 +126,9 @@ impl Join for Joiner {
         // The parser whose turn it is, or would be, says how lines end that no parser wants.
         let parser = self.parsers.get(self.current.unwrap_or_default());
         let is_text = parser.is_none_or(|parser| parser.key_content.is_none());
+        if is_text && line.is_empty() {
+            return;
+        }
         self.body.clear();
         self.body.extend_from_slice(line);
         if is_text {
@@ -128,24 +138,16 @@ impl Join for Joiner {
     }
 
     fn flush(&mut self, out: &mut Out<'_>) {
-        let Some(parser) = self.current.and_then(|current| self.parsers.get(current)) else {
-            return;
-        };
-        for group in &mut self.groups {
-            group.flush(parser, &mut self.joined, out);
-        }
+        self.flush_if(out, |_, _| true);
         self.groups.truncate(SPARE_GROUPS);
     }
 
     fn flush_due(&mut self, now: Timestamp, out: &mut Out<'_>) {
-        let Some(parser) = self.current.and_then(|current| self.parsers.get(current)) else {
-            return;
-        };
-        for group in &mut self.groups {
-            if is_over(group.since, parser.flush_timeout, now) {
-                group.flush(parser, &mut self.joined, out);
-            }
-        }
+        self.flush_if(out, |group, parser| is_over(group.since, parser.flush_timeout, now));
+    }
+
+    fn remembers(&self) -> bool {
+        self.groups.iter().any(|group| group.rule.is_some())
     }
 
     fn waits_from(&self) -> Option<u64> {
@@ -180,31 +182,41 @@ impl Joiner {
         look: &Look<'_>,
         out: &mut Out<'_>,
     ) -> bool {
-        let is_current = self.current == Some(index);
-        let known = self.groups.iter().position(|group| group.key == look.group);
-        let rule = known.filter(|_| is_current).and_then(|group| self.groups[group].rule);
-        let Some(step) = step(&parser.whole, rule, look) else { return false };
-        if !is_current {
-            self.flush(out);
+        let is_it = |group: &Group| group.parser == index && group.key == look.group;
+        let rule = self.groups.iter().find(|group| is_it(group)).and_then(|group| group.rule);
+        let Some(step) = step(parser, rule, look) else { return false };
+        if self.current != Some(index) {
+            // Lines of one stream come out in their order; streams of several parsers do not know of each other.
+            self.flush_if(out, |_, parser| parser.key_group.is_none());
             self.current = Some(index);
         }
-        let at = known.unwrap_or_else(|| {
+        if !self.groups.iter().any(is_it) {
             if self.groups.len() >= SPARE_GROUPS {
                 self.groups.retain(|group| !group.is_fresh);
             }
-            self.groups.push(Group::new(look));
-            self.groups.len() - 1
-        });
+            self.groups.push(Group::new(index, look));
+        }
         let Self { groups, joined, .. } = self;
-        let group = &mut groups[at];
+        let Some(group) = groups.iter_mut().find(|group| is_it(group)) else { return false };
         if step.begins || group.text.len() + look.content.len() > self.limit {
             group.flush(parser, joined, out);
         }
-        group.add(parser, look, step.rule);
+        group.add(parser, look, &step);
         if step.ends {
             group.flush(parser, joined, out);
         }
         true
+    }
+
+    /// Gives out the groups that are meant.
+    fn flush_if(&mut self, out: &mut Out<'_>, is_meant: impl Fn(&Group, &MultilineParser) -> bool) {
+        let Self { parsers, groups, joined, .. } = self;
+        for group in groups {
+            let parser = &parsers[group.parser];
+            if is_meant(group, parser) {
+                group.flush(parser, joined, out);
+            }
+        }
     }
 }
 
@@ -247,10 +259,13 @@ fn look<'a>(
     })
 }
 
-/// None if the line neither goes on from `rule` nor begins a record.
-fn step(whole: &Whole, rule: Option<usize>, look: &Look<'_>) -> Option<Step> {
-    let ends = match whole {
+/// None if the line neither goes on from `rule` nor begins a record. An empty line of text ends with no text.
+fn step(parser: &MultilineParser, rule: Option<usize>, look: &Look<'_>) -> Option<Step> {
+    let ends = match &parser.whole {
         Whole::Rules(rules) => return follow(rules, rule, look.content),
+        Whole::EndsWith { .. } if parser.parser.is_none() && look.pattern.is_empty() => {
+            return None;
+        }
         Whole::EndsWith { text, negate } => look.pattern.ends_with(text) != *negate,
         Whole::Equals { text, negate } => (look.pattern == text) != *negate,
     };
@@ -271,8 +286,9 @@ fn follow(rules: &[Rule], rule: Option<usize>, text: &[u8]) -> Option<Step> {
 }
 
 impl Group {
-    fn new(look: &Look<'_>) -> Self {
+    fn new(parser: usize, look: &Look<'_>) -> Self {
         Self {
+            parser,
             key: look.group.to_vec(),
             body: Vec::new(),
             text: Vec::new(),
@@ -284,8 +300,9 @@ impl Group {
         }
     }
 
-    fn add(&mut self, parser: &MultilineParser, look: &Look<'_>, rule: Option<usize>) {
-        let is_text = parser.key_content.is_none() || matches!(parser.whole, Whole::Rules(_));
+    fn add(&mut self, parser: &MultilineParser, look: &Look<'_>, step: &Step) {
+        let has_rules = matches!(parser.whole, Whole::Rules(_));
+        let is_text = parser.key_content.is_none() || has_rules;
         if self.is_fresh {
             self.is_fresh = false;
             self.body.extend_from_slice(look.body);
@@ -293,12 +310,12 @@ impl Group {
             self.offset = look.offset;
         } else if is_text {
             end_line(&mut self.text);
-            if look.content.is_empty() {
-                self.text.push(b'\n');
-            }
+        }
+        if look.content.is_empty() && has_rules && !step.begins {
+            self.text.push(b'\n');
         }
         self.text.extend_from_slice(look.content);
-        self.rule = rule;
+        self.rule = step.rule;
         self.since = look.now;
     }
 
@@ -312,7 +329,9 @@ impl Group {
             if parser.key_content.is_none() {
                 end_line(&mut self.text);
             }
-            out(Joined { what: What::Text(&self.text), time, offset });
+            if !self.text.is_empty() {
+                out(Joined { what: What::Text(&self.text), time, offset });
+            }
         } else {
             let key = parser.key_content.as_deref().unwrap_or_default();
             with_content(&self.body, key.as_bytes(), &self.text, joined);
@@ -320,7 +339,6 @@ impl Group {
         }
         self.body.clear();
         self.text.clear();
-        self.rule = None;
         self.is_fresh = true;
     }
 }
@@ -374,6 +392,8 @@ fn end_line(text: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use flb_plugin::Regex;
+
     use super::*;
     use crate::multiline::testing::{self, check};
 
@@ -475,6 +495,8 @@ not of a container\n\
         joiner.flush_due(at(17), &mut out);
         assert_eq!(joiner.waits_from(), None);
         joiner.push(b"  at y", 30, at(17), &mut out);
+        assert_eq!(joiner.waits_from(), Some(30));
+        joiner.flush_due(at(21), &mut out);
         assert_eq!(found, [r"7 java.lang.Error: x\n  at x\n", r"30   at y\n"]);
     }
 
@@ -493,12 +515,70 @@ not of a container\n\
         assert_eq!(sizes, [2, 2, 0]);
     }
 
-    #[test]
-    fn empty_lines_are_lines() {
-        let whole = Whole::EndsWith { text: b"!".to_vec(), negate: false };
+    fn joiner_of(whole: Whole) -> Joiner {
         let parser = MultilineParser { whole, ..MultilineParser::clone(&testing::rules()) };
-        let mut joiner = Joiner::new([Arc::new(parser)].into(), LIMIT);
-        check(&mut joiner, "\na\n\nb!\n", &[r"0 a\n\nb!\n"]);
+        Joiner::new([Arc::new(parser)].into(), LIMIT)
+    }
+
+    #[test]
+    fn empty_lines_are_lines_where_a_rule_takes_them() {
+        let text = b"!".to_vec();
+        let mut joiner = joiner_of(Whole::Equals { text: text.clone(), negate: false });
+        check(&mut joiner, "\n!\n\na\n\nb\n!\n\n", &[r"0 !\n", r"3 a\nb\n!\n"]);
+        let mut joiner = joiner_of(Whole::EndsWith { text, negate: false });
+        check(&mut joiner, "\na\nb!\n\nc\n\nd!\n", &[r"1 a\nb!\n", r"7 c\n", r"10 d!\n"]);
+        let rule = |from: &str, pattern: &str| Rule {
+            from: vec![from.to_owned()],
+            pattern: Regex::new(pattern).unwrap(),
+            to: "more".to_owned(),
+        };
+        let mut joiner =
+            joiner_of(Whole::Rules(vec![rule("start_state", "^a"), rule("more", r"^\s*$|^ ")]));
+        check(&mut joiner, "\na\n\n\n b\nc\n", &[r"1 a\n\n\n b\n", r"8 c\n"]);
+    }
+
+    #[test]
+    fn a_line_that_no_rule_takes_leaves_the_state_as_it_is() {
+        check(
+            &mut joiner(&["java"]),
+            "java.lang.Error: x\n  at 0\n2024 a\nb\n  at 1\n  at 2\nc",
+            &[
+                r"0 java.lang.Error: x\n  at 0\n",
+                r"26 2024 a\n",
+                r"33 b\n",
+                r"35   at 1\n  at 2\n",
+                r"49 c\n",
+            ],
+        );
+    }
+
+    #[test]
+    fn any_number_of_groups_may_wait_under_several_parsers() {
+        let regex = crate::REGISTRY.parsers.iter().find(|spec| spec.name == "regex").unwrap();
+        let parser = |letter: &str| {
+            let pattern = format!(r"^{letter} (?<pod>\S+) (?<flag>\w) (?<log>.*)$");
+            MultilineParser {
+                whole: Whole::Equals { text: b"F".to_vec(), negate: false },
+                parser: Some(crate::testing::build(regex, &[("regex", &pattern)]).unwrap().into()),
+                key_content: Some("log".to_owned()),
+                key_pattern: Some("flag".to_owned()),
+                key_group: Some("pod".to_owned()),
+                flush_timeout: Duration::from_secs(3),
+            }
+        };
+        let mut joiner = Joiner::new([parser("A"), parser("B")].map(Arc::new).into(), LIMIT);
+        let lines = |flag: &str, text: &str| -> String {
+            (1..=12).map(|pod| format!("A {pod} {flag} {text}{pod}\n")).collect()
+        };
+        let text = [lines("P", "x"), "B 9 P b\nB 9 F c\nB 12 F d\n".to_owned(), lines("F", "y")];
+        let found = testing::join(&mut joiner, &text.concat());
+        let mut texts = vec![(9, "bc".to_owned()), (12, "d".to_owned())];
+        texts.extend((1..=12).map(|pod| (pod, format!("x{pod}y{pod}"))));
+        assert_eq!(found.len(), texts.len(), "{found:#?}");
+        for (found, (pod, text)) in found.iter().zip(&texts) {
+            assert!(found.contains(&format!(r#""pod":"{pod}""#)), "{found}");
+            assert!(found.contains(&format!(r#""log":"{text}""#)), "{found}");
+        }
     }
 
     #[test]
@@ -511,8 +591,7 @@ not of a container\n\
                 r"0 a\n",
                 r"2 begin 1\n-\n",
                 r"12 x\n",
-                r"14 +\n",
-                r"16 end\n",
+                r"14 +\nend\n",
                 r"20 begin 2\n",
                 r"28 begin 3\n",
             ],

@@ -42,6 +42,9 @@ pub(super) const SPEC: Spec<dyn Filter> = Spec {
 
 const MODES: &[&str] = &["parser", "partial_message"];
 
+/// How many tags are remembered of which nothing waits.
+const IDLE_STREAMS: usize = 1000;
+
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildError> {
     let key = options.text("multiline.key_content").unwrap_or("log");
     let millis = u64::try_from(options.int("flush_ms").unwrap_or_default()).unwrap_or_default();
@@ -109,7 +112,7 @@ struct Multiline {
     /// The most bytes of records that are joined.
     limit: usize,
     now: Timestamp,
-    /// Those of which something waits.
+    /// Those of which something waits, or the state counts for what comes.
     streams: BTreeMap<Tag, Stream>,
 }
 
@@ -136,7 +139,10 @@ impl Filter for Multiline {
             stream.join(&mut out, |join, out| join.flush(out));
         }
         let filtered = out.end(batch.len() as u64);
-        if stream.join.waits_from().is_some() {
+        if self.streams.len() >= IDLE_STREAMS {
+            self.streams.retain(|_, stream| stream.waits());
+        }
+        if stream.waits() || stream.join.remembers() {
             self.streams.insert(tag, stream);
         }
         filtered
@@ -151,7 +157,7 @@ impl Filter for Multiline {
                 false => join.flush_due(now, out),
             });
             released.push(out.end(0));
-            stream.join.waits_from().is_some()
+            stream.waits() || stream.join.remembers()
         });
         released.retain(|filtered| !filtered.chunk.is_empty());
         released
@@ -179,6 +185,10 @@ struct Head {
 impl Stream {
     fn new(join: Box<dyn Join>) -> Self {
         Self { join, heads: BTreeMap::new(), next: 0 }
+    }
+
+    fn waits(&self) -> bool {
+        self.join.waits_from().is_some()
     }
 
     fn take(&mut self, event: &Event<'_>, now: Timestamp, out: &mut Outcome) {
@@ -307,6 +317,22 @@ mod tests {
                 r#"1 {"log":"one","n":1}"#,
                 r#"2 {"log":"java.lang.Exception: no\n\tat a.B.c(B.java:1)","n":2}"#,
                 r#"4 {"log":"\tat d.E.f(E.java:2)"}"#,
+            ],
+        );
+    }
+
+    #[test]
+    fn a_record_that_no_rule_takes_leaves_the_state_as_it_is() {
+        let frame = |n: u32| format!(r#"{{"log":"\tat {n}"}}"#);
+        check(
+            &[("multiline.parser", "java")],
+            &[JAVA, &[r#"{"log":"2024 a"}"#], &[r#"{"log":"b"}"#, &frame(1)], &[&frame(2)]],
+            &[
+                r#"1 {"log":"one","n":1}"#,
+                r#"2 {"log":"java.lang.Exception: no\n\tat a.B.c(B.java:1)","n":2}"#,
+                r#"4 {"log":"2024 a"}"#,
+                r#"5 {"log":"b"}"#,
+                r#"6 {"log":"\tat 1\n\tat 2"}"#,
             ],
         );
     }
