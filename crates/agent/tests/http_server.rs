@@ -194,6 +194,25 @@ fn metrics_are_told_to_prometheus_by_the_known_names() {
     assert_eq!(program.terminate().code, Some(0));
 }
 
+#[test]
+fn a_filter_that_drops_counts_what_came_to_it() {
+    let filter = "Name grep\n    Alias none\n    Match *\n    Exclude $message .\n";
+    let (program, port, _dir) = start_with("", filter);
+    let filtered = loop {
+        let metrics = get_json(port, "/api/v1/metrics");
+        if metrics["filter"]["none"]["drop_records"] == 3 {
+            break metrics;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(filtered["filter"]["none"]["records"], 3);
+    let text = get(port, "/api/v2/metrics", "").body;
+    assert!(text.contains("fluentbit_filter_records_total{name=\"none\"} 3\n"), "{text}");
+    assert!(text.contains("fluentbit_filter_drop_records_total{name=\"none\"} 3\n"), "{text}");
+    assert!(text.contains("fluentbit_input_long_line_skipped_total{name=\"in\"} 0\n"), "{text}");
+    assert_eq!(program.terminate().code, Some(0));
+}
+
 /// The value of a metric with these labels.
 fn value(text: &str, metric: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));

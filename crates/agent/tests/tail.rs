@@ -283,3 +283,176 @@ fn a_multiline_parser_of_a_file_joins_lines() {
         "{\"log\":\"Jan 1 one\\n  more\\n\"}\n{\"log\":\"other\\n\"}\n{\"log\":\"Feb 2 two\\n\"}\n"
     );
 }
+
+/// What an agent prints of a file that it follows, with a database.
+const PRINTED: &str = "\
+[SERVICE]
+    Flush 0.1
+    Log_Level debug
+[INPUT]
+    Name tail
+    Tag t
+    Path a.log
+    Refresh_Interval 0.1
+    DB disk/positions.db
+[OUTPUT]
+    Name stdout
+    Match *
+    Format json_lines
+";
+
+/// An agent that lives on when a file of its cannot grow.
+fn start_limited(folder: &Path) -> Program {
+    let mut command = Command::new("sh");
+    let script = "trap '' XFSZ; exec \"$0\" -c agent.conf";
+    command.args(["-c", script, env!("CARGO_BIN_EXE_flb-agent")]).current_dir(folder);
+    for variable in ["FLB_LOG_LEVEL", "HOME", "XDG_CACHE_HOME"] {
+        command.env_remove(variable);
+    }
+    Program::start(&mut command)
+}
+
+/// Limits what a program may have from now on. False where there is no command to do so.
+fn limit(program: &Program, what: &str) -> bool {
+    let id = program.id().to_string();
+    let status = Command::new("prlimit").args(["--pid", &id, what]).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// A folder of its own file system for `disk`, as long as this lives.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    /// None where nobody may mount.
+    fn mount(folder: &Path) -> Option<Self> {
+        let path = folder.join("disk");
+        let status = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=4m", "none"])
+            .arg(&path)
+            .stderr(std::process::Stdio::null())
+            .status();
+        status.is_ok_and(|status| status.success()).then_some(Self(path))
+    }
+
+    fn fill(&self) {
+        let mut filler = fs::File::create(self.0.join("filler")).unwrap();
+        while filler.write_all(&[7; 512]).is_ok() {}
+    }
+
+    fn free(&self) {
+        fs::remove_file(self.0.join("filler")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+/// A folder with a log, a configuration, and another one that ends where the log ends.
+fn folder_with_disk() -> TempDir {
+    let to_the_end = PRINTED.replace("Refresh_Interval 0.1", "Exit_On_Eof on");
+    folder(&[
+        ("agent.conf", PRINTED),
+        ("end.conf", &to_the_end),
+        ("a.log", "before\n"),
+        ("disk/none", ""),
+    ])
+}
+
+/// What the next agent prints, up to the end of the log.
+fn rest(folder: &Path) -> String {
+    let conf = fs::read_to_string(folder.join("end.conf")).unwrap();
+    fs::write(folder.join("agent.conf"), conf).unwrap();
+    let run = run(folder);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    run.stdout
+}
+
+/// The disk is full for a while, then the agent is killed: nothing comes twice.
+fn positions_are_saved_again(folder: &Path, fill: impl Fn(&Program), free: impl Fn(&Program)) {
+    let mut agent = start_limited(folder);
+    assert!(agent.wait_for("file=a.log"));
+    fill(&agent);
+    append(&folder.join("a.log"), "while it is full\n");
+    assert!(agent.wait_for("db cannot be used now"));
+    free(&agent);
+    assert!(agent.wait_for("db can be used again"));
+    agent.signal("KILL");
+    assert_eq!(agent.finish().code, None);
+    append(&folder.join("a.log"), "while nobody reads\n");
+    let rest = rest(folder);
+    assert_eq!(rest.lines().count(), 1, "{rest}");
+    assert!(rest.contains("while nobody reads"), "{rest}");
+}
+
+/// The disk is full, the log rotates, and the agent ends as it should: nothing is passed over.
+fn a_new_file_is_read_whole(folder: &Path, fill: impl Fn(&Program), free: impl Fn(&Program)) {
+    let mut agent = start_limited(folder);
+    assert!(agent.wait_for("file=a.log"));
+    fill(&agent);
+    append(&folder.join("a.log"), "while it is full\n");
+    assert!(agent.wait_for("db cannot be used now"));
+    fs::rename(folder.join("a.log"), folder.join("a.log.1")).unwrap();
+    append(&folder.join("a.log"), "after the rotation\n");
+    assert!(agent.wait_for("file=a.log"));
+    agent.signal("TERM");
+    free(&agent);
+    assert_eq!(agent.finish().code, Some(0));
+    append(&folder.join("a.log"), "while nobody reads\n");
+    let rest = rest(folder);
+    assert!(rest.contains("while nobody reads"), "{rest}");
+}
+
+#[test]
+fn positions_are_saved_again_when_the_database_may_grow_again() {
+    let folder = folder_with_disk();
+    let fill = |agent: &Program| assert!(limit(agent, "--fsize=0:unlimited"));
+    let free = |agent: &Program| assert!(limit(agent, "--fsize=unlimited:unlimited"));
+    if Command::new("prlimit").arg("--version").output().is_err() {
+        return eprintln!("skipped: there is no prlimit here");
+    }
+    positions_are_saved_again(folder.path(), fill, free);
+    let folder = folder_with_disk();
+    a_new_file_is_read_whole(folder.path(), fill, |_| {});
+}
+
+#[test]
+fn positions_are_saved_again_when_there_is_room_on_the_disk() {
+    let folder = folder_with_disk();
+    let Some(disk) = SmallDisk::mount(folder.path()) else {
+        return eprintln!("skipped: nobody may mount here");
+    };
+    positions_are_saved_again(folder.path(), |_| disk.fill(), |_| disk.free());
+    drop(disk);
+    let folder = folder_with_disk();
+    let disk = SmallDisk::mount(folder.path()).unwrap();
+    a_new_file_is_read_whole(folder.path(), |_| disk.fill(), |_| disk.free());
+}
+
+#[test]
+fn without_a_descriptor_for_the_folder_no_file_is_lost() {
+    let conf =
+        PRINTED.replace("Path a.log", "Path *.log\n    Read_from_Head on\n    Rotate_Wait 0");
+    let conf = conf.replace("    DB disk/positions.db\n", "    Inotify_Watcher off\n");
+    let folder = folder(&[("agent.conf", &conf), ("a.log", "one\n")]);
+    let mut agent = start(folder.path());
+    assert!(agent.wait_for("file=a.log"));
+    if !limit(&agent, "--nofile=3:") {
+        return eprintln!("skipped: there is no prlimit here");
+    }
+    assert!(agent.wait_for("Too many open files"));
+    fs::rename(folder.path().join("a.log"), folder.path().join("b.log")).unwrap();
+    append(&folder.path().join("b.log"), "two\n");
+    assert!(limit(&agent, "--nofile=1000:"));
+    assert!(agent.wait_for("handle rotation(): a.log => b.log"));
+    let run = agent.terminate();
+    let logs: Vec<&str> = run
+        .stdout
+        .lines()
+        .filter_map(|line| line.split_once(r#""log":"#))
+        .map(|(_, log)| log)
+        .collect();
+    assert_eq!(logs, [r#""one"}"#, r#""two"}"#], "{}", run.stderr);
+}

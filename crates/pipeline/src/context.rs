@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use flb_event::{Chunk, Tag, Timestamp};
-use flb_plugin::{BoxFuture, Closed, Context};
+use flb_plugin::{BoxFuture, Closed, Context, LongLines};
 use tokio::sync::oneshot;
 
 use crate::buffer::Held;
@@ -114,6 +114,12 @@ impl Context for InputContext {
             self.row.bytes.add(bytes);
             Ok(())
         })
+    }
+
+    fn count_long_lines(&self, lines: LongLines) {
+        let count = |lines: u64| usize::try_from(lines).unwrap_or(usize::MAX);
+        self.row.skipped_lines.add(count(lines.skipped));
+        self.row.cut_lines.add(count(lines.truncated));
     }
 
     fn is_replaced(&self) -> bool {

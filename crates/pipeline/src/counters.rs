@@ -72,6 +72,9 @@ pub(crate) struct InputRow {
     /// Taken from the input.
     pub(crate) records: Count,
     pub(crate) bytes: Count,
+    /// Lines that were too long, and skipped or cut off.
+    pub(crate) skipped_lines: Count,
+    pub(crate) cut_lines: Count,
     /// Removed by the lane's filters, for whatever reason.
     pub(crate) filtered: Count,
     /// Added by the lane's filters.
@@ -105,6 +108,8 @@ impl InputRow {
             ring: None,
             records: Count::default(),
             bytes: Count::default(),
+            skipped_lines: Count::default(),
+            cut_lines: Count::default(),
             filtered: Count::default(),
             added: Count::default(),
             routed: Count::default(),
@@ -268,6 +273,8 @@ impl InputRow {
         let counts = [
             (&self.records, &old.records),
             (&self.bytes, &old.bytes),
+            (&self.skipped_lines, &old.skipped_lines),
+            (&self.cut_lines, &old.cut_lines),
             (&self.filtered, &old.filtered),
             (&self.added, &old.added),
             (&self.routed, &old.routed),

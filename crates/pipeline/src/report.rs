@@ -18,6 +18,10 @@ pub struct InputReport {
     pub records: u64,
     /// Their size.
     pub bytes: u64,
+    /// Lines that were too long, and skipped.
+    pub skipped_lines: u64,
+    /// Lines that were too long, and cut off.
+    pub cut_lines: u64,
     /// Records that its filters removed.
     pub filtered: u64,
     /// Records that its filters added, where one became several.
@@ -158,6 +162,8 @@ impl Report {
                 instance: row.instance.clone(),
                 records,
                 bytes: row.bytes.get(),
+                skipped_lines: row.skipped_lines.get(),
+                cut_lines: row.cut_lines.get(),
                 filtered: row.filtered.get(),
                 added,
                 unrouted: row.unrouted.get(),

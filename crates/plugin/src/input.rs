@@ -24,6 +24,15 @@ pub enum End {
     },
 }
 
+/// Lines that were too long for a record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LongLines {
+    /// Those that are no records at all.
+    pub skipped: u64,
+    /// Those whose beginning is one.
+    pub truncated: u64,
+}
+
 /// What the pipeline lends to an input.
 pub trait Context: Send + Sync {
     /// The time now.
@@ -36,6 +45,9 @@ pub trait Context: Send + Sync {
     /// the pipeline's to keep: an input may then move its own position past it. With filesystem storage it is in a file by
     /// then, so an input that saves its position afterwards loses nothing when the process is killed.
     fn emit(&self, batch: Chunk) -> BoxFuture<'_, Result<(), Closed>>;
+
+    /// Counts lines that were too long for a record.
+    fn count_long_lines(&self, _lines: LongLines) {}
 
     /// Whether the input shall stop because another pipeline of this agent goes on: what it has begun may then be left to
     /// the input that takes its place.

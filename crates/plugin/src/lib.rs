@@ -21,7 +21,7 @@ use std::pin::Pin;
 pub use failure::{BuildError, InputError, OutputError, is_exhausted};
 pub use filter::{Filter, Filtered};
 pub use flb_config::Secrecy;
-pub use input::{Closed, Context, End, Input};
+pub use input::{Closed, Context, End, Input, LongLines};
 pub use multiline::{MultilineParser, MultilineParsers, Rule, Whole};
 pub use options::{Kind, OptionSpec, Options, hide_secrets, secrecy};
 pub use output::{Flush, Output};

@@ -14,7 +14,7 @@ use flb_event::json::{self, JsonOptions};
 use flb_event::{Chunk, ChunkBuilder, Event, Tag, Timestamp};
 use flb_plugin::{
     BoxFuture, Build, BuildError, Closed, Context, End, Filter, Generation, Input, InputError,
-    OptionSpec, Options, Parser, Service, Spec,
+    LongLines, OptionSpec, Options, Parser, Service, Spec,
 };
 
 /// A time to parse lines at.
@@ -182,6 +182,7 @@ struct State {
     stopped: bool,
     closed: bool,
     batches: Vec<Chunk>,
+    long_lines: LongLines,
     /// What happens when the clock reaches a time, in order.
     events: VecDeque<(u64, Box<dyn FnOnce() + Send>)>,
 }
@@ -299,6 +300,11 @@ impl Scene {
         self.state().batches.iter().map(Chunk::len).collect()
     }
 
+    /// Lines that were too long, so far.
+    pub(crate) fn long_lines(&self) -> LongLines {
+        self.state().long_lines
+    }
+
     /// The log so far.
     pub(crate) fn log(&self) -> String {
         self.log.0.lock().unwrap().clone()
@@ -353,6 +359,12 @@ impl Context for Scene {
             state.batches.push(batch);
         }
         Box::pin(async move { taken })
+    }
+
+    fn count_long_lines(&self, lines: LongLines) {
+        let counted = &mut self.state().long_lines;
+        counted.skipped += lines.skipped;
+        counted.truncated += lines.truncated;
     }
 
     fn stopped(&self) -> BoxFuture<'_, ()> {

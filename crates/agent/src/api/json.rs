@@ -52,7 +52,7 @@ pub(super) fn metrics(api: &Api) -> Value {
             json!({
                 "drop_records": row.tally.records().saturating_sub(row.passed()),
                 "add_records": row.added,
-                "records": row.passed(),
+                "records": row.tally.records(),
                 "bytes": row.bytes,
                 "drop_bytes": row.bytes_dropped,
             })

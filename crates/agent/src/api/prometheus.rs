@@ -174,6 +174,8 @@ fn counters(metrics: &mut Metrics, report: &Report, suffix: &str) {
         };
         counter("records", "Records taken from the input.", row.records);
         counter("bytes", "Bytes taken from the input.", row.bytes);
+        counter("long_line_skipped", "Lines that were too long, and skipped.", row.skipped_lines);
+        counter("long_line_truncated", "Lines that were too long, and cut off.", row.cut_lines);
         metrics.histogram(
             "flb_input_latency_seconds",
             "Time of a batch from the input, through its filters, into its chunk.",
@@ -186,7 +188,7 @@ fn counters(metrics: &mut Metrics, report: &Report, suffix: &str) {
         let mut counter = |metric: &str, help, value| {
             metrics.counter(&format!("fluentbit_filter_{metric}{suffix}"), help, &name, value);
         };
-        counter("records", "Records that left the filter.", row.passed());
+        counter("records", "Records that came to the filter.", row.tally.records());
         counter("bytes", "Bytes that left the filter.", row.bytes);
         counter("add_records", "Records that the filter added.", row.added);
         let dropped = row.tally.records().saturating_sub(row.passed());

@@ -8,14 +8,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use flb_plugin::{Build, BuildError};
-use redb::{ReadableDatabase as _, TableDefinition};
+use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
 use super::file::Followed;
-use super::patterns::Identity;
+use super::patterns::{Identity, is_missing};
 use crate::log::Label;
 
 /// Inode and device; position, mark and path.
 const FILES: TableDefinition<'_, (u64, u64), (u64, u64, &[u8])> = TableDefinition::new("files");
+
+/// Files that were searched for, as configurations say it; and when an agent did so first, in seconds since 1970.
+const STARTS: TableDefinition<'_, &str, u64> = TableDefinition::new("starts");
 
 /// How every file of the original's begins.
 const SQLITE: &[u8] = b"SQLite format 3\0";
@@ -28,9 +31,11 @@ const CACHE: usize = 1024 * 1024;
 #[error("{0}")]
 pub(super) struct DatabaseError(#[from] redb::Error);
 
-/// An open file of positions.
+/// A file of positions.
 pub(super) struct Database {
-    database: redb::Database,
+    path: PathBuf,
+    /// The open file; none after a failure, until it is opened anew.
+    open: Mutex<Option<redb::Database>>,
     by_name: bool,
     /// It stands in for one that is broken, whose positions are lost.
     is_anew: bool,
@@ -77,7 +82,8 @@ pub(super) fn open(
         return Ok(database);
     }
     let (database, is_anew) = open_file(path, build)?;
-    let database = Arc::new(Database { database, by_name, is_anew });
+    let open_file = Mutex::new(Some(database));
+    let database = Arc::new(Database { path: path.to_owned(), open: open_file, by_name, is_anew });
     open.insert(key, Arc::downgrade(&database));
     Ok(database)
 }
@@ -170,6 +176,18 @@ fn is_broken(error: &redb::DatabaseError) -> bool {
     }
 }
 
+/// What a database says of the time before this start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Past {
+    /// Nothing: no agent had it.
+    #[default]
+    None,
+    /// These files were searched for, so one that it does not know has come since.
+    Searched,
+    /// Other files were searched for, last at this time, in seconds since 1970.
+    SearchedOthers(u64),
+}
+
 /// A name beside the file that nothing has.
 fn aside(path: &Path) -> PathBuf {
     let name = |number: usize| match number {
@@ -206,57 +224,102 @@ impl Database {
         self.is_anew
     }
 
-    fn rows(&self, inodes: std::ops::RangeInclusive<u64>) -> Result<Vec<Row>, DatabaseError> {
-        let read = self.database.begin_read().map_err(redb::Error::from)?;
-        let table = match read.open_table(FILES) {
-            Ok(table) => table,
-            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-            Err(error) => return Err(redb::Error::from(error).into()),
+    /// Does something with the open file. What has failed once, as on a full disk, the library does not write to again;
+    /// so the file is closed then, and opened anew the next time, when there may be room.
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&redb::Database) -> Result<T, redb::Error>,
+    ) -> Result<T, DatabaseError> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let database = match open.take() {
+            Some(database) => database,
+            None => create(&self.path).map_err(redb::Error::from)?,
         };
-        let range = (*inodes.start(), 0)..=(*inodes.end(), u64::MAX);
-        let mut rows = Vec::new();
-        for entry in table.range(range).map_err(redb::Error::from)? {
-            let (key, value) = entry.map_err(redb::Error::from)?;
-            let ((inode, device), (position, mark, path)) = (key.value(), value.value());
-            rows.push(Row {
-                identity: Identity::new(device, inode),
-                position,
-                mark,
-                path: path_of(path),
-            });
-        }
-        Ok(rows)
+        let done = work(&database)?;
+        *open = Some(database);
+        Ok(done)
+    }
+
+    fn rows(&self, inodes: std::ops::RangeInclusive<u64>) -> Result<Vec<Row>, DatabaseError> {
+        self.with(|database| {
+            let read = database.begin_read()?;
+            let Some(table) = if_there(read.open_table(FILES))? else { return Ok(Vec::new()) };
+            let range = (*inodes.start(), 0)..=(*inodes.end(), u64::MAX);
+            let mut rows = Vec::new();
+            for entry in table.range(range)? {
+                let (key, value) = entry?;
+                let ((inode, device), (position, mark, path)) = (key.value(), value.value());
+                rows.push(Row {
+                    identity: Identity::new(device, inode),
+                    position,
+                    mark,
+                    path: path_of(path),
+                });
+            }
+            Ok(rows)
+        })
+    }
+
+    /// What it says of the time before this start, for an input that searches for `files`.
+    pub(super) fn past(&self, files: &str) -> Result<Past, DatabaseError> {
+        self.with(|database| {
+            let read = database.begin_read()?;
+            let Some(table) = if_there(read.open_table(STARTS))? else { return Ok(Past::None) };
+            if table.get(files)?.is_some() {
+                return Ok(Past::Searched);
+            }
+            let mut last = None;
+            for entry in table.iter()? {
+                last = last.max(Some(entry?.1.value()));
+            }
+            Ok(last.map_or(Past::None, Past::SearchedOthers))
+        })
+    }
+
+    /// An input has searched for `files` first at this time.
+    pub(super) fn save_start(&self, files: &str, seconds: u64) -> Result<(), DatabaseError> {
+        self.with(|database| {
+            let write = database.begin_write()?;
+            {
+                let mut table = write.open_table(STARTS)?;
+                table.insert(files, seconds)?;
+            }
+            Ok(write.commit()?)
+        })
     }
 
     pub(super) fn save(&self, rows: &[Row]) -> Result<(), DatabaseError> {
-        Ok(self.write(|table| {
+        self.write(|table| {
             for row in rows {
                 let (inode, device) = row.identity.numbers();
                 let path = row.path.as_os_str().as_encoded_bytes();
                 table.insert((inode, device), (row.position, row.mark, path))?;
             }
             Ok(())
-        })?)
+        })
     }
 
     pub(super) fn forget(&self, gone: &[Identity]) -> Result<(), DatabaseError> {
-        Ok(self.write(|table| {
+        self.write(|table| {
             for identity in gone {
                 table.remove(identity.numbers())?;
             }
             Ok(())
-        })?)
+        })
     }
 
-    /// Forgets the files that are not followed and whose names stand for no file, or for another.
+    /// Forgets the files that are not followed and whose names stand for no file, or for another. What can't be looked at may
+    /// still be there.
     pub(super) fn sweep(
         &self,
         is_followed: impl Fn(Identity) -> bool,
     ) -> Result<(), DatabaseError> {
         let is_gone = |row: &Row| {
             !is_followed(row.identity)
-                && std::fs::metadata(&row.path)
-                    .map_or(true, |metadata| Identity::of(&metadata) != row.identity)
+                && match std::fs::metadata(&row.path) {
+                    Ok(metadata) => Identity::of(&metadata) != row.identity,
+                    Err(error) => is_missing(&error),
+                }
         };
         let rows = self.rows(0..=u64::MAX)?;
         let gone: Vec<Identity> =
@@ -269,10 +332,21 @@ impl Database {
         change: impl FnOnce(
             &mut redb::Table<'_, (u64, u64), (u64, u64, &[u8])>,
         ) -> Result<(), redb::StorageError>,
-    ) -> Result<(), redb::Error> {
-        let write = self.database.begin_write()?;
-        change(&mut write.open_table(FILES)?)?;
-        Ok(write.commit()?)
+    ) -> Result<(), DatabaseError> {
+        self.with(|database| {
+            let write = database.begin_write()?;
+            change(&mut write.open_table(FILES)?)?;
+            Ok(write.commit()?)
+        })
+    }
+}
+
+/// A table, or none if nothing was ever put into it.
+fn if_there<T>(table: Result<T, redb::TableError>) -> Result<Option<T>, redb::Error> {
+    match table {
+        Ok(table) => Ok(Some(table)),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

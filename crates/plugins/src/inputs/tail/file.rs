@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use flb_event::{Tag, Timestamp, msgpack};
 use sha2::{Digest as _, Sha256};
 
-use super::patterns::Identity;
+use super::patterns::{Identity, is_missing};
 use super::source::Source;
 use crate::inputs::lines::Lines;
 use crate::log::Mishaps;
@@ -28,6 +28,8 @@ pub(super) enum Sight {
     Another(Identity),
     /// No file.
     Nothing,
+    /// That can't be told now.
+    Unknown,
 }
 
 /// Where to begin.
@@ -114,6 +116,11 @@ impl Followed {
         self.identity
     }
 
+    /// Whether it was packed when it was written, and so is read once.
+    pub(super) fn is_packed(&self) -> bool {
+        self.source.is_packed()
+    }
+
     /// Where the next read begins.
     pub(super) fn position(&self) -> u64 {
         self.position
@@ -169,7 +176,9 @@ impl Followed {
         match fs::metadata(&self.path) {
             Ok(metadata) if Identity::of(&metadata) == self.identity => Sight::Same,
             Ok(metadata) if metadata.is_file() => Sight::Another(Identity::of(&metadata)),
-            _ => Sight::Nothing,
+            Ok(_) => Sight::Nothing,
+            Err(error) if is_missing(&error) => Sight::Nothing,
+            Err(_) => Sight::Unknown,
         }
     }
 

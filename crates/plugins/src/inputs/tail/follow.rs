@@ -12,7 +12,7 @@ use flb_plugin::{BoxFuture, Closed, Context, End, Input, InputError};
 use super::Settings;
 use super::database::DatabaseError;
 use super::file::{Followed, Sight, Start};
-use super::patterns::{Found, Identity, Patterns};
+use super::patterns::{Found, Identity, Patterns, is_missing};
 use super::positions::Positions;
 use super::take::{Source, Taker};
 use super::watch::Watch;
@@ -43,6 +43,7 @@ pub(super) struct Tail {
     /// When positions were saved last, but for those of files that were found.
     saved: Timestamp,
     unsaved: Mishaps,
+    is_db_failing: bool,
 }
 
 /// What a file's turn has come to.
@@ -97,6 +98,7 @@ impl Tail {
             watch: Watch::new(false, settings.label.clone()),
             saved: Timestamp::default(),
             unsaved: Mishaps::default(),
+            is_db_failing: false,
             settings,
         }
     }
@@ -141,7 +143,11 @@ impl Tail {
         let is_first = left.is_none();
         self.left = left.unwrap_or_default();
         self.watch = Watch::new(self.settings.watch, self.settings.label.clone());
+        let recalled = self.positions.recall();
+        self.report_database(recalled);
         self.search(now, is_first);
+        let noted = self.positions.note_start(now);
+        self.report_database(noted);
         self.files.iter_mut().for_each(|file| file.is_awaited = true);
         let swept = self.positions.sweep(&self.files);
         self.report_database(swept);
@@ -187,23 +193,32 @@ impl Tail {
     fn save(&mut self) -> bool {
         let saved = self.positions.save(&self.files);
         let is_moved = !matches!(saved, Ok(false));
-        self.report_database(saved.map(drop));
+        if is_moved {
+            self.report_database(saved.map(drop));
+        }
         is_moved
     }
 
-    fn report_database(&self, result: Result<(), DatabaseError>) {
-        if let Err(error) = result
-            && let Some(total) = self.unsaved.another()
-        {
-            let label = &self.settings.label;
-            tracing::error!("{label} db cannot be used now: {error} ({total} times so far)");
+    fn report_database(&mut self, result: Result<(), DatabaseError>) {
+        let label = &self.settings.label;
+        let has_failed = std::mem::replace(&mut self.is_db_failing, result.is_err());
+        match result {
+            Ok(()) if has_failed => tracing::info!("{label} db can be used again"),
+            Ok(()) => {}
+            Err(error) => {
+                if let Some(total) = self.unsaved.another() {
+                    tracing::error!(
+                        "{label} db cannot be used now: {error} ({total} times so far)"
+                    );
+                }
+            }
         }
     }
 
     /// Whether a file was renamed or deleted since the last search, or a new one stands where a renamed one did.
     fn is_any_moved(&self) -> bool {
         self.files.iter().any(|file| match file.look() {
-            Sight::Same => false,
+            Sight::Same | Sight::Unknown => false,
             Sight::Nothing => file.gone_since.is_none(),
             Sight::Another(other) => file.gone_since.is_none() || !self.is_followed(other),
         })
@@ -228,16 +243,22 @@ impl Tail {
         for file in &mut self.files {
             followed.insert(file.identity());
             vacated.insert(file.path.clone());
-            let names = names.get(&file.identity()).map_or(&[][..], Vec::as_slice);
-            find_again(file, names, now, &self.settings.label);
+            match names.get(&file.identity()) {
+                Some(names) => find_again(file, names, &self.settings.label),
+                None if is_hidden(file, &failures) => file.gone_since = None,
+                None => miss(file, now, &self.settings.label),
+            }
         }
-        for Found { path, identity, modified } in &found {
+        for Found { path, identity, modified, made } in &found {
             if followed.contains(identity) || self.settings.is_too_old(*modified, now) {
                 continue;
             }
             let from_head = match is_first {
                 // Twice is better than never.
-                true => self.settings.first_from_head || self.positions.are_lost(),
+                true => {
+                    let is_new = self.settings.later_from_head && self.positions.is_new(*made);
+                    self.settings.first_from_head || self.positions.are_lost() || is_new
+                }
                 // What replaces a file is new, wherever files are read from.
                 false => self.settings.later_from_head || vacated.contains(path),
             };
@@ -357,7 +378,8 @@ impl Tail {
         match file.read(buffer) {
             Ok([]) => {
                 file.is_awaited = false;
-                None
+                // Nobody appends to a packed file.
+                file.is_packed().then(|| taker.take(settings, file, Source::End, now))
             }
             Ok(data) => Some(taker.take(settings, file, Source::Data(data), now)),
             Err(error) => {
@@ -436,6 +458,7 @@ impl Tail {
         batch: ChunkBuilder,
         context: &dyn Context,
     ) -> Result<(), Closed> {
+        context.count_long_lines(self.taker.long_lines());
         if !batch.is_empty() {
             context.emit(self.taker.finish(batch)).await?;
         }
@@ -450,21 +473,30 @@ fn is_due(since: Timestamp, interval: Duration, now: Timestamp) -> bool {
     clock::between(since, now) >= interval || now < since
 }
 
-/// Brings a followed file's name up to date. `names`: those it has now.
-fn find_again(file: &mut Followed, names: &[&Path], now: Timestamp, label: &Label) {
-    let inode = file.identity().inode();
-    let Some(first) = names.first() else {
-        if file.gone_since.is_none() {
-            let path = file.path.display();
-            tracing::info!("{label} inode={inode} file={path} was renamed or deleted");
-            file.gone_since = Some(now);
-        }
-        return;
-    };
-    if !names.contains(&file.path.as_path()) {
-        let (old, new) = (file.path.display(), first.display());
+/// Brings a followed file's name up to date. `names`: those it has now, one at least.
+fn find_again(file: &mut Followed, names: &[&Path], label: &Label) {
+    if let Some(first) = names.first()
+        && !names.contains(&file.path.as_path())
+    {
+        let (inode, old, new) = (file.identity().inode(), file.path.display(), first.display());
         tracing::info!("{label} inode={inode} handle rotation(): {old} => {new}");
         file.path = first.to_path_buf();
     }
     file.gone_since = None;
+}
+
+/// Whether a file that was not found may be there all the same: its name is, or what it is in cannot be looked at.
+fn is_hidden(file: &Followed, failures: &[(PathBuf, io::Error)]) -> bool {
+    let is_in = |folder: &Path| file.path.starts_with(folder.strip_prefix(".").unwrap_or(folder));
+    matches!(file.look(), Sight::Same | Sight::Unknown)
+        || failures.iter().any(|(path, error)| !is_missing(error) && is_in(path))
+}
+
+/// A followed file is nowhere any more.
+fn miss(file: &mut Followed, now: Timestamp, label: &Label) {
+    if file.gone_since.is_none() {
+        let (inode, path) = (file.identity().inode(), file.path.display());
+        tracing::info!("{label} inode={inode} file={path} was renamed or deleted");
+        file.gone_since = Some(now);
+    }
 }

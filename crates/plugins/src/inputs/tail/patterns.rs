@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use flb_plugin::BuildError;
 use glob::{MatchOptions, Pattern};
@@ -53,6 +54,20 @@ pub(super) struct Found {
     pub(super) identity: Identity,
     /// Seconds since 1970.
     pub(super) modified: i64,
+    /// When it was made, in seconds since 1970; when it was written to last, where the file system does not know.
+    pub(super) made: u64,
+}
+
+/// Whether there is no such file, for sure.
+pub(super) fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// When the file was made.
+fn made(metadata: &Metadata) -> u64 {
+    let made = metadata.created().or_else(|_| metadata.modified()).ok();
+    let age = made.and_then(|made| made.duration_since(UNIX_EPOCH).ok());
+    age.map_or(0, |age| age.as_secs())
 }
 
 /// The files to follow.
@@ -95,7 +110,8 @@ impl Patterns {
                 match fs::metadata(&path) {
                     Ok(metadata) if metadata.is_file() => {
                         let identity = Identity::of(&metadata);
-                        found.push(Found { path, identity, modified: metadata.mtime() });
+                        let (modified, made) = (metadata.mtime(), made(&metadata));
+                        found.push(Found { path, identity, modified, made });
                     }
                     Ok(_) => {}
                     Err(error) => failed(&path, error),

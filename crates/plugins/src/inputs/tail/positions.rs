@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flb_event::Timestamp;
 use flb_plugin::{Build, Generation};
 
-use super::database::{Database, DatabaseError, Row};
+use super::database::{Database, DatabaseError, Past, Row};
 use super::file::Followed;
 use super::patterns::Identity;
+
+/// How many seconds a file's time may be behind the clock.
+const BEHIND: u64 = 2;
 
 /// Positions of one instance's files.
 pub(super) struct Positions {
@@ -19,6 +23,8 @@ pub(super) struct Positions {
     database: Option<Arc<Database>>,
     /// What the database knows already.
     saved: BTreeMap<Identity, u64>,
+    /// What it said of the time before this start.
+    past: Past,
 }
 
 /// The positions that instances left when they stopped.
@@ -50,7 +56,8 @@ impl Positions {
         let Ok(shared) = made;
         let (instance, saved) = (build.instance.to_owned(), BTreeMap::new());
         let generation = build.service.generation.clone();
-        Self { instance, paths, shared, generation, database, saved }
+        let past = Past::None;
+        Self { instance, paths, shared, generation, database, saved, past }
     }
 
     /// What this instance left when it stopped last: it is known by its files, as it may have another number now, or else by
@@ -80,6 +87,35 @@ impl Positions {
     /// Whether the database has lost what it knew.
     pub(super) fn are_lost(&self) -> bool {
         self.database.as_ref().is_some_and(|database| database.is_anew())
+    }
+
+    /// Finds out what the database says of the time before this start.
+    pub(super) fn recall(&mut self) -> Result<(), DatabaseError> {
+        if let Some(database) = &self.database {
+            self.past = database.past(&self.paths.join(" but "))?;
+        }
+        Ok(())
+    }
+
+    /// Notes when files were searched for first. Those that came before, and match, are known from then on.
+    pub(super) fn note_start(&mut self, now: Timestamp) -> Result<(), DatabaseError> {
+        match &self.database {
+            Some(database) => {
+                let seconds = u64::from(now.sec).saturating_sub(BEHIND);
+                database.save_start(&self.paths.join(" but "), seconds)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a file that is found at the start, that the database does not know, and that was made then, in seconds since
+    /// 1970, has come after the agent before this one searched last.
+    pub(super) fn is_new(&self, made: u64) -> bool {
+        match self.past {
+            Past::None => false,
+            Past::Searched => true,
+            Past::SearchedOthers(last) => made > last,
+        }
     }
 
     /// Where the database says that reading stands in `file`.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use flb_event::{Chunk, ChunkBuilder, Spares, Timestamp, msgpack};
+use flb_plugin::LongLines;
 
 use super::Settings;
 use super::file::Followed;
@@ -20,6 +21,8 @@ pub(super) struct Taker {
     /// Batches that were emitted; the lane is soon through with them.
     spares: Spares,
     long_lines: Mishaps,
+    /// Those that nobody has counted yet.
+    uncounted: LongLines,
     unparsed: Mishaps,
 }
 
@@ -40,7 +43,13 @@ impl Taker {
     /// Lines become `records`.
     pub(super) fn new(records: LineRecords) -> Self {
         let (long_lines, unparsed) = Default::default();
-        Self { records, spares: Spares::new(SPARE_BATCHES), long_lines, unparsed }
+        let (spares, uncounted) = (Spares::new(SPARE_BATCHES), LongLines::default());
+        Self { records, spares, long_lines, uncounted, unparsed }
+    }
+
+    /// The lines that were too long since this was asked last.
+    pub(super) fn long_lines(&mut self) -> LongLines {
+        std::mem::take(&mut self.uncounted)
     }
 
     /// The records of a batch, to be emitted.
@@ -178,10 +187,12 @@ impl Sink<'_> {
             );
             return Long::Refuse;
         }
-        let (what, long) = match truncate_long_lines {
-            true => ("Truncating", Long::Truncate),
-            false => ("Skipping", Long::Skip),
+        let uncounted = &mut self.taker.uncounted;
+        let (what, long, count) = match truncate_long_lines {
+            true => ("Truncating", Long::Truncate, &mut uncounted.truncated),
+            false => ("Skipping", Long::Skip, &mut uncounted.skipped),
         };
+        *count += 1;
         if let Some(total) = self.taker.long_lines.another() {
             tracing::warn!(
                 "{label} file={path} have long lines. {what} long lines. (offset {offset}, {total} so far)"
