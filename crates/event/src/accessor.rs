@@ -100,9 +100,13 @@ impl Accessor {
         Ok(Some((Self { key, steps: steps.into() }, end + len)))
     }
 
-    /// The value in a record's body, as msgpack. Nothing if it is not there.
+    /// The value in a record's body, as msgpack. Nothing if it is not there. Where the record's own key has neither a map nor
+    /// a list, its value is meant, whatever the brackets say: Fluent Bit does so.
     pub fn find<'a>(&self, body: &'a [u8]) -> Option<&'a [u8]> {
         let value = find_key(body, &self.key)?;
+        if !matches!(Reader::new(value).next(), Ok(Value::Map(_) | Value::Array(_))) {
+            return Some(value);
+        }
         self.steps.iter().try_fold(value, |value, step| match step {
             Step::Key(key) => find_key(value, key),
             Step::Index(index) => find_index(value, *index),
@@ -388,13 +392,21 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_not_found() {
-        for accessor in ["$none", "$n['a']", "$n[0]", "$kubernetes[0]", "$kubernetes['pods'][2]"] {
+        for accessor in ["$none", "$none['a']", "$kubernetes[0]", "$kubernetes['pods'][2]"] {
             check(accessor, "-");
         }
+        check("$kubernetes['labels']['app.name']['x']", "-");
         check("$kubernetes['pods']['0']", "-");
         assert_eq!(Accessor::of_key("log").find(b"\x91\x01"), None);
         assert_eq!(Accessor::of_key("log").find(b"\x82\xa3log"), None);
         assert_eq!(Accessor::of_key("log").find(b""), None);
+    }
+
+    #[test]
+    fn brackets_behind_a_key_without_a_map_mean_nothing() {
+        check("$log['x']", r#""last""#);
+        check("$n['a'][0]", "5");
+        check("$no[0]", "null");
     }
 
     #[test]
