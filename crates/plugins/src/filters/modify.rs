@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flb_event::{Accessor, Chunk};
+use flb_event::{Accessor, Chunk, msgpack};
 use flb_plugin::{Build, BuildError, Filter, Filtered, Kind, OptionSpec, Options, Regex, Spec};
 
 use super::each::{Decision, each};
@@ -174,6 +174,16 @@ fn found(regex: &Regex, text: Option<&[u8]>) -> bool {
     text.is_some_and(|text| regex.is_match(text).unwrap_or(false))
 }
 
+/// What a regular expression is to find something in: a text, or the word of a switch. Numbers have none.
+fn words(value: &[u8]) -> Option<&[u8]> {
+    match msgpack::Reader::new(value).next() {
+        Ok(msgpack::Value::Str(text)) => Some(text),
+        Ok(msgpack::Value::Bool(true)) => Some(b"true"),
+        Ok(msgpack::Value::Bool(false)) => Some(b"false"),
+        _ => None,
+    }
+}
+
 impl Rule {
     /// Changes the fields; false if there was nothing to change.
     fn apply(&self, fields: &mut Fields<'_>) -> bool {
@@ -258,17 +268,16 @@ impl Condition {
                 if key.find(body).is_none() {
                     return false;
                 }
-                let value = key.find_str(body);
                 match like {
-                    Like::Text(text) => value == Some(text.as_bytes()),
-                    Like::Regex(regex) => found(regex, value),
+                    Like::Text(text) => key.find_str(body) == Some(text.as_bytes()),
+                    Like::Regex(regex) => found(regex, key.find(body).and_then(words)),
                 }
             }
             Test::AllValues(keys, values) => fields
                 .0
                 .iter()
                 .filter(|field| found(keys, field.key()))
-                .all(|field| found(values, field.value_text())),
+                .all(|field| found(values, words(field.value()))),
         };
         result == self.holds
     }
@@ -386,6 +395,25 @@ mod tests {
                 &[("condition", "key_exists a"), ("condition", condition), ("remove", "a")],
                 expected,
             );
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_found_in_the_word_of_a_switch_but_in_no_number() {
+        let record = r#"{"on":true,"off":false,"n":12}"#;
+        for (condition, holds) in [
+            ("Key_value_matches on ^true$", true),
+            ("Key_value_matches off alse", true),
+            ("Key_value_does_not_match on true", false),
+            ("Key_value_matches n 1", false),
+            ("Key_value_does_not_match n 1", true),
+            ("Key_value_equals on true", false),
+            ("Matching_keys_have_matching_values ^o ^(true|false)$", true),
+            ("Matching_keys_have_matching_values . .", false),
+        ] {
+            let rules = [("condition", condition), ("remove", "n")];
+            let expected = if holds { r#"{"on":true,"off":false}"# } else { record };
+            assert_eq!(testing::filtered(&SPEC, &rules, &[record]), expected, "{condition}");
         }
     }
 
