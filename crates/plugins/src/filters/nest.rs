@@ -22,18 +22,20 @@ pub(super) const SPEC: Spec<dyn Filter> = Spec {
 };
 
 fn build(options: &Options, _: &Build<'_>) -> Result<Box<dyn Filter>, BuildError> {
-    let needed = |name: &str, operation: &str| {
-        options.text(name).map(str::to_owned).ok_or_else(|| {
+    // Either name does for either operation.
+    let needed = |name: &str, other: &str, operation: &str| {
+        let key = options.text(name).or_else(|| options.text(other));
+        key.map(str::to_owned).ok_or_else(|| {
             BuildError::new(format!("missing {name}"))
                 .help(format!("operation {operation} needs to know the key"))
         })
     };
     let operation = match options.text("operation") {
         Some("nest") => Operation::Nest {
-            under: needed("nest_under", "nest")?,
+            under: needed("nest_under", "nested_under", "nest")?,
             keys: options.texts("wildcard").map(str::to_owned).collect(),
         },
-        Some(_) => Operation::Lift { from: needed("nested_under", "lift")? },
+        Some(_) => Operation::Lift { from: needed("nested_under", "nest_under", "lift")? },
         None => {
             return Err(BuildError::new("missing operation").help("say Operation nest or lift"));
         }
@@ -172,6 +174,20 @@ mod tests {
         );
         check(&[lift, ("nested_under", "x")], record, record);
         check(&[lift, ("nested_under", "mem")], r#"{"mem":{}}"#, "{}");
+    }
+
+    #[test]
+    fn either_name_of_the_key_does_for_either_operation() {
+        check(
+            &[("operation", "nest"), ("wildcard", "a*"), ("nested_under", "map")],
+            r#"{"ab":1,"x":2}"#,
+            r#"{"x":2,"map":{"ab":1}}"#,
+        );
+        check(
+            &[("operation", "lift"), ("nest_under", "map")],
+            r#"{"map":{"ab":1},"x":2}"#,
+            r#"{"x":2,"ab":1}"#,
+        );
     }
 
     #[test]
