@@ -68,8 +68,13 @@ fn rule(words: &[String]) -> Result<Rule, BuildError> {
             .help("the last word says whether the record also stays under its old tag"));
         }
     };
+    // Without a `$` it is a key of the record itself, as it stands.
+    let key = match key.starts_with('$') {
+        true => Accessor::parse(key).map_err(|error| invalid("key", error))?,
+        false => Accessor::of_key(key),
+    };
     Ok(Rule {
-        key: Accessor::parse(key).map_err(|error| invalid("key", error))?,
+        key,
         pattern: Regex::new(pattern).map_err(|error| BuildError::new(error.to_string()))?,
         tag: Template::parse(tag).map_err(|error| invalid("tag", error))?,
         keeps,
@@ -202,6 +207,17 @@ mod tests {
     }
 
     #[test]
+    fn a_key_may_stand_without_a_dollar() {
+        let dotted = r#"{"app.name":"web"}"#;
+        check(
+            &["app ^web$ new.$app false", "app.name . dotted false"],
+            &[WEB, API, dotted],
+            &[API],
+            &[("dotted", &[dotted]), ("new.web", &[WEB])],
+        );
+    }
+
+    #[test]
     fn the_first_rule_that_matches_decides() {
         check(
             &["$app ^w a false", "$app . b false"],
@@ -230,7 +246,7 @@ mod tests {
     fn rules_that_cannot_be_are_refused() {
         let refused = |rule: &str| testing::build(&SPEC, &[("rule", rule)]).err().unwrap().message;
         assert!(refused("$a b c").starts_with("invalid rule '$a b c'"));
-        assert!(refused("a b c false").starts_with("invalid key of a rule"));
+        assert!(refused("$a.b b c false").starts_with("invalid key of a rule"));
         assert!(refused("$a ( c false").starts_with("'(' is no regular expression"));
         assert!(refused("$a b c maybe").contains("'maybe' is neither true nor false"));
         let none = testing::build(&SPEC, &[]).err().unwrap();
