@@ -5,6 +5,7 @@ use flb_plugin::{Build, BuildError, Filter, Filtered, Kind, OptionSpec, Options,
 
 use super::each::{Decision, each};
 use crate::fields::{Field, Fields};
+use crate::log::Label;
 use crate::uuid::uuid;
 
 pub(super) const SPEC: Spec<dyn Filter> = Spec {
@@ -22,7 +23,7 @@ pub(super) const SPEC: Spec<dyn Filter> = Spec {
     build,
 };
 
-fn build(options: &Options, _: &Build<'_>) -> Result<Box<dyn Filter>, BuildError> {
+fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildError> {
     let names = |option| options.texts(option).map(KeyName::new);
     let removed: Vec<KeyName> = names("remove_key").collect();
     let allowed: Vec<KeyName> = names("allowlist_key").chain(names("whitelist_key")).collect();
@@ -32,7 +33,9 @@ fn build(options: &Options, _: &Build<'_>) -> Result<Box<dyn Filter>, BuildError
         )
         .help("give either keys to remove or keys to keep"));
     }
-    let added = options.lists().map(|(_, words)| added(words)).collect::<Result<_, _>>()?;
+    let label = Label::filter("record_modifier", build);
+    let fields = options.lists().filter_map(|(_, words)| added(words, &label).transpose());
+    let added = fields.collect::<Result<_, _>>()?;
     Ok(Box::new(RecordModifier {
         added,
         removed,
@@ -41,9 +44,14 @@ fn build(options: &Options, _: &Build<'_>) -> Result<Box<dyn Filter>, BuildError
     }))
 }
 
-fn added(words: &[String]) -> Result<Field<'static>, BuildError> {
+/// None for a key whose value is an unset variable: nobody means an empty field.
+fn added(words: &[String], label: &Label) -> Result<Option<Field<'static>>, BuildError> {
     match words {
-        [key, value] => Ok(Field::text(key, value.as_bytes())),
+        [key, value] => Ok(Some(Field::text(key, value.as_bytes()))),
+        [key] => {
+            tracing::warn!("{label} record '{key}' has no value, and is not added");
+            Ok(None)
+        }
         _ => Err(BuildError::new(format!(
             "invalid record parameters '{}', expects 'KEY VALUE'",
             words.join(" ")
@@ -141,6 +149,13 @@ mod tests {
             r#"{"x":1,"host":"a","b":"c d"}"#,
         );
         check(&[("record", "x 2")], r#"{"x":1}"#, r#"{"x":"2"}"#);
+    }
+
+    #[test]
+    fn a_field_without_a_value_is_not_added() {
+        // So reads `Record k ${UNSET}`.
+        check(&[("record", "k "), ("record", "a b")], r#"{"x":1}"#, r#"{"x":1,"a":"b"}"#);
+        check(&[("record", "k")], r#"{"x":1}"#, r#"{"x":1}"#);
     }
 
     #[test]
