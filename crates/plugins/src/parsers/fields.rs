@@ -20,7 +20,7 @@ impl Common {
     pub(super) fn new(options: &Options, build: &Build<'_>) -> Result<Self, BuildError> {
         Ok(Self {
             time: TimeField::new(options, build)?,
-            types: Types::new(options, build)?,
+            types: Types::new(options, build),
             decoders: Decoders::new(options)?,
         })
     }

@@ -1,7 +1,7 @@
 //! `Types`: values that are not to stay text.
 
 use flb_event::msgpack;
-use flb_plugin::{Build, BuildError, Options};
+use flb_plugin::{Build, Options};
 
 use crate::log::{Label, Mishaps, excerpt};
 
@@ -24,7 +24,6 @@ enum Type {
 
 const NAMES: &[(&str, Type)] = &[
     ("integer", Type::Integer),
-    ("int", Type::Integer),
     ("float", Type::Float),
     ("hex", Type::Hex),
     ("bool", Type::Bool),
@@ -32,10 +31,11 @@ const NAMES: &[(&str, Type)] = &[
 ];
 
 impl Types {
-    pub(super) fn new(options: &Options, build: &Build<'_>) -> Result<Self, BuildError> {
+    pub(super) fn new(options: &Options, build: &Build<'_>) -> Self {
+        let label = Label::parser(build);
         let text = options.text("types").unwrap_or_default();
-        let types = text.split_whitespace().map(read).collect::<Result<_, _>>()?;
-        Ok(Self { label: Some(Label::parser(build)), types, odd: Mishaps::default() })
+        let types = text.split_whitespace().filter_map(|text| read(text, &label)).collect();
+        Self { label: Some(label), types, odd: Mishaps::default() }
     }
 
     /// Appends a value as its type says.
@@ -61,15 +61,17 @@ impl Types {
     }
 }
 
-fn read(text: &str) -> Result<(Vec<u8>, Type), BuildError> {
-    let help = "write key:type, of the types integer, float, hex, bool and string";
-    let (key, name) = text
-        .rsplit_once(':')
-        .ok_or_else(|| BuildError::new(format!("types: '{text}' has no type")).help(help))?;
+/// A key and its type. Without a type that is known the value stays text, as it does in Fluent Bit.
+fn read(text: &str, label: &Label) -> Option<(Vec<u8>, Type)> {
+    let (key, name) = text.split_once(':').unwrap_or((text, ""));
     let found = NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-    let (_, found) =
-        found.ok_or_else(|| BuildError::new(format!("types: '{name}' is no type")).help(help))?;
-    Ok((key.as_bytes().to_vec(), *found))
+    if found.is_none() {
+        tracing::warn!(
+            "{label} types: '{text}' has no type that is known, so '{key}' stays text; \
+             write key:type, of the types integer, float, hex, bool and string"
+        );
+    }
+    found.map(|(_, found)| (key.as_bytes().to_vec(), *found))
 }
 
 fn begins(value: &[u8], word: &[u8]) -> bool {
@@ -173,9 +175,17 @@ mod tests {
     }
 
     #[test]
-    fn a_type_that_nobody_knows_is_refused() {
-        assert_eq!(read("a:number").unwrap_err().message, "types: 'number' is no type");
-        assert_eq!(read("a").unwrap_err().message, "types: 'a' has no type");
-        assert_eq!(read("a:b:Float").unwrap(), (b"a:b".to_vec(), Type::Float));
+    fn what_has_no_type_that_is_known_stays_text() {
+        let label = Label::named("[parser:t]".to_owned());
+        let read = |text| read(text, &label).map(|(_, found)| found);
+        assert_eq!(read("a:Float"), Some(Type::Float));
+        for text in ["a:int", "a:number", "a", "a:b:integer"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+        let spec = crate::REGISTRY.parsers.iter().find(|spec| spec.name == "regex").unwrap();
+        let given = [("regex", "^(?<x>.*)-(?<y>.*)$"), ("types", "x:int y:integer")];
+        crate::testing::ParserCheck::new(spec, &given)
+            .reads("abc-12", r#"{"x":"abc","y":12}"#)
+            .reads("12-abc", r#"{"x":"12","y":0}"#);
     }
 }
