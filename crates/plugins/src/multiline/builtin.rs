@@ -22,7 +22,8 @@ const GO: Rules = &[
     ("panic, goroutine, call, place", r"^$", "goroutine"),
     ("panic, goroutine, place", r"^goroutine \d+ \[[^\]]+\]:$", "call"),
     ("call, place", r"^(?:created by )?(?:[^\s.:]+\.)*[^\s.():]+\(.*\)?$|^created by ", "place"),
-    ("goroutine, call, place", r"^\s+\S+:\d+(?: \+0x[0-9a-f]+)?$", "call"),
+    ("place", r"^\s", "call"),
+    ("goroutine, call", r"^\s+\S+:\d+(?: \+0x[0-9a-f]+)?$", "call"),
     ("call, place", r"^\.\.\.(?:additional frames elided|\d+ frames elided)", "call"),
     ("call", r"^exit status \d+$", "call"),
 ];
@@ -47,7 +48,9 @@ const PYTHON: Rules = &[
     ("start_state", r"^Traceback \(most recent call last\):$", "frame"),
     ("frame", r"^[\t ]+File ", "code"),
     ("code", r"[^\t ]", "frame"),
-    ("frame", r"^[\t ]+[~^]+[\t ]*$", "frame"),
+    // Marks below the code, and more lines of it: code stands deeper than a place.
+    ("frame", r"^[\t ]+[~^]+[\t ]*$|^(?:\t| {4})[\t ]*\S", "frame"),
+    ("frame", r"^[\t ]+\[Previous line repeated \d+ more times?\]$", "frame"),
     ("frame", r"^(?:[^\s.():]+\.)*[^\s.():]+(?::|$)", "start_state"),
 ];
 

@@ -24,7 +24,7 @@ main.inner(...)
 main.(*T).outer(0xc000012345, {0x0, 0x0})
 \t/app/main.go:14 +0x1d
 created by main.start in goroutine 7
-\t/app/main.go:20 +0x65
+\t/app/main.go:20 +0x65 in a container
 
 goroutine 8 [chan receive]:
 main.wait()
@@ -49,6 +49,18 @@ Traceback (most recent call last):
   File \"/app/a.py\", line 3, in <module>
     main()
     ~~~~^^
+  File \"/app/b.py\", line 8, in deep
+    f(
+    ~^
+        1,
+        ^^
+        [two for two in range(3)],
+        ...<2 lines>...
+    )
+    ^
+  File \"/app/a.py\", line 2, in again
+    again()
+  [Previous line repeated 996 more times]
   File \"/app/a.py\", line 1, in main
     raise ValueError(\"x\")
 ValueError: x",
