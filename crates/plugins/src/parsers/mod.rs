@@ -70,6 +70,6 @@ pub(crate) fn cri() -> Arc<dyn Parser> {
 
 /// Takes the time from the key `time`, and leaves it there.
 fn stamped(name: &str, format: &str) -> Common {
-    let time = TimeFormat::new(format, Zone::Offset(0)).expect("the format is a format");
+    let time = TimeFormat::new(format, Zone::Offset(0));
     Common::timed(TimeField::lenient(name, time, format))
 }

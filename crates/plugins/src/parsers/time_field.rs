@@ -26,10 +26,16 @@ impl TimeField {
     /// None without a `time_format`.
     pub(super) fn new(options: &Options, build: &Build<'_>) -> Result<Option<Self>, BuildError> {
         let Some(text) = options.text("time_format") else { return Ok(None) };
-        let format = TimeFormat::new(text, zone(options)?)
-            .map_err(|error| BuildError::new(format!("time_format '{text}': {error}")))?;
+        let label = Label::parser(build);
+        let format = TimeFormat::new(text, zone(options)?);
+        if let Some(unknown) = format.unknown() {
+            tracing::warn!(
+                "{label} time_format '{text}': {unknown} is not known, so no time will be understood; \
+                 %L stands for the digits behind a second's point, %z for a zone"
+            );
+        }
         Ok(Some(Self {
-            label: Label::parser(build),
+            label,
             key: options.text("time_key").unwrap_or("time").as_bytes().to_vec(),
             text: text.to_owned(),
             format,

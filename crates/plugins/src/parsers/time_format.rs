@@ -10,6 +10,8 @@ pub(super) struct TimeFormat {
     parts: Vec<Part>,
     zone: Zone,
     says_year: bool,
+    /// The first conversion that is not known, with its `%`. No text has what it asks for.
+    unknown: Option<String>,
 }
 
 /// The zone of times that name none.
@@ -45,15 +47,6 @@ impl Zone {
     }
 }
 
-/// Why a format can't be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum FormatError {
-    #[error("%{0} is not known")]
-    Unknown(char),
-    #[error("it ends in %")]
-    Unfinished,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     /// This very byte.
@@ -61,6 +54,8 @@ enum Part {
     /// Blanks, as many as there are.
     Blanks,
     Field(Field),
+    /// Nothing can stand here.
+    Never,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +75,7 @@ enum Field {
     Fraction,
     Epoch,
     Zone,
+    ZoneName,
     WeekdayName,
     /// A number that says nothing new, of at most this many digits: a week, a weekday.
     Number(u8),
@@ -87,13 +83,18 @@ enum Field {
 
 impl TimeFormat {
     /// Takes a format apart. `zone` is for times without one.
-    pub(super) fn new(format: &str, zone: Zone) -> Result<Self, FormatError> {
+    pub(super) fn new(format: &str, zone: Zone) -> Self {
         let mut parts = Vec::new();
-        take_apart(format, &mut parts)?;
+        let unknown = take_apart(format, &mut parts).err();
         let says_year = parts
             .iter()
             .any(|part| matches!(part, Part::Field(Field::Year | Field::ShortYear | Field::Epoch)));
-        Ok(Self { parts, zone, says_year })
+        Self { parts, zone, says_year, unknown }
+    }
+
+    /// The first conversion that is not known. With one, no time is understood as a whole.
+    pub(super) fn unknown(&self) -> Option<&str> {
+        self.unknown.as_deref()
     }
 
     /// Reads a time. Whether the text has the whole format comes with it; if it has not, the time is what was read so far,
@@ -120,7 +121,8 @@ impl TimeFormat {
     }
 }
 
-fn take_apart(format: &str, parts: &mut Vec<Part>) -> Result<(), FormatError> {
+/// Takes a format apart, up to the first conversion that is not known.
+fn take_apart(format: &str, parts: &mut Vec<Part>) -> Result<(), String> {
     let mut letters = format.chars();
     while let Some(letter) = letters.next() {
         if letter.is_ascii_whitespace() {
@@ -130,13 +132,14 @@ fn take_apart(format: &str, parts: &mut Vec<Part>) -> Result<(), FormatError> {
         } else {
             // The modifiers E and O mean other forms in some languages; not in English.
             let conversion = letters.find(|letter| !matches!(letter, 'E' | 'O'));
-            convert(conversion.ok_or(FormatError::Unfinished)?, parts)?;
+            let known = conversion.ok_or("%".to_owned()).and_then(|letter| convert(letter, parts));
+            known.inspect_err(|_| parts.push(Part::Never))?;
         }
     }
     Ok(())
 }
 
-fn convert(conversion: char, parts: &mut Vec<Part>) -> Result<(), FormatError> {
+fn convert(conversion: char, parts: &mut Vec<Part>) -> Result<(), String> {
     let field = match conversion {
         '%' => {
             parts.push(Part::Byte(b'%'));
@@ -170,8 +173,9 @@ fn convert(conversion: char, parts: &mut Vec<Part>) -> Result<(), FormatError> {
         'u' | 'w' => Field::Number(1),
         'Y' => Field::Year,
         'y' => Field::ShortYear,
-        'Z' | 'z' => Field::Zone,
-        other => return Err(FormatError::Unknown(other)),
+        'Z' => Field::ZoneName,
+        'z' => Field::Zone,
+        other => return Err(format!("%{other}")),
     };
     parts.push(Part::Field(field));
     Ok(())
@@ -195,7 +199,7 @@ const MONTHS: &[&str] = &[
 const WEEKDAYS: &[&str] =
     &["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
-/// Names of zones, with their hours east of UTC.
+/// Names of zones that `%z` knows beside numbers, with their hours east of UTC.
 const ZONES: &[(&str, i64)] = &[
     ("UTC", 0),
     ("GMT", 0),
@@ -210,6 +214,82 @@ const ZONES: &[(&str, i64)] = &[
     ("PDT", -7),
     ("Z", 0),
 ];
+
+/// Names of zones that `%Z` knows, with their minutes east of UTC.
+const ZONE_NAMES: &[(&str, i64)] = &[
+    ("GMT", 0),
+    ("UTC", 0),
+    ("Z", 0),
+    ("UT", 0),
+    ("EST", -300),
+    ("EDT", -240),
+    ("CST", -360),
+    ("CDT", -300),
+    ("MST", -420),
+    ("MDT", -360),
+    ("PST", -480),
+    ("PDT", -420),
+    ("AKST", -540),
+    ("AKDT", -480),
+    ("HST", -600),
+    ("HADT", -540),
+    ("AST", -240),
+    ("ADT", -180),
+    ("NST", -210),
+    ("NDT", -150),
+    ("WET", 0),
+    ("WEST", 60),
+    ("CET", 60),
+    ("CEST", 120),
+    ("EET", 120),
+    ("EEST", 180),
+    ("MSK", 180),
+    ("ART", -180),
+    ("BRT", -180),
+    ("BRST", -120),
+    ("CLT", -240),
+    ("CLST", -180),
+    ("AEST", 600),
+    ("AEDT", 660),
+    ("ACST", 570),
+    ("ACDT", 630),
+    ("AWST", 480),
+    ("NZST", 720),
+    ("NZDT", 780),
+    ("JST", 540),
+    ("KST", 540),
+    ("SGT", 480),
+    ("IST", 330),
+    ("GST", 240),
+    ("ICT", 420),
+    ("WIB", 420),
+    ("WITA", 480),
+    ("WIT", 540),
+    ("MYT", 480),
+    ("BDT", 360),
+    ("NPT", 345),
+    ("WAT", 60),
+    ("CAT", 120),
+    ("EAT", 180),
+    ("SAST", 120),
+];
+
+/// Zones that are named by letters: 1 to 12 hours east of UTC, and 1 to 12 hours west of it. `Z` is UTC, `J` none.
+const EASTERN: &[u8] = b"ABCDEFGHIKLM";
+const WESTERN: &[u8] = b"NOPQRSTUVWXY";
+
+/// Minutes east of UTC of a zone's name, in any case.
+fn minutes_of(name: &[u8]) -> Option<i64> {
+    let hours = |letters: &[u8]| {
+        let letter = letters.iter().position(|letter| name.eq_ignore_ascii_case(&[*letter]))?;
+        i64::try_from(letter + 1).ok()
+    };
+    let named = ZONE_NAMES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known.as_bytes()));
+    named
+        .map(|(_, minutes)| *minutes)
+        .or_else(|| Some(hours(EASTERN)? * 60))
+        .or_else(|| Some(hours(WESTERN)? * -60))
+}
 
 /// A time on its way.
 struct Reading<'t> {
@@ -256,6 +336,7 @@ impl<'t> Reading<'t> {
             Part::Byte(byte) => self.rest = self.rest.strip_prefix(&[byte])?,
             Part::Blanks => self.rest = self.rest.trim_ascii_start(),
             Part::Field(field) => self.read_field(field)?,
+            Part::Never => return None,
         }
         Some(())
     }
@@ -273,13 +354,14 @@ impl<'t> Reading<'t> {
             Field::Day => self.day = self.number(2, 1..=31)?,
             Field::DayOfYear => self.day_of_year = Some(self.number(3, 1..=366)?),
             Field::Hour => self.hour = self.number(2, 0..=23)?,
-            Field::Hour12 => self.hour = self.number(2, 1..=12)? % 12,
-            Field::Half => self.half = Some(self.name(&["AM", "PM"], 2)?),
+            Field::Hour12 => self.hour = self.number(2, 1..=12)?,
+            Field::Half => self.half = Some(self.half()?),
             Field::Minute => self.minute = self.number(2, 0..=59)?,
             Field::Second => self.second = self.number(2, 0..=60)?,
             Field::Fraction => self.nsec = self.fraction()?,
             Field::Epoch => self.epoch = Some(self.number(10, 0..=i64::from(u32::MAX))?),
             Field::Zone => self.offset = Some(self.zone()?),
+            Field::ZoneName => self.offset = Some(self.zone_name()?),
             Field::WeekdayName => _ = self.name(WEEKDAYS, 3)?,
             Field::Number(digits) => _ = self.number(usize::from(digits), 0..=9999)?,
         }
@@ -327,6 +409,22 @@ impl<'t> Reading<'t> {
         Some(())
     }
 
+    /// Before noon or after. A clock of 12 hours has no hour 13, nor 0 after noon.
+    fn half(&mut self) -> Option<i64> {
+        let half = self.name(&["AM", "PM"], 2)?;
+        (self.hour <= 12).then_some(half)
+    }
+
+    /// Seconds east of UTC, by a name as people write it. A number will do.
+    fn zone_name(&mut self) -> Option<i64> {
+        let text = self.rest.trim_ascii_start();
+        let length = text.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        let (name, rest) = text.split_at(length);
+        let Some(minutes) = minutes_of(name) else { return self.zone() };
+        self.rest = rest;
+        Some(minutes * 60)
+    }
+
     /// Seconds east of UTC.
     fn zone(&mut self) -> Option<i64> {
         self.rest = self.rest.trim_ascii_start();
@@ -361,7 +459,11 @@ impl<'t> Reading<'t> {
         let midnight = date.ok()?.to_datetime(Time::midnight());
         let midnight = Offset::UTC.to_timestamp(midnight).ok()?.as_second();
         let days = self.day_of_year.map_or(0, |day| day - 1);
-        let hour = self.hour + self.half.map_or(0, |half| half * 12);
+        let hour = match self.half {
+            // Twelve o'clock comes first.
+            Some(half) => self.hour % 12 + half * 12,
+            None => self.hour,
+        };
         Some(midnight + days * 86_400 + hour * 3600 + self.minute * 60 + self.second)
     }
 }
@@ -410,7 +512,7 @@ mod tests {
     }
 
     fn check_in(zone: Zone, now: &str, format: &str, text: &str, expected: &str) {
-        let format = TimeFormat::new(format, zone).unwrap();
+        let format = TimeFormat::new(format, zone);
         let now: jiff::Timestamp = now.parse().unwrap();
         let now = Timestamp { sec: u32::try_from(now.as_second()).unwrap(), nsec: 0 };
         let (time, is_whole) = format.parse(text.as_bytes(), now);
@@ -450,7 +552,69 @@ mod tests {
         }
         check("%Y %H %Z", "2023 05 EST", "2023-01-01T10:00:00Z 0");
         check("%Y %H%z x", "2023 05-0330 x", "2023-01-01T08:30:00Z 0");
-        check("%Y %H %Z", "2023 05 CEST", "2023-01-01T05:00:00Z 0 in part");
+        check("%Y %H%z", "2023 05CEST", "2023-01-01T05:00:00Z 0 in part");
+    }
+
+    #[test]
+    fn zones_have_the_names_that_people_write() {
+        for (zone, time) in [
+            ("UTC", "12:00:00Z 0"),
+            ("CEST", "10:00:00Z 0"),
+            ("cet", "11:00:00Z 0"),
+            ("NST", "15:30:00Z 0"),
+            ("NPT", "06:15:00Z 0"),
+            ("IST", "06:30:00Z 0"),
+            ("AEDT", "01:00:00Z 0"),
+            ("A", "11:00:00Z 0"),
+            ("M, x", "00:00:00Z 0"),
+            ("n", "13:00:00Z 0"),
+            ("X", "23:00:00Z 0"),
+            ("+0200", "10:00:00Z 0"),
+            ("J", "12:00:00Z 0 in part"),
+            ("CESTX", "12:00:00Z 0 in part"),
+            ("MESZ", "12:00:00Z 0 in part"),
+        ] {
+            check("%F %H %Z", &format!("2023-01-01 12 {zone}"), &format!("2023-01-01T{time}"));
+        }
+    }
+
+    #[test]
+    fn the_half_of_the_day_goes_with_either_clock() {
+        let check = |format: &str, time: &str, expected: &str| {
+            let (format, text) = (format!("%F {format}"), format!("2023-01-01 {time}"));
+            check(&format, &text, &format!("2023-01-01T{expected}"));
+        };
+        for format in ["%H:%M:%S %p", "%I:%M:%S %p", "%T %p", "%X %p", "%k:%M:%S %p", "%r"] {
+            check(format, "12:05:00 PM", "12:05:00Z 0");
+            check(format, "12:05:00 AM", "00:05:00Z 0");
+            check(format, "01:05:00 pm", "13:05:00Z 0");
+            check(format, "11:05:00 AM", "11:05:00Z 0");
+        }
+        check("%H:%M %p", "13:05 PM", "13:05:00Z 0 in part");
+        check("%H:%M %p", "13:05 AM", "13:05:00Z 0 in part");
+        check("%p %H:%M", "PM 01:05", "13:05:00Z 0");
+        check("%I:%M", "12:30", "12:30:00Z 0");
+        check("%l:%M", "1:30", "01:30:00Z 0");
+    }
+
+    #[test]
+    fn digits_of_a_second_are_kept_as_they_are() {
+        for (digits, nsec) in [
+            ("53414", 534_140_000),
+            ("53413", 534_130_000),
+            ("1", 100_000_000),
+            ("000000001", 1),
+            ("123456789", 123_456_789),
+            ("9999999999", 999_999_999),
+        ] {
+            let text = format!("2021-02-01T01:40:03.{digits}Z");
+            check("%Y-%m-%dT%H:%M:%S.%L%z", &text, &format!("2021-02-01T01:40:03Z {nsec}"));
+            check(
+                "%s.%L",
+                &format!("1612143603.{digits}"),
+                &format!("2021-02-01T01:40:03Z {nsec}"),
+            );
+        }
     }
 
     #[test]
@@ -468,10 +632,21 @@ mod tests {
     }
 
     #[test]
-    fn formats_that_cannot_be_used_are_refused() {
-        let refused = |format| TimeFormat::new(format, Zone::Offset(0)).unwrap_err();
-        assert_eq!(refused("%Y %"), FormatError::Unfinished);
-        assert_eq!(refused("%Y %Q"), FormatError::Unknown('Q'));
+    fn a_conversion_that_is_not_known_is_never_there() {
+        let unknown =
+            |format| TimeFormat::new(format, Zone::Offset(0)).unknown().map(str::to_owned);
+        for (format, first) in [
+            ("%Y %", "%"),
+            ("%Y %Q%N", "%Q"),
+            ("%N", "%N"),
+            ("%f", "%f"),
+            ("%:z", "%:"),
+            ("%6N", "%6"),
+        ] {
+            assert_eq!(unknown(format), Some(first.to_owned()), "{format}");
+        }
+        assert_eq!(unknown("%Y-%m-%dT%H:%M:%S.%L%z"), None);
+        check("%Y.%N", "2023.123", "2023-01-01T00:00:00Z 0 in part");
     }
 
     #[test]
