@@ -75,7 +75,7 @@ impl Reader<'_> {
     }
 
     fn read_entry(&mut self, section: &mut Section, key: Spanned, node: Node) {
-        use SectionKind::{Filter, Input, MultilineParser, Output, Processor, Upstream};
+        use SectionKind::{Filter, Input, MultilineParser, Output, Processor, Service, Upstream};
         let key = Spanned { text: property_name(&key.text), span: key.span };
         match (section.kind, key.text.as_str(), node) {
             (Input | Output, "processors", node) => self.read_processors(section, &key, node),
@@ -92,7 +92,7 @@ impl Reader<'_> {
                 key.span,
                 "route by tag: give outputs a match, and inputs a tag",
             ),
-            (Input | Output, "telemetry", _) => {
+            (Input | Output | Service, "telemetry", _) => {
                 let warning = Diagnostic::warning("'telemetry' is not supported yet, and ignored");
                 self.diagnostics.push(warning.at(key.span));
             }
