@@ -8,22 +8,24 @@ use flb_config::{
     did_you_mean, read_file,
 };
 use flb_event::Tag;
-use flb_plugin::{Build, MultilineParsers, Named, Options, Parsers, Registry, Service, Spec};
+use flb_plugin::{
+    Build, MultilineParsers, Named, OptionSpec, Options, Parsers, Registry, Service, Spec,
+};
 
 use crate::findings::Findings;
 use crate::service::Settings;
 
-/// Reads all files that the settings name into `document`. A relative path is looked for as it is, then in `config_dir`.
+/// Reads all files that the settings name into `document`. A relative path is looked for as it is, then in `folders`.
 /// False when a file could not be read or has mistakes; the document is then good for showing them only.
 pub fn read_parsers_files(
     document: &mut Document,
     settings: &Settings,
-    config_dir: Option<&Path>,
+    folders: &[PathBuf],
     files: &dyn Files,
     findings: &mut Findings,
 ) -> bool {
     for named in &settings.parsers_files {
-        let path = find(&named.text, config_dir, files);
+        let path = find(&named.text, folders, files);
         let before = document.sources().len();
         let found = read_file(document, &path, FileKind::Parsers, files);
         let opened = document.sources().len() > before;
@@ -35,12 +37,14 @@ pub fn read_parsers_files(
     !findings.config.has_errors()
 }
 
-fn find(text: &str, config_dir: Option<&Path>, files: &dyn Files) -> PathBuf {
+fn find(text: &str, folders: &[PathBuf], files: &dyn Files) -> PathBuf {
     let path = Path::new(text);
-    match config_dir {
-        Some(folder) if path.is_relative() && files.read(path).is_err() => folder.join(path),
-        _ => path.to_owned(),
+    if files.read(path).is_ok() {
+        return path.to_owned();
     }
+    let mut paths = folders.iter().map(|folder| folder.join(path));
+    let there = paths.clone().find(|path| files.read(path).is_ok());
+    there.or_else(|| paths.next()).unwrap_or_else(|| path.to_owned())
 }
 
 /// What sections of parsers are built with.
@@ -136,6 +140,7 @@ fn build_one<T: ?Sized>(
     };
     let mut found = Diagnostics::default();
     let reserved = ["name", kind.choice];
+    let section = &understood(section, word, spec.options, &reserved, diagnostics);
     let options = Options::read(spec.name, spec.options, section, &reserved, variables, &mut found);
     let refused = found.has_errors();
     diagnostics.extend(found);
@@ -157,6 +162,40 @@ fn build_one<T: ?Sized>(
             None
         }
     }
+}
+
+/// The section without keys that mean nothing in it, and without those given again. Fluent Bit passes over both, and files of parsers
+/// that many share have them; so they are warnings.
+fn understood(
+    section: &Section,
+    word: &str,
+    specs: &[OptionSpec],
+    reserved: &[&str],
+    diagnostics: &mut Diagnostics,
+) -> Section {
+    let mut understood = section.clone();
+    understood.properties.clear();
+    for property in &section.properties {
+        let key = property.key.text.as_str();
+        let spec = specs.iter().find(|spec| spec.name == key);
+        let is_again = understood.property(key).is_some();
+        let warning = if spec.is_none() && !reserved.contains(&key) {
+            let warning = Diagnostic::warning(format!("[{word}] unknown key '{key}' is ignored"));
+            let known = specs.iter().map(|spec| spec.name).chain(reserved.iter().copied());
+            match did_you_mean(key, known) {
+                Some(near) => warning.help(format!("did you mean '{near}'?")),
+                None => warning,
+            }
+        } else if is_again && spec.is_none_or(|spec| !spec.multiple) {
+            let message = format!("[{word}] '{key}' is given again, and ignored");
+            Diagnostic::warning(message).help("the first one counts; give it once")
+        } else {
+            understood.properties.push(property.clone());
+            continue;
+        };
+        diagnostics.push(warning.at(property.key.span));
+    }
+    understood
 }
 
 fn required(

@@ -217,6 +217,10 @@ fn service_properties_are_checked() {
 fn a_warning_about_a_service_key_is_given_once() {
     let said = build("[SERVICE]\n DNS.Mode UDP\n DNS.Mode TCP\n").config();
     assert_eq!(said.matches("dns.mode").count(), 1, "{said}");
+    for key in ["dns.resolver", "plugins_file", "streams_file"] {
+        let warning = format!("service property '{key}' is not supported yet");
+        check_warning(&around(&format!("[SERVICE]\n {key} x\n")), &[&warning]);
+    }
 }
 
 #[test]
@@ -226,7 +230,20 @@ fn parsers_come_from_files() {
     assert_eq!(said("[PARSER]\n Name a\n Format strict\n Level 3\n"), "");
     check_words(&said("[PARSER]\n Name a\n Format strct\n"), &["'strct'", "p.conf:3", "'strict'"]);
     check_words(&said("[PARSER]\n Format strict\n"), &["missing the 'name' property"]);
-    check_words(&said("[PARSER]\n Name a\n Format strict\n Levl 3\n"), &["strict", "'levl'"]);
+    let odd = "[PARSER]\n Name a\n Format strict\n Levl 3\n Level 3\n Level many\n Name b\n";
+    let built = build_with(conf, &[("etc/p.conf", odd)]);
+    check_words(
+        &built.config(),
+        &[
+            "warning: [parser] unknown key 'levl' is ignored",
+            "p.conf:4",
+            "did you mean 'level'?",
+            "warning: [parser] 'level' is given again, and ignored",
+            "p.conf:6",
+            "warning: [parser] 'name' is given again, and ignored",
+        ],
+    );
+    assert!(!built.findings.config.has_errors());
     check_words(
         &said("[PARSER]\n Name a\n Format strict\n[PARSER]\n Name a\n Format strict\n"),
         &["[parser] parser named 'a' already exists, skip."],
@@ -242,6 +259,11 @@ fn multiline_parsers_come_from_files_and_find_the_parsers() {
     assert_eq!(said(&format!("{pairs}[PARSER]\n Name a\n Format strict\n")), "");
     check_words(&said(pairs), &["[multiline parser:m] parser 'a' is not known", "p.conf:1"]);
     check_words(&said("[MULTILINE_PARSER]\n Name m\n Type pair\n"), &["'pair'", "'pairs'"]);
+    let odd = "[MULTILINE_PARSER]\n Name m\n Type pairs\n Type pear\n Parsr a\n";
+    check_words(
+        &said(odd),
+        &["[multiline parser] 'type' is given again", "unknown key 'parsr' is ignored"],
+    );
     check_words(
         &said("[MULTILINE_PARSER]\n Name m\n"),
         &["a multiline parser is missing the 'type' property"],

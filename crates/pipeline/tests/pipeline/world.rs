@@ -112,8 +112,8 @@ pub(crate) fn build_with(text: &str, files: &[(&str, &str)]) -> Built {
     assert!(!findings.config.has_errors(), "{}", findings.config.render(document.sources()));
     let variables = Variables::default();
     let settings = Settings::read(&document, &variables, &mut findings);
-    let folder = Some(Path::new("etc"));
-    flb_pipeline::read_parsers_files(&mut document, &settings, folder, &files, &mut findings);
+    let folders = [PathBuf::from("etc")];
+    flb_pipeline::read_parsers_files(&mut document, &settings, &folders, &files, &mut findings);
     let blueprint = Blueprint {
         document: &document,
         variables: &variables,
