@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flb_config::{Diagnostic, Disk, Document, FileKind, Files, Variables, read_file};
+use flb_config::{Diagnostic, Disk, Document, FileKind, Files, Variables, folders_of, read_file};
 use flb_pipeline::{
     Blueprint, Findings, HotReload, HttpSettings, Instance, LogFormat, LogLevel, Pipeline, Role,
     Settings, read_parsers_files,
@@ -155,8 +155,9 @@ fn read_all<T>(
     settings.code_cache = settings.code_cache.or(code_cache);
     let done = settled(&settings, &mut findings);
     let folder = line.config.as_deref().and_then(folder);
-    let is_read =
-        read_parsers_files(&mut document, &settings, folder.as_deref(), &Disk, &mut findings);
+    let folders = line.config.as_deref().map(|config| folders_of(config, &Disk));
+    let folders = folders.unwrap_or_default();
+    let is_read = read_parsers_files(&mut document, &settings, &folders, &Disk, &mut findings);
     hide(&mut document);
     if !is_read {
         return Err(voice.refuse(&document, &findings));

@@ -407,3 +407,31 @@ fn words_of_the_command_line_do_not_steer_the_terminal() {
     check(&run, 1, &["\\u{9b}31m"]);
     assert!(!run.stderr.contains(['\u{9b}', '\u{1b}']), "{:?}", run.stderr);
 }
+
+#[test]
+fn what_stands_beside_the_target_of_a_link_is_found() {
+    let output = "[OUTPUT]\n    Name null\n    Match *\n";
+    let input = "[INPUT]\n    Name tail\n    Path line\n    Parser mine\n";
+    let folder = folder(&[
+        ("parsers.conf", "[PARSER]\n    Name mine\n    Format json\n"),
+        ("input.conf", input),
+        ("output-1.conf", output),
+        (
+            "agent.conf",
+            "[SERVICE]\n    Parsers_File parsers.conf\n@INCLUDE input.conf\n@INCLUDE output-*.conf\n",
+        ),
+        (
+            "agent.yaml",
+            "includes: [part.yaml, output-*.yaml]\nservice: {parsers_file: parsers.conf}\n",
+        ),
+        ("part.yaml", "pipeline: {inputs: [{name: tail, path: line, parser: mine}]}\n"),
+        ("output-1.yaml", "pipeline: {outputs: [{name: 'null', match: '*'}]}\n"),
+    ]);
+    let links = tempfile::tempdir().unwrap();
+    for name in ["agent.conf", "agent.yaml"] {
+        let link = links.path().join(name);
+        std::os::unix::fs::symlink(folder.path().join(name), &link).unwrap();
+        let run = agent(Path::new("/"), &["-D", "-c", link.to_str().unwrap()]);
+        check(&run, 0, &["configuration test is successful"]);
+    }
+}

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
 use crate::document::{Document, Property, Section, SectionKind, SourceId, Span, Spanned};
-use crate::files::Files;
+use crate::files::{Files, folders_of, glob_in};
 use crate::limits::{MAX_DEPTH, MAX_DIAGNOSTICS, MAX_FILES};
 
 const COMMANDS: [&str; 2] = ["@INCLUDE", "@SET"];
@@ -39,7 +39,7 @@ pub fn read_classic(
         diagnostics: Diagnostics::default(),
         files,
         kind,
-        folder: path.parent().unwrap_or(Path::new("")),
+        folders: folders_of(path, files),
         seen: BTreeSet::new(),
         depth: 0,
         stopped: false,
@@ -81,7 +81,7 @@ struct Reader<'a> {
     files: &'a dyn Files,
     kind: FileKind,
     /// Where the first file is; relative includes are looked for here too.
-    folder: &'a Path,
+    folders: Vec<PathBuf>,
     /// What [`Files::identity`] says of the files read so far.
     seen: BTreeSet<PathBuf>,
     depth: usize,
@@ -350,16 +350,23 @@ impl Reader<'_> {
         self.depth -= 1;
     }
 
+    /// Where the first file is, in words.
+    fn folders(&self) -> String {
+        let folders = self.folders.iter().filter(|folder| !folder.as_os_str().is_empty());
+        let folders: Vec<_> = folders.map(|folder| folder.display().to_string()).collect();
+        folders.join(" and in ")
+    }
+
     /// Includes what a pattern names, as seen from the first file's folder.
     fn include_all(&mut self, pattern: Piece<'_>) {
-        let folder = glob::Pattern::escape(&self.folder.to_string_lossy());
-        match self.files.glob(&Path::new(&folder).join(pattern.text)) {
+        match glob_in(&self.folders, pattern.text, self.files) {
             Ok(paths) if paths.is_empty() => {
                 let message = format!("no file matches '{}'", pattern.text);
                 let error = Diagnostic::error(message).at(pattern.span());
-                self.diagnostics.push(match self.folder.to_str() {
-                    Some("") | None => error,
-                    Some(folder) => error.help(format!("patterns are looked for in {folder}")),
+                let folders = self.folders();
+                self.diagnostics.push(match folders.is_empty() {
+                    true => error,
+                    false => error.help(format!("patterns are looked for in {folders}")),
                 });
             }
             Ok(paths) => {
@@ -397,14 +404,11 @@ impl Reader<'_> {
 
     fn report_unreadable(&mut self, path: &Path, at: Span, error: &io::Error) {
         let diagnostic = unreadable(path, error).at(at);
-        let elsewhere = Some(self.folder).filter(|folder| {
-            error.kind() == io::ErrorKind::NotFound
-                && path.is_relative()
-                && !folder.as_os_str().is_empty()
-        });
-        self.diagnostics.push(match elsewhere.map(Path::display) {
-            Some(folder) => {
-                diagnostic.help(format!("looked for in the working directory and in {folder}"))
+        let is_elsewhere = error.kind() == io::ErrorKind::NotFound && path.is_relative();
+        let folders = Some(self.folders()).filter(|folders| is_elsewhere && !folders.is_empty());
+        self.diagnostics.push(match folders {
+            Some(folders) => {
+                diagnostic.help(format!("looked for in the working directory and in {folders}"))
             }
             None => diagnostic,
         });
@@ -419,8 +423,15 @@ impl Reader<'_> {
         if error.kind() != io::ErrorKind::NotFound || path.is_absolute() {
             return Err(error);
         }
-        let path = self.folder.join(path);
-        self.files.read(&path).map(|text| (path, text))
+        let mut found = Err(error);
+        for folder in &self.folders {
+            let path = folder.join(path);
+            found = self.files.read(&path).map(|text| (path, text));
+            if found.is_ok() {
+                break;
+            }
+        }
+        found
     }
 
     fn error(

@@ -29,6 +29,38 @@ pub trait Files {
     }
 }
 
+/// The folders where a file is, and so what it names by relative paths: that of its name, and that of what the name leads to, if
+/// it is a link into another folder.
+pub fn folders_of(path: &Path, files: &dyn Files) -> Vec<PathBuf> {
+    let named = path.parent().unwrap_or(Path::new(""));
+    let here = if named.as_os_str().is_empty() { Path::new(".") } else { named };
+    let mut folders = vec![named.to_owned()];
+    if let Some(target) = files.identity(path).parent()
+        && target != named
+        && target != files.identity(here)
+    {
+        folders.push(target.to_owned());
+    }
+    folders
+}
+
+/// The files that a `*` pattern names in the first of the folders where there are any, sorted.
+pub(crate) fn glob_in(
+    folders: &[PathBuf],
+    pattern: &str,
+    files: &dyn Files,
+) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for folder in folders {
+        let folder = glob::Pattern::escape(&folder.to_string_lossy());
+        found = files.glob(&Path::new(&folder).join(pattern))?;
+        if !found.is_empty() {
+            break;
+        }
+    }
+    Ok(found)
+}
+
 /// The real file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Disk;
@@ -96,6 +128,26 @@ mod tests {
         assert_eq!(identity, Disk.identity(Path::new("src/lib.rs")));
         let missing = Path::new("missing");
         assert_eq!(Disk.identity(missing), missing);
+    }
+
+    #[test]
+    fn a_link_is_in_two_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        // A folder for temporary files may be named by a link itself.
+        let folder = folder.path().canonicalize().unwrap();
+        let path = |name: &str| folder.join(name);
+        for name in ["real", "link"] {
+            std::fs::create_dir(path(name)).unwrap();
+        }
+        std::fs::write(path("real/main"), "").unwrap();
+        std::os::unix::fs::symlink(path("real/main"), path("link/main")).unwrap();
+        std::os::unix::fs::symlink("main", path("real/again")).unwrap();
+        assert_eq!(folders_of(&path("link/main"), &Disk), [path("link"), path("real")]);
+        assert_eq!(folders_of(&path("real/again"), &Disk), [path("real")]);
+        assert_eq!(folders_of(&path("real/main"), &Disk), [path("real")]);
+        assert_eq!(folders_of(Path::new("Cargo.toml"), &Disk), [Path::new("")]);
+        assert_eq!(folders_of(Path::new("missing/main"), &Disk), [Path::new("missing")]);
+        assert_eq!(folders_of(Path::new("main"), &Memory::default()), [Path::new("")]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod yaml;
 pub use classic::{FileKind, read_classic};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, did_you_mean};
 pub use document::{Document, Property, Section, SectionKind, Source, SourceId, Span, Spanned};
-pub use files::{Disk, Files, Memory};
+pub use files::{Disk, Files, Memory, folders_of};
 pub use secrecy::{MASK, Secrecy, is_secret_name, is_variable, masked};
 pub use tame::{is_wild, tame};
 pub use variables::{Expanded, Unreadable, Variables};

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::classic::FileKind;
 use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
 use crate::document::{Document, SectionKind, Span, Spanned};
-use crate::files::Files;
+use crate::files::{Files, folders_of, glob_in};
 use crate::limits::{MAX_DEPTH, MAX_DIAGNOSTICS, MAX_FILES};
 use tree::Node;
 
@@ -241,16 +241,16 @@ impl Reader<'_> {
             return self.diagnostics.push(Diagnostic::error(message).at(named.span));
         }
         let including = self.document.source(named.span).map_or("", |source| &source.name);
-        let folder = Path::new(including).parent().unwrap_or(Path::new("")).to_owned();
+        let folders = folders_of(Path::new(including), self.files);
         let paths = if named.text.contains('*') {
-            let pattern =
-                Path::new(&glob::Pattern::escape(&folder.to_string_lossy())).join(&named.text);
-            match self.files.glob(&pattern) {
+            match glob_in(&folders, &named.text, self.files) {
                 Ok(paths) if paths.is_empty() => {
+                    let folders: Vec<_> =
+                        folders.iter().map(|folder| format!("'{}'", folder.display())).collect();
                     return self.error(
                         &format!("no file matches '{}'", named.text),
                         named.span,
-                        &format!("patterns are looked for in '{}'", folder.display()),
+                        &format!("patterns are looked for in {}", folders.join(" and ")),
                     );
                 }
                 Ok(paths) => paths,
@@ -260,7 +260,9 @@ impl Reader<'_> {
                 }
             }
         } else {
-            vec![folder.join(&named.text)]
+            let mut paths = folders.iter().map(|folder| folder.join(&named.text));
+            let there = paths.clone().find(|path| self.files.read(path).is_ok());
+            there.or_else(|| paths.next()).into_iter().collect()
         };
         self.depth += 1;
         for path in paths {
