@@ -15,6 +15,7 @@ mod time_field;
 mod time_format;
 mod types;
 mod unescape;
+mod zone_names;
 
 use cri::CriParser;
 use fields::Common;
