@@ -37,11 +37,6 @@ impl<'a> Field<'a> {
         &self.value
     }
 
-    /// The value, if it is a text.
-    pub(crate) fn value_text(&self) -> Option<&[u8]> {
-        msgpack::as_str(&self.value)
-    }
-
     /// The same value under another key.
     pub(crate) fn renamed(&self, key: &[u8]) -> Self {
         Self { key: encoded(key).into(), value: self.value.clone() }
