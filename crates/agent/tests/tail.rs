@@ -301,10 +301,10 @@ const PRINTED: &str = "\
     Format json_lines
 ";
 
-/// An agent that lives on when a file of its cannot grow.
+/// An agent that lives on when a file of its cannot grow. What it prints is in `out.txt`, which is not its own.
 fn start_limited(folder: &Path) -> Program {
     let mut command = Command::new("sh");
-    let script = "trap '' XFSZ; exec \"$0\" -c agent.conf";
+    let script = "trap '' XFSZ; mkfifo out; cat out > out.txt & exec \"$0\" -c agent.conf > out";
     command.args(["-c", script, env!("CARGO_BIN_EXE_flb-agent")]).current_dir(folder);
     for variable in ["FLB_LOG_LEVEL", "HOME", "XDG_CACHE_HOME"] {
         command.env_remove(variable);
@@ -370,13 +370,26 @@ fn rest(folder: &Path) -> String {
     run.stdout
 }
 
-/// The disk is full for a while, then the agent is killed: nothing comes twice.
-fn positions_are_saved_again(folder: &Path, fill: impl Fn(&Program), free: impl Fn(&Program)) {
+/// Adds a line to the log, and waits until the agent has printed it.
+fn print(folder: &Path, line: &str) {
+    append(&folder.join("a.log"), &format!("{line}\n"));
+    wait_for(&folder.join("out.txt"), &[line.to_owned()]);
+}
+
+/// An agent at work whose disk is full, and that has noticed.
+fn start_on_a_full_disk(folder: &Path, fill: impl Fn(&Program)) -> Program {
     let mut agent = start_limited(folder);
     assert!(agent.wait_for("file=a.log"));
+    print(folder, "while there is room");
     fill(&agent);
-    append(&folder.join("a.log"), "while it is full\n");
+    print(folder, "while it is full");
     assert!(agent.wait_for("db cannot be used now"));
+    agent
+}
+
+/// The disk is full for a while, then the agent is killed: nothing comes twice.
+fn positions_are_saved_again(folder: &Path, fill: impl Fn(&Program), free: impl Fn(&Program)) {
+    let mut agent = start_on_a_full_disk(folder, fill);
     free(&agent);
     assert!(agent.wait_for("db can be used again"));
     agent.signal("KILL");
@@ -389,14 +402,9 @@ fn positions_are_saved_again(folder: &Path, fill: impl Fn(&Program), free: impl 
 
 /// The disk is full, the log rotates, and the agent ends as it should: nothing is passed over.
 fn a_new_file_is_read_whole(folder: &Path, fill: impl Fn(&Program), free: impl Fn(&Program)) {
-    let mut agent = start_limited(folder);
-    assert!(agent.wait_for("file=a.log"));
-    fill(&agent);
-    append(&folder.join("a.log"), "while it is full\n");
-    assert!(agent.wait_for("db cannot be used now"));
+    let agent = start_on_a_full_disk(folder, fill);
     fs::rename(folder.join("a.log"), folder.join("a.log.1")).unwrap();
-    append(&folder.join("a.log"), "after the rotation\n");
-    assert!(agent.wait_for("file=a.log"));
+    print(folder, "after the rotation");
     agent.signal("TERM");
     free(&agent);
     assert_eq!(agent.finish().code, Some(0));

@@ -193,25 +193,19 @@ impl Tail {
     fn save(&mut self) -> bool {
         let saved = self.positions.save(&self.files);
         let is_moved = !matches!(saved, Ok(false));
-        if is_moved {
-            self.report_database(saved.map(drop));
+        if matches!(saved, Ok(true)) && std::mem::take(&mut self.is_db_failing) {
+            tracing::info!("{} db can be used again", self.settings.label);
         }
+        self.report_database(saved.map(drop));
         is_moved
     }
 
     fn report_database(&mut self, result: Result<(), DatabaseError>) {
-        let label = &self.settings.label;
-        let has_failed = std::mem::replace(&mut self.is_db_failing, result.is_err());
-        match result {
-            Ok(()) if has_failed => tracing::info!("{label} db can be used again"),
-            Ok(()) => {}
-            Err(error) => {
-                if let Some(total) = self.unsaved.another() {
-                    tracing::error!(
-                        "{label} db cannot be used now: {error} ({total} times so far)"
-                    );
-                }
-            }
+        let Err(error) = result else { return };
+        self.is_db_failing = true;
+        if let Some(total) = self.unsaved.another() {
+            let label = &self.settings.label;
+            tracing::error!("{label} db cannot be used now: {error} ({total} times so far)");
         }
     }
 
