@@ -17,8 +17,8 @@ const PATH: usize = 120;
 /// as often as there are units.
 const ROWS: usize = 4;
 
-/// The functions whose place is known, by index: `src/lib.rs:12`.
-pub(crate) fn places(wasm: &[u8]) -> BTreeMap<u32, String> {
+/// Where the functions of a module begin in their sources, by index, as far as its debug information says it: `src/lib.rs:12`.
+pub fn places(wasm: &[u8]) -> BTreeMap<u32, String> {
     let mut places = BTreeMap::new();
     if let Ok(code) = Code::read(wasm)
         && code.debug.contains_key(".debug_line")
@@ -127,32 +127,4 @@ fn place(
     let shown: Vec<char> = path.chars().filter(|letter| !letter.is_control()).collect();
     let end: String = shown[shown.len().saturating_sub(PATH)..].iter().collect();
     Some(format!("{end}:{line}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Built from `places.c` beside it, which says how.
-    const WASM: &[u8] = include_bytes!("../../runtime/tests/debug/places.wasm");
-
-    #[test]
-    fn functions_have_the_line_where_they_begin() {
-        let expected = [(0, "places.c:15"), (1, "places.c:6")];
-        let expected = expected.map(|(index, place)| (index, place.to_owned()));
-        assert_eq!(places(WASM), BTreeMap::from(expected));
-    }
-
-    #[test]
-    fn damaged_debug_information_is_no_error() {
-        for index in 0..WASM.len() {
-            for flip in [1, 0x80, 0xff] {
-                let mut wasm = WASM.to_vec();
-                wasm[index] ^= flip;
-                assert!(places(&wasm).len() <= 2);
-            }
-            assert!(places(&WASM[..index]).len() <= 2);
-        }
-        assert_eq!(places(b"no module"), BTreeMap::new());
-    }
 }

@@ -127,8 +127,8 @@ fn a_panic_is_the_author_s_function_s() {
 
 #[test]
 fn with_debug_information_functions_have_files_and_lines() {
-    let wasm = include_bytes!("debug/places.wasm");
-    let source = include_str!("debug/places.c");
+    let wasm = include_bytes!("../../compiler/tests/corpus/places/places.wasm");
+    let source = include_str!("../../compiler/tests/corpus/places/places.c");
     let place = |name: &str, words: &str| {
         let line = source.lines().position(|line| line.contains(words)).unwrap() + 1;
         format!("{name} at places.c:{line}")

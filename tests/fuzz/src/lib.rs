@@ -2,6 +2,8 @@
 
 #[path = "../../../crates/artifact/tests/oracle/mod.rs"]
 mod artifact_oracle;
+#[path = "../../../crates/compiler/tests/oracle/mod.rs"]
+mod compiler_oracle;
 mod config;
 #[path = "../../../crates/event/tests/oracle/mod.rs"]
 mod event_oracle;
@@ -55,6 +57,11 @@ pub fn parsers(data: &[u8]) {
 /// A multiline parser and lines.
 pub fn multiline(data: &[u8]) {
     plugins_oracle::check_multiline(data);
+}
+
+/// Any bytes taken as a module with debug information.
+pub fn places(data: &[u8]) {
+    compiler_oracle::check_places(data);
 }
 
 /// Filters that answer what they are told to.
