@@ -95,7 +95,8 @@ fn build_with(origin: &Origin, voice: Voice<'_>) -> Result<Built, Refused> {
     };
     let (read, log) = read_all(line, environment, voice, settled)?;
     let Configuration { document, variables, mut settings, folder, mut findings } = read;
-    settings.max_connections = descriptors.inputs;
+    settings.max_connections = descriptors.connections;
+    settings.max_files = descriptors.files;
     let blueprint = Blueprint {
         document: &document,
         variables: &variables,

@@ -5,11 +5,16 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// As many as anybody needs. More would make commands slow that close all descriptors that they may have got.
 const ENOUGH: u64 = 65_536;
 
-/// Shares of the descriptors. What is left is for files: those that inputs read, outputs write, and storage.
+/// What the agent needs for itself, and for a few outputs and chunks.
+const RESERVE: usize = 64;
+
+/// Shares of the descriptors. What is left is for outputs, storage and all else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Descriptors {
     /// Connections of all inputs together.
-    pub(crate) inputs: usize,
+    pub(crate) connections: usize,
+    /// Files that inputs follow.
+    pub(crate) files: usize,
     /// Connections of the HTTP server.
     pub(crate) server: usize,
 }
@@ -27,7 +32,12 @@ impl Descriptors {
 
     fn of(limit: u64) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Self { inputs: (limit / 2).max(1), server: (limit / 8).clamp(2, 64) }
+        let shared = limit - RESERVE.min(limit / 2);
+        Self {
+            connections: (shared / 8 * 3).max(1),
+            files: (shared / 2).max(1),
+            server: (shared / 16).clamp(2, 64),
+        }
     }
 }
 
@@ -36,11 +46,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn inputs_and_the_server_leave_room_for_files() {
-        for (limit, inputs, server) in
-            [(0, 1, 2), (64, 32, 8), (1024, 512, 64), (u64::MAX, usize::MAX / 2, 64)]
+    fn what_clients_and_files_may_take_leaves_room_for_outputs() {
+        for (limit, connections, files, server) in
+            [(0, 1, 1, 2), (64, 12, 16, 2), (1024, 360, 480, 60), (65_536, 24_552, 32_736, 64)]
         {
-            assert_eq!(Descriptors::of(limit), Descriptors { inputs, server }, "{limit}");
+            let shares = Descriptors { connections, files, server };
+            assert_eq!(Descriptors::of(limit), shares, "{limit}");
         }
     }
 }

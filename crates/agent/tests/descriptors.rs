@@ -167,6 +167,30 @@ fn want_of_descriptors_drops_no_record() {
 }
 
 #[test]
+fn files_to_follow_leave_room_for_outputs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: u32| folder.path().join(format!("{n}.log"));
+    for n in 0..100 {
+        fs::write(path(n), format!("line {n}.\n")).unwrap();
+    }
+    let conf = "[SERVICE]\n Flush 0.05\n\
+         [INPUT]\n Name tail\n Path *.log\n Tag t\n Read_From_Head on\n Refresh_Interval 0.1\n Rotate_Wait 1\n\
+         [OUTPUT]\n Name file\n Match *\n File out\n Retry_Limit no_retries\n";
+    let mut agent = start(folder.path(), 128, conf);
+    assert!(agent.wait_for("32 files are followed, as many as"));
+    let out = folder.path().join("out");
+    wait_until("a line of each file", || count(&out, "line") == 32);
+    // Those that are there still come as soon as there is room.
+    for n in (0..100).filter(|n| count(&out, &format!("line {n}.")) == 1).collect::<Vec<_>>() {
+        fs::remove_file(path(n)).unwrap();
+    }
+    wait_until("lines of other files", || count(&out, "line") == 64);
+    let run = agent.terminate();
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(!run.stderr.contains("oo many open files"), "{}", run.stderr);
+}
+
+#[test]
 fn the_soft_limit_of_open_files_is_raised() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new("sh");

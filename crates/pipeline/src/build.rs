@@ -66,6 +66,7 @@ impl Blueprint<'_> {
             code_cache: self.settings.code_cache.clone(),
             variables: variables.clone(),
             max_connections: self.settings.max_connections,
+            max_files: self.settings.max_files,
             dry_run: self.dry_run,
             shared: Arc::clone(&self.shared),
             generation: Generation::default(),

@@ -104,6 +104,8 @@ pub struct Settings {
     /// The most connections that all inputs together may have open. No key of the configuration: it follows from the
     /// descriptors that the process may have.
     pub max_connections: usize,
+    /// The most files that all inputs together may follow, for the same reason.
+    pub max_files: usize,
     /// Whether the HTTP server tells about storage.
     pub storage_metrics: bool,
     /// Whether there is an HTTP server, and where.
@@ -266,7 +268,8 @@ impl Default for Settings {
             require_signature: false,
             trusted_keys: Vec::new(),
             code_cache: None,
-            max_connections: 512,
+            max_connections: 360,
+            max_files: 480,
             storage_metrics: true,
             http: HttpSettings::default(),
             hot_reload: HotReload::default(),

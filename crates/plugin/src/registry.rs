@@ -46,6 +46,8 @@ pub struct Service {
     pub variables: Variables,
     /// The most connections that all inputs together may have open, so that descriptors are left for all else.
     pub max_connections: usize,
+    /// The most files that all inputs together may follow, for the same reason.
+    pub max_files: usize,
     /// Plugins are only built, to see whether they can be: nobody listens, and nobody is in the way of who does.
     pub dry_run: bool,
     /// What plugins make once for all of them, also for those of another configuration that takes the place of this one.
@@ -75,7 +77,8 @@ impl Default for Service {
             trusted_keys: None,
             code_cache: None,
             variables: Variables::default(),
-            max_connections: 512,
+            max_connections: 360,
+            max_files: 480,
             dry_run: false,
             shared: Arc::default(),
             generation: Generation::default(),

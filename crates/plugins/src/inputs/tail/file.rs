@@ -11,6 +11,7 @@ use flb_event::{Tag, Timestamp, msgpack};
 use sha2::{Digest as _, Sha256};
 
 use super::patterns::{Identity, is_missing};
+use super::room::Place;
 use super::source::Source;
 use crate::inputs::lines::Lines;
 use crate::log::Mishaps;
@@ -58,6 +59,8 @@ pub(super) struct Followed {
     /// It had a line that is too long; it is not read any more.
     pub(super) is_refused: bool,
     pub(super) failures: Mishaps,
+    /// Kept as long as the file is open.
+    pub(super) place: Option<Place>,
     source: Source,
     identity: Identity,
     /// Where the next read begins.
@@ -80,6 +83,7 @@ impl Followed {
             gone_since: None,
             is_awaited: false,
             is_refused: false,
+            place: None,
             failures: Mishaps::default(),
             source,
             identity: Identity::of(&metadata),

@@ -285,7 +285,9 @@ impl Tail {
     fn open(&mut self, path: &Path, from_head: bool) -> io::Result<Followed> {
         let tag = self.settings.tags.of(&path.to_string_lossy());
         let limit = self.settings.limit;
+        let place = self.settings.room.take()?;
         let mut file = Followed::open(path, tag.map_err(io::Error::other)?, limit)?;
+        file.place = Some(place);
         let start = self.start(&file, from_head);
         file.start(start, limit)?;
         file.join = self.settings.joining.as_ref().map(|joining| joining.start());

@@ -6,6 +6,7 @@ mod file;
 mod follow;
 mod patterns;
 mod positions;
+mod room;
 mod settings;
 mod source;
 mod tag;

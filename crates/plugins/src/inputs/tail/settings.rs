@@ -8,6 +8,7 @@ use flb_event::{Timestamp, msgpack};
 use flb_plugin::{Build, BuildError, MultilineParser, Options, Parser, Regex};
 
 use super::database::{self, Database};
+use super::room::Room;
 use super::tag::Tags;
 use crate::inputs::records;
 use crate::log::Label;
@@ -53,6 +54,7 @@ pub(super) struct Settings {
     /// How often files are looked at even so.
     pub(super) progress_check: Duration,
     pub(super) joining: Option<Joining>,
+    pub(super) room: Room,
 }
 
 /// How lines are joined: by which parsers, and to how many bytes at most.
@@ -108,6 +110,7 @@ impl Settings {
             watch: options.bool("inotify_watcher"),
             progress_check: progress_check(options),
             joining: joining(options, build)?,
+            room: Room::new(build.service),
         })
     }
 }
