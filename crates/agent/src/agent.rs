@@ -7,8 +7,9 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use anyhow::Context;
-use flb_config::{Diagnostic, Diagnostics, Document, tame};
+use flb_config::{Diagnostic, Diagnostics, Document};
 use flb_plugin::Shared;
+use flb_text::tame;
 
 use crate::command_line::{self, CommandLine, Mistake, Request};
 use crate::descriptors::Descriptors;

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use flb_config::{Document, Property, Section, SectionKind, Variables, masked};
 use flb_pipeline::SERVICE_DEFAULTS;
 use flb_plugin::{OptionSpec, Registry, Spec, secrecy};
+use flb_text::is_wild;
 
 /// Lists of sections, each with its key; parsers stand beside the pipeline.
 const LISTS: [(&str, SectionKind); 3] = [
@@ -205,13 +206,21 @@ fn scalar(text: &str) -> String {
             '"' | '\\' => write!(quoted, "\\{char}"),
             '\n' => write!(quoted, "\\n"),
             '\t' => write!(quoted, "\\t"),
-            char if char.is_control()
-                || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}') =>
-            {
-                write!(quoted, "\\u{:04x}", u32::from(char))
-            }
+            '\0'..='\u{ffff}' if is_wild(char) => write!(quoted, "\\u{:04x}", u32::from(char)),
+            char if is_wild(char) => write!(quoted, "\\U{:08x}", u32::from(char)),
             char => write!(quoted, "{char}"),
         };
     }
     quoted + "\""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scalar_shows_what_it_holds_and_steers_no_terminal() {
+        assert_eq!(scalar("/var/log/*.log"), "\"/var/log/*.log\"");
+        assert_eq!(scalar("a b\n\u{9b}\u{200b}\u{e0041}"), r#""a b\n\u009b\u200b\U000e0041""#);
+    }
 }

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     match agent::run(std::env::args_os().skip(1), environment) {
         Ok(code) => code.into(),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", flb_text::tame(&format!("{error:#}")));
             exit::START.into()
         }
     }

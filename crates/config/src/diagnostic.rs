@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Message, Renderer, Snippet};
+use flb_text::tame;
 
 use crate::document::{Source, Span};
 use crate::secrecy::{MASK, secret_of_line};
-use crate::tame::tame;
 
 /// How bad a [`Diagnostic`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

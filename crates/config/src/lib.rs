@@ -9,7 +9,6 @@ mod document;
 mod files;
 mod limits;
 mod secrecy;
-mod tame;
 pub mod value;
 mod variables;
 mod yaml;
@@ -19,7 +18,6 @@ pub use diagnostic::{Diagnostic, Diagnostics, Severity, did_you_mean};
 pub use document::{Document, Property, Section, SectionKind, Source, SourceId, Span, Spanned};
 pub use files::{Disk, Files, Memory, folders_of};
 pub use secrecy::{MASK, Secrecy, is_secret_name, is_variable, masked};
-pub use tame::{is_wild, tame};
 pub use variables::{Expanded, Unreadable, Variables};
 pub use yaml::{is_yaml, read_yaml};
 

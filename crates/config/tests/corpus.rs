@@ -41,7 +41,7 @@ fn replay(path: &Path, read: Read) {
         let coloured = diagnostics.render_coloured(document.sources());
         assert_eq!(plain.is_empty(), diagnostics.is_empty());
         assert_eq!(coloured.is_empty(), diagnostics.is_empty());
-        let wild = |char: char| char.is_control() && char != '\n';
+        let wild = |char: char| flb_text::is_wild(char) && char != '\n';
         assert!(!plain.contains(wild), "{} gets an escape through", path.display());
         document.sections.iter().for_each(read_section);
         show_hidden(&mut document);

@@ -132,21 +132,7 @@ pub(crate) fn name_only(text: &str) -> String {
 
 /// The beginning of a text for a log line, on one line whatever bytes it holds.
 pub(crate) fn excerpt(text: &[u8]) -> String {
-    const LENGTH: usize = 80;
-    let text = text.trim_ascii_end();
-    let beginning = String::from_utf8_lossy(&text[..text.len().min(LENGTH)]);
-    let mut excerpt = String::with_capacity(beginning.len());
-    for letter in beginning.chars() {
-        if letter.is_control() {
-            excerpt.extend(letter.escape_default());
-        } else {
-            excerpt.push(letter);
-        }
-    }
-    if text.len() > LENGTH {
-        excerpt.push_str("...");
-    }
-    excerpt
+    flb_text::excerpt(text.trim_ascii_end(), 80)
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use crate::{EventFormat, FilterError};
 const MAX_LENGTH: usize = 64 << 20;
 /// Most records that one may become.
 const MAX_RECORDS: u32 = 65_536;
+/// Bytes of an answer that is refused, for the log.
+const SHOWN: usize = 120;
 
 /// What a guest's answer means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +80,7 @@ fn understand_json(
 ) -> Result<Understood, FilterError> {
     let text = &bytes[..memchr::memchr(0, bytes).unwrap_or(bytes.len())];
     let refused = |why: &dyn std::fmt::Display| {
-        bad(format!("invalid JSON format: {why}, buf: {}", start_of(text)))
+        bad(format!("invalid JSON format: {why}, buf: {}", flb_text::excerpt(text, SHOWN)))
     };
     let parsed = match text.trim_ascii_start().first() {
         Some(b'[') => json::parse(text, out),
@@ -164,12 +166,4 @@ fn too_many() -> String {
 /// Whether nothing but blanks stands between the value and its NUL.
 fn is_terminated(rest: &[u8]) -> bool {
     rest.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&0)
-}
-
-/// The first bytes of an answer, for a log line.
-fn start_of(text: &[u8]) -> String {
-    const SHOWN: usize = 120;
-    let shown = String::from_utf8_lossy(&text[..text.len().min(SHOWN)]);
-    let more = if text.len() > SHOWN { "..." } else { "" };
-    format!("{}{more}", shown.escape_debug())
 }

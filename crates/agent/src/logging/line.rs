@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use flb_config::{Diagnostic, Document, Severity, is_wild, tame};
+use flb_config::{Diagnostic, Document, Severity};
+use flb_text::{tame, tame_json};
 use jiff::Zoned;
 use serde_json::Value;
 use tracing::Level;
@@ -106,15 +107,7 @@ fn name(level: Level) -> &'static str {
 
 /// A JSON string. What could steer a terminal is escaped, so that the log can be looked at as it is.
 fn quoted(text: &str) -> String {
-    let json = Value::from(text).to_string();
-    if !json.contains(is_wild) {
-        return json;
-    }
-    let escaped = json.chars().map(|char| match is_wild(char) {
-        true => format!("\\u{:04x}", u32::from(char)),
-        false => char.to_string(),
-    });
-    escaped.collect()
+    tame_json(&Value::from(text).to_string()).into_owned()
 }
 
 /// Text from outside, which must neither steer a terminal nor look like another line of the log: line ends are indented,
