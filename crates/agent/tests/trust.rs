@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use flb_artifact::{Artifact, Levels, SecretKey, Target};
+use flb_artifact::{Artifact, Interruption, Levels, Release, SecretKey, Target};
 use flb_compiler::{CompileOptions, Compiler};
 use flb_testkit::{Program, Run};
 
@@ -15,12 +15,17 @@ const WASM: &[u8] = include_bytes!("../../../examples/filters/c-enrich.wasm");
 
 /// Runs the agent on one line of a file with the filter `module`; `service` is more of its service section.
 fn run(folder: &Path, service: &str, module: &[u8]) -> Run {
+    run_with(folder, service, "", module)
+}
+
+/// The same, with more in the filter's section.
+fn run_with(folder: &Path, service: &str, filter: &str, module: &[u8]) -> Run {
     fs::write(folder.join("line"), "{\"a\":1}\n").unwrap();
     fs::write(folder.join("filter"), module).unwrap();
     let conf = format!(
         "[SERVICE]\n    Flush 0.05\n{service}[INPUT]\n    Name tail\n    Tag t\n    Path line\n    Parser json\n    \
          Read_From_Head on\n    Exit_On_Eof on\n[FILTER]\n    Name wasm\n    Match *\n    Wasm_Path filter\n    \
-         Function_Name c_filter\n[OUTPUT]\n    Name stdout\n    Match *\n    Format json_lines\n"
+         Function_Name c_filter\n{filter}[OUTPUT]\n    Name stdout\n    Match *\n    Format json_lines\n"
     );
     fs::write(folder.join("x.conf"), conf).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_flb-agent"));
@@ -30,13 +35,18 @@ fn run(folder: &Path, service: &str, module: &[u8]) -> Run {
 }
 
 fn compile() -> Artifact {
+    compile_for(Interruption::default())
+}
+
+fn compile_for(interruption: Interruption) -> Artifact {
     let compiler = Compiler::new(CompileOptions {
         targets: vec![Target::host().unwrap()],
         levels: Levels { opt_level: 3, size_level: 3 },
         embed_wasm: true,
         jobs: 1,
         producer: "test".to_owned(),
-    });
+    })
+    .interrupted_by(interruption);
     Artifact::parse(compiler.compile(WASM).unwrap()).unwrap()
 }
 
@@ -61,6 +71,80 @@ fn a_required_signature_keeps_everybody_elses_code_out() {
     check(&run(folder.path(), service, artifact.bytes()), 0, "1 replaced");
     fs::write(folder.path().join("mine.pub"), "no key").unwrap();
     check(&run(folder.path(), service, artifact.bytes()), 255, "trusted key mine.pub: not a key");
+}
+
+#[test]
+fn trusted_keys_alone_ask_for_signatures() {
+    let folder = tempfile::tempdir().unwrap();
+    let mine = SecretKey::from_random([1; 32]);
+    fs::write(folder.path().join("mine.pub"), mine.public().to_string()).unwrap();
+    let keys = "    wasm.trusted_keys mine.pub\n";
+    let mut artifact = compile();
+    check(&run(folder.path(), keys, artifact.bytes()), 255, "a signature is required");
+    check(&run(folder.path(), keys, WASM), 255, "a signature is required");
+    let off = format!("{keys}    wasm.require_signature off\n");
+    let run_off = run(folder.path(), &off, artifact.bytes());
+    check(&run_off, 0, "anybody's code runs, although there are trusted keys");
+    artifact.sign(&mine);
+    check(&run(folder.path(), keys, artifact.bytes()), 0, "1 replaced");
+}
+
+#[test]
+fn a_slip_in_what_may_run_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    for (service, words) in [
+        ("wasm.require_signatures on", "unknown service property 'wasm.require_signatures'"),
+        ("wasm.trusted_key mine.pub", "did you mean 'wasm.trusted_keys'?"),
+        ("wasm.sandbox on", "there are wasm.require_signature, wasm.trusted_keys"),
+        ("wasm.require_signature on", "nobody is trusted to sign"),
+        ("wasm.require_signature ${NO}", "service property 'wasm.require_signature' is empty"),
+        ("wasm.trusted_keys ${NO_SUCH_VARIABLE}", "service property 'wasm.trusted_keys' is empty"),
+        ("wasm.trusted_keys ,", "no file is named"),
+    ] {
+        check(&run(folder.path(), &format!("    {service}\n"), WASM), 1, words);
+    }
+}
+
+#[test]
+fn a_required_name_keeps_other_filters_and_older_releases_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let mine = SecretKey::from_random([1; 32]);
+    fs::write(folder.path().join("mine.pub"), mine.public().to_string()).unwrap();
+    let keys = "    wasm.trusted_keys mine.pub\n";
+    let service = format!("{keys}    wasm.required_name enrich 1.4\n");
+    let released = |name: &str, version: &str| {
+        let release = Release { name: name.parse().unwrap(), version: version.parse().unwrap() };
+        let mut artifact = compile().released(Some(release)).unwrap();
+        artifact.sign(&mine);
+        artifact.bytes().to_vec()
+    };
+    let mut unnamed = compile();
+    unnamed.sign(&mine);
+    let check_service = |module: &[u8], code, words: &str| {
+        check(&run(folder.path(), &service, module), code, words);
+    };
+    check_service(unnamed.bytes(), 255, "its signer gave it no name");
+    check_service(&released("redact", "2"), 255, "it is redact 2, and enrich 1.4 or later is");
+    check_service(&released("enrich", "1.3.9"), 255, "it is enrich 1.3.9, and enrich 1.4 or later");
+    check_service(&released("enrich", "1.10"), 0, "1 replaced");
+    // A section's own name counts before that of the service; one without signatures is worth nothing.
+    let own = "    Required_Name redact\n";
+    let redact = released("redact", "2");
+    check(&run_with(folder.path(), &service, own, &redact), 0, "1 replaced");
+    check(&run_with(folder.path(), keys, own, unnamed.bytes()), 255, "redact is required");
+    check(&run_with(folder.path(), "", own, &redact), 255, "a required name needs signatures");
+    check(&run_with(folder.path(), keys, "    Required_Name a/b\n", &redact), 255, "no name of a");
+}
+
+#[test]
+fn code_that_no_deadline_ends_can_be_forbidden() {
+    let folder = tempfile::tempdir().unwrap();
+    let endless = compile_for(Interruption::None);
+    let service = "    wasm.require_interruption on\n";
+    check(&run(folder.path(), "", endless.bytes()), 0, "no deadline ends its calls");
+    check(&run(folder.path(), service, endless.bytes()), 255, "so no deadline ends its calls, and");
+    check(&run(folder.path(), service, compile().bytes()), 0, "1 replaced");
+    check(&run(folder.path(), service, WASM), 0, "1 replaced");
 }
 
 #[test]

@@ -10,8 +10,8 @@ use crate::layout::{
 };
 use crate::packing::unpack;
 use crate::{
-    ArtifactError, Foreign, Host, Metadata, Part, PublicKey, SecretKey, Sha256Hex, Slice, Stored,
-    Trust,
+    ArtifactBuilder, ArtifactError, Foreign, Host, Metadata, Part, PublicKey, Release, Required,
+    SecretKey, Sha256Hex, Slice, Stored, Trust,
 };
 
 /// A whole artifact: every checksum held when it was parsed. Not yet known to fit this host. Clones share the file's bytes.
@@ -72,6 +72,24 @@ impl Artifact {
     /// Who signed the artifact, if anybody did. The signature held when it was parsed.
     pub fn signer(&self) -> Option<PublicKey> {
         self.signer
+    }
+
+    /// The same code and module as this release, or as none, for somebody to sign: a signature of another is gone.
+    pub fn released(self, release: Option<Release>) -> Result<Self, ArtifactError> {
+        if self.metadata.release == release {
+            return Ok(self);
+        }
+        let builder = ArtifactBuilder::again(self.metadata, &self.bytes, release);
+        Self::parse(builder.build(None))
+    }
+
+    /// Whether it is the filter that is required. Who says so is for [`Self::verify`] to ask.
+    pub fn require(&self, required: &Required) -> Result<(), ArtifactError> {
+        let found = self.metadata.release.as_ref();
+        if required.admits(found) {
+            return Ok(());
+        }
+        Err(ArtifactError::Release { required: required.clone(), found: found.cloned() })
     }
 
     /// Signs the artifact, in place of any signature it had.
@@ -168,8 +186,7 @@ fn le_u32(header: &[u8; HEADER_LEN], at: usize) -> u32 {
 
 /// A faulty writer's doing. The reason may hold the writer's own words, and those go to terminals and logs.
 fn faulty(reason: &str) -> ArtifactError {
-    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    ArtifactError::Metadata { reason: reason.chars().map(shown).collect() }
+    ArtifactError::Metadata { reason: flb_text::tame_line(reason).into_owned() }
 }
 
 /// Whether a name that messages show could write to a terminal what it should not.
@@ -177,7 +194,7 @@ fn has_odd_names(slice: &Slice) -> bool {
     let engine = [&slice.engine.name, &slice.engine.version];
     let names = [&slice.target, &slice.cpu].into_iter().chain(engine);
     let names = names.chain(&slice.features).chain(&slice.no_signals);
-    names.flat_map(|name| name.chars()).any(char::is_control)
+    names.flat_map(|name| name.chars()).any(flb_text::is_wild)
 }
 
 /// No signature is all zeros; any other bytes are one that must hold.

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use crate::layout::{DIGEST, FORMAT_VERSION, HASHED_LEN, HEADER_LEN, MAGIC};
 use crate::packing::pack;
 use crate::{
-    Encoding, EngineSettings, Interface, Levels, Metadata, Sha256Hex, Slice, SourceModule, Stored,
-    Target,
+    Encoding, EngineSettings, Interface, Levels, Metadata, Release, Sha256Hex, Slice, SourceModule,
+    Stored, Target,
 };
 
 /// Code for one target, before it has a place in a file.
@@ -42,9 +42,25 @@ impl ArtifactBuilder {
             size: source.len() as u64,
             embedded: None,
         };
-        let metadata =
-            Metadata { producer: producer.to_owned(), source, interface, slices: Vec::new() };
+        let metadata = Metadata {
+            producer: producer.to_owned(),
+            release: None,
+            source,
+            interface,
+            slices: Vec::new(),
+        };
         Self { metadata, blobs: Vec::new() }
+    }
+
+    /// The parts of an artifact, to be put together anew as this release. `bytes` are the artifact's.
+    pub(crate) fn again(mut metadata: Metadata, bytes: &[u8], release: Option<Release>) -> Self {
+        metadata.release = release;
+        let blob = |place: &mut Stored| {
+            let begin = std::mem::take(&mut place.offset) as usize;
+            bytes[begin..begin + place.length as usize].to_vec()
+        };
+        let blobs = places(&mut metadata).into_iter().map(blob).collect();
+        Self { metadata, blobs }
     }
 
     /// Adds the code for one more target.

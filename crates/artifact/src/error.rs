@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::PublicKey;
 use crate::layout::FORMAT_VERSION;
+use crate::{PublicKey, Release, Required};
 
 /// What a file is that is not an artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +134,18 @@ pub enum ArtifactError {
     Untrusted {
         /// Who signed it, if anybody did.
         signer: Option<PublicKey>,
+    },
+    /// It is another filter than the one that is required, or an older release of it.
+    #[error(
+        "{}, and {required} is required; help: sign the right one: flb-wamrc sign --key FILE --name NAME --version \
+         VERSION filter.aot",
+        found.as_ref().map_or("its signer gave it no name".to_owned(), |found| format!("it is {found}"))
+    )]
+    Release {
+        /// What is required.
+        required: Required,
+        /// What it is, if it says.
+        found: Option<Release>,
     },
     /// No slice is for this architecture and operating system.
     #[error("built for {}, this host is {host}; help: rebuild with --target={host_name}", built_for.join(", "))]

@@ -10,6 +10,7 @@ mod host;
 mod layout;
 mod metadata;
 mod packing;
+mod release;
 mod signing;
 mod target;
 
@@ -23,5 +24,6 @@ pub use metadata::{
     Arguments, Collector, Encoding, EngineSettings, Export, Import, Interface, Interruption,
     Levels, Metadata, Sha256Hex, Slice, SourceModule, Stored, ValueType,
 };
+pub use release::{Name, Release, ReleaseError, Required, Version};
 pub use signing::{KeyError, PublicKey, SecretKey, Trust};
 pub use target::{Architecture, TARGET_NAMES, Target, TargetError};

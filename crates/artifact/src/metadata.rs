@@ -5,11 +5,16 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::Release;
+
 /// Everything that a loader must know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
     /// The program that made the artifact, with its version.
     pub producer: String,
+    /// Which filter it is, if its signer says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Release>,
     /// The module it was compiled from.
     pub source: SourceModule,
     /// What the module exports and imports, and how arguments reach it.

@@ -59,10 +59,9 @@ impl Blueprint<'_> {
             escape_unicode: self.settings.escape_unicode,
             multiline_limit: self.settings.multiline_limit,
             config_dir: self.config_dir.clone(),
-            trusted_keys: self
-                .settings
-                .require_signature
-                .then(|| self.settings.trusted_keys.clone()),
+            trusted_keys: self.settings.signers(),
+            required_name: self.settings.required_name.clone(),
+            require_interruption: self.settings.require_interruption,
             code_cache: self.settings.code_cache.clone(),
             variables: variables.clone(),
             max_connections: self.settings.max_connections,

@@ -95,10 +95,14 @@ pub struct Settings {
     pub escape_unicode: bool,
     /// The most bytes of lines that are joined to one record.
     pub multiline_limit: usize,
-    /// Whether wasm artifacts must be signed by one of the trusted keys.
-    pub require_signature: bool,
+    /// Whether wasm artifacts must be signed by one of the trusted keys. If nothing is said, they must be where there are keys.
+    pub require_signature: Option<bool>,
     /// Files with the public keys of those whose artifacts may run.
     pub trusted_keys: Vec<PathBuf>,
+    /// The name that artifacts must be signed with where a section says nothing else, and perhaps a version.
+    pub required_name: Option<String>,
+    /// Whether code is refused whose calls no deadline ends.
+    pub require_interruption: bool,
     /// The folder where code that was compiled at start is kept.
     pub code_cache: Option<PathBuf>,
     /// The most connections that all inputs together may have open. No key of the configuration: it follows from the
@@ -265,8 +269,10 @@ impl Default for Settings {
             parsers_files: Vec::new(),
             escape_unicode: true,
             multiline_limit: Service::default().multiline_limit,
-            require_signature: false,
+            require_signature: None,
             trusted_keys: Vec::new(),
+            required_name: None,
+            require_interruption: false,
             code_cache: None,
             max_connections: 360,
             max_files: 480,
@@ -364,13 +370,24 @@ const KEYS: &[Key] = &[
         Ok(())
     }),
     set("wasm.require_signature", |settings, value| {
-        settings.require_signature =
-            checked("wasm.require_signature", &value.text, value::parse_bool)?;
+        settings.require_signature = Some(switch("wasm.require_signature", &value)?);
         Ok(())
     }),
     set("wasm.trusted_keys", |settings, value| {
-        let files = value::parse_clist(&value.text).into_iter().map(PathBuf::from);
-        settings.trusted_keys.extend(files);
+        let files = value::parse_clist(&value.text);
+        if files.is_empty() {
+            let message = "[config] could not configure service property 'wasm.trusted_keys': no file is named";
+            return Err(Refused::new(message, "name files with public keys: release.pub"));
+        }
+        settings.trusted_keys.extend(files.into_iter().map(PathBuf::from));
+        Ok(())
+    }),
+    set("wasm.required_name", |settings, value| {
+        settings.required_name = Some(value.text);
+        Ok(())
+    }),
+    set("wasm.require_interruption", |settings, value| {
+        settings.require_interruption = switch("wasm.require_interruption", &value)?;
         Ok(())
     }),
     set("wasm.cache", |settings, value| {
@@ -518,7 +535,35 @@ impl Settings {
                 settings.apply(property, &variables, &mut warned, out);
             }
         }
+        findings.config.extend(settings.doubtful_trust(document));
         settings
+    }
+
+    /// Files with the keys that an artifact must be signed by, if it must be signed.
+    pub(crate) fn signers(&self) -> Option<Vec<PathBuf>> {
+        let keys = &self.trusted_keys;
+        self.require_signature.unwrap_or(!keys.is_empty()).then(|| keys.clone())
+    }
+
+    /// Whoever names keys or asks for signatures must not get less by leaving out or contradicting the other.
+    fn doubtful_trust(&self, document: &Document) -> Option<Diagnostic> {
+        let found = match (self.require_signature, self.trusted_keys.is_empty()) {
+            (Some(true), true) => {
+                Diagnostic::error("signatures are required, and nobody is trusted to sign")
+                    .help("name files with public keys: wasm.trusted_keys release.pub")
+            }
+            (Some(false), false) => {
+                Diagnostic::warning("anybody's code runs, although there are trusted keys")
+                    .help("leave wasm.require_signature out: with wasm.trusted_keys it is on")
+            }
+            _ => return None,
+        };
+        let mut sections = document.sections_of(SectionKind::Service);
+        let place = sections.find_map(|section| section.property("wasm.require_signature"));
+        Some(match place {
+            Some(property) => found.at(property.key.span),
+            None => found,
+        })
     }
 
     fn apply(
@@ -536,6 +581,10 @@ impl Settings {
         expanded.report(span, diagnostics);
         let text = expanded.text;
         if text.is_empty() {
+            if is_strict(key) {
+                let error = Diagnostic::error(format!("service property '{key}' is empty"));
+                diagnostics.push(error.at(span).help("give it a value, or leave it out"));
+            }
             return;
         }
         match row.effect {
@@ -569,11 +618,23 @@ fn asks_for_something(text: &str) -> bool {
     value::parse_bool(text) != Ok(false)
 }
 
+/// Whether a key says what code may run: a slip there must not be passed over.
+fn is_strict(key: &str) -> bool {
+    key.starts_with("wasm.")
+}
+
 fn unknown(key: &str, span: Span) -> Diagnostic {
-    let warning = Diagnostic::warning(format!("unknown service property '{key}' is ignored"));
-    match did_you_mean(key, KEYS.iter().map(|row| row.name)) {
-        Some(near) => warning.at(span).help(format!("did you mean '{near}'?")),
-        None => warning.at(span),
+    let found = if is_strict(key) {
+        Diagnostic::error(format!("unknown service property '{key}'"))
+    } else {
+        Diagnostic::warning(format!("unknown service property '{key}' is ignored"))
+    };
+    let names = KEYS.iter().map(|row| row.name);
+    let strict: Vec<&str> = names.clone().filter(|name| is_strict(name)).collect();
+    match did_you_mean(key, names) {
+        Some(near) => found.at(span).help(format!("did you mean '{near}'?")),
+        None if is_strict(key) => found.at(span).help(format!("there are {}", strict.join(", "))),
+        None => found.at(span),
     }
 }
 

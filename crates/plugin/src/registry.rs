@@ -40,6 +40,10 @@ pub struct Service {
     pub config_dir: Option<PathBuf>,
     /// Files with the public keys whose signature an artifact must carry; without, signatures are not asked for.
     pub trusted_keys: Option<Vec<PathBuf>>,
+    /// The name that an artifact must be signed with, and perhaps the first version that will do (`wasm.required_name`).
+    pub required_name: Option<String>,
+    /// Whether code is refused whose calls no deadline ends (`wasm.require_interruption`).
+    pub require_interruption: bool,
     /// The folder where code that was compiled at start is kept.
     pub code_cache: Option<PathBuf>,
     /// What `${NAME}` stands for, in the files that options name.
@@ -75,6 +79,8 @@ impl Default for Service {
             multiline_limit: 2_000_000,
             config_dir: None,
             trusted_keys: None,
+            required_name: None,
+            require_interruption: false,
             code_cache: None,
             variables: Variables::default(),
             max_connections: 360,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use flb_artifact::{PublicKey, Trust};
+use flb_artifact::{PublicKey, Required, Trust};
 use flb_plugin::{BuildError, Kind, OptionSpec, Options, Secrecy, Service};
 use flb_runtime::{
     Directory, EngineOptions, FilterEngine, GuestLog, GuestOutput, GuestStream, Heard, Sandbox,
@@ -49,6 +49,12 @@ pub(crate) const MEMORY_LIMIT: OptionSpec = OptionSpec::new(
     None,
     "Most bytes that the module's memory may grow to (default 256 MiB)",
 );
+pub(crate) const REQUIRED_NAME: OptionSpec = OptionSpec::new(
+    "required_name",
+    Kind::Text,
+    None,
+    "The name that the artifact must be signed with, and perhaps the first version that will do: redact 1.4",
+);
 pub(crate) const HEAP_SIZE: OptionSpec = OptionSpec::new(
     "wasm_heap_size",
     Kind::Size,
@@ -65,6 +71,23 @@ pub(crate) const STACK_SIZE: OptionSpec = OptionSpec::new(
 /// Most bytes that a module's memory may grow to.
 pub(crate) fn memory_limit(options: &Options) -> u64 {
     options.size(MEMORY_LIMIT.name).unwrap_or(256 << 20)
+}
+
+/// Which filter the artifact must be: as the section says, else as the service says. A name is worth what its signature is.
+pub(crate) fn required(
+    options: &Options,
+    service: &Service,
+) -> Result<Option<Required>, BuildError> {
+    let given = options.text(REQUIRED_NAME.name).or(service.required_name.as_deref());
+    let Some(text) = given else { return Ok(None) };
+    if service.trusted_keys.is_none() {
+        return Err(BuildError::new("a required name needs signatures, which are not asked for")
+            .help("name the keys of those who may sign: wasm.trusted_keys in [SERVICE]"));
+    }
+    let required = text.parse().map_err(|error: flb_artifact::ReleaseError| {
+        BuildError::new(format!("invalid value for property 'required_name': {error}"))
+    })?;
+    Ok(Some(required))
 }
 
 /// Lines of the log for the output of one plugin's guests, in a second.
@@ -103,12 +126,17 @@ fn engine(service: &Service) -> Result<FilterEngine, BuildError> {
         Some(files) => Trust::only(files.iter().map(|file| key(file)).collect::<Result<_, _>>()?),
     };
     let cache = service.code_cache.clone();
-    let fits =
-        |engine: &&FilterEngine| *engine.trust() == trust && engine.cache() == cache.as_deref();
+    let require_interruption = service.require_interruption;
+    let fits = |engine: &&FilterEngine| {
+        *engine.trust() == trust
+            && engine.cache() == cache.as_deref()
+            && engine.requires_interruption() == require_interruption
+    };
     if let Some(engine) = current.as_ref().filter(fits) {
         return Ok(engine.clone());
     }
-    let engine = FilterEngine::new(EngineOptions { trust, cache, ..EngineOptions::default() })
+    let options = EngineOptions { trust, cache, require_interruption, ..EngineOptions::default() };
+    let engine = FilterEngine::new(options)
         .map_err(|error| BuildError::new(format!("cannot start the filter watchdog: {error}")))?;
     *current = Some(engine.clone());
     Ok(engine)

@@ -17,6 +17,8 @@ pub struct EngineOptions {
     pub trust: Trust,
     /// The folder where compiled code is kept; without it modules are compiled at each start.
     pub cache: Option<PathBuf>,
+    /// Whether code is refused whose calls no deadline ends.
+    pub require_interruption: bool,
     /// Whether calls may not be ended by signals, for programs that leave no signal to it.
     pub no_signals: bool,
 }
@@ -55,6 +57,11 @@ impl FilterEngine {
     /// Whose artifacts may run.
     pub fn trust(&self) -> &Trust {
         &self.shared.options.trust
+    }
+
+    /// Whether code is refused whose calls no deadline ends.
+    pub fn requires_interruption(&self) -> bool {
+        self.shared.options.require_interruption
     }
 
     /// Whether calls may be ended by signals.

@@ -104,6 +104,12 @@ pub enum LoadError {
         /// Why not.
         reason: String,
     },
+    /// No deadline ends the code's calls, and one that does is required.
+    #[error(
+        "it is compiled with --interruption=none, so no deadline ends its calls, and that one does is required; help: \
+         compile it without --interruption=none"
+    )]
+    NoDeadline,
     /// The module cannot be started.
     #[error("Instantiate wasm module failed. error: {reason}")]
     Instantiate {
@@ -128,8 +134,15 @@ pub enum LoadError {
     NoWasi,
 }
 
+/// So many names are shown of a list: a module may have a hundred thousand.
+const SHOWN: usize = 20;
+
 fn list(names: &[String]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    match names.len() {
+        0 => "none".to_owned(),
+        1..=SHOWN => names.join(", "),
+        all => format!("{}, and {} more", names[..SHOWN].join(", "), all - SHOWN),
+    }
 }
 
 /// A function's type.

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use flb_artifact::{Artifact, ArtifactError, Foreign, Interruption, Trust};
+use flb_artifact::{Artifact, ArtifactError, Foreign, Interruption, Required, Trust};
 use wasmtime::Module;
 
 #[cfg(feature = "jit")]
@@ -25,11 +25,26 @@ pub(crate) struct Loaded {
 const THIS_ENGINE: (&str, &str) = (flb_engine::NAME, flb_engine::VERSION);
 
 /// By content, not by name.
-pub(crate) fn load(engine: &FilterEngine, bytes: Vec<u8>) -> Result<Loaded, LoadError> {
+pub(crate) fn load(
+    engine: &FilterEngine,
+    bytes: Vec<u8>,
+    required: Option<&Required>,
+) -> Result<Loaded, LoadError> {
     if Artifact::is_artifact(&bytes) {
-        return load_artifact(engine, Artifact::parse(bytes)?);
+        let artifact = Artifact::parse(bytes)?;
+        required.map_or(Ok(()), |required| artifact.require(required))?;
+        return load_artifact(engine, artifact);
     }
-    match Foreign::of(&bytes) {
+    match (Foreign::of(&bytes), required) {
+        (Foreign::Wasm, Some(required)) => {
+            Err(ArtifactError::Release { required: required.clone(), found: None }.into())
+        }
+        (kind, _) => load_module(engine, bytes, kind),
+    }
+}
+
+fn load_module(engine: &FilterEngine, bytes: Vec<u8>, kind: Foreign) -> Result<Loaded, LoadError> {
+    match kind {
         Foreign::Wasm | Foreign::WasmComponent if engine.trust() != &Trust::anyone() => {
             Err(ArtifactError::Untrusted { signer: None }.into())
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flb_artifact::{Interface, Sha256Hex, ValueType};
+use flb_artifact::{Interface, Required, Sha256Hex, ValueType};
 
 use crate::abi::{self, Abi};
 use crate::guest::FREE_RESULT;
@@ -49,6 +49,8 @@ pub struct FilterOptions {
     pub memory_limit: u64,
     /// When the guest is replaced.
     pub recycle: Recycle,
+    /// Which filter an artifact must be, by its signer's word.
+    pub required: Option<Required>,
     /// What the guest may see and use of the host.
     pub sandbox: Sandbox,
 }
@@ -64,6 +66,7 @@ impl FilterOptions {
             start_deadline: None,
             memory_limit: 256 << 20,
             recycle: Recycle::default(),
+            required: None,
             sandbox: Sandbox::default(),
         }
     }
@@ -96,7 +99,7 @@ impl FilterModule {
         bytes: Vec<u8>,
         options: FilterOptions,
     ) -> Result<Self, LoadError> {
-        let ready = Ready::load(engine, bytes)?;
+        let ready = Ready::load(engine, bytes, options.required.as_ref())?;
         abi::check(ready.interface(), &options.function, options.abi)?;
         check_free_result(ready.interface())?;
         Ok(Self { shared: Arc::new(Shared { ready, options }) })
@@ -115,6 +118,11 @@ impl FilterModule {
     /// Digest of the WebAssembly module that the code comes from.
     pub fn source(&self) -> Sha256Hex {
         self.ready().metadata().source.sha256
+    }
+
+    /// Whether the module has a function that frees answers.
+    pub fn frees_answers(&self) -> bool {
+        self.ready().interface().exports.iter().any(|export| export.name == FREE_RESULT)
     }
 
     /// Imports that nobody provides; calling one traps.

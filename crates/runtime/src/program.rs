@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flb_artifact::{Export, Interface, ValueType};
+use flb_artifact::{Export, Interface, Required, ValueType};
 use wasmtime::{Instance, Store, Val};
 
 use crate::capture::Capture;
@@ -22,6 +22,8 @@ pub struct ProgramOptions {
     pub memory_limit: u64,
     /// Most bytes that it may write to its stdout in one run.
     pub output_limit: usize,
+    /// Which program an artifact must be, by its signer's word.
+    pub required: Option<Required>,
     /// What it may see and use of the host. Of its output, only stderr goes there.
     pub sandbox: Sandbox,
 }
@@ -62,7 +64,7 @@ impl Program {
         bytes: Vec<u8>,
         options: ProgramOptions,
     ) -> Result<Self, LoadError> {
-        let ready = Ready::load(engine, bytes)?;
+        let ready = Ready::load(engine, bytes, options.required.as_ref())?;
         let start = start(ready.interface())?.clone();
         Ok(Self { shared: Arc::new(Shared { ready, start, options }) })
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flb_artifact::{Artifact, Interface, Interruption, Metadata};
+use flb_artifact::{Artifact, Interface, Interruption, Metadata, Required};
 use wasmtime::{Instance, InstancePre, Store};
 
 use crate::guest::limit_growth;
@@ -29,9 +29,16 @@ pub(crate) struct Ready {
 
 impl Ready {
     /// Loads WebAssembly or an artifact.
-    pub(crate) fn load(engine: &FilterEngine, bytes: Vec<u8>) -> Result<Self, LoadError> {
+    pub(crate) fn load(
+        engine: &FilterEngine,
+        bytes: Vec<u8>,
+        required: Option<&Required>,
+    ) -> Result<Self, LoadError> {
         let wasm = (!Artifact::is_artifact(&bytes)).then(|| bytes.clone());
-        let loaded = load(engine, bytes)?;
+        let loaded = load(engine, bytes, required)?;
+        if loaded.interruption == Interruption::None && engine.requires_interruption() {
+            return Err(LoadError::NoDeadline);
+        }
         let (pre, unknown_imports) = link(&loaded.module)?;
         match way(engine, &loaded, &pre) {
             Ok(way) => Ok(Self::new(engine, loaded, way, pre, unknown_imports)),

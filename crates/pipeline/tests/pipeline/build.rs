@@ -192,6 +192,14 @@ fn service_properties_are_checked() {
         "[SERVICE]\n Log_Level loud\n",
         &["[config] could not configure service property 'log_level'", "use one of"],
     );
+    check_config(
+        "[SERVICE]\n Wasm.Require_Signatures on\n",
+        &[
+            "unknown service property 'wasm.require_signatures'",
+            "did you mean 'wasm.require_signature'",
+        ],
+    );
+    check_config("[SERVICE]\n Wasm.Trusted_Keys ${X}\n", &["'wasm.trusted_keys' is empty"]);
     check_config("[SERVICE]\n Daemon on\n", &["foreground", "service manager"]);
     check_config("[SERVICE]\n Scheduler.Base 0\n", &["not positive"]);
     check_config("[SERVICE]\n HTTP_Port 65536\n", &["'http_port'", "up to 65535"]);

@@ -43,6 +43,7 @@ pub(super) const SPEC: Spec<dyn Input> = Spec {
             None,
             "Accepted and not needed: a line is one record, however long it is",
         ),
+        guest::REQUIRED_NAME,
         guest::HEAP_SIZE,
         guest::STACK_SIZE,
     ],
@@ -67,6 +68,7 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildEr
         output_limit: options
             .size("output_limit")
             .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX)),
+        required: guest::required(options, build.service)?,
         sandbox: guest::sandbox(options, &path, &label)?,
     };
     let program = Program::load(&engine, bytes, program_options)

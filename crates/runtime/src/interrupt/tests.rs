@@ -277,7 +277,7 @@ fn a_guest_under_a_host_function_under_a_guest_is_ended() {
         (func (export "inner") (loop (br 0)))
         (func (export "outer") (loop (call $again) (br 0)))
         (func (export "f") (param i32 i32 i32 i32 i32 i32) (result i32) (i32.const 0)))"#;
-    let loaded = crate::load::load(&engine, wat::parse_str(text).unwrap()).unwrap();
+    let loaded = crate::load::load(&engine, wat::parse_str(text).unwrap(), None).unwrap();
     let way = Way::of(loaded.interruption, &loaded.module).unwrap();
     assert!(matches!(way, Way::Signal(_)));
     for swallows in [true, false] {

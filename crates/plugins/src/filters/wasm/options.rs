@@ -26,6 +26,7 @@ pub(super) const ALL: &[OptionSpec] = &[
     guest::CONFIG,
     guest::GUEST_OUTPUT,
     OptionSpec::new("function_name", Kind::Text, None, "The exported function to call"),
+    guest::REQUIRED_NAME,
     guest::HEAP_SIZE,
     guest::STACK_SIZE,
     OptionSpec::new("deadline", Kind::Double, Some("1"), "Longest time for one call, in seconds"),
@@ -97,6 +98,7 @@ pub(super) fn module_options(
             calls: calls(options.int("recycle"))?,
             memory: options.size("recycle_memory"),
         },
+        required: guest::required(options, service)?,
         sandbox,
         ..FilterOptions::new(function)
     })
