@@ -4,18 +4,19 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use flb_artifact::{Arguments, Artifact, Interface};
+use flb_artifact::{Arguments, Artifact, ArtifactError, Host, Interface, Trust};
 use flb_runtime::Abi;
-use serde_json::json;
+use flb_text::tame_line;
+use serde_json::{Value, json};
 
 use crate::input::{self, Filter};
 use crate::inspect::type_of;
 use crate::module::{compile, measures};
 use crate::nearest::nearest;
 use crate::options::Given;
-use crate::output::{Outcome, say};
+use crate::output::{Outcome, say, say_json};
 use crate::probe;
-use crate::run::{body, only_filter};
+use crate::run::{few, only_filter};
 
 /// How serious a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,17 +55,13 @@ impl Finding {
 /// The command `check`.
 pub(crate) fn check(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcome> {
     let file = input::only_file(operands)?;
-    if let Some(record) = &given.record {
-        body(record)?;
-    }
     let findings = findings(&file, given)?;
     let problems = findings.iter().filter(|one| one.level == Level::Problem).count();
-    let text = if given.json {
-        object(&file, &findings, problems)
+    if given.json {
+        say_json(object(&file, &findings, problems))?;
     } else {
-        lines(&file, &findings, problems)
-    };
-    say(&text)?;
+        say(&lines(&file, &findings, problems))?;
+    }
     Ok(if problems == 0 { Outcome::Done } else { Outcome::Problems })
 }
 
@@ -86,10 +83,34 @@ fn findings(file: &Path, given: &Given) -> anyhow::Result<Vec<Finding>> {
     findings.push(finding);
     findings.extend(imports(&metadata.interface));
     findings.extend(memory(&artifact)?);
-    if let Some(function) = function {
-        findings.extend(probe::findings(artifact.bytes().to_vec(), file, function, given)?);
+    let (code, finding) = runnable(&artifact)?;
+    findings.extend(finding);
+    if let (Some(code), Some(function)) = (code, function) {
+        findings.extend(probe::findings(code, file, function, given)?);
     }
     Ok(findings)
+}
+
+/// What can be tried here: the artifact itself, else the module inside. Code for other machines is no mistake, but somebody
+/// should know. What is odd about code for this one, the runtime says.
+fn runnable(artifact: &Artifact) -> anyhow::Result<(Option<Vec<u8>>, Option<Finding>)> {
+    let itself = || Ok((Some(artifact.bytes().to_vec()), None));
+    let fits = artifact.clone().verify(&Host::detect(), flb_compiler::ENGINE, &Trust::anyone());
+    let Err(misfit @ (ArtifactError::Target { .. } | ArtifactError::Cpu { .. })) = fits else {
+        return itself();
+    };
+    let reason = misfit.to_string();
+    // What to do about it is to try the module, as here.
+    let reason = reason.split("; help: ").next().unwrap_or_default();
+    let warning =
+        |text: &str| Some(Finding::new(Level::Warning, "code", format!("{reason}; {text}")));
+    Ok(match artifact.wasm()? {
+        Some(wasm) if matches!(misfit, ArtifactError::Target { .. }) => {
+            (Some(compile(&wasm)?), warning("the module inside is tried, compiled for this host"))
+        }
+        Some(_) => return itself(),
+        None => (None, warning("it is not tried, as it does not hold its module")),
+    })
 }
 
 /// The function must be exported with a filter's type.
@@ -134,7 +155,7 @@ fn missing(interface: &Interface, name: &str) -> String {
                 .to_owned()
         }
     };
-    format!("'{name}' is not exported; exported functions: {}; help: {advice}", names.join(", "))
+    format!("'{name}' is not exported; exported functions: {}; help: {advice}", few(&names))
 }
 
 /// Whether `known` is how Rust or C++ write `name` when it keeps its module's path and types.
@@ -171,7 +192,7 @@ fn imports(interface: &Interface) -> Vec<Finding> {
 }
 
 /// Most memory that the agent grants a guest.
-const LIMIT: u64 = 256 << 20;
+pub(crate) const LIMIT: u64 = 256 << 20;
 /// Bytes in a page of WebAssembly memory.
 const PAGE: u64 = 64 << 10;
 
@@ -214,20 +235,19 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
-fn object(file: &Path, findings: &[Finding], problems: usize) -> String {
+fn object(file: &Path, findings: &[Finding], problems: usize) -> Value {
     let each = findings
         .iter()
         .map(|one| json!({ "level": one.level.name(), "about": one.about, "text": one.text }));
     let each: Vec<_> = each.collect();
-    let object = json!({ "file": file.to_string_lossy(), "problems": problems, "findings": each });
-    format!("{object}\n")
+    json!({ "file": file.to_string_lossy(), "problems": problems, "findings": each })
 }
 
 fn lines(file: &Path, findings: &[Finding], problems: usize) -> String {
-    let mut text = format!("{}\n", file.display());
+    let mut text = format!("{}\n", tame_line(&file.to_string_lossy()));
     for Finding { level, about, text: found } in findings {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{:<8} {about:<9} {found}", level.name());
+        let _ = writeln!(text, "{:<8} {about:<9} {}", level.name(), tame_line(found));
     }
     text.push_str(&match problems {
         0 => "no problems\n".to_owned(),

@@ -73,8 +73,8 @@ pub(crate) static COMMANDS: &[Command] = &[
     Command {
         name: "verify",
         operands: "FILE.aot",
-        about: "Check all of an artifact's checksums and its signature, and that its code comes \
-            from its module",
+        about: "Check that an artifact is whole; with --key who signed it, with --rebuild that \
+            its code comes from its module",
         options: VERIFY,
         run: verify::run,
     },
@@ -147,8 +147,28 @@ static VERIFY: &[Row] = &[
     HELP,
 ];
 
-static SIGN: &[Row] =
-    &[Row::new("--key", Form::Either("FILE"), "Sign with this key, made by keygen", add_key), HELP];
+static SIGN: &[Row] = &[
+    Row::new("--key", Form::Either("FILE"), "Sign with this key, made by keygen", add_key),
+    Row::new(
+        "--name",
+        Form::Either("NAME"),
+        "Say in the signed part which filter it is, for agents that require a name",
+        |given, value| {
+            given.name = Some(value.parse()?);
+            Ok(())
+        },
+    ),
+    Row::new(
+        "--version",
+        Form::Either("VERSION"),
+        "Say which version of the filter it is: 1.4.0",
+        |given, value| {
+            given.version = Some(value.parse()?);
+            Ok(())
+        },
+    ),
+    HELP,
+];
 
 static DISASM: &[Row] = &[
     Row::new(
@@ -200,7 +220,8 @@ const START_DEADLINE: Row = Row::new(
     },
 );
 
-const RECORD: &str = "The record's body, a JSON object";
+const RECORD: &str =
+    "The record's body, a JSON object; @FILE takes it from a file, - from standard input";
 
 const DIR: Row = Row::new(
     "--dir",

@@ -10,7 +10,7 @@ use flb_compiler::{CompileOptions, Compiler};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use crate::output::{Outcome, say, write_whole};
+use crate::output::{self, Outcome, prove_writable, say, say_json, write_whole};
 use crate::request::{Asked, Request, parse};
 use crate::{features, input};
 
@@ -30,9 +30,10 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<Outcome> {
 fn compile(request: &Request) -> anyhow::Result<()> {
     let lines = request.verbosity > 1 && !request.json;
     if request.verbosity > 0 {
-        request.notes.iter().for_each(|note| eprintln!("note: {note}"));
+        request.notes.iter().for_each(output::note);
     }
     let wasm = input::read(&request.input)?;
+    prove_writable(&request.output)?;
     if lines {
         say(&announcement(request))?;
     }
@@ -43,13 +44,13 @@ fn compile(request: &Request) -> anyhow::Result<()> {
     let artifact = Artifact::parse(bytes).context("the artifact just made is not sound")?;
     let notes = no_signals(request, &artifact);
     if request.verbosity > 0 {
-        notes.iter().for_each(|note| eprintln!("note: {note}"));
+        notes.iter().for_each(output::note);
     }
     if request.verbosity > 2 {
-        eprint!("{}", details(&artifact, took));
+        details(&artifact, took).iter().for_each(output::aside);
     }
     if request.json {
-        say(&format!("{}\n", object(request, &artifact, &notes)))?;
+        say_json(object(request, &artifact, &notes))?;
     } else if lines {
         say(&format!("Compile success, file {} was generated.\n", request.output.display()))?;
     }
@@ -112,16 +113,14 @@ fn switched_on(target: &Target) -> String {
 }
 
 /// What higher verbosities say.
-fn details(artifact: &Artifact, took: Duration) -> String {
-    let mut text = format!("compiled in {} ms\n", took.as_millis());
-    for slice in &artifact.metadata().slices {
-        let _ = writeln!(
-            text,
+fn details(artifact: &Artifact, took: Duration) -> Vec<String> {
+    let slices = artifact.metadata().slices.iter().map(|slice| {
+        format!(
             "{}: {} bytes of code image, {} in the file",
             slice.target, slice.code.size, slice.code.length
-        );
-    }
-    text
+        )
+    });
+    std::iter::once(format!("compiled in {} ms", took.as_millis())).chain(slices).collect()
 }
 
 /// What `--json` prints.

@@ -11,12 +11,13 @@ use capstone::arch::{
     sysz, x86,
 };
 use flb_artifact::{Architecture, Slice};
+use flb_text::tame_line;
 
 use crate::image::{Function, Image};
 use crate::input;
 use crate::nearest::nearest;
 use crate::options::{Given, UsageError};
-use crate::output::{Outcome, say};
+use crate::output::{Outcome, note, say};
 
 /// The command `disasm`.
 pub(crate) fn run(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcome> {
@@ -34,7 +35,7 @@ pub(crate) fn run(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcom
     let only = slices.len() == 1;
     for slice in slices {
         if !only && Architecture::of_triple(&slice.target).is_some_and(Architecture::is_portable) {
-            eprintln!("note: the code for {} is portable: nothing to disassemble", slice.target);
+            note(format_args!("the code for {} is portable: nothing to disassemble", slice.target));
             continue;
         }
         let code = artifact.code(slice)?;
@@ -121,7 +122,8 @@ fn add(
     disassembler: &Capstone,
 ) -> anyhow::Result<()> {
     // Writing to a String cannot fail, here and below.
-    let _ = writeln!(text, "{} ({}, {} bytes)", function.name, slice.target, code.len());
+    let name = tame_line(&function.name);
+    let _ = writeln!(text, "{name} ({}, {} bytes)", slice.target, code.len());
     let lines = disassembler
         .disasm_all(code, function.start as u64)
         .map_err(|error| anyhow::anyhow!("{}: {error}", function.name))?;

@@ -4,13 +4,14 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 
 use flb_artifact::{Arguments, Artifact, Encoding, Export, Sha256Hex, Slice};
+use flb_text::tame_line;
 use serde_json::{Value, json};
 
 use crate::image::Image;
 use crate::input::{self, Filter};
 use crate::module::{Measures, interface, measures};
 use crate::options::Given;
-use crate::output::{Outcome, say};
+use crate::output::{Outcome, say, say_json};
 
 /// The command `inspect`.
 pub(crate) fn run(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcome> {
@@ -19,8 +20,11 @@ pub(crate) fn run(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcom
         Filter::Wasm(wasm) => module(&wasm, &file.display().to_string())?,
         Filter::Aot(artifact) => self::artifact(&artifact)?,
     };
-    let text = if given.json { format!("{object}\n") } else { lines(&object) };
-    say(&text)?;
+    if given.json {
+        say_json(&object)?
+    } else {
+        say(&lines(&object))?
+    }
     Ok(Outcome::Done)
 }
 
@@ -34,6 +38,7 @@ fn artifact(artifact: &Artifact) -> anyhow::Result<Value> {
         "size": artifact.bytes().len(),
         "digest": artifact.digest().to_string(),
         "signer": artifact.signer().map(|key| key.to_string()),
+        "release": metadata.release.as_ref().map(ToString::to_string),
         "producer": metadata.producer,
         "source": {
             "sha256": metadata.source.sha256.to_string(),
@@ -128,6 +133,7 @@ const ORDER: &[&str] = &[
     "size",
     "digest",
     "signer",
+    "release",
     "source",
     "memory",
     "arguments",
@@ -191,11 +197,11 @@ fn add(text: &mut String, indent: &str, name: &str, value: &Value) {
     }
 }
 
-/// A value without quotes and braces.
+/// A value without quotes and braces, harmless whoever gave its names.
 fn plain(value: &Value) -> String {
     match value {
         Value::Null => "none".to_owned(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => tame_line(text).into_owned(),
         Value::Bool(yes) => (if *yes { "yes" } else { "no" }).to_owned(),
         Value::Array(none) if none.is_empty() => "none".to_owned(),
         Value::Array(pair) => match pair.as_slice() {

@@ -6,13 +6,13 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
-use flb_artifact::{PublicKey, SecretKey};
+use flb_artifact::{PublicKey, Release, SecretKey};
 
 use crate::input;
 use crate::options::{Given, UsageError};
 use crate::output::{Outcome, say, write_whole};
 
-/// The command `keygen`: never overwrites, and nobody else may read the secret.
+/// The command `keygen`: never overwrites, nobody else may read the secret, and there are both files or none.
 pub(crate) fn keygen(_: &Given, operands: &[OsString]) -> anyhow::Result<Outcome> {
     let secret_path = input::only_file(operands)?;
     let mut public_path = secret_path.clone().into_os_string();
@@ -28,7 +28,10 @@ pub(crate) fn keygen(_: &Given, operands: &[OsString]) -> anyhow::Result<Outcome
         .map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
     let key = SecretKey::from_random(random);
     create(&secret_path, &key.to_text(), 0o600)?;
-    create(public_path, &format!("{}\n", key.public()), 0o644)?;
+    create(public_path, &format!("{}\n", key.public()), 0o644).inspect_err(|_| {
+        // Half a pair is of no use; and of the failure its reason is worth more than that of the clean-up.
+        let _ = std::fs::remove_file(&secret_path);
+    })?;
     say(&format!("{}\n", key.public()))?;
     Ok(Outcome::Done)
 }
@@ -41,9 +44,11 @@ fn create(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
     #[cfg(not(unix))]
     let _ = mode;
-    let written = options
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
+    let written = options.open(path).and_then(|mut file| {
+        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+        // Begun here, so it is nobody else's.
+        written.inspect_err(|_| drop(std::fs::remove_file(path)))
+    });
     match written {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => anyhow::bail!(
             "{} is there already; help: choose another name, or move it away",
@@ -63,11 +68,25 @@ pub(crate) fn sign(given: &Given, operands: &[OsString]) -> anyhow::Result<Outco
     let text = std::fs::read_to_string(key)
         .with_context(|| format!("cannot read the key {}", key.display()))?;
     let secret: SecretKey = text.parse().with_context(|| key.display().to_string())?;
-    let mut artifact = input::artifact(&file)?;
+    let release = release(given)?;
+    let named = release.as_ref().map(|release| format!(" as {release}")).unwrap_or_default();
+    let mut artifact = input::artifact(&file)?.released(release)?;
     artifact.sign(&secret);
     write_whole(&file, artifact.bytes())?;
-    say(&format!("{}: signed by {}\n", file.display(), secret.public()))?;
+    say(&format!("{}: signed{named} by {}\n", file.display(), secret.public()))?;
     Ok(Outcome::Done)
+}
+
+/// What the signature shall say of the filter, beside who signed it.
+fn release(given: &Given) -> Result<Option<Release>, UsageError> {
+    match (given.name.clone(), given.version.clone()) {
+        (Some(name), Some(version)) => Ok(Some(Release { name, version })),
+        (None, None) => Ok(None),
+        _ => Err(UsageError::new(
+            "a name and a version belong together",
+            "write --name redact --version 1.4.0",
+        )),
+    }
 }
 
 /// Reads a public key.

@@ -10,6 +10,8 @@ mod disasm;
 #[cfg(test)]
 mod docs;
 mod features;
+#[cfg(feature = "run")]
+mod growth;
 mod help;
 mod image;
 mod input;
@@ -39,7 +41,7 @@ use std::process::ExitCode;
 
 use commands::{COMMANDS, Command};
 use options::{Order, read};
-use output::{Outcome, say};
+use output::{Outcome, complain, say};
 
 /// Exit code of every failure, be it of usage, input or output, and of every problem that was looked for and found.
 const FAILURE: u8 = 1;
@@ -50,10 +52,15 @@ fn main() -> ExitCode {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Problems) => ExitCode::from(FAILURE),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            complain(&error, is_for_a_program(&arguments));
             ExitCode::from(FAILURE)
         }
     }
+}
+
+/// Whether a program reads what comes out, so that failures are JSON, too, even those of usage.
+fn is_for_a_program(arguments: &[OsString]) -> bool {
+    arguments.iter().take_while(|word| *word != "--").any(|word| word == "--json")
 }
 
 fn dispatch(arguments: &[OsString]) -> anyhow::Result<Outcome> {

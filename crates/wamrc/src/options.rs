@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use flb_artifact::{Interruption, Levels};
+use flb_artifact::{Interruption, Levels, Name, ReleaseError, Version};
 
 use crate::nearest::nearest;
 use crate::table::{Act, Form, Row};
@@ -23,6 +23,14 @@ pub(crate) struct UsageError {
 impl UsageError {
     pub(crate) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { message: message.into(), help: help.into() }
+    }
+}
+
+impl From<ReleaseError> for UsageError {
+    fn from(error: ReleaseError) -> Self {
+        let text = error.to_string();
+        let (message, help) = text.split_once("; help: ").unwrap_or((&text, ""));
+        Self::new(message, help)
     }
 }
 
@@ -50,6 +58,8 @@ pub(crate) struct Given {
     pub(crate) without: Vec<crate::features::Proposal>,
     pub(crate) json: bool,
     pub(crate) keys: Vec<PathBuf>,
+    pub(crate) name: Option<Name>,
+    pub(crate) version: Option<Version>,
     pub(crate) rebuild: bool,
     pub(crate) wasm: Option<PathBuf>,
     pub(crate) module: Option<PathBuf>,
@@ -85,6 +95,8 @@ impl Default for Given {
             without: Vec::new(),
             json: false,
             keys: Vec::new(),
+            name: None,
+            version: None,
             rebuild: false,
             wasm: None,
             module: None,

@@ -1,9 +1,13 @@
-//! What goes out: text on stdout, and files whole or not at all.
+//! What goes out: text on stdout and stderr, harmless to a terminal, and files whole or not at all.
 
+use std::fmt::Display;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use flb_text::{tame, tame_json, tame_line};
+use serde_json::json;
 
 /// What a command came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +22,18 @@ pub(crate) enum Outcome {
     Problems,
 }
 
-/// Prints text. A reader that has gone away wants no more, which is no error.
+/// Prints text of whole lines. What comes from outside into one of them goes through [`tame_line`] before.
 pub(crate) fn say(text: &str) -> anyhow::Result<()> {
+    print(&tame(text))
+}
+
+/// Prints JSON, and a line end.
+pub(crate) fn say_json(json: impl Display) -> anyhow::Result<()> {
+    print(&tame_json(&format!("{json}\n")))
+}
+
+/// A reader that has gone away wants no more, which is no error.
+fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -27,49 +41,128 @@ pub(crate) fn say(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Says on stderr what is worth knowing and no error.
+pub(crate) fn note(text: impl Display) {
+    aside(format_args!("note: {text}"));
+}
+
+/// A line on stderr. When that cannot be written there is nowhere left to say so.
+pub(crate) fn aside(line: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{}", tame_line(&line.to_string()));
+}
+
+/// Says why the program fails: a line on stderr, or an object on stdout where a program reads.
+pub(crate) fn complain(error: &anyhow::Error, as_json: bool) {
+    let text = format!("{error:#}");
+    if !as_json {
+        return aside(format_args!("error: {text}"));
+    }
+    let (message, help) = match text.split_once("; help: ") {
+        Some((message, help)) => (message, Some(help)),
+        None => (text.as_str(), None),
+    };
+    // It fails anyway, and nobody reads.
+    let _ = say_json(json!({ "error": message, "help": help }));
+}
+
+/// Most links from an output to its file, as the system has it.
+const LINKS: usize = 40;
+
+/// Proves that a file can be written there, before it is known what will be in it.
+pub(crate) fn prove_writable(path: &Path) -> anyhow::Result<()> {
+    let proven = Place::of(path).and_then(|place| match place {
+        Place::Device(_) => Ok(()),
+        Place::File(path) => Temporary::beside(&path).map(drop),
+    });
+    proven.map_err(|error| unwritable(path, &error))
+}
+
 /// Writes beside the file and renames, so that nobody ever sees half of it.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let failed = || format!("open or create aot file failed: {}", path.display());
-    // A link stays, what it points to is replaced.
-    let real = path.canonicalize();
-    let real = real.as_deref().unwrap_or(path);
-    let written = match std::fs::metadata(real) {
-        Ok(old) if old.is_dir() => {
-            anyhow::bail!("{}: it is a directory; help: give a file name", failed())
-        }
-        // Such as /dev/null: never to be replaced.
-        Ok(old) if !old.is_file() => std::fs::write(real, bytes),
-        _ => replace(real, bytes),
+    let written = Place::of(path).and_then(|place| match place {
+        Place::Device(path) => fs::write(path, bytes),
+        Place::File(path) => replace(&path, bytes),
+    });
+    written.map_err(|error| unwritable(path, &error))
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> anyhow::Error {
+    let help = match error.kind() {
+        io::ErrorKind::IsADirectory => "give a file name",
+        io::ErrorKind::StorageFull | io::ErrorKind::FileTooLarge => "make room there",
+        _ => "give a path in a folder that you may write to",
     };
-    let help = "give a path in a folder that you may write to";
-    written.with_context(|| format!("{}; help: {help}", failed()))
+    anyhow::anyhow!("open or create aot file failed: {}: {error}; help: {help}", path.display())
+}
+
+/// Where an output leads. A link stays, what it points to is written, be it there yet or not.
+enum Place {
+    File(PathBuf),
+    /// Such as /dev/null: never to be replaced.
+    Device(PathBuf),
+}
+
+impl Place {
+    fn of(path: &Path) -> io::Result<Self> {
+        let mut path = path.to_owned();
+        for _ in 0..LINKS {
+            let Ok(next) = fs::read_link(&path) else { return Self::without_link(path) };
+            path = path.parent().map_or_else(|| next.clone(), |folder| folder.join(&next));
+        }
+        Err(io::Error::other("too many links lead on from there"))
+    }
+
+    fn without_link(path: PathBuf) -> io::Result<Self> {
+        Ok(match fs::metadata(&path) {
+            Ok(old) if old.is_dir() => {
+                return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
+            }
+            Ok(old) if !old.is_file() => Self::Device(path),
+            _ => Self::File(path),
+        })
+    }
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = temporary(path);
-    let written = std::fs::File::create(&temporary)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| keep_mode(path, &temporary))
-        .and_then(|()| std::fs::rename(&temporary, path));
-    if written.is_err() {
-        // The reason for the failure is worth more than that of the clean-up.
-        let _ = std::fs::remove_file(&temporary);
+    let mut temporary = Temporary::beside(path)?;
+    temporary.file.write_all(bytes)?;
+    temporary.file.sync_all()?;
+    // A file that is replaced keeps its permissions.
+    if let Ok(old) = fs::metadata(path) {
+        temporary.file.set_permissions(old.permissions())?;
     }
-    written
+    fs::rename(&temporary.path, path)?;
+    temporary.is_renamed = true;
+    Ok(())
 }
 
-/// A file that is replaced keeps its permissions.
-fn keep_mode(path: &Path, temporary: &Path) -> io::Result<()> {
-    match std::fs::metadata(path) {
-        Ok(old) => std::fs::set_permissions(temporary, old.permissions()),
-        Err(_) => Ok(()),
+/// A new file in the folder of another. It goes when this is dropped, unless it was renamed.
+struct Temporary {
+    path: PathBuf,
+    file: File,
+    is_renamed: bool,
+}
+
+impl Temporary {
+    /// The name is short, however long the other file's is, and no other run's.
+    fn beside(path: &Path) -> io::Result<Self> {
+        let mut number = 0_u32;
+        loop {
+            let name = format!(".flb-wamrc-{}-{number}", std::process::id());
+            let path = path.with_file_name(name);
+            match File::options().write(true).create_new(true).open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                opened => return opened.map(|file| Self { path, file, is_renamed: false }),
+            }
+        }
     }
 }
 
-/// A name in the same directory that no other run uses.
-fn temporary(path: &Path) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}", std::process::id()));
-    path.with_file_name(name)
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.is_renamed {
+            // The reason for the failure is worth more than that of the clean-up.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }

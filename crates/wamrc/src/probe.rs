@@ -7,31 +7,43 @@ use std::time::{Duration, Instant};
 
 use flb_event::{Event, Tag, Timestamp, Verdict};
 use flb_runtime::{
-    EngineOptions, FilterEngine, FilterInstance, FilterModule, GuestLog, GuestOutput, Heard,
+    EngineOptions, EventFormat, FilterEngine, FilterInstance, FilterModule, FilterOptions,
+    GuestLog, GuestOutput, Heard,
 };
+use flb_text::excerpt;
 
-use crate::check::{Finding, Level, size};
-use crate::options::{Given, UsageError};
-use crate::run::{body, options};
+use crate::check::{Finding, LIMIT, Level, size};
+use crate::growth::Growth;
+use crate::options::Given;
+use crate::run::{body, options, record, text};
 
-/// How many calls a trial has, if it has the time.
-const CALLS: usize = 10_000;
-/// When the memory is looked at first, once the guest has what it keeps.
-const WARM: usize = 1_000;
+/// How many calls a trial has at least, if it has the time.
+const CALLS: u64 = 10_000;
+/// How many it has while memory goes on growing.
+const MOST_CALLS: u64 = 200_000;
 /// The longest that a trial takes.
-const LIMIT: Duration = Duration::from_secs(10);
+const TIME: Duration = Duration::from_secs(10);
+/// Bytes of a record that are shown.
+const SHOWN: usize = 200;
 
 /// What a trial came to.
 #[derive(Debug, Default)]
 struct Trial {
-    calls: usize,
-    replaced: usize,
-    dropped: usize,
-    /// The first failure, and how many there were.
-    failed: Option<(String, usize)>,
+    calls: u64,
+    replaced: u64,
+    dropped: u64,
+    failed: u64,
+    first_failure: Option<Failure>,
     unterminated: bool,
-    /// Bytes of memory after the warm-up, half way, and at the end.
-    memory: [u64; 3],
+    /// Memory up to the first failure, after which it is another guest's.
+    growth: Growth,
+}
+
+/// A call that came to nothing.
+#[derive(Debug)]
+struct Failure {
+    message: String,
+    record: Vec<u8>,
 }
 
 /// Loads the filter and tries it.
@@ -40,24 +52,35 @@ pub(crate) fn findings(
     file: &Path,
     function: String,
     given: &Given,
-) -> Result<Vec<Finding>, UsageError> {
-    let problem = |text: String| Ok(vec![Finding::new(Level::Problem, "trial", text)]);
+) -> anyhow::Result<Vec<Finding>> {
+    let problem = |text: String| Finding::new(Level::Problem, "trial", text);
+    let records = records(given)?;
     let engine = match FilterEngine::new(EngineOptions::default()) {
         Ok(engine) => engine,
-        Err(error) => return problem(format!("cannot start the clock: {error}")),
+        Err(error) => return Ok(vec![problem(format!("cannot start the clock: {error}"))]),
     };
     let (output, lines) = counted();
     let options = options(function, file, given, output)?;
-    let module = match FilterModule::load(&engine, bytes, options) {
+    let load = |format| {
+        let options = FilterOptions { format, ..options.clone() };
+        FilterModule::load(&engine, bytes.clone(), options)
+    };
+    let module = match load(options.format) {
         Ok(module) => module,
-        Err(error) => return problem(error.to_string()),
+        Err(error) => return Ok(vec![problem(error.to_string())]),
     };
     let notes = module.notes().iter();
     let mut findings: Vec<Finding> =
         notes.map(|note| Finding::new(Level::Warning, "code", note)).collect();
     match module.instantiate() {
-        Ok(mut instance) => findings.extend(judge(&trial(&mut instance, &records(given)))),
-        Err(error) => findings.extend(problem(error.to_string())?),
+        Ok(mut instance) => {
+            let trial = trial(&mut instance, &records);
+            findings.extend(trial.calls());
+            findings.extend(trial.format(options.format, &records, load));
+            findings.extend(trial.unterminated());
+            findings.extend(trial.memory(module.frees_answers()));
+        }
+        Err(error) => findings.push(problem(error.to_string())),
     }
     findings.extend(printed(lines.load(Ordering::Relaxed)));
     Ok(findings)
@@ -82,95 +105,155 @@ fn printed(lines: u64) -> Option<Finding> {
         1 => "it prints: 1 line in all".to_owned(),
         lines => format!("it prints: {lines} lines in all; the agent logs ten of them a second"),
     };
-    let often = lines >= CALLS as u64;
+    let often = lines >= CALLS;
     Some(Finding::new(if often { Level::Warning } else { Level::Ok }, "output", text))
 }
 
 /// The user's record; else a long one and short ones, so that an answer without its NUL runs into an older one's rest.
-fn records(given: &Given) -> Vec<Vec<u8>> {
+fn records(given: &Given) -> anyhow::Result<Vec<Vec<u8>>> {
+    if let Some(record) = record(given)? {
+        return Ok(vec![record]);
+    }
     let long = format!("{{\"log\":\"{}\",\"level\":30,\"ok\":true}}", "a long line ".repeat(40));
-    let texts = match &given.record {
-        Some(record) => vec![record.clone()],
-        None => vec![long, "{\"log\":\"short\"}".to_owned(), "{}".to_owned()],
-    };
-    texts.iter().filter_map(|text| body(text).ok()).collect()
+    let texts = [long.as_str(), "{\"log\":\"short\"}", "{}"];
+    Ok(texts.iter().map(|text| body(text.as_bytes())).collect::<Result<_, _>>()?)
 }
 
 fn trial(instance: &mut FilterInstance, records: &[Vec<u8>]) -> Trial {
     let mut trial = Trial::default();
-    let Ok(tag) = Tag::new("flb-wamrc") else { return trial };
     let started = Instant::now();
-    for (number, body) in records.iter().cycle().take(CALLS).enumerate() {
-        let time = Timestamp { sec: u32::try_from(number).unwrap_or_default(), nsec: 0 };
-        match instance.call(&tag, Event { time, metadata: Event::NO_METADATA, body }) {
+    for body in records.iter().cycle() {
+        match call(instance, trial.calls, body) {
             Ok(Verdict::Drop) => trial.dropped += 1,
             Ok(_) => trial.replaced += 1,
-            Err(error) => {
-                trial.failed.get_or_insert_with(|| (error.to_string(), 0)).1 += 1;
-            }
+            Err(error) => trial.fail(error.to_string(), body),
         }
         trial.calls += 1;
         trial.unterminated |= instance.answer_was_unterminated();
-        if let Some(index) = [WARM, CALLS / 2, CALLS].iter().position(|at| *at == trial.calls) {
-            trial.memory[index] = instance.memory_size();
+        if trial.failed == 0 {
+            trial.growth.add(instance.memory_size());
         }
-        if started.elapsed() > LIMIT {
+        if trial.is_over() || started.elapsed() > TIME {
             break;
         }
     }
     trial
 }
 
-fn judge(trial: &Trial) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let Trial { calls, replaced, dropped, .. } = trial;
-    let failures = trial.failed.as_ref().map_or(0, |(_, count)| *count);
-    let counts =
-        format!("{calls} calls: {replaced} answered, {dropped} dropped, {failures} failed");
-    match &trial.failed {
-        None => findings.push(Finding::new(Level::Ok, "trial", counts)),
-        Some((first, _)) => findings.push(Finding::new(
-            Level::Problem,
-            "trial",
-            format!(
-                "{counts}, the first with: {first}; help: try it with a record of yours: \
-                 --record '{{..}}'"
-            ),
-        )),
-    }
-    if trial.unterminated {
-        findings.push(Finding::new(
-            Level::Warning,
-            "answer",
-            "its JSON ends without a NUL; it is understood here, but other agents read on; help: \
-             end the text with a zero byte \
-             (CString in Rust, append(text, 0) in Go)",
-        ));
-    }
-    findings.extend(memory(trial));
-    findings
+fn call<'i>(
+    instance: &'i mut FilterInstance,
+    number: u64,
+    body: &'i [u8],
+) -> anyhow::Result<Verdict<'i>> {
+    let time = Timestamp { sec: u32::try_from(number).unwrap_or_default(), nsec: 0 };
+    let event = Event { time, metadata: Event::NO_METADATA, body };
+    Ok(instance.call(&Tag::new("flb-wamrc")?, event)?)
 }
 
-/// Memory that still grows in the second half is never given back.
-fn memory(trial: &Trial) -> Option<Finding> {
-    let [warm, half, end] = trial.memory;
-    if trial.calls < CALLS || end == 0 {
-        return None;
+impl Trial {
+    fn fail(&mut self, message: String, record: &[u8]) {
+        self.failed += 1;
+        self.first_failure.get_or_insert_with(|| Failure { message, record: record.to_vec() });
     }
-    if !(warm < half && half < end) {
-        let text = format!("{} after {CALLS} calls, and no longer growing", size(end));
-        return Some(Finding::new(Level::Ok, "memory", text));
+
+    /// Whether there is no more to be learned.
+    fn is_over(&self) -> bool {
+        let knows = self.failed > 0 || self.growth.is_over();
+        self.calls >= if knows { CALLS } else { MOST_CALLS }
     }
-    let each = (end - warm) / (CALLS - WARM) as u64;
-    Some(Finding::new(
-        Level::Problem,
-        "memory",
-        format!(
-            "it grew from {} to {}, about {each} bytes a record, and does not stop; help: don't \
-             allocate a new answer for each \
-             record: keep one buffer and reuse it",
-            size(warm),
-            size(end)
-        ),
-    ))
+
+    fn calls(&self) -> Option<Finding> {
+        let Self { calls, replaced, dropped, failed, .. } = self;
+        let counts =
+            format!("{calls} calls: {replaced} answered, {dropped} dropped, {failed} failed");
+        let Some(Failure { message, record }) = &self.first_failure else {
+            return Some(Finding::new(Level::Ok, "trial", counts));
+        };
+        let shown = text(record).unwrap_or_default();
+        let shown = excerpt(shown.as_bytes(), SHOWN);
+        let text = format!(
+            "{counts}, the first with: {message}, on the record {shown}; help: try it with a record \
+             of yours: --record '{{..}}'"
+        );
+        Some(Finding::new(Level::Problem, "trial", text))
+    }
+
+    /// A filter for the other format fails, or drops everything: it cannot read a record. Asked in that format it answers.
+    fn format(
+        &self,
+        format: EventFormat,
+        records: &[Vec<u8>],
+        load: impl Fn(EventFormat) -> Result<FilterModule, flb_runtime::LoadError>,
+    ) -> Option<Finding> {
+        if self.replaced > 0 {
+            return None;
+        }
+        let (other, name) = match format {
+            EventFormat::Json { .. } => (EventFormat::Msgpack, "msgpack"),
+            EventFormat::Msgpack => (EventFormat::Json { escape_unicode: true }, "json"),
+        };
+        let mut instance = load(other).ok()?.instantiate().ok()?;
+        let answers = records.iter().all(
+            |body| matches!(call(&mut instance, 0, body), Ok(verdict) if verdict != Verdict::Drop),
+        );
+        let text = format!(
+            "it answers records that come as {name}; help: check it with --format {name}, and write \
+             Event_Format {name} in the agent's configuration"
+        );
+        answers.then(|| Finding::new(Level::Warning, "format", text))
+    }
+
+    fn unterminated(&self) -> Option<Finding> {
+        self.unterminated.then(|| {
+            Finding::new(
+                Level::Warning,
+                "answer",
+                "its JSON ends without a NUL; it is understood here, but other agents read on; help: \
+                 end the text with a zero byte \
+                 (CString in Rust, append(text, 0) in Go)",
+            )
+        })
+    }
+
+    /// Memory that goes on growing is never given back.
+    fn memory(&self, frees_answers: bool) -> Option<Finding> {
+        let Self { calls, failed, growth, .. } = self;
+        let (first, most) = (size(growth.first()), size(growth.most()));
+        let (is_over, help) = (growth.is_over(), advice(frees_answers));
+        let grew = format!(
+            "it grew from {first} to {most} in {} calls, about {} bytes a record",
+            growth.calls(),
+            growth.each()
+        );
+        let (level, text) = if *failed > 0 {
+            if is_over || growth.most() < LIMIT / 2 {
+                return None;
+            }
+            (Level::Problem, format!("{grew}, until one failed; help: {help}"))
+        } else if *calls < CALLS {
+            (
+                Level::Ok,
+                format!("{most} after {calls} calls, too few to say whether it still grows"),
+            )
+        } else if is_over {
+            (Level::Ok, format!("{most} after {calls} calls, and no longer growing"))
+        } else if *calls < MOST_CALLS || !growth.is_steady() {
+            let text = format!("{grew}, and was not seen to stop; help: if it does not, {help}");
+            (Level::Warning, text)
+        } else {
+            (Level::Problem, format!("{grew}, and does not stop; help: {help}"))
+        };
+        Some(Finding::new(level, "memory", text))
+    }
+}
+
+/// What to do about memory that grows with the records.
+fn advice(frees_answers: bool) -> &'static str {
+    if frees_answers {
+        "flb_free_result is called after each record: free there all that the answer took, and \
+         keep nothing else of a record"
+    } else {
+        "free each answer in an exported function flb_free_result(pointer), or keep one buffer \
+         and reuse it"
+    }
 }

@@ -3,50 +3,82 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flb_event::{Event, Tag, Timestamp, Verdict, json, msgpack};
-use flb_runtime::{EventFormat, FilterError, FilterInstance};
+use flb_runtime::{EventFormat, FilterError, FilterInstance, FilterModule};
+use flb_text::tame_line;
 use serde_json::json as object;
 
 use crate::input;
 use crate::options::Given;
-use crate::output::{Outcome, say};
+use crate::output::{Outcome, note, say, say_json};
 use crate::run::{format, load, text, time};
 
+/// So many lines in a row that are no records make another file than a quarantine.
+const STRANGE: usize = 100;
 /// Bytes of a chunk's record before its metadata: headers and time.
 const PREFIX: usize = 12;
 
 /// The command `replay`.
 pub(crate) fn replay(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcome> {
     let file = input::only_file(operands)?;
+    let sum = replay_all(&file, given)?;
+    if let (Some((number, why)), true) = (sum.unreadable.first(), sum.is_of_another_file(1)) {
+        let name = file.display();
+        anyhow::bail!(
+            "{name} is not a quarantine: line {number}: {why}; help: give a file that a filter with \
+             On_Error quarantine has written"
+        );
+    }
+    summarize(given, &sum)?;
+    Ok(if sum.failed == 0 && sum.unreadable.is_empty() { Outcome::Done } else { Outcome::Problems })
+}
+
+/// Runs the records of a file, and says what becomes of each.
+fn replay_all(file: &Path, given: &Given) -> anyhow::Result<Sum> {
     let named = || file.display().to_string();
-    let lines = BufReader::new(File::open(&file).with_context(named)?);
+    let lines = BufReader::new(File::open(file).with_context(named)?);
     let mut filters = Filters { given, known: Vec::new() };
     let mut sum = Sum::default();
     for (number, line) in lines.split(b'\n').enumerate() {
         let line = line.with_context(named)?;
-        if line.trim_ascii().is_empty() {
-            continue;
+        match Entry::read(&line) {
+            _ if line.trim_ascii().is_empty() => {}
+            Ok(entry) => {
+                let now = filters.ask(&entry)?;
+                tell(given, number + 1, &entry.class, &now)?;
+                sum.add(&now);
+            }
+            Err(error) => sum.unreadable.push((number + 1, format!("{error:#}"))),
         }
-        let (was, now) = match Entry::read(&line) {
-            Ok(entry) => (entry.class.clone(), filters.ask(&entry)?),
-            Err(error) => (String::new(), Now::Unreadable(format!("{error:#}"))),
-        };
-        sum.add(&now);
-        say(&if given.json {
-            as_json(number + 1, &was, &now)?
-        } else {
-            as_text(number + 1, &was, &now)?
-        })?;
+        if sum.is_of_another_file(STRANGE) {
+            break;
+        }
     }
+    Ok(sum)
+}
+
+fn tell(given: &Given, number: usize, was: &str, now: &Now) -> anyhow::Result<()> {
+    if given.json {
+        say_json(as_json(number, was, now)?)
+    } else {
+        say(&format!("{number}: was {}, {}\n", tame_line(was), tame_line(&as_text(now))))
+    }
+}
+
+/// For people how many there were of each kind; for programs, which can count, only the lines that were no records.
+fn summarize(given: &Given, sum: &Sum) -> anyhow::Result<()> {
     if !given.json {
-        say(&sum.line())?;
+        return say(&sum.line());
     }
-    Ok(if sum.failed + sum.unreadable == 0 { Outcome::Done } else { Outcome::Problems })
+    for (number, why) in &sum.unreadable {
+        say_json(object!({ "line": number, "now": "unreadable", "message": why }))?;
+    }
+    Ok(())
 }
 
 /// A line of a quarantine.
@@ -143,9 +175,16 @@ impl Filters<'_> {
         let at = match self.known.iter().position(|(known, _)| *known == key) {
             Some(at) => at,
             None => {
-                let instance = start(&key, &entry.module, given).with_context(|| {
-                    "cannot load the filter; help: give its module with --module FILE".to_owned()
+                let is_new = self.known.iter().all(|(known, _)| known.path != key.path);
+                let module = load(&key.path, Some(&key.function), key.format, given);
+                let instance = module.and_then(|module| start(&module, &key.path));
+                let instance = instance.map_err(|error| {
+                    let help = "give its module with --module FILE";
+                    anyhow::anyhow!("cannot load the filter: {error:#}; help: {help}")
                 })?;
+                if is_new {
+                    say_notes(instance.module(), &key.path, &entry.module);
+                }
                 self.known.push((key, instance));
                 self.known.len() - 1
             }
@@ -154,14 +193,17 @@ impl Filters<'_> {
     }
 }
 
-fn start(key: &Key, recorded: &str, given: &Given) -> anyhow::Result<FilterInstance> {
-    let module = load(&key.path, Some(&key.function), key.format, given)?;
-    let path = key.path.display();
-    module.notes().iter().for_each(|note| eprintln!("note: {note}"));
+fn start(module: &FilterModule, path: &Path) -> anyhow::Result<FilterInstance> {
+    module.instantiate().with_context(|| path.display().to_string())
+}
+
+/// What there is to know of a file, said when it is loaded first.
+fn say_notes(module: &FilterModule, path: &Path, recorded: &str) {
+    module.notes().iter().for_each(note);
     if module.source().to_string() != recorded {
-        eprintln!("note: {path} is another module than the one that failed");
+        let path = path.display();
+        note(format_args!("{path} is another module than the one that failed"));
     }
-    module.instantiate().with_context(|| path.to_string())
 }
 
 /// What becomes of a record.
@@ -170,39 +212,31 @@ enum Now {
     Passes(Vec<String>),
     Dropped,
     Fails(FilterError),
-    /// The line is none of a quarantine.
-    Unreadable(String),
 }
 
-fn as_text(number: usize, was: &str, now: &Now) -> anyhow::Result<String> {
-    Ok(match now {
-        Now::Passes(texts) => {
-            let texts: Vec<&str> = texts.iter().map(|text| text.trim_end()).collect();
-            format!("{number}: was {was}, passes: {}\n", texts.join(" "))
-        }
-        Now::Dropped => format!("{number}: was {was}, dropped\n"),
-        Now::Fails(error) => format!("{number}: was {was}, fails: {error}\n"),
-        Now::Unreadable(why) => format!("{number}: not a line of a quarantine: {why}\n"),
-    })
+fn as_text(now: &Now) -> String {
+    match now {
+        Now::Passes(texts) => format!("passes: {}", texts.join(" ")),
+        Now::Dropped => "dropped".to_owned(),
+        Now::Fails(error) => format!("fails: {error}"),
+    }
 }
 
 fn as_json(number: usize, was: &str, now: &Now) -> anyhow::Result<String> {
     let object = match now {
         Now::Passes(texts) => {
             // Records are printed as they are; another program's JSON would round their numbers.
-            let records: Vec<&str> = texts.iter().map(|text| text.trim_end()).collect();
             let head = object!({ "line": number, "was": was, "now": "passes" }).to_string();
             let head = head.trim_end_matches('}');
-            return Ok(format!("{head},\"records\":[{}]}}\n", records.join(",")));
+            return Ok(format!("{head},\"records\":[{}]}}", texts.join(",")));
         }
         Now::Dropped => object!({ "line": number, "was": was, "now": "dropped" }),
         Now::Fails(error) => object!({
             "line": number, "was": was, "now": "fails",
             "message": error.to_string(), "backtrace": error.backtrace(),
         }),
-        Now::Unreadable(why) => object!({ "line": number, "now": "unreadable", "message": why }),
     };
-    Ok(format!("{object}\n"))
+    Ok(object.to_string())
 }
 
 #[derive(Default)]
@@ -210,7 +244,8 @@ struct Sum {
     passed: u64,
     dropped: u64,
     failed: u64,
-    unreadable: u64,
+    /// Numbers of lines that are none of a quarantine, and why.
+    unreadable: Vec<(usize, String)>,
 }
 
 impl Sum {
@@ -219,16 +254,27 @@ impl Sum {
             Now::Passes(_) => &mut self.passed,
             Now::Dropped => &mut self.dropped,
             Now::Fails(_) => &mut self.failed,
-            Now::Unreadable(_) => &mut self.unreadable,
         } += 1;
+    }
+
+    fn records(&self) -> u64 {
+        self.passed + self.dropped + self.failed
+    }
+
+    /// Whether there were at least so many lines, and none of them a record.
+    fn is_of_another_file(&self, lines: usize) -> bool {
+        self.records() == 0 && self.unreadable.len() >= lines
     }
 
     fn line(&self) -> String {
         let Self { passed, dropped, failed, unreadable } = self;
-        let all = passed + dropped + failed;
+        let all = self.records();
         let mut line = format!("{all} records: {passed} pass, {dropped} dropped, {failed} fail");
-        if *unreadable > 0 {
-            line.push_str(&format!("; {unreadable} lines are not of a quarantine"));
+        if let Some((number, why)) = unreadable.first() {
+            let (count, why) = (unreadable.len(), tame_line(why));
+            line.push_str(&format!(
+                "; lines that are not of a quarantine: {count}, the first is line {number}: {why}"
+            ));
         }
         line + "\n"
     }

@@ -46,16 +46,16 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Asked, UsageError> {
     if let Some(show) = given.show {
         return show(&given).map(Asked::Show);
     }
+    if let Some(word) = words.first().filter(|_| given.output.is_none()) {
+        refuse_command(&word.to_string_lossy())?;
+    }
     if let Some(extra) = words.get(1) {
-        return Err(after_input(&extra.to_string_lossy(), &words[0].to_string_lossy()));
+        return Err(after_input(&extra.to_string_lossy()));
     }
     request(given, words.into_iter().next()).map(Asked::Compile)
 }
 
-fn after_input(extra: &str, first: &str) -> UsageError {
-    if let Some(near) = near_command(first) {
-        return unknown_command(first, near);
-    }
+fn after_input(extra: &str) -> UsageError {
     if extra.starts_with('-') {
         UsageError::new(
             format!("option '{extra}' stands after the input file"),
@@ -66,23 +66,22 @@ fn after_input(extra: &str, first: &str) -> UsageError {
     }
 }
 
-/// A command that the first word is probably meant for, if it is no file.
-fn near_command(word: &str) -> Option<&'static str> {
-    let near = nearest(word, COMMANDS.iter().map(|command| command.name));
-    near.filter(|_| !Path::new(word).exists())
-}
-
-fn unknown_command(word: &str, near: &str) -> UsageError {
-    UsageError::new(format!("unknown command '{word}'"), format!("did you mean '{near}'?"))
+/// A word of letters that is no file is meant for a command, and there is none of that name.
+fn refuse_command(word: &str) -> Result<(), UsageError> {
+    let is_word = word.starts_with(|first: char| first.is_ascii_alphabetic())
+        && word.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-');
+    if !is_word || Path::new(word).exists() {
+        return Ok(());
+    }
+    let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
+    let help = match nearest(word, names.iter().copied()) {
+        Some(near) => format!("did you mean '{near}'?"),
+        None => format!("the commands are {}; without one it compiles: {USAGE}", names.join(", ")),
+    };
+    Err(UsageError::new(format!("unknown command '{word}'"), help))
 }
 
 fn request(mut given: Given, input: Option<OsString>) -> Result<Request, UsageError> {
-    let first = input.as_ref().map(|word| word.to_string_lossy());
-    if let Some((word, near)) = first.and_then(|word| near_command(&word).map(|near| (word, near)))
-        && given.output.is_none()
-    {
-        return Err(unknown_command(&word, near));
-    }
     let output = given.output.take();
     let output = output.ok_or_else(|| UsageError::new("no output file was given", USAGE))?;
     let input = input.map(PathBuf::from);

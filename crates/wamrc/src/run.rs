@@ -1,6 +1,7 @@
 //! Runs a filter on one record and prints its verdict.
 
 use std::ffi::OsString;
+use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -9,29 +10,29 @@ use flb_event::json::{self, JsonOptions};
 use flb_event::{Event, Tag, Timestamp, Verdict};
 use flb_runtime::{
     Abi, Directory, EngineOptions, EventFormat, FilterEngine, FilterModule, FilterOptions,
-    GuestOutput, Sandbox, variable,
+    GuestLog, GuestOutput, Heard, Sandbox, variable,
 };
+use flb_text::excerpt;
 
 pub(crate) use crate::check::check;
 use crate::input::{self, Filter};
 use crate::module;
 use crate::options::{Given, UsageError};
-use crate::output::{Outcome, say};
+use crate::output::{Outcome, aside, note, say, say_json};
 pub(crate) use crate::replay::replay;
 
 /// The command `run`.
 pub(crate) fn run(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcome> {
     let file = input::only_file(operands)?;
-    let record = given.record.as_deref().ok_or_else(|| {
+    let body = record(given)?.ok_or_else(|| {
         UsageError::new("no record was given", "add one: --record '{\"log\":\"hello\"}'")
     })?;
-    let body = body(record)?;
     let tag = Tag::new(given.tag.as_deref().unwrap_or("flb-wamrc"))?;
     let time = time(given.time.as_deref().unwrap_or("0"))?;
     let module = load(&file, given.function.as_deref(), format(given), given)?;
-    module.notes().iter().for_each(|note| eprintln!("note: {note}"));
+    module.notes().iter().for_each(note);
     for import in module.unknown_imports() {
-        eprintln!("note: nobody provides {import}; calling it traps");
+        note(format_args!("nobody provides {import}; calling it traps"));
     }
     let mut instance = module.instantiate().with_context(|| file.display().to_string())?;
     let event = Event { time, metadata: Event::NO_METADATA, body: &body };
@@ -40,7 +41,7 @@ pub(crate) fn run(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcom
         say("dropped\n")?;
     }
     for body in verdict.bodies(&body) {
-        say(&text(body)?)?;
+        say_json(text(body)?)?;
     }
     Ok(Outcome::Done)
 }
@@ -63,8 +64,17 @@ pub(crate) fn load(
         None => only_filter(&interface).with_context(named)?,
     };
     let engine = FilterEngine::new(EngineOptions::default()).context("cannot start the clock")?;
-    let options = FilterOptions { format, ..options(function, file, given, GuestOutput::Inherit)? };
+    let options = FilterOptions { format, ..options(function, file, given, printed())? };
     FilterModule::load(&engine, bytes, options).with_context(named)
+}
+
+/// What the guest prints: lines on stderr that say so, as stdout is for what the program says of the guest.
+fn printed() -> GuestOutput {
+    GuestOutput::Lines(GuestLog::new(u32::MAX, |heard| {
+        if let Heard::Line { stream, text } = heard {
+            aside(format_args!("{}: {}", stream.name(), String::from_utf8_lossy(text)));
+        }
+    }))
 }
 
 /// How records are handed over.
@@ -105,6 +115,15 @@ fn sandbox(file: &Path, given: &Given, output: GuestOutput) -> Result<Sandbox, U
     })
 }
 
+/// The first names of a list: a module may have a hundred thousand.
+pub(crate) fn few(names: &[&str]) -> String {
+    const SHOWN: usize = 20;
+    match names.len() {
+        0..=SHOWN => names.join(", "),
+        all => format!("{}, and {} more", names[..SHOWN].join(", "), all - SHOWN),
+    }
+}
+
 /// The function that is meant when none is named: the only one with a filter's type.
 pub(crate) fn only_filter(interface: &Interface) -> Result<String, UsageError> {
     let filters: Vec<&str> = interface
@@ -121,31 +140,46 @@ pub(crate) fn only_filter(interface: &Interface) -> Result<String, UsageError> {
             Err(UsageError::new(
                 format!(
                     "no exported function has a filter's type; exported functions: {}",
-                    all.join(", ")
+                    few(&all)
                 ),
                 "see what is wrong with flb-wamrc check --function NAME",
             ))
         }
         several => Err(UsageError::new(
-            format!("several functions have a filter's type: {}", several.join(", ")),
+            format!("several functions have a filter's type: {}", few(several)),
             "name one with --function",
         )),
     }
 }
 
+/// The record's body that `--record` gives: as it stands there, or in a file, or on stdin.
+pub(crate) fn record(given: &Given) -> anyhow::Result<Option<Vec<u8>>> {
+    let Some(text) = given.record.as_deref() else { return Ok(None) };
+    let text = match text.strip_prefix('@') {
+        Some(path) => std::fs::read(path).with_context(|| format!("cannot read {path}"))?,
+        None if text == "-" => {
+            let mut text = Vec::new();
+            std::io::stdin().lock().read_to_end(&mut text).context("cannot read stdin")?;
+            text
+        }
+        None => text.as_bytes().to_vec(),
+    };
+    Ok(Some(body(&text)?))
+}
+
 /// A record's body: JSON text as msgpack.
-pub(crate) fn body(record: &str) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn body(record: &[u8]) -> Result<Vec<u8>, UsageError> {
     let mut body = Vec::new();
-    let end = json::parse_object(record.as_bytes(), &mut body).map_err(|error| {
+    let end = json::parse_object(record, &mut body).map_err(|error| {
         UsageError::new(
             format!("the record is no JSON object: {error}"),
             "write it like '{\"log\":\"hello\"}'",
         )
     })?;
-    let rest = record[end..].trim();
+    let rest = record[end..].trim_ascii();
     if !rest.is_empty() {
-        let message = format!("'{rest}' follows the record");
-        return Err(UsageError::new(message, "give one record at a time").into());
+        let message = format!("'{}' follows the record", excerpt(rest, 80));
+        return Err(UsageError::new(message, "give one record at a time"));
     }
     Ok(body)
 }
@@ -166,11 +200,10 @@ pub(crate) fn time(text: &str) -> Result<Timestamp, UsageError> {
     })
 }
 
-/// A body as a line of JSON.
+/// A body as JSON.
 pub(crate) fn text(body: &[u8]) -> anyhow::Result<String> {
     let mut out = Vec::new();
     json::write(body, &mut out, JsonOptions { escape_unicode: false })?;
-    out.push(b'\n');
     Ok(String::from_utf8_lossy(&out).into_owned())
 }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use flb_artifact::{Artifact, Interruption, Sha256Hex, Slice, Target, Trust};
 use flb_compiler::{CompileOptions, Compiler};
+use flb_text::tame_line;
 
 use crate::options::Given;
 use crate::output::{Outcome, say};
@@ -22,17 +23,39 @@ pub(crate) fn run(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcom
     let file = input::only_file(operands)?;
     let artifact = input::artifact(&file)?;
     let named = || file.display().to_string();
-    let mut text = sound(&artifact).with_context(named)?;
+    let mut text = whole(&artifact).with_context(named)?;
     text.push_str(&signature(&artifact, given).with_context(named)?);
     if given.rebuild {
         text.push_str(&rebuild(&artifact, given.wasm.as_deref()).with_context(named)?);
     }
-    say(&format!("{}: sound\n{text}", file.display()))?;
+    let (shown, not_shown) = conclusion(given);
+    say(&format!("{}: {shown}\n{text}{not_shown}", tame_line(&file.to_string_lossy())))?;
     Ok(Outcome::Done)
 }
 
+/// What all this has shown, and what nobody asked for.
+fn conclusion(given: &Given) -> (String, String) {
+    let mut shown = vec!["whole"];
+    let mut not_shown = Vec::new();
+    if given.keys.is_empty() {
+        not_shown.push("who made it (--key FILE.pub)");
+    } else {
+        shown.push("signed by one of the given keys");
+    }
+    if given.rebuild {
+        shown.push("its code is what this compiler makes of its module");
+    } else {
+        not_shown.push("that its code comes from its module (--rebuild)");
+    }
+    let line = match not_shown.as_slice() {
+        [] => String::new(),
+        parts => format!("not shown:  {}\n", parts.join(", nor ")),
+    };
+    (shown.join(", "), line)
+}
+
 /// Parsing checked every byte as stored; this checks what unpacks from them.
-fn sound(artifact: &Artifact) -> anyhow::Result<String> {
+fn whole(artifact: &Artifact) -> anyhow::Result<String> {
     let slices = &artifact.metadata().slices;
     for slice in slices {
         artifact.code(slice)?;
@@ -53,12 +76,20 @@ fn targets(slices: &[Slice]) -> String {
 
 fn signature(artifact: &Artifact, given: &Given) -> anyhow::Result<String> {
     let signer = artifact.signer();
+    let release = match &artifact.metadata().release {
+        Some(release) if signer.is_some() => {
+            format!("release:    {release}, by the signer's word\n")
+        }
+        Some(release) => format!("release:    {release}, by nobody's word\n"),
+        None => String::new(),
+    };
     let shown = match signer {
-        Some(key) => format!("signature:  holds, by {key}"),
-        None => "signature:  none".to_owned(),
+        Some(key) => format!("{release}signature:  holds, by {key}"),
+        None => format!("{release}signature:  none"),
     };
     if given.keys.is_empty() {
-        return Ok(shown + "\n");
+        let unknown = if signer.is_some() { ", whoever that is" } else { "" };
+        return Ok(format!("{shown}{unknown}\n"));
     }
     let trusted: Vec<_> =
         given.keys.iter().map(|path| keys::public(path)).collect::<Result<_, _>>()?;
@@ -74,12 +105,18 @@ fn signature(artifact: &Artifact, given: &Given) -> anyhow::Result<String> {
 fn rebuild(artifact: &Artifact, path: Option<&Path>) -> anyhow::Result<String> {
     let wasm = source(artifact, path)?;
     let again = Artifact::parse(compile(artifact, &wasm)?)?;
+    let again = again.released(artifact.metadata().release.clone())?;
     let mut text = String::new();
     let slices = artifact.metadata().slices.iter().zip(&again.metadata().slices);
     for (old, new) in slices {
         anyhow::ensure!(
             artifact.code(old)? == again.code(new)?,
             "the code for {} is not what this compiler makes of the module; help: don't run it",
+            old.target
+        );
+        anyhow::ensure!(
+            old.engine == new.engine && old.no_signals == new.no_signals,
+            "what the artifact says of how its code for {} is to be run is not so; help: don't run it",
             old.target
         );
         // Writing to a String cannot fail.
@@ -89,9 +126,11 @@ fn rebuild(artifact: &Artifact, path: Option<&Path>) -> anyhow::Result<String> {
         artifact.metadata().interface == again.metadata().interface,
         "what the artifact says of its module's interface is not so; help: don't run it"
     );
-    if unsigned(artifact) == unsigned(&again) {
-        text.push_str("rebuilt:    the whole file is the same\n");
-    }
+    text.push_str(if unsigned(artifact) == unsigned(&again) {
+        "rebuilt:    the whole file is the same\n"
+    } else {
+        "rebuilt:    the file is packed otherwise, with the same in it\n"
+    });
     Ok(text)
 }
 

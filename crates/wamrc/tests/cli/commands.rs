@@ -57,7 +57,11 @@ fn verify_finds_every_kind_of_damage() {
     stage.run("--target=x86_64,aarch64,armv7 -o x.aot ok.wasm").check(0, &[], &[]);
     stage.run("verify x.aot --rebuild").check(
         0,
-        &["x.aot: sound\n", "aarch64-unknown-linux-gnu: the same", "the whole file is the same\n"],
+        &[
+            "x.aot: whole, its code is what this compiler makes of its module\n",
+            "aarch64-unknown-linux-gnu: the same",
+            "the whole file is the same\nnot shown:  who made it (--key FILE.pub)\n",
+        ],
         &[],
     );
     let whole = std::fs::read(stage.path("x.aot")).unwrap();
@@ -104,7 +108,8 @@ fn verify_finds_code_that_the_module_does_not_give() {
     let stage = Stage::new();
     let good = std::fs::read(stage.path("ok.wasm")).unwrap();
     forge(&stage, &good, &answer("evil"), |_| {});
-    stage.run("verify forged.aot").check(0, &["forged.aot: sound"], &[]);
+    let not_shown = "not shown:  who made it (--key FILE.pub), nor that its code comes from its module (--rebuild)";
+    stage.run("verify forged.aot").check(0, &["forged.aot: whole\n", not_shown], &[]);
     stage.run("verify forged.aot --rebuild").check(
         1,
         &[],
@@ -143,7 +148,11 @@ fn keys_sign_and_verify() {
     stage.run("sign --key mine x.aot").check(0, &["x.aot: signed by ", key], &[]);
     stage.run("verify --key=other.pub --key mine.pub x.aot --rebuild").check(
         0,
-        &[key, "one of the given keys", "the whole file is the same"],
+        &[
+            "x.aot: whole, signed by one of the given keys, its code is what",
+            key,
+            "the whole file is the same",
+        ],
         &[],
     );
     stage.run("verify --key other.pub x.aot").check(1, &[], &["which is none of the given keys"]);
@@ -160,6 +169,42 @@ fn keys_sign_and_verify() {
         &["not a key: expected 'flb-secret-key:'"],
     );
     stage.run("sign --key mine ok.wasm").check(1, &[], &["it is a WebAssembly module"]);
+}
+
+#[test]
+fn a_signature_says_which_filter_it_is_if_told_to() {
+    let stage = Stage::new();
+    stage.run("--size-level=0 -o x.aot ok.wasm").check(0, &[], &[]);
+    let unsigned = std::fs::read(stage.path("x.aot")).unwrap();
+    stage.run("keygen k").check(0, &[], &[]);
+    stage.run("sign --key k --name redact --version 1.4.0 x.aot").check(
+        0,
+        &["x.aot: signed as redact 1.4.0 by flb-public-key:"],
+        &[],
+    );
+    stage.run("verify x.aot --key k.pub --rebuild").check(
+        0,
+        &["release:    redact 1.4.0, by the signer's word\n", "the whole file is the same"],
+        &[],
+    );
+    stage.run("inspect x.aot").check(0, &["release:       redact 1.4.0\n"], &[]);
+    stage.run("run x.aot --record {}").check(0, &["{\"a\":1}"], &[]);
+    // A name for which nobody stands.
+    let mut bytes = std::fs::read(stage.path("x.aot")).unwrap();
+    bytes[64..160].fill(0);
+    stage.write("bare.aot", &bytes);
+    stage.run("verify bare.aot").check(0, &["redact 1.4.0, by nobody's word", "none\n"], &[]);
+    stage.run("sign --key k x.aot").check(0, &["x.aot: signed by "], &[]);
+    let mut again = std::fs::read(stage.path("x.aot")).unwrap();
+    again[64..160].fill(0);
+    assert!(again == unsigned, "without a name it is as it was");
+    for (options, words) in [
+        ("--name redact", "a name and a version belong together; help: write --name"),
+        ("--name a/b --version 1", "'a/b' is no name of a filter; help: use up to 64 letters"),
+        ("--name a --version 1.x", "'1.x' is no version; help: use up to four numbers"),
+    ] {
+        stage.run(&format!("sign --key k {options} x.aot")).check(1, &[], &[words]);
+    }
 }
 
 #[cfg(unix)]
@@ -286,20 +331,6 @@ fn run_hands_over_tag_time_and_record() {
     );
 }
 
-#[test]
-fn check_passes_a_good_filter() {
-    let stage = Stage::new();
-    stage.run(&format!("check {RUST_ENRICH}")).check(
-        0,
-        &["ok       function  rust_filter", "10000 answered, 0 dropped, 0 failed", "no problems\n"],
-        &[],
-    );
-    stage.run("-o x.aot ok.wasm").check(0, &[], &[]);
-    let run = stage.run("check --json --function f x.aot");
-    let object: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
-    assert_eq!((run.code, &object["problems"]), (0, &serde_json::json!(0)));
-}
-
 /// The module of the agent's tests that looks around in its sandbox.
 const SANDBOX: &str = include_str!("../../../../tests/filter/modules/sandbox.wat");
 
@@ -317,68 +348,13 @@ fn run_grants_directories_variables_and_arguments() {
     run("create --dir .:ro", r#"{"errno":63}"#);
     run("create --dir .", r#"{"errno":0}"#);
     assert!(stage.path("new.txt").exists());
-    run("flood", "one\ntwo\n\u{1b}[0mthree\n");
+    stage.run("run s.wasm --record {} --function flood").check(
+        0,
+        &[],
+        &["stdout: one\nstdout: two\nstdout: \\u{1b}[0mthree\n"],
+    );
     let wrong = "run s.wasm --record {} --function environment --env";
     stage.run(&format!("{wrong} A")).check(1, &[], &["'A': a variable is KEY=VALUE"]);
-}
-
-#[test]
-fn check_counts_what_a_filter_prints() {
-    let stage = Stage::new();
-    stage.module("s.wasm", SANDBOX);
-    let lines = "warning  output    it prints: 140000 lines in all; the agent logs ten of them";
-    stage.run("check s.wasm --function flood").check(0, &[lines], &[]);
-}
-
-/// Checks a module as text; the exit code and a finding of it.
-fn check(stage: &Stage, module: &str, arguments: &str, code: i32, finding: &str) {
-    stage.module("x.wasm", module);
-    stage.run(&format!("check x.wasm {arguments}")).check(code, &[finding], &[]);
-}
-
-#[test]
-fn check_finds_what_stands_in_the_agents_way() {
-    let stage = Stage::new();
-    let ok = answer(r"{}\00");
-    check(&stage, &ok, "--function g", 1, "'g' is not exported; exported functions: f");
-    let mangled = ok.replace("\"f\"", "\"_ZN6filter8rust_log17h0123456789abcdefE\"");
-    check(&stage, &mangled, "--function rust_log", 1, "add #[unsafe(no_mangle)] in Rust");
-    let wide = ok.replacen("i32 i32 i32)", "i64 i32 i32)", 1);
-    check(&stage, &wide, "--function f", 1, "each 32 bits wide (seconds too)");
-    check(&stage, &wide, "", 1, "no exported function has a filter's type; exported functions: f");
-    let import = ok.replace("(module", "(module (import \"env\" \"now\" (func))");
-    check(&stage, &import, "", 0, "warning  imports   nobody provides env.now");
-    let large = ok.replace("\"memory\") 1", "\"memory\") 5000");
-    check(&stage, &large, "", 1, "the agent grants 256 MiB: lower --initial-memory");
-    check(&stage, "(module)", "", 1, "it exports no function");
-}
-
-#[test]
-fn check_finds_mistakes_by_a_trial() {
-    let stage = Stage::new();
-    let trap = format!("(module (memory 1) {})", filter("unreachable"));
-    check(&stage, &trap, "", 1, " failed, the first with: Exception: unreachable");
-    check(
-        &stage,
-        &answer("{}rest of an older one"),
-        "",
-        0,
-        "warning  answer    its JSON ends without a NUL",
-    );
-    check(&stage, &answer(r"{}\n\00"), "", 0, "no problems");
-    let leak = "(global $top (mut i32) (i32.const 65536))";
-    let body = "(global.set $top (i32.add (global.get $top) (i32.const 256)))
-        (if (i32.ge_u (i32.add (global.get $top) (i32.const 256)) (i32.shl (memory.size) (i32.const 16)))
-            (then (drop (memory.grow (i32.const 1)))))
-        (i32.store (global.get $top) (i32.const 0x7d7b))
-        (global.get $top)";
-    let leak = format!("(module (memory 2) {leak} {})", filter(body));
-    check(&stage, &leak, "", 1, "bytes a record, and does not stop");
-    let needs = "(if (i32.lt_u (local.get 5) (i32.const 9)) (then unreachable)) (local.get 4)";
-    let needs = format!("(module (memory 1) {})", filter(needs));
-    check(&stage, &needs, "", 1, "try it with a record of yours");
-    check(&stage, &needs, "--record {\"log\":123}", 0, "10000 answered");
-    stage.run("check x.wasm --record nonsense").check(1, &[], &["the record is no JSON object"]);
 }
 
 #[test]
@@ -437,9 +413,9 @@ fn records_of_a_quarantine_run_again() {
         1,
         &[
             "1: was trap, passes: {\"a\":1.5}\n2: was trap, dropped\n",
-            "3: not a line of a quarantine: it is no JSON object",
             "4: was trap, fails: Exception: unreachable (in function 0)\n",
-            "3 records: 1 pass, 1 dropped, 1 fail; 1 lines are not of a quarantine\n",
+            "3 records: 1 pass, 1 dropped, 1 fail; lines that are not of a quarantine: 1, the first is \
+             line 3: it is no JSON object",
         ],
         &["no_x.wasm is another module than the one that failed"],
     );
@@ -459,4 +435,58 @@ fn records_of_a_quarantine_run_again() {
     );
     let missing = stage.run("replay --module no.wasm q.jsonl");
     missing.check(1, &[], &["help: give its module with --module FILE"]);
+}
+
+#[test]
+fn another_file_than_a_quarantine_is_told_once() {
+    let stage = Stage::new();
+    stage.write("app.log", "a line of a log\n".repeat(1000).as_bytes());
+    for (file, why) in
+        [("app.log", "line 1: it is no JSON object"), ("ok.wasm", "is not a quarant")]
+    {
+        let run = stage.run(&format!("replay {file}"));
+        run.check(1, &[], &[why, "help: give a file that a filter with On_Error quarantine"]);
+        assert_eq!((run.stdout.as_str(), run.stderr.lines().count()), ("", 1));
+        let run = stage.run(&format!("replay --json {file}"));
+        assert_eq!((run.stdout.lines().count(), run.stderr.as_str()), (1, ""));
+    }
+}
+
+#[test]
+fn a_record_comes_from_a_file_or_from_stdin() {
+    let stage = Stage::new();
+    stage.module("echo.wasm", &format!("(module (memory 1) {})", filter("local.get 4")));
+    stage.write("record.json", b"{\"from\": \"file\"}\n");
+    stage.run("run echo.wasm --record @record.json").check(0, &["{\"from\":\"file\"}\n"], &[]);
+    stage.run_fed("run echo.wasm --record -", b"{\"from\":\"stdin\"}\n").check(
+        0,
+        &["{\"from\":\"stdin\"}\n"],
+        &[],
+    );
+    stage.run_fed("check echo.wasm --record=-", b"{}").check(0, &["10000 answered"], &[]);
+    stage.run("run echo.wasm --record @no.json").check(1, &[], &["cannot read no.json: No such"]);
+    stage.write("two.json", b"{}\n{}\n");
+    stage.run("check echo.wasm --record @two.json").check(1, &[], &["'{}' follows the record"]);
+    stage.run_fed("run echo.wasm --record -", b"").check(1, &[], &["the record is no JSON object"]);
+}
+
+#[test]
+fn failures_are_json_for_programs() {
+    let stage = Stage::new();
+    for (line, error, help) in [
+        ("--json -o x.aot no.wasm", "Read file to buffer failed: open file no.wasm failed", false),
+        ("--json -o no/x.aot ok.wasm", "open or create aot file failed: no/x.aot", true),
+        ("--json", "no output file was given", true),
+        ("inspect --json no.wasm", "open file no.wasm failed", false),
+        ("check --json no.wasm", "open file no.wasm failed", false),
+        ("check --json --record x ok.wasm", "the record is no JSON object", true),
+        ("replay no.jsonl --json", "no.jsonl: No such file", false),
+        ("inspect --json --frob", "unknown option '--frob'", true),
+    ] {
+        let run = stage.run(line);
+        assert_eq!((run.code, run.stderr.as_str()), (1, ""), "{run:?}");
+        let object: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        assert!(object["error"].as_str().unwrap().contains(error), "{run:?}");
+        assert_eq!(object["help"].is_string(), help, "{run:?}");
+    }
 }

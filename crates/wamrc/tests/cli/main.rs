@@ -5,8 +5,11 @@
 mod commands;
 #[cfg(unix)]
 mod examples;
+mod foreign_text;
 mod options;
+mod outputs;
 mod stage;
+mod trial;
 
 use stage::Stage;
 
@@ -118,36 +121,6 @@ fn inputs_that_are_no_module_are_named_for_what_they_are() {
     for command in ["inspect", "verify", "disasm", "check", "run --record {}"] {
         stage.run(&format!("{command} wamr.aot")).check(1, &[], &["only WAMR can load"]);
     }
-}
-
-#[test]
-fn outputs_that_cannot_be_written_leave_nothing_behind() {
-    let stage = Stage::new();
-    std::fs::create_dir(stage.path("folder")).unwrap();
-    for (output, words) in [
-        ("missing/x.aot", "open or create aot file failed: missing/x.aot; help: give a path"),
-        ("folder", "it is a directory; help: give a file name"),
-        ("ok.wasm", "input file and output file are the same"),
-        ("folder/../ok.wasm", "input file and output file are the same"),
-    ] {
-        stage.run(&format!("-o {output} ok.wasm")).check(1, &[], &["error: ", words]);
-    }
-    let left: Vec<_> = std::fs::read_dir(stage.path("folder")).unwrap().collect();
-    assert!(left.is_empty());
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn an_output_that_is_no_regular_file_is_written_through() {
-    use std::os::unix::fs::FileTypeExt as _;
-    let stage = Stage::new();
-    stage.run("-o /dev/null ok.wasm").check(0, &["file /dev/null was generated"], &[]);
-    assert!(std::fs::metadata("/dev/null").unwrap().file_type().is_char_device());
-    stage.write("real.aot", b"old");
-    std::os::unix::fs::symlink("real.aot", stage.path("link.aot")).unwrap();
-    stage.run("-o link.aot ok.wasm").check(0, &[], &[]);
-    stage.run("verify real.aot").check(0, &["sound"], &[]);
-    assert!(std::fs::symlink_metadata(stage.path("link.aot")).unwrap().is_symlink());
 }
 
 #[cfg(target_os = "linux")]

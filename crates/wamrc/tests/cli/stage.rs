@@ -21,6 +21,16 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    fn of(line: &str, command: &mut Command) -> Self {
+        let output = command.output().unwrap();
+        Self {
+            line: line.to_owned(),
+            code: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     /// The exit code, and words that stdout and stderr have.
     #[track_caller]
     pub(crate) fn check(&self, code: i32, stdout: &[&str], stderr: &[&str]) {
@@ -63,16 +73,39 @@ impl Stage {
         self.run_words(folder, &line.split_whitespace().collect::<Vec<_>>())
     }
 
+    /// Runs the program with the words of a line, and with this on its stdin.
+    pub(crate) fn run_fed(&self, line: &str, stdin: &[u8]) -> Run {
+        self.write("stdin", stdin);
+        let mut command = self.command("", &line.split_whitespace().collect::<Vec<_>>());
+        Run::of(line, command.stdin(std::fs::File::open(self.path("stdin")).unwrap()))
+    }
+
+    /// Runs the program with the words of a line, on a disk without room for another byte.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn run_on_a_full_disk(&self, line: &str) -> Run {
+        let mut shell = Command::new("sh");
+        let program = env!("CARGO_BIN_EXE_flb-wamrc");
+        let script = format!("trap '' XFSZ; ulimit -f 0; exec '{program}' {line}");
+        Run::of(line, shell.arg("-c").arg(script).current_dir(self.folder.path()))
+    }
+
+    /// The names of all files.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.path()).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
     pub(crate) fn run_words(&self, folder: impl AsRef<Path>, words: &[&str]) -> Run {
+        Run::of(&words.join(" "), &mut self.command(folder, words))
+    }
+
+    fn command(&self, folder: impl AsRef<Path>, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flb-wamrc"));
-        let folder = self.folder.path().join(folder);
-        let output = command.args(words).current_dir(folder).output().unwrap();
-        Run {
-            line: words.join(" "),
-            code: output.status.code().unwrap(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        command.args(words).current_dir(self.folder.path().join(folder));
+        command
     }
 }
 
