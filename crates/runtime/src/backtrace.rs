@@ -44,6 +44,7 @@ const LANGUAGES: &[&str] = &[
     "std::alloc::*",
     "std::panicking::*",
     "std::process::abort",
+    "std::process::exit",
     "std::sys::*",
     // C and C++
     "_Exit",
@@ -118,8 +119,8 @@ fn function_name(name: Option<&str>, index: u32) -> String {
     } else {
         plain.push_str(name);
     }
-    let plain = without_hash(&plain);
-    place.map_or_else(|| plain.to_owned(), |place| with_place(plain, place))
+    let plain = without_hashes(&plain);
+    place.map_or_else(|| plain.clone(), |place| with_place(&plain, place))
 }
 
 /// Whether a name is written in the way of C++ or Rust. In that of C++ a plain `f` would be the type `float`.
@@ -128,14 +129,29 @@ fn is_mangled(name: &str) -> bool {
     rest.is_some_and(|rest| rest.starts_with(['Z', 'R']))
 }
 
-/// A Rust name without the number that older compilers put behind it.
-fn without_hash(name: &str) -> &str {
-    match name.rsplit_once("::h") {
-        Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()) => {
-            name
-        }
+/// A Rust name without the numbers that compilers put behind crates, `std[a543996e6e7dbf1e]::`, or older ones behind all,
+/// `::h0123456789abcdef`.
+fn without_hashes(name: &str) -> String {
+    /// Digits of a crate's number, at least: what is shorter may be a type, as in `[f64]`.
+    const DIGITS: usize = 10;
+    let is_hash = |text: &str| text.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let name = match name.rsplit_once("::h") {
+        Some((name, hash)) if hash.len() == 16 && is_hash(hash) => name,
         _ => name,
+    };
+    let mut plain = String::new();
+    let mut rest = name;
+    while let Some((before, behind)) = rest.split_once('[') {
+        plain.push_str(before);
+        rest = match behind.split_once(']') {
+            Some((hash, rest)) if hash.len() >= DIGITS && is_hash(hash) => rest,
+            _ => {
+                plain.push('[');
+                behind
+            }
+        };
     }
+    plain + rest
 }
 
 #[cfg(test)]
@@ -151,6 +167,14 @@ mod tests {
             "core::panicking::panic_fmt",
         );
         check(Some("_RNvC6filter6decide"), "filter::decide");
+        check(
+            Some("_RNvNtCsgXGp5Oqx2Ny_4core9panicking18panic_bounds_check"),
+            "core::panicking::panic_bounds_check",
+        );
+        check(
+            Some("_RNCNvNtCsebHcaeoSrxy_3std5alloc8rust_oom0B5_"),
+            "std::alloc::rust_oom::{closure#0}",
+        );
         check(Some("_RNvC6filter6decide at src/lib.rs:3"), "filter::decide at src/lib.rs:3");
         check(Some("_Z6decidei"), "decide(int)");
         check(Some("f"), "f");

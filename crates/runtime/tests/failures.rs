@@ -113,15 +113,28 @@ fn a_trap_in_a_function_of_the_host_is_its_caller_s() {
 
 #[test]
 fn a_panic_is_the_author_s_function_s() {
-    let text = r#"(module (memory (export "memory") 1)
-        (func $__rust_abort unreachable)
-        (func $_ZN4core9panicking9panic_fmt17h0123456789abcdefE (call $__rust_abort))
-        (func $_ZN5guard5check17h0123456789abcdefE (call $_ZN4core9panicking9panic_fmt17h0123456789abcdefE))
-        (func $outer (export "f") (param i32 i32 i32 i32 i32 i32) (result i32)
-            (call $_ZN5guard5check17h0123456789abcdefE) (i32.const 0)))"#;
-    for error in failures(&wat::parse_str(text).unwrap(), "f", "{}") {
-        assert_eq!(error.to_string(), "Exception: unreachable (in guard::check)");
-        assert_eq!(strs(&error), ["guard::check", "outer"]);
+    // As older and newer compilers of Rust name them.
+    for [abort, panic, check] in [
+        [
+            "__rust_abort",
+            "_ZN4core9panicking9panic_fmt17h0123456789abcdefE",
+            "_ZN5guard5check17h0123456789abcdefE",
+        ],
+        [
+            "_RNvCsfLfy6EI15iL_7___rustc12___rust_abort",
+            "_RNvNtCsgXGp5Oqx2Ny_4core9panicking18panic_bounds_check",
+            "_RNvCs5cOc02OMXlo_5guard5check",
+        ],
+    ] {
+        let text = format!(
+            r#"(module (memory (export "memory") 1) (func ${abort} unreachable) (func ${panic} (call ${abort}))
+            (func ${check} (call ${panic}))
+            (func $outer (export "f") (param i32 i32 i32 i32 i32 i32) (result i32) (call ${check}) (i32.const 0)))"#
+        );
+        for error in failures(&wat::parse_str(text).unwrap(), "f", "{}") {
+            assert_eq!(error.to_string(), "Exception: unreachable (in guard::check)");
+            assert_eq!(strs(&error), ["guard::check", "outer"]);
+        }
     }
 }
 
