@@ -34,6 +34,9 @@ pub(crate) fn yaml(document: &Document, variables: &Variables, registry: &Regist
     writer.out
 }
 
+/// A section's kind, and the options that it takes.
+type Known<'a> = (SectionKind, &'a [OptionSpec]);
+
 struct Writer<'a> {
     variables: &'a Variables,
     registry: &'a Registry,
@@ -59,7 +62,7 @@ impl Writer<'_> {
                 last.push(property);
             }
         }
-        self.properties(1, &last, &[]);
+        self.properties(1, &last, (SectionKind::Service, &[]));
         for (key, value) in SERVICE_DEFAULTS {
             if !last.iter().any(|property| property.key.text == key) {
                 self.default(1, key, value);
@@ -83,7 +86,7 @@ impl Writer<'_> {
         let properties: Vec<&Property> = section.properties.iter().collect();
         let name = self.name(section);
         let specs = options(self.registry, section.kind, &name);
-        self.properties(indent + 1, &properties, specs);
+        self.properties(indent + 1, &properties, (section.kind, specs));
         self.defaults(indent + 1, section, &name, number, specs);
         self.children(indent + 1, section);
         // The first line gets the list's dash.
@@ -94,11 +97,11 @@ impl Writer<'_> {
     }
 
     /// Keys that are given several times in a row become a list; apart from each other they stay, as their order may matter.
-    fn properties(&mut self, indent: usize, properties: &[&Property], specs: &[OptionSpec]) {
+    fn properties(&mut self, indent: usize, properties: &[&Property], known: Known<'_>) {
         for run in properties.chunk_by(|left, right| left.key.text == right.key.text) {
             let key = run[0].key.text.as_str();
             let values: Vec<String> =
-                run.iter().filter_map(|property| self.value(property, specs)).collect();
+                run.iter().filter_map(|property| self.value(property, known)).collect();
             match values.as_slice() {
                 [] => {}
                 [value] => self.line(indent, &format!("{}: {value}", scalar(key))),
@@ -111,12 +114,12 @@ impl Writer<'_> {
     }
 
     /// A value with its variables filled in, as it may be shown. Nothing for an empty one.
-    fn value(&self, property: &Property, specs: &[OptionSpec]) -> Option<String> {
+    fn value(&self, property: &Property, (kind, specs): Known<'_>) -> Option<String> {
         let written = &property.value.text;
         let expanded = self.variables.expand(written);
         let text = expanded.text.as_str();
         let key = property.key.text.as_str();
-        let shown = || masked(key, secrecy(specs, key), written, text, expanded.from_file);
+        let shown = || masked(key, secrecy(kind, specs, key), written, text, expanded.from_file);
         (!text.is_empty()).then(|| scalar(&shown()))
     }
 
@@ -163,7 +166,7 @@ impl Writer<'_> {
         for condition in section.children_of(SectionKind::Condition) {
             self.line(indent, "condition:");
             let properties: Vec<&Property> = condition.properties.iter().collect();
-            self.properties(indent + 1, &properties, &[]);
+            self.properties(indent + 1, &properties, (condition.kind, &[]));
             self.children(indent + 1, condition);
         }
     }

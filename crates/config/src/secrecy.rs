@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use crate::document::SectionKind;
+
 /// What stands in place of a secret.
 pub const MASK: &str = "********";
 
@@ -112,7 +114,7 @@ pub fn is_variable(text: &str) -> bool {
     name.is_some_and(|name| !name.contains(['{', '}', ':']))
 }
 
-/// Whether a variable may stand for a secret.
+/// Whether a variable, or a key that nobody has described, may stand for a secret.
 fn is_doubtful_name(name: &str) -> bool {
     let lower = name.to_lowercase();
     is_secret_name(name) || lower.ends_with("key") || lower.ends_with("auth")
@@ -124,23 +126,31 @@ fn is_harmless(name: &str) -> bool {
     HARMLESS.contains(&name.as_str())
 }
 
-/// A property's value as it may be shown: `written` is what the configuration says, `value` what it stands for. `secrecy` is
-/// nothing for a key that nobody has described.
+impl Secrecy {
+    /// What the value of a key may hold that nobody has described. In a plugin's section it may be another plugin's, or
+    /// misspelt, so less of it is known to be harmless.
+    pub fn of_unknown(key: &str, kind: SectionKind) -> Self {
+        use SectionKind::{Filter, Input, Output, Processor};
+        let is_plugin = matches!(kind, Input | Filter | Output | Processor);
+        match is_secret_name(key) || (is_plugin && is_doubtful_name(key)) {
+            true => Self::Secret,
+            false => Self::Open,
+        }
+    }
+}
+
+/// A property's value as it may be shown: `written` is what the configuration says, `value` what it stands for.
 pub fn masked(
     key: &str,
-    secrecy: Option<Secrecy>,
+    secrecy: Secrecy,
     written: &str,
     value: &str,
     is_from_file: bool,
 ) -> String {
-    let is_secret = match secrecy {
-        Some(secrecy) => secrecy == Secrecy::Secret,
-        None => is_secret_name(key),
-    };
-    if is_secret || is_from_file || names_a_secret(written) {
+    if secrecy == Secrecy::Secret || is_from_file || names_a_secret(written) {
         return MASK.to_owned();
     }
-    match secrecy.unwrap_or_default() {
+    match secrecy {
         Secrecy::Named => match (key.split_once('.'), split_name(value)) {
             // config.key value
             (Some((_, name)), _) => masked_setting("", name, value),
@@ -271,21 +281,27 @@ fn rest(line: &str, end: usize) -> Option<Range<usize>> {
 mod tests {
     use super::*;
 
-    fn check(key: &str, secrecy: impl Into<Option<Secrecy>>, value: &str, expected: &str) {
-        assert_eq!(masked(key, secrecy.into(), value, value, false), expected, "{key} {value}");
+    fn check(key: &str, secrecy: Secrecy, value: &str, expected: &str) {
+        assert_eq!(masked(key, secrecy, value, value, false), expected, "{key} {value}");
     }
 
     #[test]
     fn secrets_are_not_shown() {
         check("password", Secrecy::Secret, "hush", MASK);
-        for key in
-            ["http_passwd", "shared_key", "security.users", "encryption_key", "datadog_apikey"]
-        {
-            check(key, None, "me hush", MASK);
+        for key in ["http_passwd", "shared_key", "security.users", "encryption_key", "apikey"] {
+            assert_eq!(Secrecy::of_unknown(key, SectionKind::Node), Secrecy::Secret, "{key}");
         }
-        assert_eq!(masked("key", Some(Secrecy::Open), "${DB_PASSWORD:-x}", "hush", false), MASK);
-        assert_eq!(masked("key", Some(Secrecy::Open), "a${ENCRYPTION_KEY}", "hush", false), MASK);
-        assert_eq!(masked("key", Some(Secrecy::Open), "${X}", "hush", true), MASK);
+        for (key, secrecy) in
+            [("key", Secrecy::Secret), ("cloud_auth", Secrecy::Secret), ("bucket", Secrecy::Open)]
+        {
+            assert_eq!(Secrecy::of_unknown(key, SectionKind::Output), secrecy, "{key}");
+        }
+        for key in ["time_key", "key_content", "name"] {
+            assert_eq!(Secrecy::of_unknown(key, SectionKind::Parser), Secrecy::Open, "{key}");
+        }
+        assert_eq!(masked("key", Secrecy::Open, "${DB_PASSWORD:-x}", "hush", false), MASK);
+        assert_eq!(masked("key", Secrecy::Open, "a${ENCRYPTION_KEY}", "hush", false), MASK);
+        assert_eq!(masked("key", Secrecy::Open, "${X}", "hush", true), MASK);
         check("record", Secrecy::Open, "api_key hush", "api_key ********");
         check(
             "dummy",
@@ -341,10 +357,8 @@ mod tests {
     fn all_else_is_shown() {
         for value in ["plain", "http://host:80/x@y", "A=b", "${A} b", ""] {
             check("path", Secrecy::Open, value, value);
-            check("path", None, value, value);
         }
         check("tag_key", Secrecy::Open, "k", "k");
-        check("time_key", None, "k", "k");
     }
 
     #[test]

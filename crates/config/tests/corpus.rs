@@ -70,8 +70,8 @@ fn read_section(section: &Section) {
 /// Reads a value as everything it could be.
 fn read_value(text: &str) {
     for secrecy in [Secrecy::Open, Secrecy::Named, Secrecy::Address, Secrecy::Command] {
-        masked("key", Some(secrecy), text, text, false);
-        masked("config.key", Some(secrecy), text, text, false);
+        masked("key", secrecy, text, text, false);
+        masked("config.key", secrecy, text, text, false);
     }
     let text = Variables::default().expand(text).text;
     let _ = value::parse_bool(&text);

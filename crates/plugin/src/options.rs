@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use flb_config::{
-    Diagnostic, Diagnostics, Document, Expanded, Property, Secrecy, Section, Span, Variables,
-    did_you_mean, is_secret_name, is_variable, masked, value,
+    Diagnostic, Diagnostics, Document, Expanded, Property, Secrecy, Section, SectionKind, Span,
+    Variables, did_you_mean, is_secret_name, is_variable, masked, value,
 };
 
 /// What an option's text must be.
@@ -276,7 +276,7 @@ fn find_secrets(
 ) {
     for Property { key, value } in &section.properties {
         let text = value.text.as_str();
-        let secrecy = secrecy(specs(section), &key.text);
+        let secrecy = secrecy(section.kind, specs(section), &key.text);
         if !is_variable(text) && masked(&key.text, secrecy, text, text, false) != text {
             places.push(value.span);
         }
@@ -284,9 +284,10 @@ fn find_secrets(
     section.children.iter().for_each(|child| find_secrets(child, specs, places));
 }
 
-/// What of the text of a key must not be shown. Nothing for a key that is none of these options.
-pub fn secrecy(specs: &[OptionSpec], key: &str) -> Option<Secrecy> {
-    specs.iter().find(|spec| spec.stands_for(key)).map(|spec| spec.secrecy)
+/// What of the text of a key must not be shown, in a section of this kind that takes these options.
+pub fn secrecy(kind: SectionKind, specs: &[OptionSpec], key: &str) -> Secrecy {
+    let known = specs.iter().find(|spec| spec.stands_for(key)).map(|spec| spec.secrecy);
+    known.unwrap_or_else(|| Secrecy::of_unknown(key, kind))
 }
 
 fn parse_for(spec: &OptionSpec, key: &str, text: &str) -> Result<Value, value::ValueError> {

@@ -47,7 +47,7 @@ fn check_hidden(document: &mut Document) {
             Diagnostics::from(one).render(document.sources());
         }
         for secrecy in [Secrecy::Open, Secrecy::Named, Secrecy::Address, Secrecy::Command] {
-            masked(&key.text, Some(secrecy), &value.text, &value.text, false);
+            masked(&key.text, secrecy, &value.text, &value.text, false);
         }
     }
 }

@@ -136,7 +136,8 @@ impl HttpClient {
         if let Some((name, value)) = more {
             request = request.header(name, value);
         }
-        let sent = request.body(body).send().await;
+        // What stands behind a `?` may be a secret.
+        let sent = request.body(body).send().await.map_err(reqwest::Error::without_url);
         let response = sent.map_err(|error| match self.retry(&explained(&error), None) {
             Flush::Retry { reason, .. } if has_no_room(&error) => Flush::NoRoom { reason },
             retry => retry,
