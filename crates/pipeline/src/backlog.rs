@@ -1,15 +1,18 @@
 //! What waits for an output: a line of chunks for each tag, each in the order of its chunks.
 //!
 //! Only the first chunk of a line is ever tried, so the order of a tag is kept whatever fails. A line whose first chunk
-//! waits for a retry holds up nobody but itself. A failure of the first counts for those behind it too, as they would
-//! have failed with it; but none is given up before it failed itself.
+//! waits for a retry holds up nobody but itself. Each chunk has all its tries itself; but those that stand behind a chunk
+//! that fails have their waits meanwhile, as if they had been tried and failed, too. So they are given up no sooner than they
+//! would have been alone, and a dead output drops old chunks at the pace at which new ones come.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use flb_event::Tag;
 use tokio::time::Instant;
 
+use crate::retry::Backoff;
 use crate::task::Task;
 
 /// All lines of one output.
@@ -28,18 +31,24 @@ pub(crate) struct Backlog {
 #[derive(Debug)]
 struct Line {
     chunks: VecDeque<Place>,
-    /// Failures since the last delivery.
-    failures: u32,
+    /// Whether the last try failed, and the output has not answered since.
+    fails: bool,
     state: State,
 }
 
 #[derive(Debug)]
 struct Place {
     task: Arc<Task>,
-    /// The line's failures before this chunk joined it.
-    failures_before: u32,
-    /// How often this chunk itself was put off.
-    retries: u32,
+    /// How often this chunk itself failed.
+    failures: u32,
+    /// When it would have been tried last if it had not stood behind one that fails.
+    behind: Option<Instant>,
+}
+
+impl Place {
+    fn new(task: Arc<Task>) -> Self {
+        Self { task, failures: 0, behind: None }
+    }
 }
 
 /// What the first chunk of a line does.
@@ -57,16 +66,17 @@ impl Backlog {
     }
 
     /// Adds a chunk at the end of its tag's line.
-    pub(crate) fn push(&mut self, task: Arc<Task>) {
+    pub(crate) fn push(&mut self, task: Arc<Task>, now: Instant) {
         let (tag, number) = (task.tag().clone(), task.number);
         self.stored_bytes += stored_bytes(&task);
+        let place = Place::new(task);
         if let Some(line) = self.lines.get_mut(&tag) {
-            line.chunks.push_back(Place { task, failures_before: line.failures, retries: 0 });
+            let behind = line.fails.then_some(now);
+            line.chunks.push_back(Place { behind, ..place });
             return;
         }
-        let chunks = VecDeque::from([Place { task, failures_before: 0, retries: 0 }]);
         self.ready.insert(number, tag.clone());
-        self.lines.insert(tag, Line { chunks, failures: 0, state: State::Ready });
+        self.lines.insert(tag, Line { chunks: [place].into(), fails: false, state: State::Ready });
     }
 
     /// When the next chunk that waits is due.
@@ -91,19 +101,17 @@ impl Backlog {
         line.chunks.front().map(|place| Arc::clone(&place.task))
     }
 
-    /// The first chunk of `tag` was delivered. How often it had been put off.
-    pub(crate) fn delivered(&mut self, tag: &Tag) -> u32 {
+    /// The output took or refused the first chunk of `tag`, so it is not down: from now on each chunk's waits begin with
+    /// its own first failure. How often the first one had failed.
+    pub(crate) fn answered(&mut self, tag: &Tag) -> u32 {
         let Some(line) = self.lines.get_mut(tag) else { return 0 };
-        let retries = line.chunks.front().map_or(0, |first| first.retries);
-        if line.failures > 0 {
-            line.failures = 0;
-            line.chunks.iter_mut().for_each(|place| place.failures_before = 0);
+        if std::mem::take(&mut line.fails) {
+            line.chunks.iter_mut().for_each(|place| place.behind = None);
         }
-        self.leave(tag);
-        retries
+        line.chunks.front().map_or(0, |first| first.failures)
     }
 
-    /// The first chunk of `tag` is given up: the next one's turn.
+    /// The fate of the first chunk of `tag` is settled: the next one's turn.
     pub(crate) fn leave(&mut self, tag: &Tag) {
         let Some(line) = self.lines.get_mut(tag) else { return };
         if let Some(Place { task, .. }) = line.chunks.pop_front() {
@@ -116,22 +124,30 @@ impl Backlog {
         }
     }
 
-    /// The first chunk of `tag` failed. How many failures it has seen, this one included.
-    pub(crate) fn failed(&mut self, tag: &Tag) -> u32 {
+    /// The first chunk of `tag` failed. How often it has by now.
+    pub(crate) fn failed(&mut self, tag: &Tag, now: Instant) -> u32 {
         let Some(line) = self.lines.get_mut(tag) else { return 0 };
-        line.failures = line.failures.saturating_add(1);
-        line.chunks.front().map_or(0, |first| line.failures - first.failures_before)
+        if !std::mem::replace(&mut line.fails, true) {
+            line.chunks.iter_mut().skip(1).for_each(|place| place.behind = Some(now));
+        }
+        let Some(first) = line.chunks.front_mut() else { return 0 };
+        first.failures = first.failures.saturating_add(1);
+        first.failures
     }
 
-    /// The first chunk of `tag` is tried again at `due`.
-    pub(crate) fn put_off(&mut self, tag: &Tag, due: Instant) {
-        if let Some(line) = self.lines.get_mut(tag)
-            && let Some(first) = line.chunks.front_mut()
-        {
-            first.retries += 1;
-            line.state = State::Waiting(due);
-            self.waiting.insert((due, first.task.number), tag.clone());
+    /// The first chunk of `tag` is tried again after `wait`, or sooner if it had that behind another one. When it is due.
+    pub(crate) fn put_off(&mut self, tag: &Tag, now: Instant, wait: Duration) -> Instant {
+        let Some(line) = self.lines.get_mut(tag) else { return now };
+        let Some(first) = line.chunks.front_mut() else { return now };
+        let mut due = first.behind.take().unwrap_or(now) + wait;
+        let soonest = now + wait.min(Backoff::CATCHING_UP);
+        if due < soonest {
+            first.behind = Some(due);
+            due = soonest;
         }
+        line.state = State::Waiting(due);
+        self.waiting.insert((due, first.task.number), tag.clone());
+        due
     }
 
     /// All chunks, those under way included.
@@ -204,9 +220,7 @@ fn stored_bytes(task: &Task) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
+pub(crate) mod tests {
     use flb_event::{ChunkBuilder, Event, Timestamp};
 
     use super::*;
@@ -216,7 +230,8 @@ mod tests {
     use crate::storage::{Slots, StoredFile};
     use crate::task::{ChunkName, Full};
 
-    fn task(number: u64, tag: &str) -> Arc<Task> {
+    /// An empty chunk for one output.
+    pub(crate) fn task(number: u64, tag: &str) -> Arc<Task> {
         task_in(number, tag, None)
     }
 
@@ -238,7 +253,7 @@ mod tests {
     fn backlog(tags: &[&str]) -> Backlog {
         let mut backlog = Backlog::default();
         for (number, tag) in tags.iter().enumerate() {
-            backlog.push(task(number as u64, tag));
+            backlog.push(task(number as u64, tag), Instant::now());
         }
         backlog
     }
@@ -258,9 +273,9 @@ mod tests {
         assert_eq!(take(&mut backlog, now), Some(0));
         assert_eq!(take(&mut backlog, now), Some(2));
         assert_eq!(take(&mut backlog, now), None);
-        backlog.delivered(&tag("a"));
+        backlog.leave(&tag("a"));
         assert_eq!(take(&mut backlog, now), Some(1));
-        backlog.delivered(&tag("b"));
+        backlog.leave(&tag("b"));
         backlog.leave(&tag("a"));
         assert!(backlog.is_empty());
     }
@@ -268,36 +283,53 @@ mod tests {
     #[tokio::test]
     async fn a_chunk_that_waits_holds_up_its_own_tag_only() {
         let now = Instant::now();
-        let later = now + Duration::from_secs(5);
+        let wait = Duration::from_secs(5);
+        let later = now + wait;
         let mut backlog = backlog(&["a", "a", "b"]);
         assert_eq!(take(&mut backlog, now), Some(0));
-        backlog.put_off(&tag("a"), later);
+        assert_eq!(backlog.put_off(&tag("a"), now, wait), later);
         assert_eq!(take(&mut backlog, now), Some(2));
         assert_eq!(take(&mut backlog, now), None);
         assert_eq!(backlog.due(), Some(later));
         assert_eq!(take(&mut backlog, later), Some(0));
-        backlog.put_off(&tag("a"), later);
+        backlog.put_off(&tag("a"), later, wait);
         backlog.hurry(now);
         assert_eq!(take(&mut backlog, now), Some(0));
     }
 
     #[tokio::test]
-    async fn a_failure_counts_for_all_that_stand_in_line() {
-        let now = Instant::now();
+    async fn each_chunk_has_its_own_tries_and_waits_from_when_it_would_have_failed() {
+        let start = Instant::now();
+        let at = |seconds: u64| start + Duration::from_secs(seconds);
+        let wait = Duration::from_secs(8);
         let mut backlog = backlog(&["a", "a"]);
-        take(&mut backlog, now);
-        assert_eq!((backlog.failed(&tag("a")), backlog.failed(&tag("a"))), (1, 2));
-        backlog.push(task(2, "a"));
+        take(&mut backlog, start);
+        assert_eq!(backlog.failed(&tag("a"), at(0)), 1);
+        assert_eq!(backlog.put_off(&tag("a"), at(0), wait), at(8));
+        backlog.push(task(2, "a"), at(5));
+        take(&mut backlog, at(8));
+        assert_eq!(backlog.failed(&tag("a"), at(8)), 2);
         backlog.leave(&tag("a"));
-        assert_eq!(take(&mut backlog, now), Some(1));
-        assert_eq!(backlog.failed(&tag("a")), 3);
+        // The second one stood there when the first one failed, so it has had its wait, but no try.
+        assert_eq!(take(&mut backlog, at(8)), Some(1));
+        assert_eq!(backlog.failed(&tag("a"), at(8)), 1);
+        let soon = at(8) + Backoff::CATCHING_UP;
+        assert_eq!(backlog.put_off(&tag("a"), at(8), wait), soon);
+        assert_eq!((take(&mut backlog, at(8)), take(&mut backlog, soon)), (None, Some(1)));
+        assert_eq!(backlog.failed(&tag("a"), soon), 2);
         backlog.leave(&tag("a"));
-        assert_eq!(take(&mut backlog, now), Some(2));
-        assert_eq!(backlog.failed(&tag("a")), 2);
-        backlog.push(task(3, "a"));
-        backlog.delivered(&tag("a"));
-        assert_eq!(take(&mut backlog, now), Some(3));
-        assert_eq!(backlog.failed(&tag("a")), 1);
+        // The third one came five seconds later.
+        assert_eq!(take(&mut backlog, soon), Some(2));
+        assert_eq!(backlog.failed(&tag("a"), soon), 1);
+        assert_eq!(backlog.put_off(&tag("a"), soon, wait), at(13));
+        backlog.push(task(3, "a"), at(13));
+        assert_eq!(take(&mut backlog, at(13)), Some(2));
+        assert_eq!(backlog.answered(&tag("a")), 1);
+        backlog.leave(&tag("a"));
+        // The output has answered, so what the last one waits for begins with its own failure.
+        assert_eq!(take(&mut backlog, at(14)), Some(3));
+        assert_eq!(backlog.failed(&tag("a"), at(14)), 1);
+        assert_eq!(backlog.put_off(&tag("a"), at(14), wait), at(22));
     }
 
     #[tokio::test]
@@ -306,18 +338,18 @@ mod tests {
         let mut backlog = backlog(&["memory"]);
         for (number, tag) in [(1, "a"), (2, "b"), (3, "a"), (4, "b")] {
             let file = StoredFile { path: "no/file".into() };
-            backlog.push(task_in(number, tag, Some(file)));
+            backlog.push(task_in(number, tag, Some(file)), now);
         }
         let size = backlog.stored_bytes() / 4;
         assert_eq!([take(&mut backlog, now), take(&mut backlog, now)], [Some(0), Some(1)]);
         assert_eq!(take(&mut backlog, now), Some(2));
-        backlog.put_off(&tag("b"), now);
+        backlog.put_off(&tag("b"), now, Duration::ZERO);
         let mut evicted = || backlog.evict().map(|task| task.number);
         assert_eq!([evicted(), evicted(), evicted(), evicted()], [Some(2), Some(3), Some(4), None]);
         assert_eq!(backlog.stored_bytes(), size);
         assert_eq!((take(&mut backlog, now), backlog.due()), (None, None));
-        backlog.delivered(&tag("a"));
-        backlog.delivered(&tag("memory"));
+        backlog.leave(&tag("a"));
+        backlog.leave(&tag("memory"));
         assert!(backlog.is_empty());
     }
 }

@@ -17,6 +17,8 @@ mod instance;
 mod lane;
 mod leftovers;
 mod matching;
+#[cfg(test)]
+mod outages;
 mod panics;
 mod parsers;
 mod processors;

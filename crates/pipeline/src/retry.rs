@@ -56,6 +56,9 @@ impl Backoff {
     /// The longest wait while the pipeline drains.
     pub(crate) const DRAINING: Duration = Duration::from_secs(1);
 
+    /// The wait of a chunk that has had its waits behind another one, so that a dead receiver is not flooded with tries.
+    pub(crate) const CATCHING_UP: Duration = Duration::from_millis(100);
+
     /// How long to wait before retry number `retry`, which counts from 1. `random` is any number.
     pub(crate) fn wait(&self, retry: u32, random: u64) -> Duration {
         let factor = 1_u32.checked_shl(retry).unwrap_or(u32::MAX);
@@ -66,9 +69,31 @@ impl Backoff {
     }
 }
 
+/// How chunks of one output are tried again.
+#[derive(Debug)]
+pub(crate) struct Retries {
+    pub(crate) limit: RetryLimit,
+    pub(crate) backoff: Backoff,
+    pub(crate) dice: Dice,
+}
+
+impl Retries {
+    /// How long a chunk waits that failed so many times, or as long as its receiver wants, `after`. Nothing if it is given up.
+    pub(crate) fn wait(&mut self, failures: u32, after: Option<Duration>) -> Option<Duration> {
+        let is_allowed = self.limit.allows(failures.saturating_sub(1));
+        is_allowed.then(|| self.wait_anyway(failures, after))
+    }
+
+    /// The same without a limit.
+    pub(crate) fn wait_anyway(&mut self, failures: u32, after: Option<Duration>) -> Duration {
+        let wait = after.unwrap_or_else(|| self.backoff.wait(failures, self.dice.roll()));
+        wait.min(self.backoff.cap.saturating_add(Duration::from_secs(1)))
+    }
+}
+
 /// Random numbers, good enough to keep retries apart.
 #[derive(Debug)]
-pub(crate) struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Default for Dice {
     fn default() -> Self {

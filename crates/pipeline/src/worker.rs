@@ -18,7 +18,7 @@ use crate::backlog::Backlog;
 use crate::context;
 use crate::counters::OutputRow;
 use crate::panics::caught_async;
-use crate::retry::{Backoff, Dice, RetryLimit};
+use crate::retry::{Backoff, Dice, Retries, RetryLimit};
 use crate::stop::Stop;
 use crate::storage::Rejected;
 use crate::task::{Delivering, NoChunk, Task};
@@ -44,12 +44,11 @@ pub(crate) struct Delivery {
 pub(crate) struct Worker {
     delivery: Delivery,
     queue: mpsc::UnboundedReceiver<Arc<Task>>,
-    backoff: Backoff,
+    retries: Retries,
     stop: Stop,
     pause: Pause,
     backlog: Backlog,
     tries: JoinSet<Try>,
-    dice: Dice,
 }
 
 /// How a worker is asked to deliver no more, because another pipeline will.
@@ -85,8 +84,9 @@ impl Worker {
         stop: Stop,
         pause: Pause,
     ) -> Self {
-        let (backlog, tries, dice) = (Backlog::default(), JoinSet::new(), Dice::default());
-        Self { delivery, queue, backoff, stop, pause, backlog, tries, dice }
+        let retries = Retries { limit: delivery.limit, backoff, dice: Dice::default() };
+        let (backlog, tries) = (Backlog::default(), JoinSet::new());
+        Self { delivery, queue, retries, stop, pause, backlog, tries }
     }
 
     /// Runs until all lanes have ended and nothing is left to deliver, or to be tried by this pipeline. The output's place, and
@@ -135,7 +135,7 @@ impl Worker {
     /// Adds a chunk to the backlog, and gives up the oldest ones if that makes too many.
     fn take_in(&mut self, task: Arc<Task>) {
         let is_ring = task.from.ring.is_some();
-        self.backlog.push(task);
+        self.backlog.push(task, Instant::now());
         if is_ring {
             self.leave_gone();
         }
@@ -232,7 +232,8 @@ impl Worker {
         row.delivered.add(task.records() - left_out);
         row.dropped.add(left_out);
         row.delivered_bytes.add(task.bytes());
-        let retries = self.backlog.delivered(task.tag());
+        let retries = self.backlog.answered(task.tag());
+        self.backlog.leave(task.tag());
         if retries > 0 {
             let (name, way) = (task.name, self.way(task));
             tracing::info!(
@@ -243,24 +244,25 @@ impl Worker {
     }
 
     async fn put_off(&mut self, task: &Task, after: Option<Duration>) {
-        let failures = self.backlog.failed(task.tag());
-        if !self.delivery.limit.allows(failures.saturating_sub(1)) && !self.may_wait(task) {
-            return self.given_up(task).await;
-        }
-        let wait = after.unwrap_or_else(|| self.backoff.wait(failures, self.dice.roll()));
-        let wait = wait.min(self.backoff.cap.saturating_add(Duration::from_secs(1)));
+        let now = Instant::now();
+        let failures = self.backlog.failed(task.tag(), now);
+        let wait = match self.retries.wait(failures, after) {
+            Some(wait) => wait,
+            None if self.may_wait(task) => self.retries.wait_anyway(failures, after),
+            None => return self.given_up(task).await,
+        };
         let wait = if self.stop.is_asked() { wait.min(Backoff::DRAINING) } else { wait };
+        let due = self.backlog.put_off(task.tag(), now, wait);
         tracing::warn!(
             parent: None,
             "[engine] failed to flush chunk '{}', retry in {} seconds: {}",
             task.name,
-            wait.as_secs_f32(),
+            tenths(due.duration_since(now)),
             self.way(task)
         );
         self.delivery.row.retries.add(1);
         self.delivery.row.retried.add(task.records());
         task.rest();
-        self.backlog.put_off(task.tag(), Instant::now() + wait);
     }
 
     /// Tries again soon, and does not count it: neither the chunk nor its receiver can help it.
@@ -294,6 +296,7 @@ impl Worker {
     async fn refused(&mut self, task: &Task, reason: &str) {
         tracing::error!("{reason}; {} records dropped", task.records());
         self.delivery.row.errors.add(1);
+        self.backlog.answered(task.tag());
         self.keep_rejected(task).await;
         self.settled(task);
         self.dropped(task);
@@ -374,6 +377,11 @@ async fn attempt(output: Arc<dyn Output>, tried: Delivering) -> Try {
         Err(why) => Fate::Untried(why),
     };
     Try { tried, fate }
+}
+
+/// Seconds for log lines.
+fn tenths(wait: Duration) -> f32 {
+    (wait.as_secs_f32() * 10.0).ceil() / 10.0
 }
 
 async fn until(due: Option<Instant>) {

@@ -80,8 +80,8 @@ fn the_order_of_a_tag_is_kept_while_the_receiver_is_down() {
 }
 
 #[test]
-fn a_dead_output_gives_up_what_stands_in_line_as_soon_as_each_failed_itself() {
-    // The input waits until both chunks are in line.
+fn a_dead_output_gives_up_each_chunk_after_its_own_tries_and_soon() {
+    // The input waits until all chunks are in line.
     let running = start(
         "[SERVICE]\n Flush 3600\n Scheduler.Base 1\n Scheduler.Cap 1\n[INPUT]\n Name count\n \
          Records 3\n Padding 2100k\n End wait\n[OUTPUT]\n Name keep\n Sink hopeless\n \
@@ -89,8 +89,21 @@ fn a_dead_output_gives_up_what_stands_in_line_as_soon_as_each_failed_itself() {
     );
     running.wait_until(|report| report.outputs[0].dropped == 3);
     let output = &running.stop().outputs[0];
-    // Only the first one is put off; the failures count for the others, too, and each is tried.
-    assert_eq!((output.retries, output.retries_failed, output.delivered), (1, 3, 0));
+    // Each is tried twice, but only the first one has its wait from then on.
+    assert_eq!((output.retries, output.retries_failed, output.delivered), (3, 3, 0));
+}
+
+#[test]
+fn a_chunk_that_the_receiver_cannot_take_costs_those_behind_it_nothing() {
+    // Two tries fail, so the first chunk is given up; the others go at once.
+    let running = start(
+        "[SERVICE]\n Flush 3600\n[INPUT]\n Name count\n Records 3\n Padding 2100k\n End wait\n\
+         [OUTPUT]\n Name keep\n Sink poisoned\n Down 2\n After 0\n Retry_Limit 1\n",
+    );
+    sink("poisoned").wait_for_chunks(1);
+    let output = &running.stop().outputs[0];
+    assert_eq!(sink("poisoned").numbers(), [1, 2]);
+    assert_eq!((output.retries, output.retries_failed, output.dropped), (1, 1, 1));
 }
 
 #[test]
