@@ -41,7 +41,7 @@ pub(crate) fn operate(origin: Origin, built: Built) -> anyhow::Result<u8> {
         .build()
         .context("cannot start the runtime")?;
     let (stop, meter) = (Stop::default(), built.pipeline.meter());
-    let (reloads, requests) = reloads(built.hot_reload.is_on);
+    let (reloads, requests) = reloads(built.hot_reload.is_on.unwrap_or(false));
     let (counts, log) = (meter.clone(), origin.log.clone());
     let last = log.clone();
     signals::listen(stop.clone(), reloads.clone(), move || cut_off(&counts, &last))
@@ -115,7 +115,8 @@ enum Servers {
 impl Operation {
     /// Runs one pipeline after the other.
     async fn run(&mut self, first: Built) -> Result<Report, RunError> {
-        let Built { mut pipeline, mut hot_reload, .. } = first;
+        let Built { mut pipeline, hot_reload, .. } = first;
+        let mut is_on = hot_reload.is_on.unwrap_or(false);
         loop {
             let storage = pipeline.storage_path().map(Path::to_owned);
             let replace = Stop::default();
@@ -123,7 +124,7 @@ impl Operation {
             let mut running = pin!(pipeline.run_until_replaced(&stop, &replace));
             let next = tokio::select! {
                 outcome = &mut running => return outcome.map(report),
-                next = self.next(storage.as_deref(), hot_reload.is_on) => next,
+                next = self.next(storage.as_deref(), is_on) => next,
             };
             replace.ask();
             let left = match running.await? {
@@ -132,13 +133,15 @@ impl Operation {
             };
             let Next { built, server, request } = next;
             let records = left.records();
-            Built { pipeline, hot_reload, .. } = built;
+            pipeline = built.pipeline;
+            // Whoever forgets the key, or saves half a file, can reload what is right.
+            is_on = built.hot_reload.is_on.unwrap_or(is_on);
             pipeline.take_over(left);
             self.meter.follow(&pipeline);
             if let Servers::Becomes(server) = server {
                 self.serve(server);
             }
-            self.reloads.end(request, true, hot_reload.is_on);
+            self.reloads.end(request, true, is_on);
             tracing::info!("[reload] start everything; {records} records were handed over");
         }
     }
@@ -176,7 +179,7 @@ impl Operation {
             Ok(built) => built.map_err(|_| None)?,
             Err(panic) => return Err(Some(panic.into())),
         };
-        built.pipeline.reserve_storage(storage).map_err(|error| Some(error.into()))?;
+        built.pipeline.reserve(storage).map_err(|error| Some(error.into()))?;
         let server = self.next_server(&built.http).await.context("[http_server]");
         let server = server.map_err(Some)?;
         built.set_log(&self.origin.log);

@@ -352,25 +352,100 @@ fn what_an_output_that_is_down_was_owed_goes_to_its_successor() {
         wait_until(file, || agent.numbers(file).len() >= all.len());
         assert_eq!(agent.numbers(file), all, "{file}");
     }
-    assert_eq!(agent.metric("flb_reload_dropped_records_total"), 0);
     assert_eq!(agent.program.terminate().code, Some(0));
 }
 
 #[test]
-fn what_nobody_is_to_have_any_more_is_counted() {
-    let port = free_port();
-    let input = "[INPUT]\n Name dummy\n Samples 7\n Rate 1000\n";
-    let down = format!("[OUTPUT]\n Name forward\n Match *\n Port {port}\n Retry_Limit no_limits\n");
-    let mut agent = Agent::start(&format!("{input}{down}"));
-    assert!(agent.program.wait_for("failed to flush chunk"));
-    wait_until("all records", || {
-        agent.metric("fluentbit_input_records_total{name=\"dummy.0\"}") == 7
-    });
-    agent.configure("[INPUT]\n Name tail\n Path nothing\n");
-    agent.reload_well();
-    assert_eq!(agent.metric("flb_reload_dropped_records_total"), 7);
-    assert!(agent.program.wait_for("is dropped: the output that it was for is gone"));
-    assert_eq!(agent.program.terminate().code, Some(0));
+fn an_output_that_is_gone_delivers_what_it_is_owed_if_nobody_else_does() {
+    for storage in ["memory", "filesystem"] {
+        let port = free_port();
+        let service = "[SERVICE]\n Scheduler.Base 1\n Scheduler.Cap 1\n storage.path chunks\n";
+        let input = format!(
+            "[INPUT]\n Name tail\n Path log\n Tag t\n Read_From_Head on\n storage.type {storage}\n"
+        );
+        let kept = "[OUTPUT]\n Name null\n Match other\n";
+        let down =
+            format!("[OUTPUT]\n Name forward\n Match *\n Port {port}\n Retry_Limit no_limits\n");
+        let folder = tempfile::tempdir().unwrap();
+        append(&folder.path().join("log"), &lines(0..100));
+        let mut agent = Agent::start_in(folder, &format!("{service}{input}{kept}{down}"));
+        assert!(agent.program.wait_for("failed to flush chunk"));
+        // Half of the file is not there yet.
+        agent.configure(&format!("{service}{input}{kept}"));
+        agent.reload_well();
+        assert!(
+            agent.program.wait_for("[output:forward:forward.1] is gone from the configuration")
+        );
+        assert!(agent.program.wait_for("failed to flush chunk"));
+        // It gets nothing new.
+        append(&agent.path("log"), &lines(100..200));
+        assert!(agent.program.wait_for("records of tag 't' match no output"));
+        agent.reload_well();
+        let receiver = Agent::start(&format!(
+            "[INPUT]\n Name forward\n Listen 127.0.0.1\n Port {port}\n\
+             [OUTPUT]\n Name file\n Match *\n File received\n Format plain\n"
+        ));
+        let all: Vec<u64> = (0..100).collect();
+        wait_until("the records", || receiver.numbers("received").len() >= all.len());
+        assert_eq!(receiver.numbers("received"), all, "{storage}");
+        // Then nothing keeps it any more.
+        wait_until("the end of the delivery", || {
+            agent.metric("fluentbit_output_proc_records_total{name=\"forward.1\"}") == 100
+        });
+        agent.reload_well();
+        assert!(!ask(agent.port, "GET", "/api/v2/metrics").1.contains("forward.1"));
+        assert_eq!(agent.program.terminate().code, Some(0));
+        assert_eq!(receiver.program.terminate().code, Some(0));
+    }
+}
+
+/// What comes of a reload that a signal asks for: whether another configuration is at work.
+fn reload_by_signal(program: &mut Program) -> bool {
+    program.signal("HUP");
+    loop {
+        let line = program.line_with("[reload] ").unwrap();
+        if line.contains("start everything") || line.contains("Reloading is halted") {
+            return line.contains("start everything");
+        }
+    }
+}
+
+#[test]
+fn no_half_of_a_file_leaves_an_agent_that_cannot_be_reloaded() {
+    // The service section comes last, so all that is less than the whole file says nothing of reloading.
+    let whole = "[INPUT]\n Name dummy\n Rate 100\n Dummy {\"a\":\"n=1;\"}\n\
+                 [FILTER]\n Name modify\n Match *\n Add b x\n\
+                 [OUTPUT]\n Name file\n Match *\n File received\n Format plain\n\
+                 [SERVICE]\n Flush 0.05\n Hot_Reload on\n";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agent.conf");
+    fs::write(&path, whole).unwrap();
+    let mut program = Program::start(&mut command(folder.path()));
+    assert!(program.wait_for("[flb-agent] version="));
+    let ends: Vec<usize> = whole.match_indices('\n').map(|(at, _)| at).collect();
+    let halves = ends.iter().flat_map(|end| [&whole[..*end], &whole[..end.saturating_sub(2)]]);
+    let mut taken = 0;
+    for half in ["", "\n", "[SERVICE]\n Hot_Reload on\n"].into_iter().chain(halves) {
+        fs::write(&path, half).unwrap();
+        taken += usize::from(reload_by_signal(&mut program));
+    }
+    assert!(taken > 0);
+    fs::write(&path, "[OUTPUT]\n Name null\n Match *\n").unwrap();
+    program.signal("HUP");
+    assert!(program.wait_for("the configuration has no input"));
+    assert!(program.wait_for("Reloading is halted"));
+    fs::write(&path, whole).unwrap();
+    assert!(reload_by_signal(&mut program));
+    let received = folder.path().join("received");
+    let size = || fs::metadata(&received).map_or(0, |file| file.len());
+    let before = size();
+    wait_until("more records", || size() > before);
+    // Whoever says so ends it.
+    fs::write(&path, whole.replace("Hot_Reload on", "Hot_Reload off")).unwrap();
+    assert!(reload_by_signal(&mut program));
+    program.signal("HUP");
+    assert!(program.wait_for("[reload] hot reloading is not enabled"));
+    assert_eq!(program.terminate().code, Some(0));
 }
 
 #[test]

@@ -339,15 +339,13 @@ fn carry_on(counts: &[(&Count, &Count)]) {
 }
 
 /// All rows of a pipeline, in the configuration's order.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Counters {
     pub(crate) inputs: Vec<Arc<InputRow>>,
     /// What was in storage at the start.
     pub(crate) leftovers: Option<Arc<InputRow>>,
     pub(crate) filters: Vec<Arc<FilterRow>>,
     pub(crate) outputs: Vec<Arc<OutputRow>>,
-    /// Records of other pipelines that no output of this one takes over.
-    pub(crate) not_handed_over: Count,
 }
 
 impl Counters {
@@ -372,7 +370,6 @@ impl Counters {
                 None => gone.push(old.instance.clone()),
             }
         }
-        carry_on(&[(&self.not_handed_over, &old.not_handed_over)]);
         gone
     }
 }

@@ -2,18 +2,20 @@
 //! and its counts.
 //!
 //! A chunk is owed to certain outputs. In the new pipeline it goes to their heirs: the same section, wherever it stands now,
-//! or else the same name. If an output has no heir, the outputs that are new get what it is owed, as far as they match.
+//! or else the same name. If an output has no heir, the outputs that are new get what it is owed, as far as they match. What
+//! nobody there matches, the output itself delivers: it leaves, and stays in the new pipeline until it has done so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flb_event::Chunk;
+use flb_event::{Chunk, Tag};
 
 use crate::buffer::Held;
 use crate::counters::{Counters, InputRow};
 use crate::instance::Instance;
 use crate::router::Router;
+use crate::run::OutputPart;
 use crate::storage::Lock;
 use crate::task::{ChunkName, Full, Task};
 
@@ -21,7 +23,7 @@ use crate::task::{ChunkName, Full, Task};
 pub struct Left {
     pub(crate) chunks: Vec<LeftChunk>,
     /// Those whom the chunks are owed.
-    pub(crate) outputs: Vec<OutputKey>,
+    pub(crate) outputs: Vec<OutputPart>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) lock: Option<(PathBuf, Lock)>,
 }
@@ -33,48 +35,78 @@ impl std::fmt::Debug for Left {
 }
 
 impl Left {
-    /// Number of records that are handed over.
+    /// Number of records in memory that are handed over.
     pub fn records(&self) -> usize {
-        self.chunks.iter().map(|left| left.chunk.len()).sum()
+        self.chunks.iter().filter_map(|left| left.chunk.as_ref()).map(Chunk::len).sum()
     }
 
-    /// Hands all chunks to the outputs of a pipeline whose lanes do not run yet.
-    pub(crate) fn route(self, router: &Router, outputs: &[OutputKey], counters: &Counters) {
-        let heirs = heirs(&self.outputs, outputs);
+    /// Says who of `outputs` gets each chunk that is in memory. Outputs that leave are added to them.
+    pub(crate) fn assign(&mut self, outputs: &mut Vec<OutputPart>) -> Vec<Assigned> {
+        let heirs = heirs(&keys(&self.outputs), &keys(outputs));
         let is_new = |at: &usize| !heirs.contains(&Some(*at));
         let newcomers: Vec<usize> = (0..outputs.len()).filter(is_new).collect();
-        for LeftChunk { name, chunk, from, owed } in self.chunks {
-            let (tag, records, bytes) = (chunk.tag().clone(), chunk.len(), chunk.bytes().len());
-            let mut to: Vec<usize> = owed.iter().filter_map(|owed| heirs[*owed]).collect();
-            if owed.iter().any(|owed| heirs[*owed].is_none()) {
-                to.extend(newcomers.iter().filter(|at| router.matches(**at, &tag)));
+        let mut leaving: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut assigned = Vec::new();
+        for left in std::mem::take(&mut self.chunks) {
+            let mut to = BTreeSet::new();
+            for owed in &left.owed {
+                let takes = |at: &&usize| outputs[**at].matching.matches(&left.tag);
+                let successors: Vec<usize> = match heirs[*owed] {
+                    Some(heir) => vec![heir],
+                    None => newcomers.iter().filter(takes).copied().collect(),
+                };
+                if successors.is_empty() {
+                    to.insert(*leaving.entry(*owed).or_insert_with(|| {
+                        outputs.push(self.outputs[*owed].leaving());
+                        outputs.len() - 1
+                    }));
+                }
+                to.extend(successors);
             }
-            if to.is_empty() {
-                counters.not_handed_over.add(records);
-                tracing::error!(
-                    "[reload] chunk '{name}' with {records} records of tag '{tag}' is dropped: the output that it was for is gone"
-                );
-                continue;
-            }
-            let same = |row: &&Arc<InputRow>| row.instance.is_same(&from.instance);
-            let from = counters.inputs.iter().find(same).unwrap_or(&from);
-            let held = Held::new(from, bytes);
-            from.chunks.add(1);
-            router.send(from, Full { name, chunk, held, file: None, is_up: true }, &to);
+            let LeftChunk { name, chunk, from, .. } = left;
+            let to = to.into_iter().collect();
+            assigned.extend(chunk.map(|chunk| Assigned { name, chunk, from, to }));
         }
+        assigned
     }
 }
 
-/// A chunk that is nowhere but in memory.
+fn keys(outputs: &[OutputPart]) -> Vec<&OutputKey> {
+    outputs.iter().map(|part| &part.key).collect()
+}
+
+/// A chunk whose fate is open, at some outputs.
 pub(crate) struct LeftChunk {
     name: ChunkName,
-    chunk: Chunk,
+    tag: Tag,
+    /// Nothing if it is in a file, where it is found again.
+    chunk: Option<Chunk>,
     from: Arc<InputRow>,
     /// The outputs that have not settled its fate, by their places.
     owed: Vec<usize>,
 }
 
-/// What is left in the outputs' backlogs, in the order in which it was routed. What is stored is found again in its files.
+/// A chunk in memory and the outputs of the new pipeline that get it, by their places.
+pub(crate) struct Assigned {
+    name: ChunkName,
+    chunk: Chunk,
+    from: Arc<InputRow>,
+    to: Vec<usize>,
+}
+
+impl Assigned {
+    /// Hands it to the outputs of a pipeline whose lanes do not run yet.
+    pub(crate) fn route(self, router: &Router, counters: &Counters) {
+        let Self { name, chunk, from, to } = self;
+        let same = |row: &&Arc<InputRow>| row.instance.is_same(&from.instance);
+        let from = counters.inputs.iter().find(same).unwrap_or(&from);
+        let held = Held::new(from, chunk.bytes().len());
+        from.chunks.add(1);
+        router.send(from, Full { name, chunk, held, file: None, is_up: true }, &to);
+    }
+}
+
+/// What is left in the outputs' backlogs, in the order in which it was routed.
 pub(crate) fn gather(
     backlogs: impl IntoIterator<Item = (usize, Vec<Arc<Task>>)>,
 ) -> Vec<LeftChunk> {
@@ -84,10 +116,10 @@ pub(crate) fn gather(
             tasks.entry(task.number).or_insert_with(|| (task, Vec::new())).1.push(output);
         }
     }
-    let left = tasks.into_values().filter_map(|(task, mut owed)| {
+    let left = tasks.into_values().map(|(task, mut owed)| {
         owed.sort_unstable();
-        let chunk = task.unstored()?;
-        Some(LeftChunk { name: task.name, chunk, from: Arc::clone(&task.from), owed })
+        let (name, tag, from) = (task.name, task.tag().clone(), Arc::clone(&task.from));
+        LeftChunk { name, tag, chunk: task.unstored(), from, owed }
     });
     left.collect()
 }
@@ -115,13 +147,13 @@ const WAYS: [fn(&OutputKey, &OutputKey) -> bool; 3] =
     [|a, b| a.is_alike(b) && a.is_same(b), OutputKey::is_alike, OutputKey::is_same];
 
 /// For each of the old outputs the place of the new one that stands for it.
-fn heirs(old: &[OutputKey], new: &[OutputKey]) -> Vec<Option<usize>> {
+fn heirs(old: &[&OutputKey], new: &[&OutputKey]) -> Vec<Option<usize>> {
     let mut heirs: Vec<Option<usize>> = vec![None; old.len()];
     for fits in WAYS {
         for (place, key) in old.iter().enumerate() {
             if heirs[place].is_none() {
                 let is_free = |at: &usize| !heirs.contains(&Some(*at));
-                heirs[place] = (0..new.len()).filter(is_free).find(|at| fits(key, &new[*at]));
+                heirs[place] = (0..new.len()).filter(is_free).find(|at| fits(key, new[*at]));
             }
         }
     }
@@ -145,7 +177,9 @@ mod tests {
     }
 
     fn check(old: &[&str], new: &[&str], expected: &[Option<usize>]) {
-        assert_eq!(heirs(&keys(old), &keys(new)), expected, "{old:?} {new:?}");
+        let (old_keys, new_keys) = (keys(old), keys(new));
+        let found = heirs(&Vec::from_iter(&old_keys), &Vec::from_iter(&new_keys));
+        assert_eq!(found, expected, "{old:?} {new:?}");
     }
 
     #[test]

@@ -349,7 +349,7 @@ impl Lane {
         let (tag, records) = (chunk.tag().clone(), chunk.len());
         self.spares.keep(chunk.clone());
         let full = Full { name, chunk, held, file, is_up: true };
-        match self.router.route(&self.row, full, &[]) {
+        match self.router.route(&self.row, full) {
             Ok(()) => self.row.routed.add(records),
             Err(Unrouted { file, .. }) => {
                 if let Some(file) = file {

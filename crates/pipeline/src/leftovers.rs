@@ -48,7 +48,7 @@ impl Leftovers {
         let held = Held::new(&self.row, bytes);
         let full = Full { name, chunk, held, file: Some(file), is_up };
         self.row.chunks.add(1);
-        match self.router.route(&self.row, full, &settled) {
+        match self.router.route_again(&self.row, full, &settled) {
             Ok(()) => {
                 self.row.records.add(records);
                 self.row.bytes.add(bytes);

@@ -29,10 +29,12 @@ mod retry;
 mod ring;
 mod router;
 mod run;
+mod running;
 mod service;
 mod stop;
 mod storage;
 mod task;
+mod threads;
 mod worker;
 
 pub use build::Blueprint;

@@ -143,8 +143,6 @@ pub struct Report {
     pub filters: Vec<FilterReport>,
     /// The outputs.
     pub outputs: Vec<OutputReport>,
-    /// Records that were for outputs which were gone after a reload.
-    pub not_handed_over: u64,
     /// What the process is to exit with, if nothing else went wrong: an input's wish.
     pub code: u8,
 }
@@ -222,7 +220,6 @@ impl Report {
             inputs: inputs.collect(),
             filters: filters.collect(),
             outputs: outputs.collect(),
-            not_handed_over: counters.not_handed_over.get(),
             code: 0,
         }
     }

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flb_event::Tag;
 use tokio::sync::mpsc;
 
 use crate::counters::{InputRow, OutputRow};
@@ -16,6 +15,8 @@ use crate::task::{Full, Task};
 #[derive(Debug, Clone)]
 pub(crate) struct Route {
     pub(crate) matching: Match,
+    /// Whether the output delivers what it is owed and gets nothing new.
+    pub(crate) is_leaving: bool,
     pub(crate) queue: mpsc::UnboundedSender<Arc<Task>>,
     pub(crate) row: Arc<OutputRow>,
 }
@@ -42,16 +43,35 @@ impl Router {
         Self { routes, tasks: Arc::default(), slots }
     }
 
-    /// Hands a chunk to every output that matches, but for those that had it before, `settled`.
-    pub(crate) fn route(
+    /// Hands a new chunk to every output that matches.
+    pub(crate) fn route(&self, from: &Arc<InputRow>, full: Full) -> Result<(), Unrouted> {
+        let takes = |route: &Route| !route.is_leaving;
+        self.route_to(from, full, &takes, &[])
+    }
+
+    /// Hands a chunk that was in storage to every output that matches, but for those that had it before, `settled`.
+    pub(crate) fn route_again(
         &self,
         from: &Arc<InputRow>,
         full: Full,
         settled: &[String],
     ) -> Result<(), Unrouted> {
+        self.route_to(from, full, &|_| true, settled)
+    }
+
+    fn route_to(
+        &self,
+        from: &Arc<InputRow>,
+        full: Full,
+        takes: &dyn Fn(&Route) -> bool,
+        settled: &[String],
+    ) -> Result<(), Unrouted> {
         let tag = full.chunk.tag();
-        let mut places: Vec<usize> =
-            (0..self.routes.len()).filter(|place| self.matches(*place, tag)).collect();
+        let matches = |place: &usize| {
+            let route = &self.routes[*place];
+            takes(route) && route.matching.matches(tag)
+        };
+        let mut places: Vec<usize> = (0..self.routes.len()).filter(matches).collect();
         let is_matched = !places.is_empty();
         let has_had = |row: &OutputRow| settled.iter().any(|name| **name == *row.instance.name);
         places.retain(|place| !has_had(&self.routes[*place].row));
@@ -61,11 +81,6 @@ impl Router {
         }
         self.send(from, full, &places);
         Ok(())
-    }
-
-    /// Whether the output at this place takes chunks of this tag.
-    pub(crate) fn matches(&self, place: usize, tag: &Tag) -> bool {
-        self.routes[place].matching.matches(tag)
     }
 
     /// Hands a chunk to the outputs at these places, at least one.

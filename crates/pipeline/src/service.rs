@@ -123,8 +123,8 @@ pub struct Settings {
 /// How another configuration takes the place of this one while the agent runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HotReload {
-    /// Whether it may.
-    pub is_on: bool,
+    /// Whether it may, if the configuration says.
+    pub is_on: Option<bool>,
     /// Whether deliveries that are under way are waited for to their end.
     waits: bool,
     /// How long they are waited for even so, if there is a limit.
@@ -133,7 +133,7 @@ pub struct HotReload {
 
 impl Default for HotReload {
     fn default() -> Self {
-        Self { is_on: false, waits: true, limit: None }
+        Self { is_on: None, waits: true, limit: None }
     }
 }
 
@@ -484,7 +484,7 @@ const KEYS: &[Key] = &[
         Ok(())
     }),
     set("hot_reload", |settings, value| {
-        settings.hot_reload.is_on = switch("hot_reload", &value)?;
+        settings.hot_reload.is_on = Some(switch("hot_reload", &value)?);
         Ok(())
     }),
     set("hot_reload.ensure_thread_safety", |settings, value| {

@@ -148,22 +148,16 @@ pub(super) fn v2(api: &Api) -> String {
         &[],
         api.started.elapsed().as_secs(),
     );
-    reloads(&mut metrics, api, &report);
+    reloads(&mut metrics, api);
     let labels = [("version", env!("CARGO_PKG_VERSION")), ("os", std::env::consts::OS)];
     metrics.gauge("fluentbit_build_info", "What the agent is.", &labels, 1);
     metrics.text()
 }
 
-fn reloads(metrics: &mut Metrics, api: &Api, report: &Report) {
+fn reloads(metrics: &mut Metrics, api: &Api) {
     let (done, failed) = (api.reloads.done(), api.reloads.failed());
     metrics.gauge("fluentbit_hot_reloaded_times", "Reloads that were done.", &[], done);
     metrics.counter("flb_reload_failures_total", "Reloads that were refused.", &[], failed);
-    metrics.counter(
-        "flb_reload_dropped_records_total",
-        "Records in memory whose output was gone after a reload.",
-        &[],
-        report.not_handed_over,
-    );
 }
 
 fn counters(metrics: &mut Metrics, report: &Report, suffix: &str) {
