@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flb_config::{Diagnostic, Disk, Document, FileKind, Files, Variables, folders_of, read_file};
+use flb_config::{
+    Diagnostic, Disk, Document, FileKind, Files, SectionKind, Variables, folders_of, read_file,
+};
 use flb_pipeline::{
     Blueprint, Findings, HotReload, HttpSettings, Instance, LogFormat, LogLevel, Pipeline, Role,
     Settings, read_parsers_files,
@@ -84,7 +87,11 @@ fn build_with(origin: &Origin, voice: Voice<'_>) -> Result<Built, Refused> {
     let forced_level = forced_level(environment);
     let settled = |settings: &Settings, findings: &mut Findings| {
         let level = forced_level.or(settings.log_level).unwrap_or_else(|| line.log_level());
-        let file = settings.log_file.as_deref().and_then(|path| open_log(path, findings));
+        let path = settings.log_file.as_deref();
+        let file = match line.dry_run {
+            true => path.and_then(|path| look_at_log(path, findings)),
+            false => path.and_then(|path| open_log(path, findings)),
+        };
         let mut found = LogSettings { level, format: settings.log_format, file };
         if let Voice::Start(log) = voice {
             log.set_level(level, None);
@@ -108,6 +115,9 @@ fn build_with(origin: &Origin, voice: Voice<'_>) -> Result<Built, Refused> {
         shared: Arc::clone(shared),
         dry_run: line.dry_run,
     };
+    if let Voice::AtWork(_) = voice {
+        require_ends(&document, &mut findings);
+    }
     let Some(pipeline) = blueprint.build(&mut findings) else {
         return Err(voice.refuse(&document, &findings));
     };
@@ -116,6 +126,17 @@ fn build_with(origin: &Origin, voice: Voice<'_>) -> Result<Built, Refused> {
         own.set_level(log.level, pipeline.log_level());
     }
     Ok(Built { pipeline, http: settings.http, hot_reload: settings.hot_reload, log })
+}
+
+/// A configuration that replaces another one has inputs and outputs. Else it is a file that is empty, or is being written.
+fn require_ends(document: &Document, findings: &mut Findings) {
+    for (kind, name) in [(SectionKind::Input, "input"), (SectionKind::Output, "output")] {
+        if document.sections_of(kind).next().is_none() {
+            let error = Diagnostic::error(format!("[config] the configuration has no {name}"));
+            let help = "reload when the file is written to its end; to end the agent, stop it";
+            findings.config.push(error.help(help));
+        }
+    }
 }
 
 /// Reads the configuration and writes it as it takes effect.
@@ -224,11 +245,24 @@ fn hostname() -> Option<String> {
 }
 
 fn open_log(path: &Path, findings: &mut Findings) -> Option<File> {
-    let opened = logging::open(path).map_err(|error| {
-        let message = format!("cannot open the log file '{}': {error}", path.display());
-        findings.config.push(Diagnostic::error(message));
-    });
+    let opened = logging::open(path).map_err(|error| no_log(path, &error, findings));
     opened.ok()
+}
+
+/// Whether the log file could be opened, without making it.
+fn look_at_log(path: &Path, findings: &mut Findings) -> Option<File> {
+    if let Err(error) = File::options().append(true).open(path) {
+        let folder = folder(path).unwrap_or_else(|| ".".into());
+        if error.kind() != io::ErrorKind::NotFound || !folder.is_dir() {
+            no_log(path, &error, findings);
+        }
+    }
+    None
+}
+
+fn no_log(path: &Path, error: &io::Error, findings: &mut Findings) {
+    let message = format!("cannot open the log file '{}': {error}", path.display());
+    findings.config.push(Diagnostic::error(message));
 }
 
 impl Voice<'_> {

@@ -24,7 +24,7 @@ use crate::parsers::{World, build_multiline, build_parsers, find_spec};
 use crate::processors::Processed;
 use crate::properties::{Core, reserved};
 use crate::retry::RetryLimit;
-use crate::run::{InputPart, OutputPart, Pipeline, StoragePart, Timing};
+use crate::run::{InputPart, OutputPart, Pipeline, Reserved, StoragePart, Timing};
 use crate::service::{Settings, StorageSettings, StorageType, with_document};
 use crate::storage::Storage;
 
@@ -62,7 +62,7 @@ impl Blueprint<'_> {
             trusted_keys: self.settings.signers(),
             required_name: self.settings.required_name.clone(),
             require_interruption: self.settings.require_interruption,
-            code_cache: self.settings.code_cache.clone(),
+            code_cache: self.settings.code_cache.clone().filter(|_| !self.dry_run),
             variables: variables.clone(),
             max_connections: self.settings.max_connections,
             max_files: self.settings.max_files,
@@ -72,8 +72,11 @@ impl Blueprint<'_> {
         };
         let (document, registry) = (self.document, self.registry);
         let world = World { document, registry, service: &service, variables: &variables };
-        let parsers = build_parsers(world, self.parsers, &mut findings.config);
-        let multiline = build_multiline(world, &parsers, self.multiline, &mut findings.config);
+        let mut found = Diagnostics::default();
+        let parsers = build_parsers(world, self.parsers, &mut found);
+        let multiline = build_multiline(world, &parsers, self.multiline, &mut found);
+        let parsers_are_sound = !found.has_errors();
+        findings.config.extend(found);
         let mut builder =
             Builder { document, variables, service, parsers, multiline, registry, findings };
         let inputs = builder.plan(Role::Input, SectionKind::Input, registry.inputs);
@@ -83,9 +86,11 @@ impl Blueprint<'_> {
         builder.check_storage(&inputs, &self.settings.storage);
         builder.check_filters_match(&filters);
         builder.check_outputs_match(&mut outputs);
-        if builder.findings.config.has_errors() {
+        // Who asks for a parser that is wrong would only be told so again.
+        if !parsers_are_sound {
             return None;
         }
+        builder.try_only_after_mistakes();
         let inputs = builder.make(inputs);
         let filters = builder.make(filters);
         let outputs = builder.make(outputs);
@@ -242,6 +247,14 @@ impl<'a> Builder<'a, '_> {
         spec
     }
 
+    /// What is wrong already is never run; but what else is wrong shall be said, too.
+    fn try_only_after_mistakes(&mut self) {
+        if self.findings.has_errors() {
+            self.service.dry_run = true;
+            self.service.code_cache = None;
+        }
+    }
+
     fn check_storage<T: ?Sized>(&mut self, inputs: &[Plan<'_, T>], settings: &StorageSettings) {
         if settings.keeps_rejected && settings.path.is_none() {
             let error = Diagnostic::error("[storage] storage.keep.rejected needs a storage.path");
@@ -390,9 +403,17 @@ fn assemble(
         let workers = core.workers();
         let (matching, storage_limit) = (core.matching, core.storage_limit);
         let rows = add_rows(&mut counters, &processors);
-        let output = Processed::wrap(plugin, lane_filters(processors, &rows));
-        let part = OutputPart { output, matching, limit, workers, storage_limit, row, key };
-        output_parts.push(part);
+        let output = Processed::wrap(plugin, lane_filters(processors, &rows)).into();
+        output_parts.push(OutputPart {
+            output,
+            matching,
+            is_leaving: false,
+            limit,
+            workers,
+            storage_limit,
+            row,
+            key,
+        });
     }
     let storage = settings.storage.path.as_deref().map(|path| StoragePart {
         storage: Arc::new(Storage::new(path, &settings.storage)),
@@ -407,7 +428,7 @@ fn assemble(
         counters: Arc::new(counters),
         timing: timing(settings),
         storage,
-        lock: None,
+        reserved: Reserved::default(),
         left: None,
     })
 }

@@ -24,17 +24,19 @@ pub fn read_parsers_files(
     files: &dyn Files,
     findings: &mut Findings,
 ) -> bool {
+    let mut are_good = true;
     for named in &settings.parsers_files {
         let path = find(&named.text, folders, files);
         let before = document.sources().len();
         let found = read_file(document, &path, FileKind::Parsers, files);
         let opened = document.sources().len() > before;
+        are_good &= !found.has_errors();
         findings.config.extend(found.into_iter().map(|diagnostic| match diagnostic.span {
             None if !opened => diagnostic.at(named.span),
             _ => diagnostic,
         }));
     }
-    !findings.config.has_errors()
+    are_good
 }
 
 fn find(text: &str, folders: &[PathBuf], files: &dyn Files) -> PathBuf {

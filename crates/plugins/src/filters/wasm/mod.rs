@@ -59,11 +59,27 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildE
     let source =
         Source { engine, path: path.clone(), options: module_options, label: label.clone() };
     let module = source.load(bytes).map_err(refused)?;
+    let policy = Arc::new(Policy::read(options, label, build, &module, &path)?);
+    if build.service.dry_run {
+        return Ok(Box::new(Checked));
+    }
     let instance = module.instantiate().map_err(refused)?;
-    let policy = Arc::new(Policy::read(options, label, build.instance, &module, &path)?);
-    let watches = options.bool("watch") && !build.service.dry_run;
+    let watches = options.bool("watch");
     let watch = watches.then(|| Watch::start(source, digest)).transpose()?;
     Ok(Box::new(Wasm { instance, spares: Spares::new(SPARES), policy, watch, number: 0 }))
+}
+
+/// One that was built to be looked at: its module was read and its function found, but no instruction of it has run.
+struct Checked;
+
+impl Filter for Checked {
+    fn filter(&mut self, batch: Chunk) -> Filtered {
+        Filtered::untouched(batch)
+    }
+
+    fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
+        Ok(Box::new(Self))
+    }
 }
 
 impl Wasm {

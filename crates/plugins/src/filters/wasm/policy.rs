@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use flb_artifact::Sha256Hex;
 use flb_event::json::{self, JsonOptions};
 use flb_event::{Event, Tag};
-use flb_plugin::{BuildError, Failure, Fate, Options, Tally};
+use flb_plugin::{Build, BuildError, Failure, Fate, Options, Tally};
 use flb_runtime::{FilterError, FilterModule};
 
 use super::quarantine::{Origin, Quarantine};
@@ -40,19 +40,24 @@ pub(super) struct Policy {
 const SHOWN: usize = 4096;
 
 impl Policy {
-    /// The policy that the options ask for. `instance` is the filter's name, `path` the file of the module.
+    /// The policy that the options ask for. `path` is the file of the module.
     pub(super) fn read(
         options: &Options,
         label: Label,
-        instance: &str,
+        build: &Build<'_>,
         module: &FilterModule,
         path: &Path,
     ) -> Result<Self, BuildError> {
         let on_error = match options.text("on_error") {
             Some("drop") => OnError::Drop,
             Some("quarantine") => {
-                let origin = Origin::new(instance, module, path);
-                OnError::Quarantine(Quarantine::read(options, instance, origin)?)
+                let origin = Origin::new(build.instance, module, path);
+                OnError::Quarantine(Quarantine::read(
+                    options,
+                    build.instance,
+                    origin,
+                    build.service.dry_run,
+                )?)
             }
             _ => OnError::Keep,
         };

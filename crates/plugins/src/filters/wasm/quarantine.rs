@@ -41,6 +41,15 @@ impl Origin {
     }
 }
 
+/// Whether nothing else is in the place of a folder.
+fn may_be_made(folder: &Path) -> io::Result<()> {
+    let there = folder.ancestors().find(|part| part.exists());
+    match there.is_none_or(Path::is_dir) {
+        true => Ok(()),
+        false => Err(io::ErrorKind::NotADirectory.into()),
+    }
+}
+
 /// The quarantine of one filter.
 #[derive(Debug)]
 pub(super) struct Quarantine {
@@ -53,11 +62,12 @@ pub(super) struct Quarantine {
 }
 
 impl Quarantine {
-    /// The quarantine that the options ask for. Its folder is made if it is not there.
+    /// The quarantine that the options ask for. Its folder is made if it is not there, but not in a dry run.
     pub(super) fn read(
         options: &Options,
         instance: &str,
         origin: Origin,
+        dry_run: bool,
     ) -> Result<Self, BuildError> {
         let folder = PathBuf::from(options.text("quarantine_path").unwrap_or("quarantine"));
         let limit = options.size("quarantine_limit").unwrap_or(u64::MAX);
@@ -65,7 +75,11 @@ impl Quarantine {
             return Err(BuildError::new("invalid value for property 'quarantine_limit'")
                 .help(format!("give at least {}K", LEAST / 1000)));
         }
-        flb_files::make_folder(&folder).map_err(|error| {
+        let made = match dry_run {
+            true => may_be_made(&folder),
+            false => flb_files::make_folder(&folder),
+        };
+        made.map_err(|error| {
             let folder = folder.display();
             BuildError::new(format!("cannot make the quarantine folder {folder}: {error}"))
                 .help("give a folder that the agent may write to as Quarantine_Path")
@@ -244,7 +258,8 @@ mod tests {
             function: "f".to_owned(),
             format: EventFormat::Json { escape_unicode: false },
         };
-        Quarantine::read(&options(super::super::options::ALL, &given), "wasm.0", origin).unwrap()
+        let options = options(super::super::options::ALL, &given);
+        Quarantine::read(&options, "wasm.0", origin, false).unwrap()
     }
 
     fn add(quarantine: &Quarantine, body: &[u8]) -> io::Result<u64> {

@@ -88,13 +88,30 @@ pub(super) fn open(
     Ok(database)
 }
 
+/// Whether the file could be opened or made, without doing so: another agent may have it.
+pub(super) fn look(path: &Path) -> Result<(), BuildError> {
+    refuse_sqlite(path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder.unwrap_or(Path::new(".")).is_dir() && !path.is_dir() {
+        true => Ok(()),
+        false => Err(BuildError::new(format!("db {}: it cannot be made there", path.display()))
+            .help("give a file in a folder that is there")),
+    }
+}
+
+fn refuse_sqlite(path: &Path) -> Result<(), BuildError> {
+    if !is_sqlite(path) {
+        return Ok(());
+    }
+    let message = format!("db {}: it is an SQLite database, as Fluent Bit writes", path.display());
+    Err(BuildError::new(message)
+        .help("give another file name; this one is left as it is, and files are read as without a database"))
+}
+
 /// Opens the file, and tells whether it is a new one in the place of a broken one.
 fn open_file(path: &Path, build: &Build<'_>) -> Result<(redb::Database, bool), BuildError> {
     let shown = path.display();
-    if is_sqlite(path) {
-        return Err(BuildError::new(format!("db {shown}: it is an SQLite database, as Fluent Bit writes"))
-            .help("give another file name; this one is left as it is, and files are read as without a database"));
-    }
+    refuse_sqlite(path)?;
     let error = match create(path) {
         Ok(database) => return Ok((database, false)),
         Err(error) => error,

@@ -131,6 +131,9 @@ pub(super) fn database(
     build: &Build<'_>,
 ) -> Result<Option<Arc<Database>>, BuildError> {
     let Some(path) = options.text("db") else { return Ok(None) };
+    if build.service.dry_run {
+        return database::look(Path::new(path)).map(|()| None);
+    }
     database::open(Path::new(path), options.bool("db.compare_filename"), build).map(Some)
 }
 
