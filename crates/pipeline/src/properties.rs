@@ -216,8 +216,30 @@ impl Core {
                 core.apply(row, property, &expanded.text, (role, plugin), diagnostics);
             }
         }
+        if let Some(property) = tag_for_match(role, section, own) {
+            core.match_by_tag(property, variables, diagnostics);
+        }
         core.condition = Condition::read(section, variables, diagnostics);
         core
+    }
+
+    /// Reads a `Tag` that stands for `Match`, and says so.
+    fn match_by_tag(
+        &mut self,
+        property: &Property,
+        variables: &Variables,
+        diagnostics: &mut Diagnostics,
+    ) {
+        let expanded = variables.expand(&property.value.text);
+        expanded.report(property.value.span, diagnostics);
+        let text = expanded.text;
+        if !text.is_empty() {
+            self.matching.pattern = Some(Pattern::new(&text));
+            let warning =
+                Diagnostic::warning("[filter] a filter has no 'Tag'; it is taken as 'Match'");
+            let help = format!("write Match {text}");
+            diagnostics.push(warning.at(property.key.span).help(help));
+        }
     }
 
     fn apply(
@@ -262,9 +284,18 @@ impl Core {
 /// The keys of `section` that are not the plugin's, and the names that a slip of the pen may have meant.
 pub(crate) fn reserved<'a>(role: Role, section: &'a Section, own: &[&str]) -> Vec<&'a str> {
     let given = section.properties.iter().map(|property| property.key.text.as_str());
-    let given = given.filter(|key| find(role, key, own).is_some());
+    let by_tag = tag_for_match(role, section, own).is_some();
+    let given = given.filter(|key| find(role, key, own).is_some() || by_tag && *key == "tag");
     let names = KEYS.iter().filter(|row| row.roles.contains(&role)).map(|row| row.name);
     given.chain(names.filter(|name| !name.ends_with('.') && !own.contains(name))).collect()
+}
+
+/// The `Tag` of a filter that says no `Match`, which it stands for: a widely read page has that mistake.
+fn tag_for_match<'a>(role: Role, section: &'a Section, own: &[&str]) -> Option<&'a Property> {
+    let says = |key: &str| section.property(key).is_some();
+    let is_meant =
+        role == Role::Filter && !own.contains(&"tag") && !says("match") && !says("match_regex");
+    section.property("tag").filter(|_| is_meant)
 }
 
 fn find(role: Role, key: &str, own: &[&str]) -> Option<&'static Key> {

@@ -125,15 +125,17 @@ fn a_core_property_without_effect_is_a_warning() {
 }
 
 #[test]
-fn a_filter_needs_match_and_tag_is_not_it() {
-    check_start(
+fn a_filter_needs_match_and_tag_stands_for_it_where_there_is_none() {
+    check_warning(
         &around("[FILTER]\n Name even\n Tag dummy.*\n"),
-        &[
-            "[config] even: unknown configuration property 'tag'",
-            "did you mean 'Match'?",
-            "[filter] NO match rule for even.0 filter instance, unloading.",
-        ],
+        &["a filter has no 'Tag'; it is taken as 'Match'", "write Match dummy.*"],
     );
+    for given in ["Match *", "Match_Regex ."] {
+        check_start(
+            &around(&format!("[FILTER]\n Name even\n {given}\n Tag dummy.*\n")),
+            &["[config] even: unknown configuration property 'tag'", "did you mean 'Match'?"],
+        );
+    }
     let built = build(&around("[FILTER]\n Name even\n"));
     let failed: Vec<String> = built.findings.failed.iter().map(ToString::to_string).collect();
     assert_eq!(failed, ["filter:even:even.0"]);
