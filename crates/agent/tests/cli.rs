@@ -252,13 +252,22 @@ fn whoever_asks_for_a_plugin_that_is_not_here_is_told_what_to_do() {
 
 #[test]
 fn a_plugin_that_cannot_start_ends_with_255() {
-    let conf = "[INPUT]\n Name dummy\n[FILTER]\n Name wasm\n Tag dummy.*\n[OUTPUT]\n Name null\n";
+    let conf = "[INPUT]\n Name dummy\n[FILTER]\n Name wasm\n Match *\n Tag dummy.*\n[OUTPUT]\n Name null\n";
     run_config("tag", conf, &[]).check(
         255,
         &[
             "[config] wasm: unknown configuration property 'tag'. The following properties are allowed: ",
-            "agent.conf:5:2",
+            "agent.conf:6:2",
             "did you mean 'Match'?",
+            "[error] Failed initialize filter wasm.0",
+            "try the command: flb-agent -F wasm -h",
+            "[error] [engine] filter initialization failed",
+        ],
+    );
+    let conf = "[INPUT]\n Name dummy\n[FILTER]\n Name wasm\n[OUTPUT]\n Name null\n";
+    run_config("matchless", conf, &[]).check(
+        255,
+        &[
             "[filter] NO match rule for wasm.0 filter instance, unloading.",
             "[error] Failed initialize filter wasm.0",
             "try the command: flb-agent -F wasm -h",
@@ -279,6 +288,78 @@ fn a_dry_run_builds_everything_and_runs_nothing() {
     assert_eq!(run.stdout, "");
     let conf = "[INPUT]\n Name dummy\n Rate fast\n[OUTPUT]\n Name stdout\n";
     run_config("dry_wrong", conf, &["-D"]).check(1, &["'rate'", "configuration test has failed"]);
+}
+
+/// A module whose start function traps, and that asks for a folder: nothing of it may run.
+const TRAP_AT_START: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (func $start unreachable)
+    (start $start)
+    (func (export "NAME") unreachable)
+    (func (export "f") (param i32 i32 i32 i32 i32 i32) (result i32) (i32.const 0)))"#;
+
+#[test]
+fn a_dry_run_leaves_no_trace() {
+    let conf = "[SERVICE]\n Log_File agent.log\n storage.path chunks\n storage.keep.rejected on\n HTTP_Server on\n \
+                HTTP_Listen 127.0.0.1\n HTTP_Port PORT\n wasm.cache cache\n\
+                [INPUT]\n Name tail\n Path log\n DB tail.db\n storage.type filesystem\n\
+                [INPUT]\n Name forward\n Unix_Path socket\n\
+                [INPUT]\n Name tcp\n Listen 127.0.0.1\n Port PORT\n\
+                [INPUT]\n Name exec\n Command touch ran\n Oneshot on\n\
+                [INPUT]\n Name exec_wasi\n WASI_Path p.wasm\n Accessible_Paths granted\n\
+                [FILTER]\n Name wasm\n Match *\n WASM_Path f.wasm\n Function_Name f\n Watch on\n \
+                Accessible_Paths granted\n On_Error quarantine\n Quarantine_Path q/r\n\
+                [OUTPUT]\n Name file\n Match *\n Path out/put\n Mkdir on\n Rotate on\n";
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let folder = folder("traceless", "agent.conf", &conf.replace("PORT", &port));
+    std::fs::create_dir(folder.join("granted")).unwrap();
+    for (file, name) in [("f.wasm", "_initialize"), ("p.wasm", "_start")] {
+        let module = wat::parse_str(TRAP_AT_START.replace("NAME", name)).unwrap();
+        std::fs::write(folder.join(file), module).unwrap();
+    }
+    let there = || -> Vec<_> {
+        let entries = std::fs::read_dir(&folder).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = there();
+    let mut command = command(&["-D", "-c", "agent.conf"]);
+    command.current_dir(&folder).env("XDG_CACHE_HOME", folder.join("home-cache"));
+    Agent::start(command).wait().check(0, &["configuration test is successful"]);
+    assert_eq!(there(), before);
+    assert_eq!(std::fs::read_dir(folder.join("granted")).unwrap().count(), 0);
+    // What would be in the way is told.
+    std::fs::write(folder.join("q"), "a file").unwrap();
+    let conf = std::fs::read_to_string(folder.join("agent.conf")).unwrap();
+    let conf = conf.replace("DB tail.db", "DB no/tail.db").replace("agent.log", "no/agent.log");
+    std::fs::write(folder.join("agent.conf"), conf).unwrap();
+    let mut command = self::command(&["-D", "-c", "agent.conf"]);
+    command.current_dir(&folder);
+    let run = Agent::start(command).wait();
+    run.check(1, &["configuration test has failed"]);
+    for words in ["the log file 'no/agent.log'", "db no/tail.db", "the quarantine folder q/r"] {
+        assert!(run.stderr.contains(words), "{words}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_dry_run_is_in_no_agent_s_way() {
+    let conf = "[SERVICE]\n Flush 0.1\n storage.path chunks\n[INPUT]\n Name tail\n Path log\n DB tail.db\n \
+                storage.type filesystem\n[OUTPUT]\n Name null\n";
+    let folder = folder("beside", "agent.conf", conf);
+    let run = |arguments: &[&str]| {
+        let mut command = command(arguments);
+        command.current_dir(&folder);
+        Agent::start(command)
+    };
+    let agent = run(&["-c", "agent.conf"]);
+    agent.wait_for("[flb-agent] version=");
+    run(&["-D", "-c", "agent.conf"]).wait().check(0, &["configuration test is successful"]);
+    agent.signal("TERM");
+    agent.wait().check(0, &[]);
 }
 
 #[test]
@@ -402,8 +483,103 @@ fn a_second_signal_does_not_wait() {
     std::thread::sleep(Duration::from_millis(500));
     agent.signal("TERM");
     agent.wait_for("service will shutdown in max 600 seconds");
-    agent.signal("TERM");
+    agent.signal("INT");
     agent.wait().check(1, &["cut off by a second signal: 1 records are lost"]);
+}
+
+#[test]
+fn a_signal_that_comes_twice_at_once_is_one() {
+    // As `timeout` sends it: to the process, and to its group.
+    for _ in 0..5 {
+        let agent = Agent::start(command(&["-i", "dummy", "-o", "null"]));
+        agent.wait_for("[flb-agent] version=");
+        let id = agent.child.id().to_string();
+        let twice = format!("kill -s TERM {id}; kill -s TERM {id} 2>/dev/null; true");
+        assert!(Command::new("sh").args(["-c", &twice]).status().unwrap().success());
+        agent.wait().check(0, &["[engine] service has stopped (0 pending tasks)"]);
+    }
+}
+
+#[test]
+fn the_same_signal_later_does_not_wait() {
+    let conf = "[SERVICE]\n Grace 600\n Flush 0.05\n[INPUT]\n Name stdin\n[OUTPUT]\n Name stdout\n";
+    let folder = folder("later", "agent.conf", conf);
+    let mut command = command(&["-c", "agent.conf"]);
+    command.current_dir(folder);
+    let (mut agent, _unread) = Agent::start_deaf(command);
+    agent.write(&format!("{{\"a\":\"{}\"}}\n", "x".repeat(300_000)));
+    agent.wait_for("[flb-agent] version=");
+    std::thread::sleep(Duration::from_millis(500));
+    agent.signal("TERM");
+    agent.wait_for("service will shutdown in max 600 seconds");
+    std::thread::sleep(Duration::from_millis(600));
+    agent.signal("TERM");
+    agent.wait().check(1, &["cut off by a second signal"]);
+}
+
+#[test]
+fn a_tag_in_a_filter_is_taken_as_its_match() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let conf = format!("{root}/examples/conf/seed-as-published.conf");
+    let agent = Agent::start(command(&["-f", "0.1", "-c", &conf]));
+    agent.wait_for("\"lang\"=>\"Rust\"");
+    agent.signal("TERM");
+    let run = agent.wait();
+    run.check(
+        0,
+        &["a filter has no 'Tag'", "seed-as-published.conf:", "write Match dummy.*", "stopped"],
+    );
+    assert_eq!(run.stderr.matches("write Match").count(), 1, "{}", run.stderr);
+    let wasm = format!("{root}/examples/filters/rust-enrich.wasm");
+    let yaml = format!(
+        "service: {{flush: 0.1}}\npipeline:\n  inputs: [{{name: dummy, tag: dummy.local}}]\n  filters:\n    \
+         - {{name: wasm, tag: 'dummy.*', wasm_path: {wasm}, function_name: rust_filter}}\n    \
+         - {{name: grep, tag: 'other.*', regex: message nothing}}\n  \
+         outputs: [{{name: stdout, match: '*'}}]\n"
+    );
+    let folder = folder("tag_as_match", "agent.yaml", &yaml);
+    let mut command = command(&["-c", "agent.yaml"]);
+    command.current_dir(folder);
+    let agent = Agent::start(command);
+    agent.wait_for("\"lang\"=>\"Rust\"");
+    agent.signal("TERM");
+    agent.wait().check(0, &["write Match dummy.*", "write Match other.*"]);
+}
+
+#[test]
+fn an_output_that_matches_nothing_is_told_of() {
+    let conf = "[SERVICE]\n Flush 0.01\n[INPUT]\n Name dummy\n Flush_On_Startup on\n[OUTPUT]\n Name null\n \
+                Match *\n[OUTPUT]\n Name file\n Match dumy.*\n";
+    let folder = folder("idle", "agent.conf", conf);
+    let mut command = command(&["-c", "agent.conf"]);
+    command.current_dir(folder);
+    let agent = Agent::start(command);
+    agent.wait_for("[router] [output:file:file.1] has received nothing so far");
+    agent.signal("TERM");
+    let run = agent.wait();
+    run.check(0, &[]);
+    assert!(!run.stderr.contains("null.0] has received nothing"), "{}", run.stderr);
+}
+
+#[test]
+fn a_wrong_service_key_hides_no_other_mistake() {
+    let conf = "[SERVICE]\n Flush never\n Grace soon\n[INPUT]\n Name tail\n[FILTER]\n Name wasm\n Match *\n \
+                WASM_Path no.wasm\n Function_Name f\n[FILTER]\n Name grep\n Match *\n Regexp a b\n\
+                [OUTPUT]\n Name fille\n";
+    for arguments in [&[][..], &["-D"]] {
+        let run = run_config("all_mistakes", conf, arguments);
+        run.check(1, &[]);
+        for words in [
+            "'flush'",
+            "'grace'",
+            "no input 'path' was given",
+            "no.wasm",
+            "'regexp'",
+            "did you mean 'file'?",
+        ] {
+            assert!(run.stderr.contains(words), "{words}: {}", run.stderr);
+        }
+    }
 }
 
 #[test]
