@@ -286,8 +286,9 @@ impl Worker {
             );
         } else {
             tracing::error!(parent: None, "[engine] chunk '{name}' cannot be retried: {way}");
+            // Where none is wanted, none has failed.
+            self.delivery.row.retries_failed.add(1);
         }
-        self.delivery.row.retries_failed.add(1);
         self.keep_rejected(task).await;
         self.settled(task);
         self.dropped(task);

@@ -1,4 +1,5 @@
-//! Health: whether the outputs have failed too often of late.
+//! Health: whether the outputs have failed too often of late. As in Fluent Bit, what is counted is the difference between the
+//! first and the last of as many samples as the period has seconds, and nothing at all unless `Health_Check` is on.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,6 +24,7 @@ pub(super) struct HealthState {
 /// One sample a second, as many as the period is long.
 #[derive(Debug)]
 pub(super) struct Health {
+    is_on: bool,
     limits: Sample,
     period: usize,
     samples: Mutex<VecDeque<Sample>>,
@@ -31,6 +33,7 @@ pub(super) struct Health {
 impl Health {
     pub(super) fn new(settings: &HttpSettings) -> Self {
         Self {
+            is_on: settings.health_check,
             limits: Sample { errors: settings.errors, retries_failed: settings.retries_failed },
             period: usize::try_from(settings.period).unwrap_or(usize::MAX),
             samples: Mutex::default(),
@@ -50,10 +53,12 @@ impl Health {
     }
 
     fn push(&self, sample: Sample) {
+        if !self.is_on {
+            return;
+        }
         let mut samples = self.samples();
         samples.push_back(sample);
-        // The period lies between the first sample and the last.
-        while samples.len() > self.period.saturating_add(1) {
+        while samples.len() > self.period {
             samples.pop_front();
         }
     }
@@ -76,7 +81,8 @@ mod tests {
     #[test]
     fn health_is_bad_while_too_much_went_wrong_within_the_period() {
         let settings =
-            HttpSettings { errors: 1, retries_failed: 2, period: 3, ..HttpSettings::default() };
+            HttpSettings { errors: 1, retries_failed: 2, period: 4, ..HttpSettings::default() };
+        let settings = HttpSettings { health_check: true, ..settings };
         let health = Health::new(&settings);
         let good: Vec<bool> = [0, 1, 2, 2, 2, 2, 2]
             .into_iter()
@@ -89,6 +95,22 @@ mod tests {
         for (retries_failed, is_good) in [(2, true), (3, false)] {
             health.push(Sample { errors: 2, retries_failed });
             assert_eq!(health.state(), HealthState { is_good, errors: 0, retries_failed });
+        }
+    }
+
+    #[test]
+    fn nothing_is_bad_that_nobody_asks_for_or_that_was_before_the_first_second() {
+        let settings = HttpSettings { errors: 1, ..HttpSettings::default() };
+        let health = Health::new(&settings);
+        for errors in [0, 100] {
+            health.push(Sample { errors, retries_failed: 0 });
+        }
+        assert_eq!(health.state(), HealthState { is_good: true, errors: 0, retries_failed: 0 });
+        let health = Health::new(&HttpSettings { health_check: true, ..settings });
+        assert!(health.state().is_good);
+        for (errors, is_good) in [(100, true), (101, true), (102, false)] {
+            health.push(Sample { errors, retries_failed: 0 });
+            assert_eq!(health.state().is_good, is_good, "{errors}");
         }
     }
 }

@@ -120,7 +120,8 @@ async fn bind(settings: &HttpSettings) -> anyhow::Result<std::net::TcpListener> 
 
 /// Looks at the numbers once a second, for the health of the last period.
 async fn watch(api: &Api) {
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    let second = Duration::from_secs(1);
+    let mut ticks = tokio::time::interval_at(Instant::now() + second, second);
     loop {
         ticks.tick().await;
         api.health.sample(&api.meter.read());
