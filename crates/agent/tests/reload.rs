@@ -529,6 +529,28 @@ fn what_is_stored_is_found_again_and_delivered() {
 }
 
 #[test]
+fn a_reload_does_not_wait_for_a_storage_that_cannot_be_written() {
+    let pipeline = |storage: &str| {
+        format!(
+            "[SERVICE]\n storage.path chunks\n[INPUT]\n Name tail\n Path log\n Read_From_Head on\n \
+             storage.type {storage}\n[OUTPUT]\n Name file\n Match *\n File received\n Format plain\n"
+        )
+    };
+    let folder = tempfile::tempdir().unwrap();
+    append(&folder.path().join("log"), &lines(0..100));
+    // A file stands where the folder of the input's chunks would be.
+    fs::create_dir(folder.path().join("chunks")).unwrap();
+    fs::write(folder.path().join("chunks/tail.0"), "").unwrap();
+    let mut agent = Agent::start_in(folder, &pipeline("filesystem"));
+    assert!(agent.program.wait_for("cannot store records of tail.0"));
+    agent.configure(&pipeline("memory"));
+    agent.reload_well();
+    wait_until("the records", || agent.numbers("received").len() >= 100);
+    assert_eq!(agent.numbers("received"), (0..100).collect::<Vec<u64>>());
+    assert_eq!(agent.program.terminate().code, Some(0));
+}
+
+#[test]
 fn a_storage_that_another_agent_has_is_refused_before_anything_stops() {
     let stored = |path: &str| format!("[SERVICE]\n storage.path {path}\n{DUMMY}{NULL}");
     let other = Agent::start(&stored("chunks"));

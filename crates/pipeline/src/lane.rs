@@ -165,6 +165,9 @@ pub(crate) struct Lane {
     pub(crate) storage: Option<Arc<Storage>>,
     /// Asked for when the lane shall not wait for the storage any more.
     pub(crate) cut: Stop,
+    /// Both asked for when another pipeline is to take over: deliveries are held, so nothing makes room in the storage.
+    pub(crate) hold: Stop,
+    pub(crate) stop: Stop,
     pub(crate) open: BTreeMap<Tag, Open>,
     /// Chunks that were routed: once they are delivered, later ones are gathered in their memory.
     pub(crate) spares: Spares,
@@ -329,6 +332,13 @@ impl Lane {
             tracing::error!("[storage] cannot store records of {name}: {error}; the input waits");
         }
         for _ in 0..10 {
+            if self.hold.is_asked() && self.stop.is_asked() {
+                let name = &self.row.instance.name;
+                tracing::warn!(
+                    "[storage] a batch of {name} is left to the input, as another pipeline takes over: {error}"
+                );
+                return false;
+            }
             if self.cut.is_asked() {
                 return false;
             }

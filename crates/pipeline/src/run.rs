@@ -310,6 +310,8 @@ impl Pipeline {
                     flush_every: self.timing.flush_every,
                     storage: storage.clone().filter(|_| part.row.is_stored),
                     cut: cut.clone(),
+                    hold: hold.clone(),
+                    stop: stop.clone(),
                     open: BTreeMap::new(),
                     spares: Spares::new(SPARE_CHUNKS),
                 };

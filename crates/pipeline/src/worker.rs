@@ -268,7 +268,7 @@ impl Worker {
     /// Tries again soon, and does not count it: neither the chunk nor its receiver can help it.
     fn wait_for_room(&mut self, task: &Task) {
         task.rest();
-        self.backlog.put_off(task.tag(), Instant::now() + NO_ROOM);
+        self.backlog.put_off(task.tag(), Instant::now(), NO_ROOM);
     }
 
     /// Whether a chunk outlives its limit of retries: those of a drain come sooner than the configuration says, and a
