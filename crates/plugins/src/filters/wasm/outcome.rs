@@ -44,9 +44,10 @@ impl Outcome {
             }
         };
         let frame = FRAME + event.metadata.len();
-        let size: usize = bodies.iter().map(|body| frame + body.len()).sum();
-        let fits_chunk = u32::try_from(self.output.size() + size).is_ok();
-        if !fits_chunk || self.answered + size > ROOM {
+        let size = |all: usize, body: &&[u8]| all.saturating_add(frame + body.len());
+        let size = bodies.iter().fold(0, size);
+        let fits_chunk = u32::try_from(self.output.size().saturating_add(size)).is_ok();
+        if !fits_chunk || self.answered.saturating_add(size) > ROOM {
             let reason = format!("the answers to one batch take more than {} MiB", ROOM >> 20);
             return Err(FilterError::Memory { reason });
         }
@@ -80,5 +81,29 @@ impl Outcome {
         spares.keep(built.clone());
         let chunk = if tally.kept == tally.records() { batch } else { built };
         Filtered { chunk, tally }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flb_event::{Tag, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn answers_full_of_zeros_end_at_the_batchs_bound() {
+        // What a map16 becomes that is patched to a map32: pairs of zeros, as valid as any.
+        const PAIRS: u32 = 17 << 19;
+        let mut body = vec![0xdf];
+        body.extend_from_slice(&PAIRS.to_be_bytes());
+        body.resize(5 + 2 * PAIRS as usize, 0);
+        assert_eq!(flb_event::msgpack::map_len(&body), Ok(body.len()));
+        let mut outcome = Outcome::new(ChunkBuilder::new(Tag::new("t").unwrap()));
+        let time = Timestamp { sec: 1, nsec: 0 };
+        let event = Event { time, metadata: Event::NO_METADATA, body: &[0x80] };
+        let answers = (0..40).map(|_| outcome.answer(Verdict::Replace(&body), event).is_ok());
+        assert_eq!(answers.filter(|fits| *fits).count(), ROOM / body.len());
+        assert!(outcome.output.size() <= ROOM + (1 << 20));
+        assert!(outcome.answer(Verdict::Keep, event).is_ok(), "a small one still fits");
     }
 }
