@@ -1,48 +1,57 @@
-//! What a module imports, and who provides it: WASI, AssemblyScript's `abort`, and a trap for whatever nobody knows.
+//! What a module imports, and who provides it: WASI, AssemblyScript's `abort`, and a trap for whatever nobody knows. What
+//! is known is what the linker has, and no list beside it.
 
-use wasmtime::{Caller, Extern, InstancePre, Linker, Module, Val};
+use wasmtime::{Caller, Engine, Extern, FuncType, InstancePre, Linker, Module, Val};
 
 use crate::LoadError;
 use crate::guest::MEMORY;
 use crate::state::State;
 
-/// The module name of WASI preview 1.
-const WASI: &str = "wasi_snapshot_preview1";
+/// The module names of WASI preview 1, and of what older toolchains took for it.
+const WASI: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
 /// What AssemblyScript calls when an assertion fails, or memory has run out.
 const ABORT: (&str, &str) = ("env", "abort");
 
-/// Whether modules find this import here.
-pub fn provides(module: &str, name: &str) -> bool {
-    module == WASI || (module, name) == ABORT
+/// Which of these imported functions, by module and name, modules find nothing behind here.
+pub fn unprovided<'a>(
+    imports: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<Vec<String>, LoadError> {
+    let engine = Engine::default();
+    let mut linker = Linker::<State>::new(&engine);
+    // A program without WASI refuses whatever imports it, so nobody gets to ask.
+    add_wasi(&mut linker)?;
+    let ty = FuncType::new(&engine, [], []);
+    let imports = imports.into_iter();
+    Ok(imports.filter_map(|(from, name)| add(&mut linker, from, name, ty.clone())).collect())
 }
 
 /// Provides what the module imports; says which of it nobody knows.
 pub(crate) fn link(module: &Module) -> Result<(InstancePre<State>, Vec<String>), LoadError> {
     let refused = |error: wasmtime::Error| LoadError::Instantiate { reason: format!("{error:#}") };
     let mut linker = Linker::<State>::new(module.engine());
-    if module.imports().any(|import| import.module() == WASI) {
+    if module.imports().any(|import| WASI.contains(&import.module())) {
         add_wasi(&mut linker)?;
     }
     let mut unknown = Vec::new();
-    for import in module.imports().filter(|import| import.module() != WASI) {
-        let (from, name) = (import.module(), import.name());
-        if !provides(from, name) {
-            unknown.push(format!("{from}.{name}"));
+    for import in module.imports() {
+        if let Some(ty) = import.ty().func().cloned() {
+            unknown.extend(add(&mut linker, import.module(), import.name(), ty));
         }
-        let Some(ty) = import.ty().func().cloned() else { continue };
-        let is_abort = (from, name) == ABORT;
-        let unlinked = format!("failed to call unlinked import function ({from}, {name})");
-        linker
-            .func_new(from, name, ty, move |caller, arguments, _| {
-                let words = is_abort.then(|| aborted(caller, arguments)).flatten();
-                Err(wasmtime::Error::msg(words.unwrap_or_else(|| unlinked.clone())))
-            })
-            .map_err(refused)?;
     }
-    // What a later WASI may add.
-    linker.define_unknown_imports_as_traps(module).map_err(refused)?;
     let pre = linker.instantiate_pre(module).map_err(refused)?;
     Ok((pre, unknown))
+}
+
+/// Provides one function that the linker has not got; its name, if all that it does is to trap.
+fn add(linker: &mut Linker<State>, from: &str, name: &str, ty: FuncType) -> Option<String> {
+    let is_abort = (from, name) == ABORT;
+    let unlinked = format!("failed to call unlinked import function ({from}, {name})");
+    let is_new = linker.func_new(from, name, ty, move |caller, arguments, _| {
+        let words = is_abort.then(|| aborted(caller, arguments)).flatten();
+        Err(wasmtime::Error::msg(words.unwrap_or_else(|| unlinked.clone())))
+    });
+    // It fails for what is there already.
+    (is_new.is_ok() && !is_abort).then(|| format!("{from}.{name}"))
 }
 
 /// What the guest says as it aborts: message, file, line and column.

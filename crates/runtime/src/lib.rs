@@ -36,6 +36,8 @@ mod ready;
 mod sandbox;
 mod state;
 #[cfg(feature = "wasi")]
+mod unstable;
+#[cfg(feature = "wasi")]
 mod wasi;
 #[cfg(feature = "wasi")]
 mod wasi_calls;
@@ -43,7 +45,7 @@ mod wasi_calls;
 pub use abi::Abi;
 pub use engine::{EngineOptions, FilterEngine};
 pub use error::{FilterError, LoadError, Signature};
-pub use imports::provides;
+pub use imports::unprovided;
 pub use instance::FilterInstance;
 pub use module::{EventFormat, FilterModule, FilterOptions, Recycle};
 pub use output::{GuestLog, GuestOutput, GuestStream, Heard, LINE};

@@ -9,7 +9,17 @@ use wasmtime::{Caller, Linker, Trap};
 
 use crate::state::State;
 
-const SUBSCRIPTION: usize = 48;
+/// Where subscriptions differ: one to a clock names itself a second time before it comes to the point in `wasi_unstable`.
+#[derive(Clone, Copy)]
+struct Form {
+    /// Bytes of one subscription.
+    size: usize,
+    /// Where the clock begins.
+    clock: usize,
+}
+
+const PREVIEW_1: Form = Form { size: 48, clock: 16 };
+const UNSTABLE: Form = Form { size: 56, clock: 24 };
 const EVENT: usize = 32;
 const CLOCK: u8 = 0;
 /// As many subscriptions are plenty.
@@ -22,17 +32,20 @@ const INVALID: i32 = 28;
 /// Provides the function instead of the one that there is.
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
-    linker.func_wrap("wasi_snapshot_preview1", "poll_oneoff", poll)?;
+    for (module, form) in [("wasi_snapshot_preview1", PREVIEW_1), ("wasi_unstable", UNSTABLE)] {
+        let poll = move |caller: Caller<'_, State>, subscriptions, events, count, event_count| {
+            poll(caller, form, (subscriptions, events, count, event_count))
+        };
+        linker.func_wrap(module, "poll_oneoff", poll)?;
+    }
     linker.allow_shadowing(false);
     Ok(())
 }
 
 fn poll(
     mut caller: Caller<'_, State>,
-    subscriptions: u32,
-    events: u32,
-    count: u32,
-    event_count: u32,
+    form: Form,
+    (subscriptions, events, count, event_count): (u32, u32, u32, u32),
 ) -> wasmtime::Result<i32> {
     let Some(memory) = caller.get_export("memory").and_then(wasmtime::Extern::into_memory) else {
         return Err(wasmtime::Error::msg("missing required memory export"));
@@ -42,7 +55,7 @@ fn poll(
     }
     let (data, state) = memory.data_and_store_mut(&mut caller);
     let asked: Option<Vec<Subscription>> = (0..count as usize)
-        .map(|index| Subscription::read(data.get(subscriptions as usize..)?, index, state))
+        .map(|index| Subscription::read(data.get(subscriptions as usize..)?, form, index, state))
         .collect();
     let Some(asked) = asked else { return Ok(FAULT) };
     let wait = asked.iter().map(|one| one.wait).min().unwrap_or_default();
@@ -73,14 +86,14 @@ struct Subscription {
 }
 
 impl Subscription {
-    fn read(data: &[u8], index: usize, state: &State) -> Option<Self> {
-        let bytes: &[u8; SUBSCRIPTION] = data.get(index * SUBSCRIPTION..)?.first_chunk()?;
-        let kind = bytes[8];
+    fn read(data: &[u8], form: Form, index: usize, state: &State) -> Option<Self> {
+        let bytes = data.get(index * form.size..)?.get(..form.size)?;
+        let (kind, clock) = (bytes[8], &bytes[form.clock..]);
         let wait = match kind {
             CLOCK => {
-                let is_realtime = bytes[16] == 0;
-                let timeout = Duration::from_nanos(u64::from_le_bytes(*bytes[24..].first_chunk()?));
-                let is_absolute = bytes[40] & 1 == 1;
+                let is_realtime = clock[0] == 0;
+                let timeout = Duration::from_nanos(u64::from_le_bytes(*clock[8..].first_chunk()?));
+                let is_absolute = clock[24] & 1 == 1;
                 match (is_absolute, is_realtime) {
                     (false, _) => timeout,
                     (true, true) => timeout.saturating_sub(since_1970()),

@@ -28,7 +28,7 @@ const BUFFER: usize = 8;
 /// Most bytes that the host copies for one call: a part, and the list of buffers.
 const COPIED: usize = 2 << 20;
 /// The longest path, in bytes.
-const PATH: i32 = 4096;
+pub(crate) const PATH: i32 = 4096;
 /// Bytes of random numbers that are made between two looks at the deadline.
 const RANDOM: usize = 64 << 10;
 /// Most descriptors that a guest may have, its standard streams and its directories included.
@@ -36,10 +36,10 @@ const DESCRIPTORS: u32 = 256;
 
 pub(crate) const SUCCESS: i32 = 0;
 const BAD_DESCRIPTOR: i32 = 8;
-const FAULT: i32 = 21;
+pub(crate) const FAULT: i32 = 21;
 const INVALID: i32 = 28;
 const TOO_MANY_FILES: i32 = 33;
-const NAME_TOO_LONG: i32 = 37;
+pub(crate) const NAME_TOO_LONG: i32 = 37;
 pub(crate) const NOT_PERMITTED: i32 = 63;
 const NOT_CAPABLE: i32 = 76;
 
@@ -124,12 +124,12 @@ pub(crate) struct Host<'s> {
 }
 
 impl<'s> Host<'s> {
-    fn new(state: &'s mut State) -> Self {
+    pub(crate) fn new(state: &'s mut State) -> Self {
         Self { wasi: &mut state.wasi, lane: Arc::clone(&state.lane), denied: &mut state.denied }
     }
 
     /// Waits for a call, until the guest's deadline has passed.
-    fn within_deadline<'h, F>(
+    pub(crate) fn within_deadline<'h, F>(
         &'h mut self,
         call: impl FnOnce(&'h mut Wasi) -> F,
     ) -> wasmtime::Result<i32>
@@ -165,7 +165,7 @@ impl<'s> Host<'s> {
     }
 
     /// Notes the first path that the sandbox does not grant.
-    fn note_denied(
+    pub(crate) fn note_denied(
         &mut self,
         bytes: &[u8],
         result: &wasmtime::Result<i32>,
@@ -182,7 +182,7 @@ impl<'s> Host<'s> {
 }
 
 /// The guest's memory.
-fn memory(caller: &mut Caller<'_, State>) -> wasmtime::Result<Memory> {
+pub(crate) fn memory(caller: &mut Caller<'_, State>) -> wasmtime::Result<Memory> {
     let memory = caller.get_export("memory").and_then(Extern::into_memory);
     memory.ok_or_else(|| wasmtime::Error::msg("missing required memory export"))
 }

@@ -81,7 +81,7 @@ fn findings(file: &Path, given: &Given) -> anyhow::Result<Vec<Finding>> {
     let mut findings = vec![Finding::new(Level::Ok, "module", format!("{size} bytes, valid"))];
     let (finding, function) = function(&metadata.interface, given);
     findings.push(finding);
-    findings.extend(imports(&metadata.interface));
+    findings.extend(imports(&metadata.interface)?);
     findings.extend(memory(&artifact)?);
     let (code, finding) = runnable(&artifact)?;
     findings.extend(finding);
@@ -164,13 +164,10 @@ fn is_mangled(known: &str, name: &str) -> bool {
         && known.contains(&format!("{}{name}", name.len()))
 }
 
-fn imports(interface: &Interface) -> Vec<Finding> {
-    let unknown: Vec<String> = interface
-        .imports
-        .iter()
-        .filter(|import| !flb_runtime::provides(&import.module, &import.name))
-        .map(|import| format!("{}.{}", import.module, import.name))
-        .collect();
+fn imports(interface: &Interface) -> anyhow::Result<Vec<Finding>> {
+    let names = interface.imports.iter();
+    let names = names.map(|import| (import.module.as_str(), import.name.as_str()));
+    let unknown = flb_runtime::unprovided(names)?;
     let all = interface.imports.len();
     let known = match all - unknown.len() {
         0 => "none but those below".to_owned(),
@@ -188,7 +185,7 @@ fn imports(interface: &Interface) -> Vec<Finding> {
             ),
         ));
     }
-    findings
+    Ok(findings)
 }
 
 /// Most memory that the agent grants a guest.
