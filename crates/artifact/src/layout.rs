@@ -5,7 +5,7 @@ use std::ops::Range;
 /// The first eight bytes of every artifact.
 pub const MAGIC: [u8; 8] = *b"\x89FLBAOT\n";
 /// The format version that this crate reads and writes.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Bytes before the metadata.
 pub(crate) const HEADER_LEN: usize = 160;

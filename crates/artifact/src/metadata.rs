@@ -132,12 +132,10 @@ pub enum Arguments {
     Malloc,
     /// Through AssemblyScript's exported `__new`, `__pin` and `__unpin`.
     New,
-    /// In pages of its memory that are the host's.
+    /// In pages of its memory that are the host's, above all that the guest can have.
     Pages {
-        /// Address of the first byte.
-        offset: u64,
-        /// Number of bytes.
-        size: u64,
+        /// The most bytes that the guest's own memory may have, by what the module declares.
+        limit: u64,
     },
 }
 

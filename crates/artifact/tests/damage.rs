@@ -41,7 +41,7 @@ fn interface() -> Interface {
         results: vec![ValueType::I32],
     };
     let import = Import { module: "env".to_owned(), name: "log".to_owned() };
-    let arguments = Arguments::Pages { offset: 65536, size: 65536 };
+    let arguments = Arguments::Pages { limit: 65536 };
     Interface { exports: vec![export], imports: vec![import], arguments }
 }
 
@@ -175,7 +175,7 @@ fn a_flipped_bit_is_refused_for_what_it_hits() {
     let source = metadata.source.embedded.unwrap().offset as usize;
     let cases = [
         (0, "not an .aot artifact: its first bytes are not the magic of one"),
-        (8, "artifact format version 0, this program reads version 1"),
+        (8, "artifact format version 3, this program reads version 2"),
         (12, HEADER),
         (24, HEADER),
         (31, HEADER),
@@ -250,8 +250,8 @@ fn a_header_that_lies_is_refused() {
         file
     };
     let length = sound().len();
-    check(&changed(8, &[2]), "artifact format version 2, this program reads version 1");
-    let expected = format!("artifact format version {}, this program reads version 1", u32::MAX);
+    check(&changed(8, &[1]), "artifact format version 1, this program reads version 2");
+    let expected = format!("artifact format version {}, this program reads version 2", u32::MAX);
     check(&changed(8, &[0xff; 4]), &expected);
     let expected = format!("damaged artifact: {length} bytes where the header says {}", u64::MAX);
     check(&changed(16, &[0xff; 8]), &expected);

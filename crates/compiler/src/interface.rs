@@ -18,12 +18,16 @@ pub(crate) struct ModuleInfo {
     pub(crate) functions: u32,
     /// Number of types.
     pub(crate) types: u32,
-    /// Number of globals, imported ones included.
-    pub(crate) globals: u32,
+    /// The tables, imported ones included.
+    pub(crate) tables: Vec<wasmparser::TableType>,
+    /// The start function.
+    pub(crate) start: Option<u32>,
+    /// Whether it imports anything but functions.
+    pub(crate) imports_more: bool,
     /// Whether there is a memory section.
     pub(crate) has_memory_section: bool,
-    /// Whether there is a global section.
-    pub(crate) has_global_section: bool,
+    /// Whether there is a table section.
+    pub(crate) has_table_section: bool,
 }
 
 impl ModuleInfo {
@@ -47,6 +51,11 @@ impl ModuleInfo {
     }
 }
 
+fn tables(types: &Types) -> Vec<wasmparser::TableType> {
+    let types = types.as_ref();
+    (0..types.table_count()).map(|index| types.table_at(index)).collect()
+}
+
 /// Validates the module and reads its interface.
 pub(crate) fn read(wasm: &[u8]) -> Result<ModuleInfo, CompileError> {
     match Foreign::of(wasm) {
@@ -67,9 +76,11 @@ pub(crate) fn read(wasm: &[u8]) -> Result<ModuleInfo, CompileError> {
         memory: (types.as_ref().memory_count() > 0).then(|| types.as_ref().memory_at(0)),
         functions: types.as_ref().function_count(),
         types: 0,
-        globals: types.as_ref().global_count(),
+        tables: tables(&types),
+        start: None,
+        imports_more: false,
         has_memory_section: false,
-        has_global_section: false,
+        has_table_section: false,
     };
     let mut has_code = false;
     for payload in wasmparser::Parser::new(0).parse_all(wasm) {
@@ -127,11 +138,12 @@ impl ModuleInfo {
             }
             Payload::ImportSection(section) => {
                 for import in section.into_imports() {
-                    self.add_import(import.map_err(invalid)?)?;
+                    self.add_import(&import.map_err(invalid)?);
                 }
             }
             Payload::MemorySection(_) => self.has_memory_section = true,
-            Payload::GlobalSection(_) => self.has_global_section = true,
+            Payload::TableSection(_) => self.has_table_section = true,
+            Payload::StartSection { func, .. } => self.start = Some(func),
             Payload::ExportSection(section) => {
                 for export in section {
                     self.add_export(export.map_err(invalid)?, types)?;
@@ -142,24 +154,15 @@ impl ModuleInfo {
         Ok(())
     }
 
-    fn add_import(&mut self, import: wasmparser::Import<'_>) -> Result<(), CompileError> {
-        let name = || format!("'{}.{}'", import.module, import.name);
+    fn add_import(&mut self, import: &wasmparser::Import<'_>) {
         match import.ty {
             wasmparser::TypeRef::Func(_) | wasmparser::TypeRef::FuncExact(_) => {
                 self.imports.push(Import {
                     module: import.module.to_owned(),
                     name: import.name.to_owned(),
                 });
-                Ok(())
             }
-            wasmparser::TypeRef::Memory(_) => Err(CompileError::unsupported(
-                format!("it imports the memory {}", name()),
-                "build the filter with a memory of its own (without --import-memory)",
-            )),
-            _ => Err(CompileError::unsupported(
-                format!("unknown import {}: only functions can be imported", name()),
-                "link the filter completely (without --allow-undefined and --import-table)",
-            )),
+            _ => self.imports_more = true,
         }
     }
 

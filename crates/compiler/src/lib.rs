@@ -17,7 +17,7 @@ use flb_artifact::{Architecture, ArtifactBuilder, Interruption, Levels, SliceCod
 
 pub use error::CompileError;
 pub use flb_engine::names::split_place;
-pub use passes::host_pages::{EXPORT_LIMIT, EXPORT_MEMORY, EXPORT_PAGES};
+pub use passes::host_pages::{EXPORT_MEMORY, EXPORT_PAGES};
 pub use passes::stops::{EXPORT_FLAG, EXPORT_SPIN, EXPORT_START, EXPORT_STOP};
 pub use places::places;
 
@@ -66,8 +66,13 @@ impl Compiler {
 
     /// Compiles one module; returns the artifact file's bytes. The same input and options give the same bytes.
     pub fn compile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-        let module = interface::read(wasm)?;
-        let named = passes::sections::run(wasm)?;
+        let mut module = interface::read(wasm)?;
+        let mut whole = Cow::Borrowed(wasm);
+        if module.imports_more {
+            whole = Cow::Owned(passes::own::run(wasm)?);
+            module = interface::read(&whole)?;
+        }
+        let named = passes::sections::run(&whole)?;
         let (paged, arguments) = passes::host_pages::run(&named, &module)?;
         let rewritten = passes::run(paged, self.options.levels)?;
         let interface = module.interface(arguments);

@@ -1,15 +1,19 @@
 //! How much of the host one guest may take, beside its time: memories, tables and instances. Its stack is bounded by the
 //! engine.
 
-use flb_artifact::Arguments;
+use std::sync::Arc;
+
 use wasmtime::ResourceLimiter;
+
+use crate::fence::Fence;
+use crate::space::{Memories, PAGE, Space};
 
 /// Most memories that a module may have, and one that may be the compiler's.
 const MEMORIES: usize = 17;
-/// The size of that one: a page.
-const COMPILERS: u64 = 64 << 10;
-/// Most tables that a module may have.
-const TABLES: usize = 16;
+/// That one's size, wanted size and greatest size when it is made.
+const FLAG: (usize, usize, Option<usize>) = (0, PAGE, Some(PAGE));
+/// Most tables that a module may have, and one that may be the compiler's.
+const TABLES: usize = 17;
 /// Most elements that all tables of a guest may have together.
 const TABLE_ELEMENTS: usize = 1 << 20;
 
@@ -23,24 +27,40 @@ pub(crate) struct Bounds {
     refused: Option<usize>,
     memory_limit: usize,
     elements: usize,
+    layout: Layout,
+    /// Whether one memory is still to be made that is not the guest's.
+    awaits_flag: bool,
+    fence: Arc<Fence>,
+    /// What its memories would have had together when one was too large to be made.
+    too_large: Option<usize>,
+}
+
+/// What a table and the first memory are to the host.
+#[derive(Debug, Clone, Copy)]
+enum Layout {
+    /// Nothing but what they are.
+    Plain,
+    /// The table with the mark will stand for the memory.
+    Coming(Space),
+    /// The memory gets the end that it has to the engine. It is not for the guest.
+    Growing(Space, usize),
+    /// The table stands for the memory, in which the guest may have so many pages.
+    Done(Space, usize),
 }
 
 impl Bounds {
-    /// Bounds for one guest. `memory_limit` holds for all its memories together. Where the first memory has host pages it has
-    /// its fixed size, of which the guest gets what its limit global says; the others may take as much as the limit.
-    pub(crate) fn new(arguments: Arguments, memory_limit: u64) -> Self {
-        let fixed = match arguments {
-            Arguments::Malloc | Arguments::New => 0,
-            Arguments::Pages { offset, size } => offset.saturating_add(size),
-        };
-        let granted = memory_limit;
-        let memory_limit = memory_limit.saturating_add(fixed).saturating_add(COMPILERS);
+    /// Bounds for one guest, all of whose memories together may have `memory_limit` bytes.
+    pub(crate) fn new(memories: Memories, memory_limit: u64, fence: Arc<Fence>) -> Self {
         Self {
             memory: 0,
-            granted,
+            granted: memory_limit,
             refused: None,
             memory_limit: usize::try_from(memory_limit).unwrap_or(usize::MAX),
             elements: 0,
+            layout: memories.space.map_or(Layout::Plain, Layout::Coming),
+            awaits_flag: memories.has_flag,
+            fence,
+            too_large: None,
         }
     }
 
@@ -56,6 +76,66 @@ impl Bounds {
             "out of memory: {} KiB more were refused at Memory_Limit ({granted} KiB) or what the module declares",
             bytes >> 10
         ))
+    }
+
+    /// The space that is still to be laid out.
+    pub(crate) fn space(&self) -> Option<Space> {
+        match self.layout {
+            Layout::Coming(space) => Some(space),
+            _ => None,
+        }
+    }
+
+    /// The host grows the first memory, in which the guest may have `end` pages.
+    pub(crate) fn begin_layout(&mut self, end: usize) {
+        if let Layout::Coming(space) = self.layout {
+            self.layout = Layout::Growing(space, end);
+        }
+    }
+
+    /// It is done.
+    pub(crate) fn end_layout(&mut self) {
+        if let Layout::Growing(space, end) = self.layout {
+            self.layout = Layout::Done(space, end);
+        }
+    }
+
+    /// The page at which the host's begin.
+    pub(crate) fn end(&self) -> Option<usize> {
+        match self.layout {
+            Layout::Done(_, end) => Some(end),
+            _ => None,
+        }
+    }
+
+    /// Bytes of memory that the guest has.
+    pub(crate) fn memory(&self) -> u64 {
+        self.memory as u64
+    }
+
+    /// Why the guest could not be made, if it was for its memory.
+    pub(crate) fn too_large(&self) -> Option<String> {
+        let limit = self.memory_limit;
+        self.too_large.map(|bytes| {
+            format!(
+                "its memory starts with {bytes} bytes, Memory_Limit is {limit}; help: raise Memory_Limit, or build the filter \
+                 with less memory at its start (linker option --initial-memory)"
+            )
+        })
+    }
+
+    /// Lets the guest have these pages of its memory.
+    fn take_pages(&mut self, current: usize, desired: usize, end: usize) -> bool {
+        let bytes = current.saturating_mul(PAGE)..desired.saturating_mul(PAGE);
+        let change = (bytes.start, bytes.end, Some(end * PAGE));
+        let grown = grown(self.memory, self.memory_limit, change);
+        // What the system refuses is not there.
+        let grown = grown.filter(|_| self.fence.open(bytes.clone()).is_ok());
+        match grown {
+            Some(memory) => self.memory = memory,
+            None => self.refused = Some(bytes.end.saturating_sub(bytes.start)),
+        }
+        grown.is_some()
     }
 }
 
@@ -77,10 +157,21 @@ impl ResourceLimiter for Bounds {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        if let Layout::Growing(..) = self.layout {
+            return Ok(true);
+        }
+        // One of the guest's may look the same. Then that is let through, and the flag counted for it.
+        if self.awaits_flag && (current, desired, maximum) == FLAG {
+            self.awaits_flag = false;
+            return Ok(true);
+        }
         let grown = grown(self.memory, self.memory_limit, (current, desired, maximum));
         match grown {
             Some(memory) => self.memory = memory,
             None => self.refused = Some(desired.saturating_sub(current)),
+        }
+        if grown.is_none() && current == 0 {
+            self.too_large = Some(self.memory.saturating_add(desired));
         }
         Ok(grown.is_some())
     }
@@ -91,6 +182,14 @@ impl ResourceLimiter for Bounds {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        match self.layout {
+            Layout::Done(space, end) if maximum == Some(space.mark) => {
+                return Ok(self.take_pages(current, desired, end));
+            }
+            // It is made as large as the memory, which was counted.
+            Layout::Coming(space) if maximum == Some(space.mark) => return Ok(true),
+            _ => {}
+        }
         let grown = grown(self.elements, TABLE_ELEMENTS, (current, desired, maximum));
         self.elements = grown.unwrap_or(self.elements);
         Ok(grown.is_some())
@@ -115,20 +214,24 @@ mod tests {
 
     #[test]
     fn all_memories_share_one_limit() {
-        let mut bounds = Bounds::new(Arguments::Malloc, 100);
-        assert!(bounds.memory_growing(0, COMPILERS as usize, None).unwrap());
+        let memories = Memories { space: None, has_flag: true };
+        let mut bounds = Bounds::new(memories, 100, Arc::default());
+        assert!(bounds.memory_growing(0, PAGE, Some(PAGE)).unwrap());
         let mut grows = |current, desired| bounds.memory_growing(current, desired, None).unwrap();
         assert!(grows(0, 60));
         assert!(!grows(0, 41));
         assert!(grows(0, 40));
         assert!(!grows(60, 61));
+        assert_eq!(bounds.memory(), 100);
     }
 
     #[test]
     fn growth_that_was_refused_is_not_counted() {
-        let mut bounds = Bounds::new(Arguments::Pages { offset: 10, size: 20 }, 70);
-        assert!(bounds.memory_growing(0, COMPILERS as usize, None).unwrap());
+        let memories = Memories { space: None, has_flag: false };
+        let mut bounds = Bounds::new(memories, 100, Arc::default());
+        assert!(!bounds.memory_growing(0, PAGE, Some(PAGE)).unwrap());
         assert!(!bounds.memory_growing(0, 101, None).unwrap());
+        assert!(bounds.too_large().unwrap().contains("Memory_Limit is 100;"));
         assert!(!bounds.memory_growing(0, 100, Some(99)).unwrap());
         assert!(bounds.memory_growing(0, 100, Some(100)).unwrap());
         assert!(bounds.table_growing(0, TABLE_ELEMENTS, None).unwrap());

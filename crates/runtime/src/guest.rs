@@ -4,22 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flb_artifact::Arguments;
-use wasmtime::{Global, Instance, Memory, Store, TypedFunc};
+use wasmtime::{Instance, Memory, Store, Table, TypedFunc};
 
 use crate::abi::{Function, Returned};
 use crate::failure::failure;
 use crate::interrupt::Lane;
+use crate::space::{self, HOST_PAGES, KEPT, PAGE};
 use crate::state::State;
 use crate::{FilterError, FilterModule, LoadError, Recycle};
 
 /// Exports that the compiler adds; see `docs/artifact-format.md`.
 pub(crate) const MEMORY: &str = "flb:memory";
-const PAGES: &str = "flb:pages";
-const LIMIT: &str = "flb:limit";
 /// The module's way to say that its answers are to be freed, and how; see `docs/abi.md`.
 pub(crate) const FREE_RESULT: &str = "flb_free_result";
-/// Bytes in a page of WebAssembly memory.
-const PAGE: u64 = 64 << 10;
 
 /// One instance of the module.
 pub(crate) struct Guest {
@@ -33,15 +30,15 @@ pub(crate) struct Guest {
     free_result: Option<TypedFunc<u32, ()>>,
     /// Calls so far.
     calls: u64,
-    /// The size in pages that the guest sees, where the memory itself has a fixed one.
-    pages: Option<Global>,
+    /// The table whose size is the guest's memory's, where the memory itself has the host's pages, too.
+    pages: Option<Table>,
     deadline: Duration,
 }
 
 /// Where arguments go.
 enum Place {
-    /// The host's own pages: address and size.
-    Pages { offset: usize, size: usize },
+    /// The host's own pages: their address, and how many bytes of them are accessible.
+    Pages { offset: usize, open: usize },
     /// The guest's allocator.
     Malloc { malloc: TypedFunc<u32, u32>, free: TypedFunc<u32, ()> },
     /// AssemblyScript's allocator: what is pinned is not collected.
@@ -63,6 +60,14 @@ impl Placed {
         let within = |at: u32, len: u32| address.checked_sub(at).is_some_and(|from| from <= len);
         within(self.tag, self.tag_len) || within(self.record, self.record_len)
     }
+
+    /// Where the argument ends that this address lies in, the NUL behind it included.
+    fn end_of(self, address: usize) -> Option<usize> {
+        let parts = [(self.tag, self.tag_len), (self.record, self.record_len)];
+        let mut ranges =
+            parts.into_iter().map(|(at, len)| at as usize..at as usize + len as usize + 1);
+        ranges.find(|range| range.contains(&address)).map(|range| range.end)
+    }
 }
 
 impl Guest {
@@ -73,7 +78,8 @@ impl Guest {
         let (ready, memory_limit) = (module.ready(), options.memory_limit);
         let arguments = ready.interface().arguments;
         let lane = ready.lane(start_deadline);
-        let mut state = State::new(arguments, memory_limit, &options.sandbox, Arc::clone(&lane))?;
+        let memories = ready.memories();
+        let mut state = State::new(memories, memory_limit, &options.sandbox, Arc::clone(&lane))?;
         state.is_first = true;
         let mut store = Store::new(ready.pre.module().engine(), state);
         let instance = ready.instantiate(&mut store, memory_limit);
@@ -93,7 +99,7 @@ impl Guest {
         let place = place(&mut store, &instance, arguments)?;
         // Its type was checked when the module was loaded.
         let free_result = instance.get_typed_func(&mut store, FREE_RESULT).ok();
-        let pages = instance.get_global(&mut store, PAGES);
+        let pages = space::pages(&mut store, &instance);
         let deadline = options.deadline;
         Ok(Self { store, lane, memory, filter, place, free_result, calls: 0, pages, deadline })
     }
@@ -104,19 +110,13 @@ impl Guest {
         self.store.data_mut().bounds.begin();
         // Both are found room for in a 32-bit memory below.
         let (tag_len, record_len) = (tag.len() as u32, record.len() as u32);
-        let placed = match &self.place {
-            Place::Pages { offset, size } => {
-                let record_at = offset + (tag.len() + 1).next_multiple_of(16);
-                if record_at + record.len() + 1 > offset + size {
-                    return Err(FilterError::Memory {
-                        reason: format!(
-                            "the record takes {} bytes, the guest has room for {size}",
-                            record.len()
-                        ),
-                    });
-                }
-                // Both lie in a 32-bit memory: the compiler checked it.
-                Placed { tag: *offset as u32, tag_len, record: record_at as u32, record_len }
+        let placed = match self.place {
+            Place::Pages { offset, .. } => {
+                let record_at = (tag.len() + 1).next_multiple_of(16);
+                self.open_pages(record_at + record.len() + 1)?;
+                // Both lie in a 32-bit memory.
+                let (tag, record) = (offset as u32, (offset + record_at) as u32);
+                Placed { tag, tag_len, record, record_len }
             }
             Place::Malloc { .. } | Place::New { .. } => {
                 // The large one first: where it finds no room, nothing is left behind.
@@ -128,6 +128,36 @@ impl Guest {
         self.write(placed.tag, tag)?;
         self.write(placed.record, record)?;
         Ok(placed)
+    }
+
+    /// Makes so many bytes of the host's pages accessible. They are as many as were ever needed, twice at the most.
+    fn open_pages(&mut self, wanted: usize) -> Result<(), FilterError> {
+        let Place::Pages { offset, open } = &mut self.place else { return Ok(()) };
+        let size = HOST_PAGES * PAGE;
+        let memory = |reason| Err(FilterError::Memory { reason });
+        if wanted > size {
+            return memory(format!(
+                "the record takes {wanted} bytes, the guest has room for {size}"
+            ));
+        }
+        if wanted > *open {
+            let more = wanted.next_multiple_of(PAGE).next_power_of_two();
+            if let Err(error) = self.lane.fence.open(*offset + *open..*offset + more) {
+                return memory(format!("the record takes {wanted} bytes: {error}"));
+            }
+            *open = more;
+        }
+        Ok(())
+    }
+
+    /// Gives back what an unusually large record took.
+    fn close_pages(&mut self) {
+        if let Place::Pages { offset, open } = &mut self.place
+            && *open > KEPT
+            && self.lane.fence.empty(*offset + KEPT..*offset + *open).is_ok()
+        {
+            *open = KEPT;
+        }
     }
 
     fn allocate(&mut self, length: usize) -> Result<u32, FilterError> {
@@ -201,18 +231,22 @@ impl Guest {
         self.store.data_mut().take_denied()
     }
 
-    /// Bytes of memory that the guest has taken for itself; the host's pages don't count.
-    pub(crate) fn memory_size(&mut self) -> u64 {
-        let pages = self.pages.and_then(|pages| pages.get(&mut self.store).i32());
-        match pages {
-            Some(pages) => u64::from(pages.cast_unsigned()) * PAGE,
-            None => self.memory.data_size(&self.store) as u64,
-        }
+    /// Bytes that the guest has taken for its memories; the host's pages don't count.
+    pub(crate) fn memory_size(&self) -> u64 {
+        self.store.data().bounds.memory()
     }
 
-    /// The guest's memory from an address to its end; `None` outside it.
-    pub(crate) fn read(&self, at: u32) -> Option<&[u8]> {
-        self.memory.data(&self.store).get(at as usize..)
+    /// What is there from an address on: the guest's own memory to its end, or the argument that the address lies in, with its
+    /// NUL. `None` elsewhere.
+    pub(crate) fn read(&self, at: u32, placed: Placed) -> Option<&[u8]> {
+        let memory = self.memory.data(&self.store);
+        let own = match &self.pages {
+            Some(pages) => usize::try_from(pages.size(&self.store)).ok()?.checked_mul(PAGE)?,
+            None => memory.len(),
+        };
+        let at = at as usize;
+        let end = if at < own { own } else { placed.end_of(at)? };
+        memory.get(at..end)
     }
 
     /// Gives a call's arguments back to the guest's allocator, and its answer, if the module wants that. An answer within
@@ -227,6 +261,7 @@ impl Guest {
                 .map_err(|error| failure(&error, self.store.data()))?;
         }
         let (Place::Malloc { free, .. } | Place::New { unpin: free, .. }) = &self.place else {
+            self.close_pages();
             return Ok(());
         };
         for pointer in [placed.tag, placed.record] {
@@ -249,34 +284,15 @@ impl Guest {
     }
 }
 
-/// Lowers how far the guest's part of a memory with host pages may grow.
-pub(crate) fn limit_growth(store: &mut Store<State>, instance: &Instance, memory_limit: u64) {
-    let mut global = |name: &str| {
-        let global = instance.get_global(&mut *store, name)?;
-        let pages = global.get(&mut *store).i32()?;
-        Some((global, u64::from(pages.cast_unsigned())))
-    };
-    let (Some((_, pages)), Some((limit_global, limit))) = (global(PAGES), global(LIMIT)) else {
-        return;
-    };
-    let lowered = limit.min(memory_limit / PAGE).max(pages);
-    if let Ok(value) = i32::try_from(lowered) {
-        // Cannot fail: the compiler made the global a mutable i32.
-        let _ = limit_global.set(store, value.into());
-    }
-}
-
 fn place(
     store: &mut Store<State>,
     instance: &Instance,
     arguments: Arguments,
 ) -> Result<Place, LoadError> {
     match arguments {
-        Arguments::Pages { offset, size } => {
-            let within = |bytes: u64| usize::try_from(bytes).ok().filter(|_| bytes <= 4 << 30);
-            let place = within(offset).zip(within(size));
-            let (offset, size) = place.ok_or_else(|| missing("host pages within its memory"))?;
-            Ok(Place::Pages { offset, size })
+        Arguments::Pages { .. } => {
+            let end = store.data().bounds.end().ok_or_else(|| missing("a table flb:pages"))?;
+            Ok(Place::Pages { offset: end * PAGE, open: 0 })
         }
         Arguments::Malloc => {
             let malloc = instance.get_typed_func(&mut *store, "malloc");

@@ -145,7 +145,7 @@ impl FilterInstance {
         self.body.clear();
         let sent = Sent { text: &self.input, map: event.body, members: self.printer.members() };
         let format = self.module.options().format;
-        let bytes = guest.read(returned.address);
+        let bytes = guest.read(returned.address, placed);
         let understood = understand(returned, bytes, format, sent, &mut self.body);
         self.unterminated = understood.as_ref().is_ok_and(|understood| understood.unterminated);
         guest.release(placed, returned.address)?;

@@ -15,6 +15,11 @@ mod capture;
 mod engine;
 mod error;
 mod failure;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod fence;
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+#[path = "no_fence.rs"]
+mod fence;
 mod guest;
 mod imports;
 mod instance;
@@ -34,6 +39,7 @@ mod printed;
 mod program;
 mod ready;
 mod sandbox;
+mod space;
 mod state;
 #[cfg(feature = "wasi")]
 mod unstable;

@@ -84,7 +84,7 @@ impl Program {
         let Shared { ready, options, .. } = &*self.shared;
         let capture = Capture::new(options.output_limit);
         let state = State::with_capture(
-            ready.interface().arguments,
+            ready.memories(),
             options.memory_limit,
             &options.sandbox,
             capture.clone(),

@@ -6,10 +6,10 @@ use std::time::Duration;
 use flb_artifact::{Artifact, Interface, Interruption, Metadata, Required};
 use wasmtime::{Instance, InstancePre, Store};
 
-use crate::guest::limit_growth;
 use crate::imports::link;
 use crate::interrupt::{self, Lane, Way};
 use crate::load::{Loaded, load, load_without_signals};
+use crate::space::{Memories, lay_out};
 use crate::state::State;
 use crate::{FilterEngine, LoadError, Sandbox};
 
@@ -76,6 +76,11 @@ impl Ready {
         &self.metadata().interface
     }
 
+    /// What of the module's memories is not the guest's.
+    pub(crate) fn memories(&self) -> Memories {
+        Memories::of(self.pre.module(), self.interface().arguments)
+    }
+
     /// A new guest's lane.
     pub(crate) fn lane(&self, deadline: Duration) -> Arc<Lane> {
         Lane::new(self.engine.watchdog(), deadline, self.way.clone())
@@ -90,9 +95,15 @@ impl Ready {
         store.limiter(|state| &mut state.bounds);
         interrupt::set_up(store);
         let lane = Arc::clone(&store.data().lane);
-        let instance = lane.run(store, |store| self.pre.instantiate(store))?;
+        let instance = lane.run(store, |store| self.pre.instantiate(store)).map_err(|error| {
+            let bounds = &mut store.data_mut().bounds;
+            let Some(too_large) = bounds.too_large() else { return error };
+            // That is all there is to say.
+            bounds.begin();
+            wasmtime::Error::msg(too_large)
+        })?;
         interrupt::find_flag(store, &instance);
-        limit_growth(store, &instance, memory_limit);
+        lay_out(store, &instance, memory_limit)?;
         if let Ok(start) = instance.get_typed_func::<(), ()>(&mut *store, interrupt::START) {
             lane.run(store, |store| start.call(store, ()))?;
         }
@@ -109,7 +120,8 @@ fn way(engine: &FilterEngine, loaded: &Loaded, pre: &InstancePre<State>) -> Resu
     if let Way::Signal(_) = way {
         let lane = Lane::new(engine.watchdog(), Duration::ZERO, way.clone());
         let arguments = loaded.artifact.metadata().interface.arguments;
-        let state = State::new(arguments, u64::MAX, &Sandbox::default(), lane);
+        let memories = Memories::of(pre.module(), arguments);
+        let state = State::new(memories, u64::MAX, &Sandbox::default(), lane);
         let state = state.map_err(|error| error.to_string())?;
         interrupt::prove(pre, state)?;
     }

@@ -4,14 +4,13 @@ use std::sync::Arc;
 #[cfg(feature = "wasi")]
 use std::time::Instant;
 
-use flb_artifact::Arguments;
-
 use crate::bounds::Bounds;
 #[cfg(feature = "wasi")]
 use crate::capture::Capture;
 use crate::interrupt::Lane;
 #[cfg(feature = "wasi")]
 use crate::printed::Printed;
+use crate::space::Memories;
 use crate::{LoadError, Sandbox};
 
 /// What the host keeps for one guest.
@@ -38,13 +37,13 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(
-        arguments: Arguments,
+        memories: Memories,
         memory_limit: u64,
         sandbox: &Sandbox,
         lane: Arc<Lane>,
     ) -> Result<Self, LoadError> {
         Self::make(
-            Bounds::new(arguments, memory_limit),
+            Bounds::new(memories, memory_limit, Arc::clone(&lane.fence)),
             sandbox,
             #[cfg(feature = "wasi")]
             None,
@@ -55,13 +54,14 @@ impl State {
     /// For a program whose output is kept.
     #[cfg(feature = "wasi")]
     pub(crate) fn with_capture(
-        arguments: Arguments,
+        memories: Memories,
         memory_limit: u64,
         sandbox: &Sandbox,
         stdout: Capture,
         lane: Arc<Lane>,
     ) -> Result<Self, LoadError> {
-        Self::make(Bounds::new(arguments, memory_limit), sandbox, Some(stdout), lane)
+        let bounds = Bounds::new(memories, memory_limit, Arc::clone(&lane.fence));
+        Self::make(bounds, sandbox, Some(stdout), lane)
     }
 
     fn make(

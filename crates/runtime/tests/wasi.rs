@@ -266,3 +266,38 @@ fn a_file_that_is_not_granted_is_told_once() {
     assert_eq!(denied(&open, &[folder.path()]), (Some("/etc/passwd".to_owned()), None));
     assert_eq!(denied("(i32.const 7)", &[]), (None, None));
 }
+
+#[test]
+fn an_older_module_learns_of_files_in_the_older_form() {
+    let text = r#"(module
+        (import "wasi_unstable" "path_open" (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+        (import "wasi_unstable" "fd_filestat_get" (func $file (param i32 i32) (result i32)))
+        (import "wasi_unstable" "path_filestat_get" (func $path (param i32 i32 i32 i32 i32) (result i32)))
+        (import "wasi_unstable" "fd_seek" (func $seek (param i32 i64 i32 i32) (result i32)))
+        (memory (export "memory") 1) (data (i32.const 16) "five") (data (i32.const 32) "{}\00")
+        (func $is (param i32) (if (i32.eqz (local.get 0)) (then unreachable)))
+        (func (export "f") (param i32 i32 i32 i32 i32 i32) (result i32)
+            (call $is (i32.eqz (call $open (i32.const 3) (i32.const 0) (i32.const 16) (i32.const 4) (i32.const 0)
+                (i64.const 0x200026) (i64.const 0) (i32.const 0) (i32.const 0))))
+            ;; What follows the 56 bytes stays as it is.
+            (i32.store (i32.const 156) (i32.const 7))
+            (call $is (i32.eqz (call $file (i32.load (i32.const 0)) (i32.const 100))))
+            (call $is (i64.eq (i64.load (i32.const 124)) (i64.const 5)))
+            (call $is (i32.eq (i32.load (i32.const 156)) (i32.const 7)))
+            (call $is (i32.eqz (call $path (i32.const 3) (i32.const 0) (i32.const 16) (i32.const 4) (i32.const 200))))
+            (call $is (i32.eq (i32.load8_u (i32.const 216)) (i32.const 4)))
+            (call $is (i32.eq (i32.load (i32.const 220)) (i32.const 1)))
+            (call $is (i64.eq (i64.load (i32.const 224)) (i64.const 5)))
+            ;; From the end, which is 1 here, two back; then from the beginning, which is 2.
+            (call $is (i32.eqz (call $seek (i32.load (i32.const 0)) (i64.const -2) (i32.const 1) (i32.const 304))))
+            (call $is (i64.eq (i64.load (i32.const 304)) (i64.const 3)))
+            (call $is (i32.eqz (call $seek (i32.load (i32.const 0)) (i64.const 1) (i32.const 2) (i32.const 304))))
+            (call $is (i64.eq (i64.load (i32.const 304)) (i64.const 1)))
+            (i32.const 32)))"#;
+    let wasm = wat::parse_str(text).unwrap();
+    for bytes in [compile(&wasm), wasm] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("five"), "12345").unwrap();
+        assert_eq!(call(&mut start(bytes, 3_600_000, &[folder.path()])).unwrap(), "{}");
+    }
+}

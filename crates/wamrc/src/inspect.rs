@@ -98,9 +98,7 @@ fn arguments(arguments: Arguments) -> Value {
     match arguments {
         Arguments::Malloc => json!({ "by": "malloc" }),
         Arguments::New => json!({ "by": "new" }),
-        Arguments::Pages { offset, size } => {
-            json!({ "by": "pages", "offset": offset, "size": size })
-        }
+        Arguments::Pages { limit } => json!({ "by": "pages", "limit": limit }),
     }
 }
 

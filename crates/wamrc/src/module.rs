@@ -23,14 +23,28 @@ pub(crate) fn measures(wasm: &[u8]) -> Measures {
         if let Some((name, size)) = section(&payload) {
             found.sections.push((name, size));
         }
-        if let Payload::MemorySection(memories) = payload
-            && let Some(Ok(memory)) = memories.into_iter().next()
+        if found.initial_pages.is_none()
+            && let Some(memory) = first_memory(payload)
         {
             found.initial_pages = Some(memory.initial);
             found.maximum_pages = memory.maximum;
         }
     }
     found
+}
+
+/// The first memory that a section tells of, an imported one, too.
+fn first_memory(payload: Payload<'_>) -> Option<wasmparser::MemoryType> {
+    match payload {
+        Payload::MemorySection(memories) => memories.into_iter().next()?.ok(),
+        Payload::ImportSection(imports) => {
+            imports.into_imports().map_while(Result::ok).find_map(|import| match import.ty {
+                wasmparser::TypeRef::Memory(memory) => Some(memory),
+                _ => None,
+            })
+        }
+        _ => None,
+    }
 }
 
 fn section(payload: &Payload<'_>) -> Option<(String, usize)> {

@@ -14,7 +14,7 @@ pub(crate) const ROOM: usize = 4096;
 pub(crate) fn seal(metadata: &[u8], behind: &[u8]) -> Vec<u8> {
     let length = |length: usize| (length as u64).to_le_bytes();
     let whole = HEADER_LEN + metadata.len() + behind.len();
-    let mut file = b"\x89FLBAOT\n\x01\0\0\0".to_vec();
+    let mut file = b"\x89FLBAOT\n\x02\0\0\0".to_vec();
     file.extend_from_slice(&length(metadata.len())[..4]);
     file.extend_from_slice(&length(whole));
     file.extend_from_slice(&[0; 8]);

@@ -1,24 +1,26 @@
-//! Gives the host pages of the guest's memory that no allocator of the guest can reach.
+//! Gives the host an address in the guest's memory that no allocator of the guest can reach.
 //!
 //! A host that simply grows a guest's memory and writes there is overwritten sooner or later: allocators take everything up
 //! to `memory.size` for theirs, some at start, some at their first allocation, some for ever. So a module that brings no
-//! `malloc` and `free` for the host is rewritten: its `memory.size` and `memory.grow` become calls of two added functions
-//! over an added global, the virtual size; the memory itself is declared as large as the virtual size may ever get, plus the
-//! host's pages above it. To the guest it is an ordinary memory. Accesses between the virtual size and the end no longer
-//! trap; they stay inside the sandbox.
+//! `malloc` and `free` for the host is rewritten: the size that it sees becomes the size of an added table, its `memory.size`
+//! that table's `table.size`, and its `memory.grow` a call of an added function with `table.grow`. The memory itself may grow
+//! as far as a memory can, and the host grows it, to an end beyond all that the guest may take. To the guest it is an
+//! ordinary memory. `docs/architecture.md` shows the picture, and how the runtime keeps the guest out of what is not its own.
 //!
-//! Pages that nobody touches cost address space only.
+//! A table, because growing one asks the host's limiter: memory is granted in the one place that grants everything else, by
+//! an ordinary instruction, and no function gets another number.
 
 use flb_artifact::Arguments;
 use wasm_encoder::reencode::{Error, Reencode, utils};
 use wasm_encoder::{
-    CodeSection, ConstExpr, ExportKind, ExportSection, Function, FunctionSection, GlobalSection,
-    GlobalType, Instruction, InstructionSink, MemorySection, MemoryType, Module, SectionId,
-    TypeSection, ValType,
+    CodeSection, ExportKind, ExportSection, Function, FunctionSection, HeapType, Instruction,
+    MemorySection, MemoryType, Module, RefType, SectionId, TableSection, TableType, TypeSection,
+    ValType,
 };
 use wasmparser::Operator;
 
 use super::names;
+use super::stops::EXPORT_START;
 use crate::CompileError;
 use crate::interface::ModuleInfo;
 
@@ -26,15 +28,11 @@ use crate::interface::ModuleInfo;
 pub(crate) const RESERVED: &str = "flb:";
 /// Memory 0, whatever else it is exported as.
 pub const EXPORT_MEMORY: &str = "flb:memory";
-/// Mutable i32 global: the size in pages that the guest sees.
+/// Table whose size is the size in pages that the guest sees. No other table of the module has its maximum.
 pub const EXPORT_PAGES: &str = "flb:pages";
-/// Mutable i32 global: how many pages the guest may grow to. Never below [`EXPORT_PAGES`].
-pub const EXPORT_LIMIT: &str = "flb:limit";
 
 /// Bytes in a page of WebAssembly memory.
 const PAGE: u64 = 64 << 10;
-/// Pages that a guest may grow to (256 MiB), unless it starts with more.
-const GUEST_PAGES: u64 = 4096;
 /// Pages of the host (64 MiB): the longest tag and a 16 MiB record in its longest JSON form fit.
 const HOST_PAGES: u64 = 1024;
 /// Pages that a 32-bit memory can have.
@@ -51,15 +49,21 @@ pub(crate) fn run(wasm: &[u8], module: &ModuleInfo) -> Result<(Vec<u8>, Argument
                 "build the filter for wasm32",
             ));
         }
-        memory => Some(Pages::plan(memory)?),
+        memory => Some(Pages::plan(memory, &module.tables)?),
+    };
+    let mut output = Module::new();
+    let wasm = match pages {
+        // It may grow the memory, so the host has to come first.
+        Some(_) => {
+            super::stops::without_start(wasm).map_err(|error| CompileError::invalid(&error))?
+        }
+        None => wasm.to_vec(),
     };
     let mut rewrite = Rewrite { module, pages };
-    let mut output = Module::new();
     rewrite
-        .parse_core_module(&mut output, wasmparser::Parser::new(0), wasm)
+        .parse_core_module(&mut output, wasmparser::Parser::new(0), &wasm)
         .map_err(|error| CompileError::Codegen { reason: error.to_string() })?;
-    let pages =
-        |pages: Pages| Arguments::Pages { offset: pages.limit * PAGE, size: HOST_PAGES * PAGE };
+    let pages = |pages: Pages| Arguments::Pages { limit: pages.limit * PAGE };
     let arguments = rewrite.pages.map(pages).or(allocator).unwrap_or(Arguments::Malloc);
     let rewritten = match rewrite.pages {
         Some(_) => names::add(&output.finish(), &rewrite.names())?,
@@ -68,35 +72,51 @@ pub(crate) fn run(wasm: &[u8], module: &ModuleInfo) -> Result<(Vec<u8>, Argument
     Ok((rewritten, arguments))
 }
 
-/// The virtual memory's measures, in pages.
+/// The memory's measures in pages, and what tells the table that counts them.
 #[derive(Debug, Clone, Copy)]
 struct Pages {
     initial: u64,
     limit: u64,
+    /// The table's maximum.
+    mark: u64,
 }
 
 impl Pages {
-    fn plan(memory: Option<wasmparser::MemoryType>) -> Result<Self, CompileError> {
+    fn plan(
+        memory: Option<wasmparser::MemoryType>,
+        tables: &[wasmparser::TableType],
+    ) -> Result<Self, CompileError> {
         let initial = memory.map_or(0, |memory| memory.initial);
         let declared = memory.map_or(0, |memory| memory.maximum.unwrap_or(ALL_PAGES));
-        let limit = declared.min(GUEST_PAGES).max(initial);
-        if limit + HOST_PAGES > ALL_PAGES {
+        let most = ALL_PAGES - HOST_PAGES;
+        if initial > most {
             return Err(CompileError::unsupported(
                 format!("its memory starts with {initial} pages, which leaves none to the host"),
                 "lower the initial memory (linker option --initial-memory)",
             ));
         }
-        Ok(Self { initial, limit })
+        let is_taken = |mark: &u64| tables.iter().any(|table| table.maximum == Some(*mark));
+        let mark = (ALL_PAGES..).find(|mark| !is_taken(mark)).unwrap_or(ALL_PAGES);
+        Ok(Self { initial, limit: declared.clamp(initial, most), mark })
     }
 
     fn memory_type(self) -> MemoryType {
-        let all = self.limit + HOST_PAGES;
         MemoryType {
-            minimum: all,
-            maximum: Some(all),
+            minimum: self.initial,
+            maximum: Some(ALL_PAGES),
             memory64: false,
             shared: false,
             page_size_log2: None,
+        }
+    }
+
+    fn table_type(self) -> TableType {
+        TableType {
+            element_type: RefType::FUNCREF,
+            table64: false,
+            minimum: self.initial,
+            maximum: Some(self.mark),
+            shared: false,
         }
     }
 }
@@ -109,60 +129,27 @@ struct Rewrite<'a> {
 }
 
 impl Rewrite<'_> {
-    fn size_function(&self) -> u32 {
+    fn grow_function(&self) -> u32 {
         self.module.functions
     }
 
-    fn grow_function(&self) -> u32 {
-        self.module.functions + 1
+    fn pages_table(&self) -> u32 {
+        self.module.tables.len() as u32
     }
 
-    /// What the added functions are called.
-    fn names(&self) -> [(u32, &'static str); 2] {
-        [(self.size_function(), "flb:size"), (self.grow_function(), "flb:grow")]
+    /// What the added function is called.
+    fn names(&self) -> [(u32, &'static str); 1] {
+        [(self.grow_function(), "flb:grow")]
     }
 
-    fn pages_global(&self) -> u32 {
-        self.module.globals
-    }
-
-    fn limit_global(&self) -> u32 {
-        self.module.globals + 1
-    }
-
-    fn add_globals(&self, globals: &mut GlobalSection) {
-        let Some(pages) = self.pages else { return };
-        let ty = GlobalType { val_type: ValType::I32, mutable: true, shared: false };
-        // Page counts are at most 65,536.
-        globals.global(ty, &ConstExpr::i32_const(pages.initial as i32));
-        globals.global(ty, &ConstExpr::i32_const(pages.limit as i32));
-    }
-
-    /// `memory.size`: the virtual size.
-    fn size_body(&self) -> Function {
-        let mut function = Function::new([]);
-        function.instructions().global_get(self.pages_global()).end();
-        function
-    }
-
-    /// `memory.grow`: moves the virtual size up, or answers -1 past the limit.
+    /// `memory.grow`: the table's, with empty elements.
     fn grow_body(&self) -> Function {
         let mut function = Function::new([]);
-        let mut code: InstructionSink<'_> = function.instructions();
-        code.local_get(0)
-            .global_get(self.limit_global())
-            .global_get(self.pages_global())
-            .i32_sub()
-            .i32_gt_u()
-            .if_(wasm_encoder::BlockType::Result(ValType::I32))
-            .i32_const(-1)
-            .else_()
-            .global_get(self.pages_global())
-            .global_get(self.pages_global())
+        function
+            .instructions()
+            .ref_null(HeapType::FUNC)
             .local_get(0)
-            .i32_add()
-            .global_set(self.pages_global())
-            .end()
+            .table_grow(self.pages_table())
             .end();
         function
     }
@@ -176,7 +163,7 @@ impl Reencode for Rewrite<'_> {
     fn instruction<'a>(&mut self, operator: Operator<'a>) -> Result<Instruction<'a>, Error> {
         match operator {
             Operator::MemorySize { mem: 0 } if self.pages.is_some() => {
-                Ok(Instruction::Call(self.size_function()))
+                Ok(Instruction::TableSize(self.pages_table()))
             }
             Operator::MemoryGrow { mem: 0 } if self.pages.is_some() => {
                 Ok(Instruction::Call(self.grow_function()))
@@ -192,7 +179,6 @@ impl Reencode for Rewrite<'_> {
     ) -> Outcome {
         utils::parse_type_section(self, types, section)?;
         if self.pages.is_some() {
-            types.ty().function([], [ValType::I32]);
             types.ty().function([ValType::I32], [ValType::I32]);
         }
         Ok(())
@@ -205,7 +191,7 @@ impl Reencode for Rewrite<'_> {
     ) -> Outcome {
         utils::parse_function_section(self, functions, section)?;
         if self.pages.is_some() {
-            functions.function(self.module.types).function(self.module.types + 1);
+            functions.function(self.module.types);
         }
         Ok(())
     }
@@ -225,13 +211,15 @@ impl Reencode for Rewrite<'_> {
         Ok(())
     }
 
-    fn parse_global_section(
+    fn parse_table_section(
         &mut self,
-        globals: &mut GlobalSection,
-        section: wasmparser::GlobalSectionReader<'_>,
+        tables: &mut TableSection,
+        section: wasmparser::TableSectionReader<'_>,
     ) -> Outcome {
-        utils::parse_global_section(self, globals, section)?;
-        self.add_globals(globals);
+        utils::parse_table_section(self, tables, section)?;
+        if let Some(pages) = self.pages {
+            tables.table(pages.table_type());
+        }
         Ok(())
     }
 
@@ -245,8 +233,10 @@ impl Reencode for Rewrite<'_> {
             exports.export(EXPORT_MEMORY, ExportKind::Memory, 0);
         }
         if self.pages.is_some() {
-            exports.export(EXPORT_PAGES, ExportKind::Global, self.pages_global());
-            exports.export(EXPORT_LIMIT, ExportKind::Global, self.limit_global());
+            exports.export(EXPORT_PAGES, ExportKind::Table, self.pages_table());
+            if let Some(start) = self.module.start {
+                exports.export(EXPORT_START, ExportKind::Func, start);
+            }
         }
         Ok(())
     }
@@ -258,12 +248,12 @@ impl Reencode for Rewrite<'_> {
     ) -> Outcome {
         utils::parse_code_section(self, code, section)?;
         if self.pages.is_some() {
-            code.function(&self.size_body()).function(&self.grow_body());
+            code.function(&self.grow_body());
         }
         Ok(())
     }
 
-    /// Adds the memory and global sections where the module has none. Types, functions, exports and code are always
+    /// Adds the table and memory sections where the module has none. Types, functions, exports and code are always
     /// there: a module without them was refused.
     fn intersperse_section_hook(
         &mut self,
@@ -273,15 +263,15 @@ impl Reencode for Rewrite<'_> {
     ) -> Outcome {
         let Some(pages) = self.pages else { return Ok(()) };
         let gap = rank(after)..rank(before);
+        if !self.module.has_table_section && gap.contains(&rank(Some(SectionId::Table))) {
+            let mut tables = TableSection::new();
+            tables.table(pages.table_type());
+            output.section(&tables);
+        }
         if !self.module.has_memory_section && gap.contains(&rank(Some(SectionId::Memory))) {
             let mut memories = MemorySection::new();
             memories.memory(pages.memory_type());
             output.section(&memories);
-        }
-        if !self.module.has_global_section && gap.contains(&rank(Some(SectionId::Global))) {
-            let mut globals = GlobalSection::new();
-            self.add_globals(&mut globals);
-            output.section(&globals);
         }
         Ok(())
     }
@@ -321,14 +311,15 @@ mod tests {
         let types = validator.validate_all(&rewritten).unwrap();
         let types = types.as_ref();
         let memory = types.memory_at(0);
+        let table = (0..types.table_count()).next_back().map(|last| types.table_at(last));
         assert_eq!(
             format!(
-                "{arguments:?} memory {}..{:?}{} functions {} globals {}",
+                "{arguments:?} memory {}..{:?}{} table {:?} functions {}",
                 memory.initial,
                 memory.maximum,
                 if memory.shared { " shared" } else { "" },
+                table.map(|table| (table.initial, table.maximum)),
                 types.function_count(),
-                types.global_count()
             ),
             expected
         );
@@ -337,18 +328,20 @@ mod tests {
     const F: &str = r#"(func (export "f") (result i32) i32.const 0)"#;
 
     #[test]
-    fn the_host_gets_pages_above_all_that_the_guest_may_grow_to() {
+    fn the_size_that_the_guest_sees_is_a_tables() {
         check(
             &format!("(module (memory 2) {F})"),
-            "Pages { offset: 268435456, size: 67108864 } memory 5120..Some(5120) functions 3 globals 2",
+            "Pages { limit: 4227858432 } memory 2..Some(65536) table Some((2, Some(65536))) functions 2",
         );
         check(
-            &format!("(module (memory 2 3) (global i32 (i32.const 1)) {F})"),
-            "Pages { offset: 196608, size: 67108864 } memory 1027..Some(1027) functions 3 globals 3",
+            &format!("(module (memory 2 3) (table 1 funcref) {F})"),
+            "Pages { limit: 196608 } memory 2..Some(65536) table Some((2, Some(65536))) functions 2",
         );
         check(
-            &format!("(module (memory 5000) {F})"),
-            "Pages { offset: 327680000, size: 67108864 } memory 6024..Some(6024) functions 3 globals 2",
+            &format!(
+                "(module (memory 5000 5000) (table 1 65536 funcref) (table 1 65537 funcref) {F})"
+            ),
+            "Pages { limit: 327680000 } memory 5000..Some(65536) table Some((5000, Some(65538))) functions 2",
         );
     }
 
@@ -356,7 +349,7 @@ mod tests {
     fn a_module_without_memory_gets_one_for_the_host() {
         check(
             &format!("(module {F} (data \"\"))"),
-            "Pages { offset: 0, size: 67108864 } memory 1024..Some(1024) functions 3 globals 2",
+            "Pages { limit: 0 } memory 0..Some(65536) table Some((0, Some(65536))) functions 2",
         );
     }
 
@@ -364,7 +357,7 @@ mod tests {
     fn a_shared_memory_becomes_the_guests_own() {
         check(
             &format!("(module (memory 1 2 shared) {F})"),
-            "Pages { offset: 131072, size: 67108864 } memory 1026..Some(1026) functions 3 globals 2",
+            "Pages { limit: 131072 } memory 1..Some(65536) table Some((1, Some(65536))) functions 2",
         );
     }
 
@@ -373,7 +366,7 @@ mod tests {
         check(
             r#"(module (memory 2) (func (export "malloc") (param i32) (result i32) i32.const 0)
                 (func (export "free") (param i32)))"#,
-            "Malloc memory 2..None functions 2 globals 0",
+            "Malloc memory 2..None table None functions 2",
         );
     }
 

@@ -3,6 +3,7 @@
 //! | pass | runs at | what for |
 //! |---|---|---|
 //! | `sections` | always, first | custom sections but `name` are of no use from here on |
+//! | `own` | where a module imports more than functions, before all others | one guest, one memory: it is its own |
 //! | `host_pages` | always, second | room for records that no allocator of the guest can reach |
 //! | `dead_code` | size level 2 and more | less to compile, less to store |
 //! | `br_table` | opt level 2 and more | processors predict compares better than indirect jumps |
@@ -16,6 +17,7 @@ mod dead_code;
 mod functions;
 pub(crate) mod host_pages;
 mod names;
+pub(crate) mod own;
 pub(crate) mod sections;
 pub(crate) mod stops;
 mod unroll;

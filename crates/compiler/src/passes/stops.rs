@@ -94,7 +94,8 @@ impl Shape {
     }
 }
 
-fn without_start(wasm: &[u8]) -> Result<Vec<u8>, wasmparser::Error> {
+/// The module without its start section.
+pub(super) fn without_start(wasm: &[u8]) -> Result<Vec<u8>, wasmparser::Error> {
     let mut output = Module::new();
     for payload in wasmparser::Parser::new(0).parse_all(wasm) {
         match payload? {

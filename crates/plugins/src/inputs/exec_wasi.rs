@@ -334,7 +334,7 @@ mod tests {
         check("unreachable", "the run failed: Exception: unreachable");
         check("(loop (br 0))", "longer than its deadline of 200 ms");
         let grow = "(if (i32.eq (memory.grow (i32.const 16)) (i32.const -1)) (then unreachable))";
-        check(grow, "the run failed: Exception: unreachable");
+        check(grow, "the run failed: Exception: out of memory: 1024 KiB more were refused");
     }
 
     #[test]

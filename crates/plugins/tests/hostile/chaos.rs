@@ -64,7 +64,7 @@ const MODULE: &str = r#"(module
         ;; g: the guest's 4,096 pages and the host's 1,024
             (return (i32.const 0x14000000)))
         ;; h
-            (i32.store8 (i32.const 0x13ffffff) (i32.const 123)) (return (i32.const 0x13ffffff)))
+            (i32.store8 (i32.const 0x13ffff) (i32.const 123)) (return (i32.const 0x13ffff)))
         ;; i
             (memory.fill (i32.const 131081) (i32.const 120) (i32.const 1000000))
             (i32.store (i32.const 1131081) (i32.const 0x00007d22))

@@ -9,6 +9,7 @@ use wasmtime::{Store, Trap};
 use super::watchdog::Sleep;
 use super::{Watchdog, Way, signal};
 use crate::backtrace::Interrupted;
+use crate::fence::Fence;
 use crate::state::State;
 
 /// One guest's record. It has cache lines of its own, as its thread writes to it at each call.
@@ -24,6 +25,8 @@ pub(crate) struct Lane {
     pub(super) flag: AtomicPtr<u32>,
     /// Where in the code the last signal found the thread that it led out.
     pub(super) interrupted: AtomicUsize,
+    /// What keeps the guest to its own memory.
+    pub(crate) fence: Arc<Fence>,
     way: Way,
     /// In nanoseconds.
     deadline: AtomicU64,
@@ -47,6 +50,7 @@ impl Lane {
             thread: AtomicI32::new(0),
             flag: AtomicPtr::default(),
             interrupted: AtomicUsize::new(0),
+            fence: Arc::default(),
             way,
             deadline: AtomicU64::new(nanoseconds(deadline)),
             sleep: watchdog.sleep(),
@@ -82,6 +86,7 @@ impl Lane {
 
     pub(super) fn set_flag(&self, flag: *mut u32) {
         self.flag.store(flag, Ordering::Relaxed);
+        self.fence.set_flag(flag);
     }
 
     /// From here on the guest has its whole time again.
@@ -91,7 +96,8 @@ impl Lane {
         self.at.store((at | 1) + 1, Ordering::Relaxed);
     }
 
-    /// Runs code of the guest. What ended because the deadline had passed says `Trap::Interrupt`, before all else it may say.
+    /// Runs code of the guest. What ended because the deadline had passed says `Trap::Interrupt`, before all else it may say;
+    /// and what went astray `Trap::MemoryOutOfBounds`, however it ended.
     #[inline]
     pub(crate) fn run<R>(
         &self,
@@ -100,15 +106,17 @@ impl Lane {
     ) -> wasmtime::Result<R> {
         // The flag lies in the lane's store: nobody may run with the one and drop the other.
         assert!(std::ptr::eq(self, Arc::as_ptr(&store.data().lane)), "a store has its own lane");
-        let (result, killed) = match self.way {
+        let (result, killed) = self.fence.run(|| match self.way {
             Way::Signal(_) => signal::with_lane(self, || self.run_armed(store, f)),
             Way::Epoch(_) | Way::None => self.run_armed(store, f),
-        };
+        });
         match result {
             Err(error) if killed => {
                 let place = Interrupted(self.interrupted.load(Ordering::Relaxed));
                 Err(error.context(place).context(Trap::Interrupt))
             }
+            Err(error) if self.fence.is_astray() => Err(error.context(Trap::MemoryOutOfBounds)),
+            Ok(_) if self.fence.is_astray() => Err(Trap::MemoryOutOfBounds.into()),
             result => result,
         }
     }

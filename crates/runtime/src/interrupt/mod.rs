@@ -35,7 +35,7 @@ pub(crate) use watchdog::Watchdog;
 /// Exports that the compiler adds; see `docs/artifact-format.md`.
 pub(crate) const STOP: &str = "flb:stop";
 const SPIN: &str = "flb:spin";
-const FLAG: &str = "flb:flag";
+pub(crate) const FLAG: &str = "flb:flag";
 /// The start function, where it is the host that calls it.
 pub(crate) const START: &str = "flb:start";
 

@@ -12,6 +12,7 @@ use wasmtime::{Caller, Linker, Store};
 
 use super::{Lane, Way, find_flag, set_up, signal};
 use crate::guest::Guest;
+use crate::space::Memories;
 use crate::state::State;
 use crate::{EngineOptions, FilterEngine, FilterError, FilterModule, FilterOptions, Sandbox};
 
@@ -109,7 +110,7 @@ fn call(guest: &mut Guest) -> Answer {
     let record = br#"{"log":"GET / HTTP/1.1\" 200","n":[1,-2.5e3,true,null],"o":{"p":"q"}}"#;
     let placed = guest.place(b"app.web", record)?;
     let answer = guest.call(placed, (1_700_000_000, 5))?;
-    let bytes = guest.read(answer.address).unwrap_or_default();
+    let bytes = guest.read(answer.address, placed).unwrap_or_default();
     let end = memchr::memchr(0, bytes).unwrap_or(0);
     Ok([&answer.address.to_le_bytes(), &bytes[..end.min(1000)]].concat())
 }
@@ -283,7 +284,8 @@ fn a_guest_under_a_host_function_under_a_guest_is_ended() {
     for swallows in [true, false] {
         let lane = Lane::new(engine.watchdog(), Duration::from_millis(5), way.clone());
         let arguments = loaded.artifact.metadata().interface.arguments;
-        let state = State::new(arguments, 1 << 20, &Sandbox::default(), Arc::clone(&lane)).unwrap();
+        let memories = Memories::of(&loaded.module, arguments);
+        let state = State::new(memories, 1 << 20, &Sandbox::default(), Arc::clone(&lane)).unwrap();
         let mut store = Store::new(loaded.module.engine(), state);
         set_up(&mut store);
         let mut linker = Linker::<State>::new(loaded.module.engine());
