@@ -1,5 +1,7 @@
 //! Looks into the engine's image: its sections, and where in its code each function of the module is.
 
+use std::panic::{self, UnwindSafe};
+
 use anyhow::Context as _;
 use flb_artifact::Slice;
 use object::{Object as _, ObjectSection as _};
@@ -44,8 +46,7 @@ impl<'a> Image<'a> {
         let functions = match bytes(obj::ELF_WASMTIME_INFO) {
             Some(info) if ours => {
                 let names = bytes(obj::ELF_NAME_DATA).unwrap_or_default();
-                // The engine believes its own tables, and a forged image may hold any.
-                std::panic::catch_unwind(|| functions(info, names)).ok().flatten()
+                unless_it_panics(|| functions(info, names)).flatten()
             }
             _ => None,
         };
@@ -57,6 +58,15 @@ impl<'a> Image<'a> {
         let end = function.start.saturating_add(function.length);
         self.text.get(function.start..end).unwrap_or_default()
     }
+}
+
+/// The engine believes its own tables, and a forged image may hold any. That it stumbles over them is nothing to tell a user.
+fn unless_it_panics<T>(read: impl FnOnce() -> T + UnwindSafe) -> Option<T> {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let read = panic::catch_unwind(read).ok();
+    panic::set_hook(hook);
+    read
 }
 
 /// The functions, as the engine's own tables have them.

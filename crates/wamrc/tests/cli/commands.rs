@@ -130,6 +130,7 @@ fn forged_images_crash_nothing() {
         for command in ["inspect", "disasm"] {
             let run = stage.run(&format!("{command} forged.aot"));
             assert!(run.code <= 1, "{command}, {step}: {run:?}");
+            assert!(!run.stderr.contains("panicked"), "{command}, {step}: {run:?}");
         }
     }
 }
