@@ -136,6 +136,35 @@ fn a_required_name_keeps_other_filters_and_older_releases_out() {
     check(&run_with(folder.path(), keys, "    Required_Name a/b\n", &redact), 255, "no name of a");
 }
 
+/// A module with one function of a filter's type, exported by this name.
+fn exporting(name: &str) -> Vec<u8> {
+    let section = |id: u8, bytes: &[u8]| [&[id, bytes.len() as u8], bytes].concat();
+    let export = [&[1, name.len() as u8], name.as_bytes(), &[0, 0]].concat();
+    [
+        b"\0asm\x01\0\0\0".to_vec(),
+        section(1, &[1, 0x60, 6, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 1, 0x7f]),
+        section(3, &[1, 0]),
+        section(5, &[1, 0, 1]),
+        section(7, &export),
+        section(10, &[1, 4, 0, 0x41, 0, 0x0b]),
+    ]
+    .concat()
+}
+
+#[test]
+fn names_in_a_module_forge_no_line_of_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = "f\n[2026/01/31 12:00:00.000] [ info] all is well\u{1b}[2K\u{9b}1A\u{202e}\u{2028}";
+    for format in ["text", "json"] {
+        let service = format!("    Log_Format {format}\n");
+        let run = run(folder.path(), &service, &exporting(name));
+        check(&run, 255, "all is well");
+        let is_wild = |char| flb_text::is_wild(char) && !matches!(char, '\n' | '\t');
+        assert!(!run.stderr.contains(is_wild), "{}", run.stderr);
+        assert!(!run.stderr.contains("\n[2026/01/31"), "{}", run.stderr);
+    }
+}
+
 #[test]
 fn code_that_no_deadline_ends_can_be_forbidden() {
     let folder = tempfile::tempdir().unwrap();
