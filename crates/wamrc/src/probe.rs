@@ -15,7 +15,7 @@ use flb_text::excerpt;
 use crate::check::{Finding, LIMIT, Level, size};
 use crate::growth::Growth;
 use crate::options::Given;
-use crate::run::{body, options, record, text};
+use crate::run::{body, denied, options, record, text};
 
 /// How many calls a trial has at least, if it has the time.
 const CALLS: u64 = 10_000;
@@ -78,6 +78,8 @@ pub(crate) fn findings(
             findings.extend(trial.calls());
             findings.extend(trial.format(options.format, &records, load));
             findings.extend(trial.unterminated());
+            let denied = instance.denied().map(|path| denied(&path));
+            findings.extend(denied.map(|text| Finding::new(Level::Warning, "files", text)));
             findings.extend(trial.memory(module.frees_answers()));
         }
         Err(error) => findings.push(problem(error.to_string())),

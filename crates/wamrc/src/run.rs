@@ -36,14 +36,34 @@ pub(crate) fn run(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcom
     }
     let mut instance = module.instantiate().with_context(|| file.display().to_string())?;
     let event = Event { time, metadata: Event::NO_METADATA, body: &body };
-    let verdict = instance.call(&tag, event).with_context(|| file.display().to_string())?;
+    let failed = match instance.call(&tag, event) {
+        Ok(verdict) => {
+            print(verdict, &body)?;
+            None
+        }
+        Err(error) => Some(error),
+    };
+    instance.denied().iter().for_each(|path| note(denied(path)));
+    match failed {
+        Some(error) => Err(error).with_context(|| file.display().to_string()),
+        None => Ok(Outcome::Done),
+    }
+}
+
+/// Prints the records that became of one.
+fn print(verdict: Verdict<'_>, body: &[u8]) -> anyhow::Result<()> {
     if verdict == Verdict::Drop {
         say("dropped\n")?;
     }
-    for body in verdict.bodies(&body) {
-        say_json(text(body)?)?;
-    }
-    Ok(Outcome::Done)
+    verdict.bodies(body).try_for_each(|body| say_json(text(body)?))
+}
+
+/// What to do about a file that a filter asked for and was not granted. Its path is not always known.
+pub(crate) fn denied(path: &str) -> String {
+    let asked = if path.is_empty() { "a file".to_owned() } else { format!("'{path}'") };
+    format!(
+        "it asked for {asked}, which is not granted; help: give its folder with --dir, and the agent with Accessible_Paths"
+    )
 }
 
 /// Loads the file as the agent would. Without a name the function is the only one with a filter's type.

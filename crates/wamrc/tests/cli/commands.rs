@@ -289,6 +289,24 @@ fn deadlines_are_given_in_seconds() {
 }
 
 #[test]
+fn a_file_that_is_not_granted_is_told() {
+    let stage = Stage::new();
+    let module = format!(
+        r#"(module (import "wasi_snapshot_preview1" "path_open"
+            (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+        (memory (export "memory") 1) (data (i32.const 64) "/etc/list") {})"#,
+        filter(
+            "(drop (call $open (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 9) (i32.const 0) (i64.const 2)
+                (i64.const 0) (i32.const 0) (i32.const 8))) (i32.const 0)"
+        )
+    );
+    stage.module("asks.wasm", &module);
+    let words = "it asked for '/etc/list', which is not granted; help: give its folder with --dir";
+    stage.run("run asks.wasm --record {}").check(0, &["dropped"], &[words]);
+    stage.run("check asks.wasm").check(0, &[words], &[]);
+}
+
+#[test]
 fn check_names_the_abi_version() {
     let stage = Stage::new();
     stage.module(
