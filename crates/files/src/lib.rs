@@ -1,4 +1,4 @@
-//! Opens what is the agent's own: stored chunks, records in quarantine, positions, compiled code. Only the agent's user reads or
+//! Opens what is the agent's own: stored chunks, records in quarantine, compiled code. Only the agent's user reads or
 //! writes such files, and nobody slips another file into their place.
 //!
 //! What users name as a destination of records or of the log is theirs, and is not opened here.
