@@ -4,6 +4,8 @@
 //! Wasmtime compares nearly every setting when it loads code and refuses on a difference, and some of its defaults depend on
 //! the cargo features that happen to be on. So every setting that matters is set here, none is left to a default.
 
+#[cfg(feature = "image")]
+pub mod image;
 pub mod names;
 
 use flb_artifact::{Architecture, Collector, EngineSettings, Interruption};

@@ -11,9 +11,9 @@ use capstone::arch::{
     sysz, x86,
 };
 use flb_artifact::{Architecture, Slice};
+use flb_engine::image::{Function, Image};
 use flb_text::tame_line;
 
-use crate::image::{Function, Image};
 use crate::input;
 use crate::nearest::nearest;
 use crate::options::{Given, UsageError};

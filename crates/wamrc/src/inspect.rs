@@ -7,11 +7,11 @@ use flb_artifact::{Arguments, Artifact, Encoding, Export, Sha256Hex, Slice};
 use flb_text::tame_line;
 use serde_json::{Value, json};
 
-use crate::image::Image;
 use crate::input::{self, Filter};
 use crate::module::{Measures, interface, measures};
 use crate::options::Given;
 use crate::output::{Outcome, say, say_json};
+use flb_engine::image::Image;
 
 /// The command `inspect`.
 pub(crate) fn run(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcome> {

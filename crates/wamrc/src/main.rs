@@ -13,7 +13,6 @@ mod features;
 #[cfg(feature = "run")]
 mod growth;
 mod help;
-mod image;
 mod input;
 mod inspect;
 mod keys;

@@ -14,8 +14,10 @@ const HEADING: &str = "Who may depend on whom";
 
 /// A crate of ours, by its short name, and those it depends on.
 pub(super) struct Package {
-    name: String,
-    needs: BTreeSet<String>,
+    pub(super) name: String,
+    pub(super) needs: BTreeSet<String>,
+    /// Crates of others that it depends on.
+    pub(super) outside: BTreeSet<String>,
 }
 
 impl Package {
@@ -25,15 +27,20 @@ impl Package {
     pub(super) fn all(metadata: &Value) -> Vec<Package> {
         let array = |value: &Value| value.as_array().cloned().unwrap_or_default();
         let named = |value: &Value| short(value["name"].as_str().unwrap_or_default()).to_owned();
+        let needs = |package: &Value, is_ours: bool| {
+            array(&package["dependencies"])
+                .iter()
+                .filter(|needed| needed["path"].is_string() == is_ours && needed["kind"] != "dev")
+                .map(named)
+                .collect()
+        };
         array(&metadata["packages"])
             .iter()
+            .filter(|package| package["source"].is_null())
             .map(|package| Package {
                 name: named(package),
-                needs: array(&package["dependencies"])
-                    .iter()
-                    .filter(|needed| needed["path"].is_string() && needed["kind"] != "dev")
-                    .map(named)
-                    .collect(),
+                needs: needs(package, true),
+                outside: needs(package, false),
             })
             .collect()
     }
@@ -126,6 +133,7 @@ mod tests {
         let package = |(name, needs): &(&str, &[&str])| Package {
             name: (*name).into(),
             needs: needs.iter().map(|&name| name.into()).collect(),
+            outside: BTreeSet::new(),
         };
         let packages: Vec<_> = edges.iter().map(package).collect();
         assert_eq!(misdrawn(&Tree::of(&[(DOCUMENT, &text)]), &packages), expected);

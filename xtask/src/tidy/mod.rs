@@ -3,6 +3,7 @@
 
 mod documents;
 mod edges;
+mod outside;
 mod sources;
 mod tree;
 
@@ -29,7 +30,8 @@ const RULES: &[Rule] = &[
 pub(crate) fn run(args: &[String]) -> Result<()> {
     no_options(args)?;
     let tree = Tree::read(root())?;
-    let packages = Package::all(&metadata("--no-deps")?);
+    let metadata = metadata("--locked --filter-platform x86_64-unknown-linux-gnu")?;
+    let packages = Package::all(&metadata);
 
     let mut findings = 0;
     let mut report = |rule: &str, found: Vec<String>| {
@@ -40,6 +42,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         findings += found.len();
     };
     report("crates depend on each other as drawn", edges::misdrawn(&tree, &packages));
+    report("crates of others are where they may be", outside::misplaced(&tree, &packages));
+    report("programs have as many packages as is written", outside::miscounted(&tree, &metadata));
     for (rule, check) in RULES {
         report(rule, check(&tree));
     }

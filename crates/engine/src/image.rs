@@ -2,7 +2,6 @@
 
 use std::panic::{self, UnwindSafe};
 
-use anyhow::Context as _;
 use flb_artifact::Slice;
 use object::{Object as _, ObjectSection as _};
 use wasmtime_environ::{
@@ -10,39 +9,52 @@ use wasmtime_environ::{
     FuncKey, ModuleTypes, StaticModuleIndex, obj,
 };
 
+use crate::names::split_place;
+use crate::{NAME, VERSION};
+
+/// The code for this target is no ELF image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoImage(String);
+
+impl std::fmt::Display for NoImage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the code for {} is no ELF image", self.0)
+    }
+}
+
+impl std::error::Error for NoImage {}
+
 /// An image, read.
-pub(crate) struct Image<'a> {
+pub struct Image<'a> {
     /// Names and sizes of the sections that have bytes in the file, in order.
-    pub(crate) sections: Vec<(String, u64)>,
+    pub sections: Vec<(String, u64)>,
     /// The machine code.
-    pub(crate) text: &'a [u8],
+    pub text: &'a [u8],
     /// The module's functions, in module order. `None`: the image is another engine's, or is not what an engine writes.
-    pub(crate) functions: Option<Vec<Function>>,
+    pub functions: Option<Vec<Function>>,
 }
 
 /// A function of the module.
-pub(crate) struct Function {
+pub struct Function {
     /// The exported name, else that of the name section, else its number.
-    pub(crate) name: String,
+    pub name: String,
     /// Where its code begins.
-    pub(crate) start: usize,
+    pub start: usize,
     /// Bytes of code.
-    pub(crate) length: usize,
+    pub length: usize,
 }
 
 impl<'a> Image<'a> {
-    /// Reads the image of a slice.
-    pub(crate) fn read(slice: &Slice, image: &'a [u8]) -> anyhow::Result<Self> {
-        let file = object::File::parse(image)
-            .with_context(|| format!("the code for {} is no ELF image", slice.target))?;
+    /// Reads the image of a slice. An error is the target of a slice that holds none.
+    pub fn read(slice: &Slice, image: &'a [u8]) -> Result<Self, NoImage> {
+        let file = object::File::parse(image).map_err(|_| NoImage(slice.target.clone()))?;
         let bytes = |name: &str| file.section_by_name(name).and_then(|one| one.data().ok());
         let sections = file
             .sections()
             .filter(|section| section.file_range().is_some_and(|(_, size)| size > 0))
             .map(|section| (section.name().unwrap_or("?").to_owned(), section.size()))
             .collect();
-        let ours =
-            (slice.engine.name.as_str(), slice.engine.version.as_str()) == flb_compiler::ENGINE;
+        let ours = (slice.engine.name.as_str(), slice.engine.version.as_str()) == (NAME, VERSION);
         let functions = match bytes(obj::ELF_WASMTIME_INFO) {
             Some(info) if ours => {
                 let names = bytes(obj::ELF_NAME_DATA).unwrap_or_default();
@@ -54,7 +66,7 @@ impl<'a> Image<'a> {
     }
 
     /// A function's code.
-    pub(crate) fn code(&self, function: &Function) -> &'a [u8] {
+    pub fn code(&self, function: &Function) -> &'a [u8] {
         let end = function.start.saturating_add(function.length);
         self.text.get(function.start..end).unwrap_or_default()
     }
@@ -99,7 +111,7 @@ fn name(info: &CompiledModuleInfo, names: &[u8], number: usize) -> String {
         let end = known.offset.checked_add(known.len)? as usize;
         let bytes = names.get(known.offset as usize..end)?;
         let name = String::from_utf8_lossy(bytes);
-        Some(flb_compiler::split_place(&name).0.to_owned())
+        Some(split_place(&name).0.to_owned())
     };
     exported.or_else(named).unwrap_or_else(|| format!("function {number}"))
 }
