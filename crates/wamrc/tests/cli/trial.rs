@@ -48,8 +48,18 @@ fn check_finds_what_stands_in_the_agents_way() {
     check(&stage, &wide, "", 1, "no exported function has a filter's type; exported functions: f");
     let import = ok.replace("(module", "(module (import \"env\" \"now\" (func))");
     check(&stage, &import, "", 0, "warning  imports   nobody provides env.now");
+    let socket = r#"(module (import "wasi_snapshot_preview1" "sock_open" (func))"#;
+    let socket = ok.replace("(module", socket);
+    check(&stage, &socket, "", 0, "nobody provides wasi_snapshot_preview1.sock_open; calling one");
     let large = ok.replace("\"memory\") 1", "\"memory\") 5000");
     check(&stage, &large, "", 1, "the agent grants 256 MiB: lower --initial-memory");
+    let import = r#"(module (import "env" "memory" (memory 5000))"#;
+    let import = ok.replace("(module (memory (export \"memory\") 1)", import);
+    check(&stage, &import, "", 1, "the agent grants 256 MiB: lower --initial-memory");
+    let two = ok
+        .replace("(module", "(module (memory 1) (memory 4096)")
+        .replace("(export \"memory\")", "");
+    check(&stage, &two, "", 1, "Memory_Limit is 268435456; help: raise Memory_Limit");
     check(&stage, "(module)", "", 1, "it exports no function");
 }
 
