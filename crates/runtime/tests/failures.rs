@@ -207,12 +207,19 @@ fn what_was_printed_in_an_earlier_call_is_not_told() {
 
 #[test]
 fn a_guest_that_is_refused_memory_and_gives_up_says_so() {
-    let text = r#"(module (memory (export "memory") 1)
-        (func (export "malloc") (param i32) (result i32) (i32.const 1024))
-        (func (export "free") (param i32))
+    // With an allocator for the host, and without.
+    let allocator = r#"(func (export "malloc") (param i32) (result i32) (i32.const 1024)) (func (export "free") (param i32))"#;
+    for allocator in ["", allocator] {
+        refused_memory(allocator);
+    }
+}
+
+fn refused_memory(allocator: &str) {
+    let text = r#"(module (memory (export "memory") 1) {}
         (func $f (export "f") (param i32 i32 i32 i32 i32 i32) (result i32)
             (if (i32.eq (memory.grow (i32.const 64)) (i32.const -1)) (then unreachable))
             (i32.const 0)))"#;
+    let text = text.replace("{}", allocator);
     for file in files(&wat::parse_str(text).unwrap()) {
         let mut instance = start(file, FilterOptions { memory_limit: 6 << 20, ..options("f") });
         call(&mut instance, "{}").unwrap();

@@ -14,6 +14,9 @@ use flb_runtime::{
     FilterOptions, Sandbox,
 };
 
+/// The modules that WASI's functions come from, the older one second.
+const WASI: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
+
 /// Types of WASI's functions.
 const IMPORTS: [(&str, &str); 11] = [
     ("fd_write", "(param i32 i32 i32 i32) (result i32)"),
@@ -31,11 +34,13 @@ const IMPORTS: [(&str, &str); 11] = [
 
 /// A filter with these texts from address 4096 on, 64 bytes each, whose answer is `{"n":`, what its body returns, `}`.
 fn module(texts: &[&str], body: &str) -> Vec<u8> {
+    module_from(WASI[0], texts, body)
+}
+
+fn module_from(from: &str, texts: &[&str], body: &str) -> Vec<u8> {
     let used = IMPORTS.iter().filter(|(name, _)| body.contains(&format!("(call ${name} ")));
     let imports: String = used
-        .map(|(name, ty)| {
-            format!(r#"(import "wasi_snapshot_preview1" "{name}" (func ${name} {ty}))"#)
-        })
+        .map(|(name, ty)| format!(r#"(import "{from}" "{name}" (func ${name} {ty}))"#))
         .collect();
     let data: String = texts
         .iter()
@@ -90,10 +95,9 @@ fn call(instance: &mut FilterInstance) -> Result<String, FilterError> {
     Ok(String::from_utf8(text).unwrap())
 }
 
-/// Calls the filter, as .wasm and as .aot, with an hour of time; the folders are made anew by `prepare`.
+/// Calls the filter, as .wasm and as .aot, with functions of either module and an hour of time; the folders are made anew by `prepare`.
 fn check(texts: &[&str], body: &str, prepare: impl Fn(&Path), number: u32) {
-    let wasm = module(texts, body);
-    for bytes in [compile(&wasm), wasm] {
+    for bytes in forms(texts, body) {
         let folder = tempfile::tempdir().unwrap();
         let grant = folder.path().join("grant");
         fs::create_dir(&grant).unwrap();
@@ -103,10 +107,15 @@ fn check(texts: &[&str], body: &str, prepare: impl Fn(&Path), number: u32) {
     }
 }
 
+/// The filter as .wasm and as .aot, with functions of either module.
+fn forms(texts: &[&str], body: &str) -> Vec<Vec<u8>> {
+    let modules = WASI.map(|from| module_from(from, texts, body));
+    modules.into_iter().flat_map(|wasm| [compile(&wasm), wasm]).collect()
+}
+
 /// Calls the filter with a short deadline; it must not answer.
 fn check_ended(texts: &[&str], body: &str, folder: &Path) {
-    let wasm = module(texts, body);
-    for bytes in [compile(&wasm), wasm] {
+    for bytes in forms(texts, body) {
         let error = call(&mut start(bytes, 50, &[folder])).unwrap_err();
         assert!(matches!(error, FilterError::Deadline { .. }), "{body}: {error}");
     }
