@@ -29,6 +29,8 @@ pub(crate) const fn options(port: &'static str) -> [OptionSpec; 2] {
 enum Socket {
     Tcp(TcpListener),
     Unix(UnixListener),
+    /// None, in a dry run, which may be one beside the agent that has the socket.
+    Nowhere,
 }
 
 /// A socket, and who has it.
@@ -100,13 +102,11 @@ impl Sockets {
 pub(crate) struct Listener(Arc<Shared>);
 
 impl Listener {
-    /// For a dry run, which may be one beside the agent that has the socket: says that it listens, and does not.
-    fn nowhere(address: &str) -> Result<Self, BuildError> {
-        let refused = |error: io::Error| cannot_listen(address, &error);
-        let socket = Socket::Tcp(TcpListener::bind("127.0.0.1:0").map_err(refused)?);
-        let (address, taken) = (address.to_owned(), Mutex::default());
-        let left = Mutex::default();
-        Ok(Self(Arc::new(Shared { address, socket, taken, left, file: None })))
+    /// For a dry run.
+    fn nowhere(address: &str) -> Self {
+        let (address, taken) = (format!("{address} (not in a dry run)"), Mutex::default());
+        let (socket, left) = (Socket::Nowhere, Mutex::default());
+        Self(Arc::new(Shared { address, socket, taken, left, file: None }))
     }
 
     /// Binds the address that `listen` and `port` say.
@@ -119,7 +119,7 @@ impl Listener {
             format!("{host}:{port}")
         };
         if service.dry_run {
-            return Self::nowhere(&address);
+            return Ok(Self::nowhere(&address));
         }
         let bound = Sockets::take(service, &address, || {
             let addresses: Vec<_> = address.to_socket_addrs()?.collect();
@@ -143,7 +143,7 @@ impl Listener {
                     .help("write it as for chmod: 0660")
             })?;
         if service.dry_run {
-            return Self::nowhere(path);
+            return Ok(Self::nowhere(path));
         }
         let bound = Sockets::take(service, path, || {
             let socket = bind_unix(Path::new(path))?;
@@ -164,7 +164,7 @@ impl Listener {
                 Ok(address) => address.to_string(),
                 Err(_) => self.0.address.clone(),
             },
-            Socket::Unix(_) => self.0.address.clone(),
+            Socket::Unix(_) | Socket::Nowhere => self.0.address.clone(),
         }
     }
 
@@ -191,6 +191,7 @@ impl Listener {
                 Socket::Unix(socket) => {
                     Acceptor::Unix(tokio::net::UnixListener::from_std(socket.try_clone()?)?)
                 }
+                Socket::Nowhere => return Err(io::Error::other("there is none in a dry run")),
             })
         };
         open().map_err(|error: io::Error| {
@@ -298,7 +299,8 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port().to_string();
         let service = Service { dry_run: true, ..Service::default() };
-        assert!(tcp(&service, &port).is_ok());
+        let listener = tcp(&service, &port).unwrap();
+        assert_eq!(listener.address(), format!("127.0.0.1:{port} (not in a dry run)"));
         assert!(tcp(&service, "70000").is_err());
     }
 
