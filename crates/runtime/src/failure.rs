@@ -2,14 +2,14 @@
 
 use crate::FilterError;
 use crate::backtrace::backtrace;
+use crate::libc::Exit;
 use crate::state::State;
 
 /// What a failed call of the guest with this state was, deadline included.
 pub(crate) fn failure(error: &wasmtime::Error, state: &State) -> FilterError {
     let backtrace = backtrace(error);
     let printed = state.printed();
-    #[cfg(feature = "wasi")]
-    if let Some(code) = crate::wasi::exit_code(error) {
+    if let Some(code) = exit_code(error) {
         return match state.bounds.refusal() {
             Some(full) => out_of_memory(&format!("exit({code})"), &full, backtrace, printed),
             None => FilterError::Exit { code, printed, backtrace },
@@ -27,6 +27,17 @@ pub(crate) fn failure(error: &wasmtime::Error, state: &State) -> FilterError {
         Some(full) => out_of_memory(&reason, &full, backtrace, printed),
         None => FilterError::Trap { reason, printed, backtrace },
     }
+}
+
+/// The code that the guest exited with, if it did.
+fn exit_code(error: &wasmtime::Error) -> Option<i32> {
+    if let Some(Exit(code)) = error.downcast_ref() {
+        return Some(*code);
+    }
+    #[cfg(feature = "wasi")]
+    return crate::wasi::exit_code(error);
+    #[cfg(not(feature = "wasi"))]
+    None
 }
 
 /// A guest that failed after it was refused memory.

@@ -1,10 +1,11 @@
-//! What a module imports, and who provides it: WASI, AssemblyScript's `abort`, and a trap for whatever nobody knows. What
-//! is known is what the linker has, and no list beside it.
+//! What a module imports, and who provides it: WASI, a C library, AssemblyScript's `abort`, and a trap for whatever nobody
+//! knows. What is known is what the linker has, and no list beside it.
 
 use wasmtime::{Caller, Engine, Extern, FuncType, InstancePre, Linker, Module, Val};
 
 use crate::LoadError;
 use crate::guest::MEMORY;
+use crate::libc;
 use crate::state::State;
 
 /// The module names of WASI preview 1, and of what older toolchains took for it.
@@ -21,7 +22,8 @@ pub fn unprovided<'a>(
     // A program without WASI refuses whatever imports it, so nobody gets to ask.
     add_wasi(&mut linker)?;
     let ty = FuncType::new(&engine, [], []);
-    let imports = imports.into_iter();
+    // The library has a function by its type; here the name has to do.
+    let imports = imports.into_iter().filter(|(from, name)| !libc::has(from, name));
     Ok(imports.filter_map(|(from, name)| add(&mut linker, from, name, ty.clone())).collect())
 }
 
@@ -44,6 +46,11 @@ pub(crate) fn link(module: &Module) -> Result<(InstancePre<State>, Vec<String>),
 
 /// Provides one function that the linker has not got; its name, if all that it does is to trap.
 fn add(linker: &mut Linker<State>, from: &str, name: &str, ty: FuncType) -> Option<String> {
+    if let Some(code) = libc::find(from, name, &ty) {
+        // It fails for what is there already.
+        drop(code.link(linker, name));
+        return None;
+    }
     let is_abort = (from, name) == ABORT;
     let unlinked = format!("failed to call unlinked import function ({from}, {name})");
     let is_new = linker.func_new(from, name, ty, move |caller, arguments, _| {

@@ -24,12 +24,12 @@ mod guest;
 mod imports;
 mod instance;
 mod interrupt;
+mod libc;
 #[cfg(feature = "wasi")]
 mod links;
 mod load;
 mod module;
 mod native;
-#[cfg_attr(not(feature = "wasi"), allow(dead_code, reason = "only WASI lets a guest print"))]
 mod output;
 #[cfg(feature = "wasi")]
 mod poll;

@@ -89,7 +89,6 @@ pub(crate) fn lay_out(
 
 /// Takes pages in the guest's name, as its own `memory.grow` would: the size in pages before, or `None` where the guest would
 /// get -1. They are contiguous with what there was only if the guest has not grown in between.
-#[expect(dead_code, reason = "for the host's heap in the guest's memory")]
 pub(crate) fn grow(caller: &mut Caller<'_, State>, pages: u32) -> Option<u32> {
     let before = match caller.get_export(PAGES) {
         Some(Extern::Table(table)) => {

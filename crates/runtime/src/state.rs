@@ -1,13 +1,13 @@
 //! What the host keeps for one guest: its bounds, and what WASI knows of it.
 
 use std::sync::Arc;
-#[cfg(feature = "wasi")]
 use std::time::Instant;
 
 use crate::bounds::Bounds;
 #[cfg(feature = "wasi")]
 use crate::capture::Capture;
 use crate::interrupt::Lane;
+use crate::libc::{Console, Library};
 #[cfg(feature = "wasi")]
 use crate::printed::Printed;
 use crate::space::Memories;
@@ -24,8 +24,9 @@ pub(crate) struct State {
     pub(crate) is_asked: bool,
     #[cfg(feature = "wasi")]
     pub(crate) wasi: crate::wasi::Wasi,
+    /// The C library, for a guest that imports it.
+    pub(crate) library: Library,
     /// When its monotonic clock was zero.
-    #[cfg(feature = "wasi")]
     pub(crate) started: Instant,
     /// What it printed to its stderr.
     #[cfg(feature = "wasi")]
@@ -47,6 +48,7 @@ impl State {
             sandbox,
             #[cfg(feature = "wasi")]
             None,
+            Console::new(&sandbox.output),
             lane,
         )
     }
@@ -61,7 +63,8 @@ impl State {
         lane: Arc<Lane>,
     ) -> Result<Self, LoadError> {
         let bounds = Bounds::new(memories, memory_limit, Arc::clone(&lane.fence));
-        Self::make(bounds, sandbox, Some(stdout), lane)
+        let console = Console::Capture(stdout.clone());
+        Self::make(bounds, sandbox, Some(stdout), console, lane)
     }
 
     fn make(
@@ -72,17 +75,19 @@ impl State {
         )]
         sandbox: &Sandbox,
         #[cfg(feature = "wasi")] stdout: Option<Capture>,
+        console: Console,
         lane: Arc<Lane>,
     ) -> Result<Self, LoadError> {
+        let started = Instant::now();
         #[cfg(feature = "wasi")]
-        let (started, printed) = (Instant::now(), Printed::default());
+        let printed = Printed::default();
         Ok(Self {
             bounds,
             is_first: false,
             is_asked: false,
             #[cfg(feature = "wasi")]
             wasi: crate::wasi::context(sandbox, stdout, started, &lane, &printed)?,
-            #[cfg(feature = "wasi")]
+            library: Library::new(console),
             started,
             #[cfg(feature = "wasi")]
             printed,

@@ -10,3 +10,10 @@ fn answers_are_whole_maps_or_failures() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/calls");
     flb_testkit::replay(&folder, |data| calls.check(data));
 }
+
+#[test]
+fn the_c_library_keeps_to_the_guests_memory() {
+    let library = oracle::Library::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/library");
+    flb_testkit::replay(&folder, |data| library.check(data));
+}

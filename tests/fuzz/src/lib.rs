@@ -80,6 +80,22 @@ impl Calls {
     }
 }
 
+/// A guest that calls the C library as it is told to.
+pub struct Library(runtime_oracle::Library);
+
+impl Library {
+    /// Compiles it: once is enough.
+    #[expect(clippy::new_without_default, reason = "it is no small thing")]
+    pub fn new() -> Self {
+        Self(runtime_oracle::Library::new())
+    }
+
+    /// Any bytes taken as calls, and what they point to.
+    pub fn check(&self, data: &[u8]) {
+        self.0.check(data);
+    }
+}
+
 /// Any bytes taken as the file of a stored chunk.
 pub fn chunk_file(data: &[u8]) {
     pipeline_oracle::check_chunk_file(data);

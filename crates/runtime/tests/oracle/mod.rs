@@ -1,11 +1,16 @@
 //! What must hold of a filter's answers, whatever they are: nothing panics, and what comes back is whole maps.
 #![allow(clippy::unwrap_used, reason = "whoever checks sees the panic")]
 
+mod functions;
+mod library;
+
 use std::time::Duration;
 
 use flb_event::json::{JsonOptions, Printer};
 use flb_event::{Event, Tag, Timestamp, Verdict, msgpack};
 use flb_runtime::{EngineOptions, EventFormat, FilterEngine, FilterModule, FilterOptions, Recycle};
+
+pub(crate) use library::Library;
 
 /// A guest that answers what it is told to: the event's seconds are the address of its answer, from 65536 on as it is, below
 /// that counted from the record. The nanoseconds are what its allocator, if it has one, gives at the next call.

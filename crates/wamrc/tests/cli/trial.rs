@@ -51,6 +51,8 @@ fn check_finds_what_stands_in_the_agents_way() {
     let socket = r#"(module (import "wasi_snapshot_preview1" "sock_open" (func))"#;
     let socket = ok.replace("(module", socket);
     check(&stage, &socket, "", 0, "nobody provides wasi_snapshot_preview1.sock_open; calling one");
+    let malloc = r#"(module (import "env" "malloc" (func (param i32) (result i32)))"#;
+    check(&stage, &ok.replace("(module", malloc), "", 0, "imports   1 that the agent provides");
     let large = ok.replace("\"memory\") 1", "\"memory\") 5000");
     check(&stage, &large, "", 1, "the agent grants 256 MiB: lower --initial-memory");
     let import = r#"(module (import "env" "memory" (memory 5000))"#;

@@ -1,0 +1,36 @@
+//! One call of the library: the guest's memory, and what the host keeps for the guest.
+
+use wasmtime::{AsContextMut, Caller, Extern, Memory, Trap};
+
+use crate::guest::MEMORY;
+use crate::state::State;
+
+/// One call of the library.
+pub(crate) struct Call<'a> {
+    pub(super) caller: Caller<'a, State>,
+    pub(super) memory: Memory,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(mut caller: Caller<'a, State>) -> wasmtime::Result<Self> {
+        let known = caller.data().library.memory;
+        let memory = known.or_else(|| caller.get_export(MEMORY).and_then(Extern::into_memory));
+        let memory = memory.ok_or(Trap::MemoryOutOfBounds)?;
+        caller.data_mut().library.memory = Some(memory);
+        Ok(Self { caller, memory })
+    }
+
+    /// The guest's memory.
+    pub(super) fn memory(&mut self) -> &mut [u8] {
+        self.memory.data_mut(&mut self.caller)
+    }
+
+    /// The guest's memory, and what the host keeps for the guest.
+    pub(super) fn parts(&mut self) -> (&mut [u8], &mut State) {
+        self.memory.data_and_store_mut(self.caller.as_context_mut())
+    }
+
+    pub(super) fn state(&mut self) -> &mut State {
+        self.caller.data_mut()
+    }
+}

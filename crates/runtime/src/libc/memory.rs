@@ -1,0 +1,37 @@
+//! `memcpy` and its kin.
+
+use wasmtime::Trap;
+
+use super::bytes::{bytes, bytes_mut, range};
+use super::call::Call;
+use super::table::Answer;
+
+pub(super) fn memcmp(call: &mut Call<'_>, a: u32, b: u32, length: u32) -> Answer {
+    let memory = call.memory();
+    let (a, b) = (bytes(memory, a, length)?, bytes(memory, b, length)?);
+    let difference = a.iter().zip(b).find(|(a, b)| a != b);
+    Ok(difference.map_or(0, |(a, b)| (i32::from(*a) - i32::from(*b)).cast_unsigned()))
+}
+
+/// `memcpy` too: where the ranges overlap C leaves it open what happens.
+pub(super) fn memmove(call: &mut Call<'_>, to: u32, from: u32, length: u32) -> Answer {
+    let memory = call.memory();
+    copy(memory, to, from, length)?;
+    Ok(to)
+}
+
+pub(super) fn copy(memory: &mut [u8], to: u32, from: u32, length: u32) -> Result<(), Trap> {
+    let (to, from) = (range(memory, to, length)?, range(memory, from, length)?);
+    memory.copy_within(from, to.start);
+    Ok(())
+}
+
+pub(super) fn memset(call: &mut Call<'_>, to: u32, byte: u32, length: u32) -> Answer {
+    bytes_mut(call.memory(), to, length)?.fill(byte as u8);
+    Ok(to)
+}
+
+pub(super) fn memchr(call: &mut Call<'_>, at: u32, byte: u32, length: u32) -> Answer {
+    let found = memchr::memchr(byte as u8, bytes(call.memory(), at, length)?);
+    Ok(found.map_or(0, |found| at + found as u32))
+}
