@@ -55,6 +55,10 @@ fn c(dir: &Path) -> Result<()> {
         ("c-wasi-libc", library.to_owned()),
         ("c-malloc", format!("{library} -Wl,--export=malloc -Wl,--export=free")),
         (
+            "c-plain",
+            "--target=wasm32-wasi -nostdlib -Wl,--no-entry -Wl,--allow-undefined".to_owned(),
+        ),
+        (
             "c-freestanding",
             "--target=wasm32 -nostdlib -ffreestanding -fno-builtin -DFREESTANDING -Wl,--no-entry"
                 .to_owned(),

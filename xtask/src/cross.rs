@@ -74,6 +74,7 @@ const MACHINES: &[Machine] = &[
 /// The filters of the examples, all of them, and the function to call.
 const EXAMPLES: &[(&str, &str)] = &[
     ("c-enrich", "c_filter"),
+    ("c-plain", "c_filter"),
     ("c-sha256", "c_sha256"),
     ("rust-enrich", "rust_filter"),
     ("rust-redact", "rust_redact"),

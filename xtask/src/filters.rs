@@ -14,6 +14,8 @@ use crate::toolchains::{self, install_c, library_source};
 const FOLDER: &str = "examples/filters";
 /// The filters in C and in Zig, a file each, and those in Rust, a crate each: in a folder of their name.
 const C: &[&str] = &["c-enrich", "c-sha256"];
+/// Filters in C that import what they call, a file each.
+const PLAIN_C: &[&str] = &["c-plain"];
 const RUST: &[&str] = &["rust-enrich", "rust-redact", "rust-sha256"];
 const ZIG: &[&str] = &["zig-enrich"];
 
@@ -38,7 +40,10 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 
     let mut differ = Vec::new();
     install_c()?;
-    let in_c = C.iter().map(|name| c(&dir, name));
+    let whole = "-mexec-model=reactor -O2 -Wl,--export=malloc -Wl,--export=free";
+    let plain = "-O3 -nostdlib -Wl,--no-entry -Wl,--allow-undefined";
+    let in_c = C.iter().map(|name| c(&dir, name, whole));
+    let in_c = in_c.chain(PLAIN_C.iter().map(|name| c(&dir, name, plain)));
     let in_rust = RUST.iter().map(|name| rust(&dir, name));
     let in_zig = ZIG.iter().map(|name| zig(&dir, name));
     for module in in_c.chain(in_rust).chain(in_zig) {
@@ -82,12 +87,11 @@ fn check_paths(module: &Module) -> Result<()> {
 }
 
 /// A filter in C.
-fn c(dir: &Path, name: &str) -> Result<Module> {
+fn c(dir: &Path, name: &str, flags: &str) -> Result<Module> {
     let out = dir.join(name).with_extension("wasm");
-    let mut clang = command(
-        "clang --target=wasm32-wasi -mexec-model=reactor -O2 -Wall -Wextra -Werror \
-         -Wl,--strip-all -Wl,--export=malloc -Wl,--export=free -o",
-    );
+    let line =
+        format!("clang --target=wasm32-wasi {flags} -Wall -Wextra -Werror -Wl,--strip-all -o");
+    let mut clang = command(&line);
     clang.arg(&out).arg(format!("{name}.c")).current_dir(root().join(FOLDER).join(name));
     run_command(&mut clang)?;
     module(name, &out, first_line(&mut command("clang --version"))?, true)

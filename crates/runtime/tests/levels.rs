@@ -85,6 +85,11 @@ fn c_enrich_answers_the_same_at_every_level() {
 }
 
 #[test]
+fn c_plain_answers_the_same_at_every_level() {
+    check(example!("c-plain"), "c_filter");
+}
+
+#[test]
 fn rust_enrich_answers_the_same_at_every_level() {
     check(example!("rust-enrich"), "rust_filter");
 }
