@@ -80,7 +80,7 @@ impl Artifact {
             return Ok(self);
         }
         let builder = ArtifactBuilder::again(self.metadata, &self.bytes, release);
-        Self::parse(builder.build(None))
+        Self::parse(builder.build(None)?)
     }
 
     /// Whether it is the filter that is required. Who says so is for [`Self::verify`] to ask.
@@ -286,4 +286,25 @@ fn pick(
 /// `48.0` of `48.0.8`.
 fn minor(version: &str) -> &str {
     version.rsplit_once('.').map_or(version, |(minor, _)| minor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_has_a_greatest_length() {
+        let header = |metadata_len: usize| {
+            let mut bytes = vec![0; HEADER_LEN + metadata_len];
+            let length = bytes.len() as u64;
+            bytes[..8].copy_from_slice(&MAGIC);
+            bytes[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+            bytes[12..16].copy_from_slice(&(metadata_len as u32).to_le_bytes());
+            bytes[16..24].copy_from_slice(&length.to_le_bytes());
+            check_header(&bytes)
+        };
+        assert_eq!(header(MAX_METADATA), Ok(HEADER_LEN..HEADER_LEN + MAX_METADATA));
+        let refused = ArtifactError::Corrupt { part: Part::Metadata };
+        assert_eq!(header(MAX_METADATA + 1), Err(refused));
+    }
 }

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::layout::{DIGEST, FORMAT_VERSION, HASHED_LEN, HEADER_LEN, MAGIC};
+use crate::layout::{DIGEST, FORMAT_VERSION, HASHED_LEN, HEADER_LEN, MAGIC, MAX_METADATA};
 use crate::packing::pack;
 use crate::{
-    Encoding, EngineSettings, Interface, Levels, Metadata, Release, Sha256Hex, Slice, SourceModule,
-    Stored, Target,
+    ArtifactError, Encoding, EngineSettings, Interface, Levels, Metadata, Part, Release, Sha256Hex,
+    Slice, SourceModule, Stored, Target,
 };
 
 /// Code for one target, before it has a place in a file.
@@ -88,14 +88,22 @@ impl ArtifactBuilder {
         self
     }
 
-    /// The whole file, with the source module in it if it is given.
-    pub fn build(mut self, embed: Option<&[u8]>) -> Vec<u8> {
+    /// The whole file, with the source module in it if it is given. What no reader would take is not written.
+    pub fn build(self, embed: Option<&[u8]>) -> Result<Vec<u8>, ArtifactError> {
+        self.build_below(MAX_METADATA, embed)
+    }
+
+    fn build_below(mut self, limit: usize, embed: Option<&[u8]>) -> Result<Vec<u8>, ArtifactError> {
         if let Some(wasm) = embed {
             let (encoding, bytes) = pack(wasm);
             self.metadata.source.embedded = Some(stored(&bytes, encoding, wasm.len(), 1));
             self.blobs.push(bytes.into_owned());
         }
         let metadata = self.place();
+        if metadata.len() > limit {
+            let (size, limit) = (metadata.len() as u64, limit as u64);
+            return Err(ArtifactError::TooLarge { part: Part::Metadata, size, limit });
+        }
         let mut file = vec![0; HEADER_LEN];
         file[..8].copy_from_slice(&MAGIC);
         file[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
@@ -109,7 +117,7 @@ impl ArtifactBuilder {
         file[16..24].copy_from_slice(&length.to_le_bytes());
         let digest = Sha256Hex::of(&[&file[..HASHED_LEN], &metadata]);
         file[DIGEST].copy_from_slice(&digest.0);
-        file
+        Ok(file)
     }
 
     /// Gives every blob its offset and returns the metadata as JSON. Offsets are part of the text whose length they
@@ -147,5 +155,38 @@ fn stored(bytes: &[u8], encoding: Encoding, size: usize, align: u64) -> Stored {
         encoding,
         size: size as u64,
         sha256: Sha256Hex::of(&[bytes]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Arguments, Artifact, Export};
+
+    fn builder(exports: usize) -> ArtifactBuilder {
+        let export = |n| Export { name: format!("f{n}"), params: Vec::new(), results: Vec::new() };
+        let exports = (0..exports).map(export).collect();
+        let interface = Interface { exports, imports: Vec::new(), arguments: Arguments::Malloc };
+        ArtifactBuilder::new("test", b"", interface)
+    }
+
+    #[test]
+    fn metadata_that_no_reader_takes_is_not_written() {
+        let size = builder(100).place().len();
+        assert!(builder(100).build_below(size, None).is_ok());
+        let error = builder(100).build_below(size - 1, None).unwrap_err().to_string();
+        let expected = format!(
+            "its header or metadata would take {size} bytes, and an artifact has room for {}; help",
+            size - 1
+        );
+        assert!(error.starts_with(&expected), "{error}");
+    }
+
+    #[test]
+    fn a_reader_takes_the_metadata_of_many_thousand_exports() {
+        let file = builder(50_000).build(None).unwrap();
+        assert!(file.len() > 2 << 20);
+        let error = Artifact::parse(file).unwrap_err().to_string();
+        assert!(error.starts_with("faulty artifact: it has no code"), "{error}");
     }
 }

@@ -119,6 +119,19 @@ pub enum ArtifactError {
         /// Where.
         part: Part,
     },
+    /// A writer was given more than a reader takes.
+    #[error(
+        "its {part} would take {size} bytes, and an artifact has room for {limit}; help: give the module fewer exports, \
+         imports and targets, with shorter names"
+    )]
+    TooLarge {
+        /// Of what there is too much.
+        part: Part,
+        /// Bytes that it would take.
+        size: u64,
+        /// The most that a reader takes.
+        limit: u64,
+    },
     /// The digest holds and yet the metadata makes no sense: a faulty writer.
     #[error("faulty artifact: {reason}; help: compile it again, and report this if it stays")]
     Metadata {

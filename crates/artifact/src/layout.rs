@@ -19,8 +19,8 @@ pub(crate) const DIGEST: Range<usize> = 32..64;
 pub(crate) const SIGNER: Range<usize> = 64..96;
 /// Where the signature over the digest is, or zeros.
 pub(crate) const SIGNATURE: Range<usize> = 96..160;
-/// Greatest length of the metadata.
-pub(crate) const MAX_METADATA: usize = 1 << 20;
+/// Greatest length of the metadata: a million exports and a million imports fit, as many as a module may have.
+pub(crate) const MAX_METADATA: usize = 256 << 20;
 /// Greatest alignment of a slice.
 pub(crate) const MAX_ALIGN: u64 = 1 << 20;
 /// Greatest length of anything compressed, once it is unpacked.

@@ -10,8 +10,16 @@ use flate2::write::DeflateEncoder;
 use crate::Encoding;
 use crate::layout::MAX_UNPACKED;
 
-/// The smaller of the two encodings, raw when compression gains nothing. The same bytes give the same result.
+/// The smaller of the two encodings, raw when compression gains nothing or when nobody would unpack the bytes again. The same
+/// bytes give the same result.
 pub(crate) fn pack(bytes: &[u8]) -> (Encoding, Cow<'_, [u8]>) {
+    pack_below(MAX_UNPACKED, bytes)
+}
+
+fn pack_below(limit: u64, bytes: &[u8]) -> (Encoding, Cow<'_, [u8]>) {
+    if bytes.len() as u64 > limit {
+        return (Encoding::Raw, bytes.into());
+    }
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
     // Writing to a Vec cannot fail; if it did, raw is right as well.
     match encoder.write_all(bytes).and_then(|()| encoder.finish()) {
@@ -44,6 +52,12 @@ mod tests {
             assert!(stored.len() <= bytes.len());
             assert_eq!(unpack(encoding, &stored, bytes.len() as u64).unwrap(), bytes);
         }
+    }
+
+    #[test]
+    fn what_is_too_large_to_be_unpacked_is_not_packed() {
+        assert_eq!(pack_below(100, &[0; 100]).0, Encoding::Deflate);
+        assert_eq!(pack_below(100, &[0; 101]), (Encoding::Raw, Cow::from(&[0; 101][..])));
     }
 
     #[test]

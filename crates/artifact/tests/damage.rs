@@ -32,6 +32,7 @@ fn sound() -> Vec<u8> {
         .slice(slice("riscv64", &[7; 100], true))
         .slice(slice("x86_64", b"code for x86_64", false))
         .build(Some(WASM))
+        .unwrap()
 }
 
 fn interface() -> Interface {
@@ -255,21 +256,10 @@ fn a_header_that_lies_is_refused() {
     check(&changed(8, &[0xff; 4]), &expected);
     let expected = format!("damaged artifact: {length} bytes where the header says {}", u64::MAX);
     check(&changed(16, &[0xff; 8]), &expected);
-    for metadata_len in [length as u32 - 159, 1 << 20, (1 << 20) + 1, u32::MAX - 159, u32::MAX] {
+    for metadata_len in [length as u32 - 159, 256 << 20, (256 << 20) + 1, u32::MAX - 159, u32::MAX]
+    {
         check(&changed(12, &metadata_len.to_le_bytes()), HEADER);
     }
-}
-
-#[test]
-fn metadata_has_a_greatest_length() {
-    let file = |length| {
-        let (mut metadata, _) = apart();
-        metadata.resize(length, b' ');
-        seal(&metadata, &[])
-    };
-    // It means what it meant, and its slices lie within it.
-    check(&file(1 << 20), OUTSIDE);
-    check(&file((1 << 20) + 1), HEADER);
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn artifact(compress: bool) -> Artifact {
     let interface = Interface { exports: Vec::new(), imports: Vec::new(), arguments };
     let builder = ArtifactBuilder::new("test", WASM, interface);
     let file = builder.slice(slice("x86_64")).slice(slice("aarch64")).build(Some(WASM));
-    Artifact::parse(file).unwrap()
+    Artifact::parse(file.unwrap()).unwrap()
 }
 
 fn release(name: &str, version: &str) -> Release {

@@ -8,9 +8,29 @@ use std::panic::{self, AssertUnwindSafe};
 
 use flb_artifact::{EngineSettings, Levels, Target};
 use target_lexicon::OperatingSystem;
-use wasmtime::{Config, Engine, OptLevel};
+use wasmtime::{Config, Engine, OptLevel, RegallocAlgorithm};
 
 use crate::CompileError;
+
+/// What matters for the time that it takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct How {
+    /// Whether functions are compiled on all CPUs.
+    pub(crate) parallel: bool,
+    /// Whether registers are given out in one pass over the code, which is plainer code in less time.
+    pub(crate) is_intricate: bool,
+}
+
+/// What the code generator says of code that is too large for it, and of what it has not learnt.
+const LIMITS: [&str; 3] = ["too large", "mplementation limit", "Unsupported feature"];
+
+fn failed(error: wasmtime::Error) -> CompileError {
+    let reason = format!("{error:#}");
+    if LIMITS.iter().any(|words| reason.contains(words)) {
+        return CompileError::TooLarge { reason };
+    }
+    CompileError::Codegen { reason }
+}
 
 /// The engine's image for one target. The same input gives the same bytes, on many threads as on one.
 pub(crate) fn generate(
@@ -18,9 +38,8 @@ pub(crate) fn generate(
     target: &Target,
     levels: Levels,
     settings: &EngineSettings,
-    parallel: bool,
+    how: How,
 ) -> Result<Vec<u8>, CompileError> {
-    let failed = |error: wasmtime::Error| CompileError::Codegen { reason: format!("{error:#}") };
     let mut config = flb_engine::config(settings);
     config
         .target(&target.triple.to_string())
@@ -28,7 +47,10 @@ pub(crate) fn generate(
         .cranelift_opt_level(if levels.opt_level == 0 { OptLevel::None } else { OptLevel::Speed })
         .generate_address_map(levels.size_level < 2)
         .native_unwind_info(levels.size_level < 1 || needs_unwind_info(target))
-        .parallel_compilation(parallel);
+        .parallel_compilation(how.parallel);
+    if how.is_intricate {
+        config.cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
+    }
     set_features(&mut config, target);
     let engine = Engine::new(&config).map_err(failed)?;
     // No module may end the program: what the code generator does not expect is an error like others. Nothing is left

@@ -1,10 +1,13 @@
 //! Reads what a module exports and imports, and refuses what cannot be a filter.
 
-use flb_artifact::{Architecture, Arguments, Export, Foreign, Import, Interface, ValueType};
+use flb_artifact::{
+    Architecture, Arguments, Export, Foreign, Import, Interface, Target, ValueType,
+};
 use wasmparser::types::{EntityType, Types};
 use wasmparser::{MemoryType, Payload, Validator, WasmFeatures};
 
 use crate::CompileError;
+use crate::limits::{self, Validated};
 use crate::passes::host_pages::RESERVED;
 
 /// What the rest of the compiler wants to know of a valid module.
@@ -28,7 +31,14 @@ pub(crate) struct ModuleInfo {
     pub(crate) has_memory_section: bool,
     /// Whether there is a table section.
     pub(crate) has_table_section: bool,
+    /// Whether its code takes too long to be given registers well.
+    pub(crate) is_intricate: bool,
+    /// Bytes of the artifact's metadata that exports and imports may still take.
+    room: usize,
 }
+
+/// A little less than an artifact has for all of its metadata.
+const ROOM: usize = 255 << 20;
 
 impl ModuleInfo {
     /// What the artifact says of the module.
@@ -63,13 +73,12 @@ pub(crate) fn read(wasm: &[u8]) -> Result<ModuleInfo, CompileError> {
         Foreign::WasmComponent => {
             return Err(CompileError::unsupported(
                 "it is a WebAssembly component",
-                "build the filter as a core module, for example for wasm32-unknown-unknown",
+                "build the filter as a core module, for example for wasm32-unknown-unknown or wasm32-wasip1, not wasip2",
             ));
         }
         found => return Err(CompileError::NotWasm { found }),
     }
-    let mut validator = Validator::new_with_features(flb_engine::features());
-    let types = validator.validate_all(wasm).map_err(|error| CompileError::invalid(&error))?;
+    let Validated { types, is_intricate } = limits::validate(wasm)?;
     let mut module = ModuleInfo {
         exports: Vec::new(),
         imports: Vec::new(),
@@ -81,6 +90,8 @@ pub(crate) fn read(wasm: &[u8]) -> Result<ModuleInfo, CompileError> {
         imports_more: false,
         has_memory_section: false,
         has_table_section: false,
+        is_intricate,
+        room: ROOM,
     };
     let mut has_code = false;
     for payload in wasmparser::Parser::new(0).parse_all(wasm) {
@@ -100,13 +111,15 @@ pub(crate) fn read(wasm: &[u8]) -> Result<ModuleInfo, CompileError> {
 }
 
 /// Refuses a module that code for this architecture cannot express, though other code could.
-pub(crate) fn check_features(wasm: &[u8], architecture: Architecture) -> Result<(), CompileError> {
+pub(crate) fn check_features(wasm: &[u8], target: &Target) -> Result<(), CompileError> {
+    let architecture = target.architecture;
+    let vectors = target.features.iter().any(|feature| feature == "v");
     let (features, what, help) = match architecture {
         // The vector extension is not part of what every machine has.
-        Architecture::Riscv64 => (
+        Architecture::Riscv64 if !vectors => (
             WasmFeatures::SIMD | WasmFeatures::RELAXED_SIMD,
             "SIMD",
-            "build the filter without SIMD (without -msimd128 or +simd128)",
+            "build the filter without SIMD (without -msimd128 or +simd128), or for machines with vectors: --cpu-features=+v",
         ),
         portable if portable.is_portable() => (
             WasmFeatures::THREADS,
@@ -138,7 +151,7 @@ impl ModuleInfo {
             }
             Payload::ImportSection(section) => {
                 for import in section.into_imports() {
-                    self.add_import(&import.map_err(invalid)?);
+                    self.add_import(&import.map_err(invalid)?)?;
                 }
             }
             Payload::MemorySection(_) => self.has_memory_section = true,
@@ -154,9 +167,10 @@ impl ModuleInfo {
         Ok(())
     }
 
-    fn add_import(&mut self, import: &wasmparser::Import<'_>) {
+    fn add_import(&mut self, import: &wasmparser::Import<'_>) -> Result<(), CompileError> {
         match import.ty {
             wasmparser::TypeRef::Func(_) | wasmparser::TypeRef::FuncExact(_) => {
+                self.take_room(&[import.module, import.name], 0)?;
                 self.imports.push(Import {
                     module: import.module.to_owned(),
                     name: import.name.to_owned(),
@@ -164,6 +178,7 @@ impl ModuleInfo {
             }
             _ => self.imports_more = true,
         }
+        Ok(())
     }
 
     fn add_export(
@@ -179,12 +194,29 @@ impl ModuleInfo {
         }
         if let Some(EntityType::Func(id)) = types.as_ref().entity_type_from_export(&export) {
             let ty = types[id].unwrap_func();
+            self.take_room(&[export.name], ty.params().len() + ty.results().len())?;
             self.exports.push(Export {
                 name: export.name.to_owned(),
                 params: ty.params().iter().map(value_type).collect(),
                 results: ty.results().iter().map(value_type).collect(),
             });
         }
+        Ok(())
+    }
+}
+
+impl ModuleInfo {
+    /// Counts what an export or an import will take in the artifact, before it takes memory here.
+    fn take_room(&mut self, names: &[&str], types: usize) -> Result<(), CompileError> {
+        // Control characters are six letters long in JSON.
+        let letters = |name: &&str| name.len() + 5 * name.chars().filter(|c| *c < ' ').count();
+        let size = 40 + 6 * types + names.iter().map(letters).sum::<usize>();
+        self.room = self.room.checked_sub(size).ok_or_else(|| {
+            CompileError::unsupported(
+                format!("its exports and imports take more than {} MiB in an artifact", ROOM >> 20),
+                "give it fewer of them, with shorter names",
+            )
+        })?;
         Ok(())
     }
 }

@@ -5,15 +5,19 @@
 mod codegen;
 mod error;
 mod interface;
+mod limits;
 mod passes;
 mod places;
 mod signals;
+mod start_up;
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use flb_artifact::{Architecture, ArtifactBuilder, Interruption, Levels, SliceCode, Target};
+use flb_artifact::{
+    Architecture, ArtifactBuilder, Interface, Interruption, Levels, SliceCode, Target,
+};
 
 pub use error::CompileError;
 pub use flb_engine::names::split_place;
@@ -45,6 +49,25 @@ pub fn compress(levels: Levels) -> bool {
     levels.size_level >= 3
 }
 
+/// What the artifact of a module would say of its interface, read without making code. Refuses what no target could be
+/// compiled for.
+pub fn interface(wasm: &[u8]) -> Result<Interface, CompileError> {
+    let (_, module) = read(wasm)?;
+    let arguments = passes::host_pages::arguments(&module)?;
+    Ok(module.interface(arguments))
+}
+
+/// A module with what it imports beside functions as its own, and what is to be known of it.
+fn read(wasm: &[u8]) -> Result<(Cow<'_, [u8]>, interface::ModuleInfo), CompileError> {
+    let module = interface::read(wasm)?;
+    if !module.imports_more {
+        return Ok((Cow::Borrowed(wasm), module));
+    }
+    let whole = passes::own::run(wasm)?;
+    let module = interface::read(&whole)?;
+    Ok((Cow::Owned(whole), module))
+}
+
 /// Compiles modules with one set of options.
 #[derive(Debug, Clone)]
 pub struct Compiler {
@@ -66,30 +89,43 @@ impl Compiler {
 
     /// Compiles one module; returns the artifact file's bytes. The same input and options give the same bytes.
     pub fn compile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-        let mut module = interface::read(wasm)?;
-        let mut whole = Cow::Borrowed(wasm);
-        if module.imports_more {
-            whole = Cow::Owned(passes::own::run(wasm)?);
-            module = interface::read(&whole)?;
-        }
+        self.compile_with_notes(wasm).map(|(artifact, _)| artifact)
+    }
+
+    /// The same, with what was done otherwise than the levels say, and why.
+    pub fn compile_with_notes(&self, wasm: &[u8]) -> Result<(Vec<u8>, Vec<String>), CompileError> {
+        let (whole, module) = read(wasm)?;
         let named = passes::sections::run(&whole)?;
         let (paged, arguments) = passes::host_pages::run(&named, &module)?;
-        let rewritten = passes::run(paged, self.options.levels)?;
+        let mut notes = Vec::new();
+        if module.is_intricate {
+            let why = "registers are given out in one pass: its functions branch or carry too much";
+            notes.push(why.to_owned());
+        }
+        let rewritten = passes::run(paged.clone(), self.options.levels, &mut notes)?;
+        let slices = match self.slices(&rewritten, module.is_intricate) {
+            Err(CompileError::TooLarge { reason }) if rewritten != paged => {
+                notes.push(format!("all passes are left out: with them, {reason}"));
+                self.slices(&paged, module.is_intricate)
+            }
+            slices => slices,
+        };
         let interface = module.interface(arguments);
         let mut artifact = ArtifactBuilder::new(&self.options.producer, wasm, interface);
-        for slice in self.slices(&rewritten)? {
+        for slice in slices? {
             artifact = artifact.slice(slice);
         }
-        Ok(artifact.build(self.options.embed_wasm.then_some(wasm)))
+        Ok((artifact.build(self.options.embed_wasm.then_some(wasm))?, notes))
     }
 
     /// Code for every target, on as many threads as there are jobs.
-    fn slices(&self, wasm: &[u8]) -> Result<Vec<SliceCode>, CompileError> {
+    fn slices(&self, wasm: &[u8], is_intricate: bool) -> Result<Vec<SliceCode>, CompileError> {
         let mut targets: Vec<&Target> = self.options.targets.iter().collect();
         targets.sort_by_key(|target| target.is_portable());
         let jobs = self.options.jobs.min(targets.len());
+        let slice = |target: &Target| self.slice(wasm, target, is_intricate);
         if jobs <= 1 {
-            return targets.into_iter().map(|target| self.slice(wasm, target)).collect();
+            return targets.into_iter().map(slice).collect();
         }
         let next = AtomicUsize::new(0);
         let work = || {
@@ -97,7 +133,7 @@ impl Compiler {
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some(target) = targets.get(index) else { return done };
-                done.push((index, self.slice(wasm, target)));
+                done.push((index, slice(target)));
             }
         };
         let mut done = thread::scope(|scope| {
@@ -111,36 +147,59 @@ impl Compiler {
         done.into_iter().map(|(_, slice)| slice).collect()
     }
 
-    fn slice(&self, wasm: &[u8], target: &Target) -> Result<SliceCode, CompileError> {
+    fn slice(
+        &self,
+        wasm: &[u8],
+        target: &Target,
+        is_intricate: bool,
+    ) -> Result<SliceCode, CompileError> {
         let CompileOptions { levels, jobs, .. } = self.options;
-        interface::check_features(wasm, target.architecture)?;
-        let (interruption, no_signals) = self.interruption(wasm, target)?;
+        interface::check_features(wasm, target)?;
+        let Ended { mut wasm, interruption, no_signals } = self.ended(wasm, target)?;
         let engine = flb_engine::settings(target.architecture, interruption);
-        let mut wasm = Cow::Borrowed(wasm);
-        if interruption == Interruption::Signal {
-            wasm = Cow::Owned(passes::stops::run(&wasm)?);
-        }
         if target.architecture == Architecture::Riscv64 {
             wasm = Cow::Owned(passes::copy_length::run(&wasm)?);
+            passes::must_fit(&wasm)?;
         }
-        let code = codegen::generate(&wasm, target, levels, &engine, jobs > 1)?;
+        let how = codegen::How { parallel: jobs > 1, is_intricate };
+        let code = codegen::generate(&wasm, target, levels, &engine, how)?;
         let compress = compress(levels);
         let target = target.clone();
         Ok(SliceCode { target, options: levels, engine, no_signals, code, compress })
     }
 
-    /// How guests are ended that run too long, and why not by signals, if these were asked for.
-    fn interruption(
-        &self,
-        wasm: &[u8],
-        target: &Target,
-    ) -> Result<(Interruption, Option<String>), CompileError> {
-        match self.interruption {
-            Interruption::Signal => Ok(match signals::obstacle(wasm, target)? {
-                Some(reason) => (Interruption::Epoch, Some(reason)),
-                None => (Interruption::Signal, None),
-            }),
-            other => Ok((other, None)),
+    /// The module with the places at which its guests are ended, by signals only where nothing stands in the way.
+    fn ended<'a>(&self, wasm: &'a [u8], target: &Target) -> Result<Ended<'a>, CompileError> {
+        let as_it_is = |interruption, no_signals| Ended {
+            wasm: Cow::Borrowed(wasm),
+            interruption,
+            no_signals,
+        };
+        if self.interruption != Interruption::Signal {
+            return Ok(as_it_is(self.interruption, None));
         }
+        if let Some(obstacle) = signals::obstacle(wasm, target)? {
+            return Ok(as_it_is(Interruption::Epoch, Some(obstacle)));
+        }
+        let stopped = passes::stops::run(wasm)?;
+        Ok(match passes::excess(&stopped) {
+            None => Ended {
+                wasm: Cow::Owned(stopped),
+                interruption: Interruption::Signal,
+                no_signals: None,
+            },
+            Some(why) => {
+                let why = format!("it has no room for what signals need: {why}");
+                as_it_is(Interruption::Epoch, Some(why))
+            }
+        })
     }
+}
+
+/// A module as its guests are ended that run too long.
+struct Ended<'a> {
+    wasm: Cow<'a, [u8]>,
+    interruption: Interruption,
+    /// Why it is not by signals, if these were asked for.
+    no_signals: Option<String>,
 }

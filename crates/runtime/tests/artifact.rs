@@ -193,6 +193,7 @@ fn unfit() -> Vec<u8> {
             compress: true,
         })
         .build(Some(C_ENRICH))
+        .unwrap()
 }
 
 fn load_with(

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use flb_artifact::{Artifact, Target};
+use flb_artifact::{Artifact, ArtifactError, Target};
 use flb_compiler::{CompileOptions, Compiler};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -38,16 +38,18 @@ fn compile(request: &Request) -> anyhow::Result<()> {
         say(&announcement(request))?;
     }
     let started = Instant::now();
-    let bytes = generate(request, &wasm).with_context(|| request.input.display().to_string())?;
+    let named = || request.input.display().to_string();
+    let (bytes, remarks) = generate(request, &wasm).with_context(named)?;
     let took = started.elapsed();
-    write_whole(&request.output, &bytes)?;
-    let artifact = Artifact::parse(bytes).context("the artifact just made is not sound")?;
+    // Read before it takes the place of an older one.
+    let artifact = read_back(bytes).context("the artifact just made is not sound")?;
+    write_whole(&request.output, artifact.bytes())?;
     let notes = no_signals(request, &artifact);
     if request.verbosity > 0 {
         notes.iter().for_each(output::note);
     }
     if request.verbosity > 2 {
-        details(&artifact, took).iter().for_each(output::aside);
+        details(&artifact, took, remarks).iter().for_each(output::aside);
     }
     if request.json {
         say_json(object(request, &artifact, &notes))?;
@@ -57,7 +59,18 @@ fn compile(request: &Request) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn generate(request: &Request, wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
+/// Reads an artifact as whoever will load it does.
+fn read_back(bytes: Vec<u8>) -> Result<Artifact, ArtifactError> {
+    let artifact = Artifact::parse(bytes)?;
+    for slice in &artifact.metadata().slices {
+        artifact.code(slice)?;
+    }
+    artifact.wasm()?;
+    Ok(artifact)
+}
+
+/// The artifact, and what was done otherwise than the levels say.
+fn generate(request: &Request, wasm: &[u8]) -> anyhow::Result<(Vec<u8>, Vec<String>)> {
     features::refuse(wasm, &request.without)?;
     let progress = ProgressBar::new_spinner().with_message("compiling");
     progress.enable_steady_tick(Duration::from_millis(100));
@@ -69,7 +82,7 @@ fn generate(request: &Request, wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
         jobs: request.jobs,
     })
     .interrupted_by(request.interruption.unwrap_or_default());
-    let compiled = compiler.compile(wasm);
+    let compiled = compiler.compile_with_notes(wasm);
     progress.finish_and_clear();
     Ok(compiled?)
 }
@@ -113,14 +126,18 @@ fn switched_on(target: &Target) -> String {
 }
 
 /// What higher verbosities say.
-fn details(artifact: &Artifact, took: Duration) -> Vec<String> {
-    let slices = artifact.metadata().slices.iter().map(|slice| {
-        format!(
+fn details(artifact: &Artifact, took: Duration, remarks: Vec<String>) -> Vec<String> {
+    let mut lines = vec![format!("compiled in {} ms", took.as_millis())];
+    lines.extend(remarks);
+    for slice in &artifact.metadata().slices {
+        lines.push(format!(
             "{}: {} bytes of code image, {} in the file",
             slice.target, slice.code.size, slice.code.length
-        )
-    });
-    std::iter::once(format!("compiled in {} ms", took.as_millis())).chain(slices).collect()
+        ));
+        let ended = |why| format!("{}: calls are ended by epochs, because {why}", slice.target);
+        lines.extend(slice.no_signals.as_ref().map(ended));
+    }
+    lines
 }
 
 /// What `--json` prints.

@@ -40,17 +40,7 @@ const ALL_PAGES: u64 = 65_536;
 
 /// Rewrites the module; says how arguments reach it from now on.
 pub(crate) fn run(wasm: &[u8], module: &ModuleInfo) -> Result<(Vec<u8>, Arguments), CompileError> {
-    let allocator = module.allocator();
-    let pages = match module.memory {
-        _ if allocator.is_some() => None,
-        Some(memory) if memory.memory64 => {
-            return Err(CompileError::unsupported(
-                "its memory is 64-bit and it exports no malloc and free",
-                "build the filter for wasm32",
-            ));
-        }
-        memory => Some(Pages::plan(memory, &module.tables)?),
-    };
+    let pages = plan(module)?;
     let mut output = Module::new();
     let wasm = match pages {
         // It may grow the memory, so the host has to come first.
@@ -63,13 +53,34 @@ pub(crate) fn run(wasm: &[u8], module: &ModuleInfo) -> Result<(Vec<u8>, Argument
     rewrite
         .parse_core_module(&mut output, wasmparser::Parser::new(0), &wasm)
         .map_err(|error| CompileError::Codegen { reason: error.to_string() })?;
-    let pages = |pages: Pages| Arguments::Pages { limit: pages.limit * PAGE };
-    let arguments = rewrite.pages.map(pages).or(allocator).unwrap_or(Arguments::Malloc);
     let rewritten = match rewrite.pages {
         Some(_) => names::add(&output.finish(), &rewrite.names())?,
         None => output.finish(),
     };
-    Ok((rewritten, arguments))
+    super::must_fit(&rewritten)?;
+    Ok((rewritten, by(pages, module)))
+}
+
+/// How arguments will reach the module.
+pub(crate) fn arguments(module: &ModuleInfo) -> Result<Arguments, CompileError> {
+    Ok(by(plan(module)?, module))
+}
+
+fn by(pages: Option<Pages>, module: &ModuleInfo) -> Arguments {
+    let behind = |pages: Pages| Arguments::Pages { limit: pages.limit * PAGE };
+    pages.map(behind).or_else(|| module.allocator()).unwrap_or(Arguments::Malloc)
+}
+
+/// The host's pages, unless the module has an allocator for the host.
+fn plan(module: &ModuleInfo) -> Result<Option<Pages>, CompileError> {
+    match module.memory {
+        _ if module.allocator().is_some() => Ok(None),
+        Some(memory) if memory.memory64 => Err(CompileError::unsupported(
+            "its memory is 64-bit and it exports no malloc and free",
+            "build the filter for wasm32",
+        )),
+        memory => Pages::plan(memory, &module.tables).map(Some),
+    }
 }
 
 /// The memory's measures in pages, and what tells the table that counts them.

@@ -23,26 +23,54 @@ pub(crate) mod stops;
 mod unroll;
 
 use flb_artifact::Levels;
+use wasmparser::Validator;
 
 use crate::CompileError;
 
 /// A pass that the levels choose.
 struct Pass {
+    name: &'static str,
     run: fn(&[u8]) -> Result<Vec<u8>, CompileError>,
     wanted: fn(Levels) -> bool,
 }
 
 /// In the order in which they run: what is dropped need not be improved.
 const PASSES: [Pass; 3] = [
-    Pass { run: dead_code::run, wanted: |levels| levels.size_level >= 2 },
-    Pass { run: br_table::run, wanted: |levels| levels.opt_level >= 2 },
-    Pass { run: unroll::run, wanted: |levels| levels.opt_level >= 3 },
+    Pass { name: "dead_code", run: dead_code::run, wanted: |levels| levels.size_level >= 2 },
+    Pass { name: "br_table", run: br_table::run, wanted: |levels| levels.opt_level >= 2 },
+    Pass { name: "unroll", run: unroll::run, wanted: |levels| levels.opt_level >= 3 },
 ];
 
-/// Rewrites the module as the levels say.
-pub(crate) fn run(wasm: Vec<u8>, levels: Levels) -> Result<Vec<u8>, CompileError> {
-    let wanted = PASSES.iter().filter(|pass| (pass.wanted)(levels));
-    wanted.into_iter().try_fold(wasm, |wasm, pass| (pass.run)(&wasm))
+/// Rewrites the module as the levels say. A pass that takes it past a limit of WebAssembly is left out, which the notes say.
+pub(crate) fn run(
+    mut wasm: Vec<u8>,
+    levels: Levels,
+    notes: &mut Vec<String>,
+) -> Result<Vec<u8>, CompileError> {
+    for pass in PASSES.iter().filter(|pass| (pass.wanted)(levels)) {
+        let rewritten = (pass.run)(&wasm)?;
+        match excess(&rewritten) {
+            None => wasm = rewritten,
+            Some(why) => notes.push(format!("pass {} is left out: with it, {why}", pass.name)),
+        }
+    }
+    Ok(wasm)
+}
+
+/// How a rewritten module goes past a limit of WebAssembly: the module was valid, and what is added to it makes it longer.
+pub(crate) fn excess(wasm: &[u8]) -> Option<String> {
+    let validated = Validator::new_with_features(flb_engine::features()).validate_all(wasm);
+    validated.err().map(|error| error.message().to_owned())
+}
+
+/// Refuses a module that only what must be added to it takes past a limit of WebAssembly.
+pub(crate) fn must_fit(wasm: &[u8]) -> Result<(), CompileError> {
+    excess(wasm).map_or(Ok(()), |why| {
+        Err(CompileError::unsupported(
+            format!("with the code that the compiler adds, {why}"),
+            "leave some room below the limit: split its largest function, or give it fewer functions, exports or memories",
+        ))
+    })
 }
 
 #[cfg(test)]
@@ -91,6 +119,31 @@ mod tests {
     use wasmtime::{Engine, Instance, Module, Store};
 
     use super::*;
+
+    #[test]
+    fn a_pass_that_goes_past_a_limit_is_left_out() {
+        // As many locals as a function may have, and a table that a pass would split over one more.
+        let text = format!(
+            r#"(module (func (export "f") (param i32) (local {})
+                block block block local.get 0 br_table 0 1 2 0 1 2 0 1 2 end end end))"#,
+            "i32 ".repeat(49_999)
+        );
+        let wasm = wat::parse_str(text).unwrap();
+        let mut notes = Vec::new();
+        let rewritten = run(wasm.clone(), Levels { opt_level: 2, size_level: 3 }, &mut notes);
+        assert_eq!(rewritten.unwrap(), wasm);
+        let expected = "pass br_table is left out: with it, too many locals: locals exceed maximum";
+        assert_eq!(notes, [expected]);
+    }
+
+    #[test]
+    fn what_must_be_added_and_does_not_fit_is_refused_by_the_limits_name() {
+        let wasm = wat::parse_str(format!("(module {})", "(memory 1)".repeat(101))).unwrap();
+        let error = must_fit(&wasm).unwrap_err().to_string();
+        let words =
+            "with the code that the compiler adds, memories count exceeds limit of 100; help";
+        assert!(error.contains(words), "{error}");
+    }
 
     type Rewrite = fn(&[u8]) -> Result<Vec<u8>, CompileError>;
 

@@ -60,19 +60,23 @@ fn choose(wasm: &[u8]) -> Result<BTreeSet<usize>, CompileError> {
 /// Where the loops without another loop in them begin and end, in order.
 fn innermost(code: &[Instruction<'_>]) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
-    // Of every open block: where it begins if it is a loop that may yet be an innermost one.
-    let mut open: Vec<Option<usize>> = Vec::new();
+    // Of every open block: where it begins if it is a loop, and the how manieth loop it is.
+    let mut open: Vec<Option<(usize, usize)>> = Vec::new();
+    let mut loops = 0;
     for (at, instruction) in code.iter().enumerate() {
         match instruction {
             Instruction::Loop(_) => {
-                open.fill(None);
-                open.push(Some(at));
+                loops += 1;
+                open.push(Some((at, loops)));
             }
             Instruction::Block(_) | Instruction::If(_) | Instruction::TryTable(..) => {
                 open.push(None);
             }
-            // The last `end` is the function's own.
-            Instruction::End => found.extend(open.pop().flatten().map(|start| (start, at))),
+            // The last `end` is the function's own. No loop began since an innermost one did.
+            Instruction::End => {
+                let innermost = open.pop().flatten().filter(|(_, number)| *number == loops);
+                found.extend(innermost.map(|(start, _)| (start, at)));
+            }
             _ => {}
         }
     }

@@ -99,7 +99,8 @@ fn forge(stage: &Stage, wasm: &[u8], text: &str, change: impl Fn(&mut Vec<u8>)) 
             code,
             compress: true,
         })
-        .build(Some(wasm));
+        .build(Some(wasm))
+        .unwrap();
     stage.write("forged.aot", &forged);
 }
 
