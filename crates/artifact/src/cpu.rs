@@ -331,10 +331,13 @@ static RISCV64: CpuTable = CpuTable {
         cpu("spacemit-x60", &["rva22"], &["zba", "zbb", "zbs"]),
     ],
     features: &[
+        // Vector registers of 128 bits are what vectors mean here.
+        feature("v", "has_v"),
         feature("zba", "has_zba"),
         feature("zbb", "has_zbb"),
         feature("zbc", "has_zbc"),
         feature("zbs", "has_zbs"),
+        feature("zvl128b", "has_zvl128b"),
     ],
 };
 
@@ -356,7 +359,7 @@ static S390X: CpuTable = CpuTable {
 /// Portable code is the same for every CPU.
 static PORTABLE: CpuTable = CpuTable { cpus: &[cpu("generic", &[], NONE)], features: &[] };
 
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
 /// The names whose standard library probe says yes, in the order given.
 macro_rules! detected {
     ($probe:ident: $($name:literal = $($std:tt)&&+),* $(,)?) => {{
@@ -383,14 +386,180 @@ impl Feature {
             "dotprod" = "dotprod", "fp16" = "fp16", "i8mm" = "i8mm", "lse" = "lse",
             "pauth" = "paca" && "pacg",
         );
-        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        #[cfg(target_arch = "riscv64")]
+        return with_vectors(detected!(is_riscv_feature_detected:
+            "zba" = "zba", "zbb" = "zbb", "zbc" = "zbc", "zbs" = "zbs",
+        ));
+        #[cfg(not(any(
+            target_arch = "x86_64",
+            target_arch = "aarch64",
+            target_arch = "riscv64"
+        )))]
         return Vec::new();
+    }
+}
+
+/// Adds what the standard library does not tell yet: whether the system says that there are vectors, whose registers then
+/// have 128 bits at least.
+#[cfg(target_arch = "riscv64")]
+fn with_vectors(mut found: Vec<&'static str>) -> Vec<&'static str> {
+    if rustix::param::linux_hwcap().0 & (1 << (b'v' - b'a')) != 0 {
+        found.extend(["v", "zvl128b"]);
+        found.sort_unstable();
+    }
+    found
+}
+
+/// What a name of LLVM's for a CPU feature means here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// These features, which have other names here.
+    Features(&'static [&'static str]),
+    /// Part of what every CPU of the architecture has.
+    Baseline,
+    /// No code that is generated here has a use for it.
+    Unused,
+}
+
+use Meaning::{Baseline, Features, Unused};
+
+type Names = &'static [(&'static [&'static str], Meaning)];
+
+const X86_64_NAMES: Names = &[
+    (&["sse4.1"], Features(&["sse41"])),
+    (&["sse4.2"], Features(&["sse42"])),
+    (&["cx16"], Features(&["cmpxchg16b"])),
+    (&["bmi"], Features(&["bmi1"])),
+    (&["avxvnni"], Features(&["avx_vnni"])),
+    (&["64bit", "cmov", "cx8", "fxsr", "mmx", "sse", "sse2", "x87"], Baseline),
+    (
+        &[
+            "adx",
+            "aes",
+            "avx512bw",
+            "avx512cd",
+            "avx512ifma",
+            "avx512vbmi2",
+            "avx512vpopcntdq",
+            "clflushopt",
+            "clwb",
+            "f16c",
+            "fsgsbase",
+            "fma4",
+            "gfni",
+            "movbe",
+            "pclmul",
+            "pku",
+            "prfchw",
+            "rdrnd",
+            "rdseed",
+            "sahf",
+            "sha",
+            "sse4a",
+            "tbm",
+            "vaes",
+            "vpclmulqdq",
+            "xop",
+            "xsave",
+            "xsavec",
+            "xsaveopt",
+            "xsaves",
+        ],
+        Unused,
+    ),
+];
+
+const AARCH64_NAMES: Names = &[
+    (&["fullfp16"], Features(&["fp16"])),
+    (&["fp-armv8", "neon"], Baseline),
+    (
+        &[
+            "aes", "bf16", "bti", "crc", "crypto", "fp16fml", "jsconv", "rand", "ras", "rcpc",
+            "rdm", "sb", "sha2", "sha3", "sm4", "sme", "ssbs", "sve", "sve2",
+        ],
+        Unused,
+    ),
+];
+
+const RISCV64_NAMES: Names = &[
+    (&["64bit", "a", "d", "f", "i", "m", "zicsr", "zifencei"], Baseline),
+    (
+        &[
+            "c",
+            "relax",
+            "zca",
+            "zcb",
+            "zcd",
+            "zfa",
+            "zfh",
+            "zfhmin",
+            "zicond",
+            "zihintpause",
+            "zve32f",
+            "zve32x",
+            "zve64d",
+            "zve64f",
+            "zve64x",
+            "zvl32b",
+            "zvl64b",
+        ],
+        Unused,
+    ),
+];
+
+const S390X_NAMES: Names = &[
+    (&["vector-enhancements-2"], Features(&["vxrs_ext2"])),
+    (&["vector-enhancements-3"], Features(&["vxrs_ext3"])),
+    (&["miscellaneous-extensions-3"], Features(&["mie3"])),
+    (&["miscellaneous-extensions-4"], Features(&["mie4"])),
+    (&["high-word", "miscellaneous-extensions-2", "vector", "vector-enhancements-1"], Baseline),
+];
+
+impl Meaning {
+    /// What a name that is in no table of features means.
+    pub fn of(architecture: Architecture, name: &str) -> Option<Self> {
+        let names = match architecture {
+            Architecture::X86_64 => X86_64_NAMES,
+            Architecture::Aarch64 => AARCH64_NAMES,
+            Architecture::Riscv64 => RISCV64_NAMES,
+            Architecture::S390x => S390X_NAMES,
+            _ => &[],
+        };
+        names.iter().find(|(names, _)| names.contains(&name)).map(|(_, meaning)| *meaning)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_llvms_mean_features_of_the_tables_or_none() {
+        for architecture in Architecture::ALL {
+            let table = CpuTable::of(architecture);
+            for feature in table.features {
+                assert_eq!(Meaning::of(architecture, feature.name), None, "{}", feature.name);
+            }
+        }
+        for (architecture, name, meaning) in [
+            (Architecture::X86_64, "sse4.2", Features(&["sse42"])),
+            (Architecture::X86_64, "aes", Unused),
+            (Architecture::Aarch64, "neon", Baseline),
+            (Architecture::Aarch64, "crc", Unused),
+            (Architecture::Riscv64, "m", Baseline),
+            (Architecture::S390x, "vector", Baseline),
+        ] {
+            assert_eq!(Meaning::of(architecture, name), Some(meaning), "{name}");
+        }
+        for names in [X86_64_NAMES, AARCH64_NAMES, RISCV64_NAMES, S390X_NAMES] {
+            for (_, meaning) in names {
+                let Features(features) = meaning else { continue };
+                let known =
+                    |table: &&CpuTable| features.iter().all(|name| table.feature(name).is_some());
+                assert!(TABLES.iter().any(known), "{features:?}");
+            }
+        }
+    }
 
     const TABLES: [&CpuTable; 5] = [&X86_64, &AARCH64, &RISCV64, &S390X, &PORTABLE];
 

@@ -16,7 +16,7 @@ mod target;
 
 pub use artifact::{Artifact, Verified};
 pub use builder::{ArtifactBuilder, SliceCode};
-pub use cpu::{Cpu, CpuTable, Feature};
+pub use cpu::{Cpu, CpuTable, Feature, Meaning};
 pub use error::{ArtifactError, Foreign, Part};
 pub use host::Host;
 pub use layout::{FORMAT_VERSION, MAGIC};

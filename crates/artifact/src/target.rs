@@ -7,7 +7,7 @@ use target_lexicon::{
     Aarch64Architecture, Architecture as Arch, Endianness, OperatingSystem, PointerWidth, Triple,
 };
 
-use crate::cpu::{CpuTable, Feature};
+use crate::cpu::{CpuTable, Feature, Meaning};
 
 /// What kinds of code there are: native code of an architecture, and the portable code of Pulley, the engine's own
 /// interpreter, for machines without a native back end. Portable code only depends on the width of an address and on
@@ -299,6 +299,14 @@ pub enum TargetError {
         /// Whose table was asked.
         architecture: &'static str,
     },
+    /// A feature that cannot be switched off.
+    #[error("CPU feature '{name}' is part of every {architecture}")]
+    Baseline {
+        /// What was given.
+        name: String,
+        /// Whose table was asked.
+        architecture: &'static str,
+    },
     /// A feature without `+` or `-`.
     #[error("CPU feature '{name}' needs a '+' or a '-' before it")]
     Sign {
@@ -500,7 +508,10 @@ fn refusal(name: &str) -> TargetError {
     if known { TargetError::NoBackEnd { name } } else { TargetError::Unknown { name } }
 }
 
-/// Applies `+lse,-avx2`.
+/// What vectors of RISC-V are.
+const VECTORS: &[&str] = &["v", "zvl128b"];
+
+/// Applies `+lse,-avx2`. Names of LLVM's that have another name here, or need none, are understood.
 fn toggle(
     set: &mut Vec<&'static str>,
     features: &str,
@@ -512,12 +523,32 @@ fn toggle(
             Some(("-", name)) => (false, name),
             _ => return Err(TargetError::Sign { name: word.to_owned() }),
         };
-        let feature = CpuTable::of(architecture).feature(name).ok_or_else(|| {
-            TargetError::Feature { name: name.to_owned(), architecture: architecture.name() }
-        })?;
-        set.retain(|known| *known != feature.name);
+        let own;
+        let meant =
+            match (CpuTable::of(architecture).feature(name), Meaning::of(architecture, name)) {
+                (Some(feature), _) => {
+                    own = [feature.name];
+                    // With vectors comes their least width.
+                    if (architecture, name) == (Architecture::Riscv64, "v") {
+                        VECTORS
+                    } else {
+                        &own
+                    }
+                }
+                (None, Some(Meaning::Features(names))) => names,
+                (None, Some(Meaning::Baseline)) if !on => {
+                    let (name, architecture) = (name.to_owned(), architecture.name());
+                    return Err(TargetError::Baseline { name, architecture });
+                }
+                (None, Some(_)) => continue,
+                (None, None) => {
+                    let (name, architecture) = (name.to_owned(), architecture.name());
+                    return Err(TargetError::Feature { name, architecture });
+                }
+            };
+        set.retain(|known| !meant.contains(known));
         if on {
-            set.push(feature.name);
+            set.extend(meant);
         }
     }
     Ok(())
@@ -576,6 +607,27 @@ mod tests {
             None,
             "CPU 'native' is this host's, and the target is s390x",
         );
+    }
+
+    #[test]
+    fn names_of_llvms_for_features_are_understood() {
+        let features = |name: &str, features: &str| {
+            let target = Target::parse(name, None, Some(features));
+            target.map_or_else(|error| error.to_string(), |target| target.features.join(","))
+        };
+        for (name, given, expected) in [
+            ("riscv64", "+m,+a,+f,+d,+c", ""),
+            ("riscv64", "+v,+zba", "v,zba,zvl128b"),
+            ("riscv64", "+v,-v", ""),
+            ("aarch64", "+neon,+crc,+aes,+fullfp16", "fp16"),
+            ("aarch64", "-neon", "CPU feature 'neon' is part of every aarch64"),
+            ("x86_64", "+sse4.2,+aes,+cx16,-sse2", "CPU feature 'sse2' is part of every x86_64"),
+            ("x86_64", "+sse4.1,+sse4.2,+aes,+cx16,+bmi", "bmi1,cmpxchg16b,sse41,sse42"),
+            ("x86_64", "+sse4.2,-sse42,-aes", ""),
+            ("x86_64", "+neon", "unknown CPU feature 'neon' for x86_64"),
+        ] {
+            assert_eq!(features(name, given), expected, "{name} {given}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What `--target`, `--target-abi`, `--cpu` and `--cpu-features` name together, and the lists that they show.
 
-use flb_artifact::{Architecture, CpuTable, TARGET_NAMES, Target, TargetError};
+use flb_artifact::{Architecture, CpuTable, Meaning, TARGET_NAMES, Target, TargetError};
 
 use crate::nearest::nearest;
 use crate::options::{Given, UsageError};
@@ -124,6 +124,7 @@ pub(crate) fn notes(given: &Given, targets: &[Target]) -> Vec<String> {
             )
         })
         .collect();
+    notes.extend(targets.iter().flat_map(|target| needless(given, target.architecture)));
     let chosen = given.cpu.is_some() || given.cpu_features.is_some();
     if chosen && !notes.is_empty() {
         notes.push(
@@ -132,6 +133,20 @@ pub(crate) fn notes(given: &Given, targets: &[Target]) -> Vec<String> {
         );
     }
     notes
+}
+
+/// Features that are named and change nothing.
+fn needless(given: &Given, architecture: Architecture) -> impl Iterator<Item = String> {
+    let words = given.cpu_features.as_deref().unwrap_or_default().split(',');
+    words.filter_map(move |word| {
+        let name = word.strip_prefix(['+', '-'])?;
+        let why = match Meaning::of(architecture, name)? {
+            Meaning::Features(_) => return None,
+            Meaning::Baseline => format!("it is part of every {}", architecture.name()),
+            Meaning::Unused => "no code that is generated here has a use for it".to_owned(),
+        };
+        Some(format!("CPU feature '{name}' changes nothing: {why}"))
+    })
 }
 
 /// Takes `--target-abi`.
@@ -213,6 +228,7 @@ fn help(error: &TargetError) -> String {
             near(name, architecture, |table| table.features.iter().map(|one| one.name).collect()),
             format!("see --target={architecture} --cpu-features=+help"),
         ),
+        TargetError::Baseline { .. } => "leave it out".to_owned(),
         TargetError::Sign { name } => {
             format!("write +{name} to switch it on, -{name} to switch it off")
         }
