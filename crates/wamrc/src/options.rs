@@ -204,16 +204,28 @@ fn needs_value(row: &Row) -> UsageError {
 }
 
 fn find(name: &str, rows: &'static [Row]) -> Result<&'static Row, UsageError> {
-    rows.iter().find(|row| row.is(name)).ok_or_else(|| {
-        let near = nearest(name, rows.iter().map(|row| row.name));
-        UsageError::new(
-            format!("unknown option '{name}'"),
-            near.map_or_else(
-                || "see flb-wamrc --help".to_owned(),
-                |near| format!("did you mean '{near}'?"),
-            ),
-        )
-    })
+    rows.iter()
+        .find(|row| row.is(name))
+        .ok_or_else(|| UsageError::new(format!("unknown option '{name}'"), instead(name, rows)))
+}
+
+/// What to do instead of giving an unknown option. Its opposite is no suggestion.
+fn instead(name: &str, rows: &'static [Row]) -> String {
+    let names = || rows.iter().map(|row| row.name);
+    let (on, off) = (name.strip_prefix("--enable-"), name.strip_prefix("--disable-"));
+    if let Some(opposite) = on.map(|what| format!("--disable-{what}"))
+        && names().any(|known| known == opposite)
+    {
+        return format!("leave it out: it is on unless '{opposite}' is given");
+    }
+    let is_opposite = |known: &&str| {
+        on.is_some() && known.starts_with("--disable-")
+            || off.is_some() && known.starts_with("--enable-")
+    };
+    match nearest(name, names().filter(|known| !is_opposite(known))) {
+        Some(near) => format!("did you mean '{near}'?"),
+        None => "see flb-wamrc --help".to_owned(),
+    }
 }
 
 fn apply(row: &'static Row, value: &OsStr, given: &mut Given) -> Result<(), UsageError> {
