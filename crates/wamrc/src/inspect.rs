@@ -8,7 +8,7 @@ use flb_text::tame_line;
 use serde_json::{Value, json};
 
 use crate::input::{self, Filter};
-use crate::module::{Measures, interface, measures};
+use crate::module::{Measures, measures, signature};
 use crate::options::Given;
 use crate::output::{Outcome, say, say_json};
 use flb_engine::image::Image;
@@ -17,7 +17,7 @@ use flb_engine::image::Image;
 pub(crate) fn run(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcome> {
     let file = input::only_file(operands)?;
     let object = match Filter::read(&file)? {
-        Filter::Wasm(wasm) => module(&wasm, &file.display().to_string())?,
+        Filter::Wasm(wasm) => module(&wasm),
         Filter::Aot(artifact) => self::artifact(&artifact)?,
     };
     if given.json {
@@ -45,7 +45,7 @@ fn artifact(artifact: &Artifact) -> anyhow::Result<Value> {
             "size": metadata.source.size,
             "embedded": metadata.source.embedded.as_ref().map(|place| place.length),
         },
-        "memory": wasm.map(|wasm| memory(measures(&wasm))),
+        "memory": wasm.map(|wasm| memory(&measures(&wasm))),
         "arguments": arguments(metadata.interface.arguments),
         "exports": metadata.interface.exports.iter().map(export).collect::<Vec<_>>(),
         "imports": imports(&metadata.interface),
@@ -53,18 +53,25 @@ fn artifact(artifact: &Artifact) -> anyhow::Result<Value> {
     }))
 }
 
-fn module(wasm: &[u8], name: &str) -> anyhow::Result<Value> {
-    let interface = interface(wasm, name)?;
-    Ok(json!({
+/// Read, not compiled: so it is quick, and shows what the compiler refuses.
+fn module(wasm: &[u8]) -> Value {
+    let measures = measures(wasm);
+    let (arguments, refused) = match flb_compiler::interface(wasm) {
+        Ok(interface) => (Some(arguments(interface.arguments)), None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let exports = measures.exports.iter().map(|(name, ty)| json!({ "name": name, "type": ty }));
+    json!({
         "kind": "module",
+        "refused": refused,
         "size": wasm.len(),
         "digest": Sha256Hex::of(&[wasm]).to_string(),
-        "memory": memory(measures(wasm)),
-        "arguments": arguments(interface.arguments),
-        "exports": interface.exports.iter().map(export).collect::<Vec<_>>(),
-        "imports": imports(&interface),
-        "sections": measures(wasm).sections,
-    }))
+        "memory": memory(&measures),
+        "arguments": arguments,
+        "exports": exports.collect::<Vec<_>>(),
+        "imports": measures.imports,
+        "sections": measures.sections,
+    })
 }
 
 fn slice(artifact: &Artifact, slice: &Slice) -> anyhow::Result<Value> {
@@ -90,7 +97,7 @@ fn slice(artifact: &Artifact, slice: &Slice) -> anyhow::Result<Value> {
     }))
 }
 
-fn memory(measures: Measures) -> Value {
+fn memory(measures: &Measures) -> Value {
     json!({ "initial_pages": measures.initial_pages, "maximum_pages": measures.maximum_pages })
 }
 
@@ -113,20 +120,16 @@ fn export(export: &Export) -> Value {
 
 /// `(i32, i32) -> i32`
 pub(crate) fn type_of(export: &Export) -> String {
-    let list = |types: &[flb_artifact::ValueType]| {
-        types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    let names = |types: &[flb_artifact::ValueType]| {
+        types.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    let results = match export.results.as_slice() {
-        [] => "()".to_owned(),
-        [one] => one.to_string(),
-        several => format!("({})", list(several)),
-    };
-    format!("({}) -> {results}", list(&export.params))
+    signature(&names(&export.params), &names(&export.results))
 }
 
 /// The order of the lines, of the file's as of each slice's. What stands in no object is left out.
 const ORDER: &[&str] = &[
     "kind",
+    "refused",
     "producer",
     "size",
     "digest",
@@ -163,6 +166,7 @@ fn lines(object: &Value) -> String {
             Value::Array(slices) if *name == "slices" => {
                 slices.iter().for_each(|slice| add_slice(&mut text, slice));
             }
+            Value::Null if *name == "refused" => {}
             value if object.get(name).is_some() => add(&mut text, "", name, value),
             _ => {}
         }

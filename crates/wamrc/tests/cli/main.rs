@@ -6,6 +6,7 @@ mod commands;
 #[cfg(unix)]
 mod examples;
 mod foreign_text;
+mod limits;
 mod options;
 mod outputs;
 mod stage;
