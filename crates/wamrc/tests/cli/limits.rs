@@ -63,7 +63,7 @@ fn many_thousand_exports_make_an_artifact_that_is_read_back() {
         (0..20_000).map(|n| format!(r#"(export "an exported function {n}" (func 0)) "#)).collect();
     stage.module("many.wasm", &format!("(module {} {exports})", filter("i32.const 0")));
     stage.run("-o x.aot many.wasm").check(0, &["Compile success"], &[]);
-    stage.run("verify x.aot").check(0, &["sound"], &[]);
+    stage.run("verify x.aot").check(0, &["whole"], &[]);
 }
 
 #[test]
@@ -106,7 +106,8 @@ fn names_of_llvms_for_cpu_features_are_understood() {
 #[test]
 fn code_for_machines_with_vectors_has_simd() {
     let stage = Stage::new();
-    let body = "(i32x4.extract_lane 1 (i32x4.mul (i32x4.splat (local.get 4)) (v128.load (i32.const 0))))";
+    let body =
+        "(i32x4.extract_lane 1 (i32x4.mul (i32x4.splat (local.get 4)) (v128.load (i32.const 0))))";
     stage.module("simd.wasm", &format!("(module (memory 1) {})", filter(body)));
     let line = "--target=riscv64 --cpu-features=+v -o x.aot simd.wasm";
     stage.run(line).check(0, &["Compile success"], &[]);
