@@ -10,8 +10,9 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -125,7 +126,7 @@ const LONG: usize = 100_000;
 const EMITTED: &str = "samples are emitted";
 
 /// No run needs as many seconds.
-const LIMIT: u32 = 120;
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// The last word of a line that would rather skip a machine than fail for want of its tools.
 const IF_POSSIBLE: &str = "--if-possible";
@@ -426,8 +427,7 @@ impl Trial {
 impl Agent {
     /// Runs the agent in a folder, until all records are through or until it ends.
     fn answer(&self, dir: &Path, input: Option<&Path>) -> Result<Answer> {
-        // In the foreground, because else the agent would hear of a signal twice.
-        let mut agent = command(&format!("timeout --foreground {LIMIT} {}", self.runner));
+        let mut agent = command(&self.runner);
         agent.arg(&self.program).args(["-c", "agent.conf"]).current_dir(dir);
         agent.env_remove("FLB_LOG_LEVEL").stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(input) = input {
@@ -437,6 +437,12 @@ impl Agent {
         let line = line(&agent);
         let start = Instant::now();
         let mut child = agent.spawn().with_context(|| format!("cannot run {line}"))?;
+        let (ended, wait) = mpsc::channel::<()>();
+        let id = child.id().to_string();
+        let limit = thread::spawn(move || {
+            let is_late = wait.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout);
+            is_late && run_quietly(command("kill -KILL").arg(id)).is_ok()
+        });
         let mut stdout = child.stdout.take().expect("it is piped");
         let stdout = thread::spawn(move || {
             let mut bytes = Vec::new();
@@ -456,7 +462,9 @@ impl Agent {
         }
         let code = child.wait().with_context(|| format!("waiting for {line}"))?.code();
         let stdout = stdout.join().expect("a reader does not panic").context("reading answers")?;
-        ensure!(code != Some(124), "{line} had not ended after {LIMIT} s; it said\n{said}");
+        drop(ended);
+        let is_late = limit.join().expect("a clock does not panic");
+        ensure!(!is_late, "{line} had not ended after {LIMIT:?}; it said\n{said}");
         let seconds = start.elapsed().as_secs_f64();
         Ok(Answer { code, stdout, said, sizes: 0, seconds })
     }
