@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use flb_artifact::{EngineSettings, Host, Trust};
 use wasmtime::Engine;
 
-use crate::LoadError;
 use crate::interrupt::Watchdog;
+use crate::{LoadError, fence};
 
 /// What holds for all modules of an engine.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +40,7 @@ struct Shared {
 impl FilterEngine {
     /// An engine for this host. Starts the watchdog's thread, which ends with the last clone.
     pub fn new(options: EngineOptions) -> std::io::Result<Self> {
+        fence::prepare();
         let shared = Shared {
             host: Host::detect(),
             options,

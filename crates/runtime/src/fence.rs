@@ -23,10 +23,14 @@
 //!    what is below its end, and drops the whole reservation at once.
 //! 3. **Nothing but protection changes.** What bytes there are stay, or become zero where no value of Rust's is borrowed
 //!    (`empty`, which takes the host's pages between two calls). A fault that is let through is, to the instruction, no fault.
-//! 4. **Only such faults are let through.** The address must lie in the memory of the guest that this very thread runs, the
-//!    page must exist and be forbidden (`SEGV_ACCERR`), and the engine must not make a trap of it. It has its turn first: either
-//!    its handler stands before ours and hands over what it does not know, or ours calls it and sees whether the program
-//!    counter has moved. Everything else goes to the handler that was there before, as if ours were not.
+//! 4. **Only such faults are let through.** The address must lie in the memory of the guest that this very thread runs, and the
+//!    page must exist and be forbidden (`SEGV_ACCERR`). The engine has its turn first: `prepare` installs our handler before
+//!    there is an engine, so that the engine's stands before it and hands over what it makes no trap of. That is what the
+//!    host's code does, and short copies, which the engine believes to be unable to fault. Where a program made an engine of
+//!    its own before, ours stands first and lets through what would have been a trap at once; it is one when the call
+//!    ends. Ours never asks the engine's: that one would hand on what it does not know to Rust's, which takes all handlers
+//!    away, and for a moment the traps of other threads would end the process. Everything else goes to the handler that
+//!    was there before, as if ours were not.
 //! 5. **The handler only does what handlers may:** loads and stores of atomics, one volatile store, and system calls; it restores
 //!    `errno`. The thread-local is constant-initialised and has no destructor. It takes no lock and leaves no frame.
 //! 6. **Pointers are valid when they are used.** The thread-local one is set to a borrowed fence and set back before the borrow
@@ -40,7 +44,7 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
-use libc::{c_int, c_void, sigaction, siginfo_t, ucontext_t};
+use libc::{c_int, c_void, sigaction, siginfo_t};
 
 /// `si_code` of a fault at a page that is there and may not be used.
 const FORBIDDEN: c_int = 2;
@@ -55,20 +59,15 @@ thread_local! {
 pub(crate) struct Fence {
     base: AtomicUsize,
     length: AtomicUsize,
-    /// Where the guest's own code is.
-    text: [AtomicUsize; 2],
     /// What the guest's code looks at, if it does: null, or in a memory of the same store.
     flag: AtomicPtr<u32>,
     astray: AtomicBool,
 }
 
 impl Fence {
-    /// From now on it is about this memory, of `length` bytes, and code in `text`.
-    pub(crate) fn put(&self, base: *mut u8, length: usize, text: &[u8]) {
-        if install() {
-            let text = text.as_ptr_range();
-            self.text[0].store(text.start.addr(), Ordering::Relaxed);
-            self.text[1].store(text.end.addr(), Ordering::Relaxed);
+    /// From now on it is about this memory, of `length` bytes.
+    pub(crate) fn put(&self, base: *mut u8, length: usize) {
+        if prepare() {
             self.base.store(base.addr(), Ordering::Relaxed);
             self.length.store(length, Ordering::Relaxed);
         }
@@ -139,12 +138,6 @@ impl Fence {
         (base..base + self.length.load(Ordering::Relaxed)).contains(&address)
     }
 
-    /// Whether this is an address of the guest's own code.
-    fn is_code(&self, address: usize) -> bool {
-        let [start, end] = [0, 1].map(|index| self.text[index].load(Ordering::Relaxed));
-        (start..end).contains(&address)
-    }
-
     /// Lets an access through that is no trap.
     fn let_through(&self) {
         self.astray.store(true, Ordering::Relaxed);
@@ -168,8 +161,8 @@ static BEFORE: OnceLock<Option<sigaction>> = OnceLock::new();
 /// Whether our handler is there.
 static INSTALLED: OnceLock<bool> = OnceLock::new();
 
-/// Installs the handler, at the first call; says whether it is there.
-fn install() -> bool {
+/// Installs the handler, at the first call; says whether it is there. To be called before the first engine is made (4 above).
+pub(crate) fn prepare() -> bool {
     // SAFETY: the struct is plain data for which zeros are a value; it is read only after the call that fills it in.
     let before = BEFORE.get_or_init(|| unsafe {
         let mut before: sigaction = std::mem::zeroed();
@@ -188,34 +181,9 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
     };
     // SAFETY: the address of this thread's `errno` is always valid.
     let errno = unsafe { *libc::__errno_location() };
-    if !(is_first() && fence.is_code(counter(context)) && is_trap(signal, info, context)) {
-        fence.let_through();
-    }
+    fence.let_through();
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
-}
-
-/// Whether the engine makes a trap of it. It says so by moving the program counter; where it does not, it gives the signal
-/// back to the system, and we take it again.
-fn is_trap(signal: c_int, info: *mut siginfo_t, context: *mut c_void) -> bool {
-    let before = counter(context);
-    hand_over(signal, info, context);
-    let is_trap = counter(context) != before;
-    if !is_trap && !is_first() {
-        set_handler();
-    }
-    is_trap
-}
-
-/// Whether nobody stands before our handler. If somebody does, that is the engine, which has had its turn.
-fn is_first() -> bool {
-    // SAFETY: plain data for which zeros are a value, read after the call has filled it in.
-    let now = unsafe {
-        let mut now: sigaction = std::mem::zeroed();
-        libc::sigaction(libc::SIGSEGV, ptr::null(), &raw mut now);
-        now
-    };
-    now.sa_sigaction == handle as *const () as usize
 }
 
 fn set_handler() -> bool {
@@ -228,18 +196,6 @@ fn set_handler() -> bool {
         libc::sigemptyset(&raw mut action.sa_mask);
         libc::sigaction(libc::SIGSEGV, &raw const action, ptr::null_mut()) == 0
     }
-}
-
-/// The instruction that the signal came at.
-fn counter(context: *mut c_void) -> usize {
-    // SAFETY: the system hands over the struct, valid until the handler returns.
-    let machine = unsafe { &*context.cast::<ucontext_t>() };
-    #[cfg(target_arch = "x86_64")]
-    let counter = machine.uc_mcontext.gregs[libc::REG_RIP as usize];
-    #[cfg(target_arch = "aarch64")]
-    let counter = machine.uc_mcontext.pc;
-    // Addresses have 64 bits on both, one of which counts them as signed.
-    counter as usize
 }
 
 /// Does what would happen without this handler.

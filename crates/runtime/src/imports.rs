@@ -17,6 +17,7 @@ const ABORT: (&str, &str) = ("env", "abort");
 pub fn unprovided<'a>(
     imports: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<Vec<String>, LoadError> {
+    crate::fence::prepare();
     let engine = Engine::default();
     let mut linker = Linker::<State>::new(&engine);
     // A program without WASI refuses whatever imports it, so nobody gets to ask.

@@ -9,7 +9,7 @@ pub(crate) struct Fence;
 
 #[expect(clippy::unused_self, reason = "the other fence needs it")]
 impl Fence {
-    pub(crate) fn put(&self, _base: *mut u8, _length: usize, _text: &[u8]) {}
+    pub(crate) fn put(&self, _base: *mut u8, _length: usize) {}
 
     pub(crate) fn set_flag(&self, _flag: *mut u32) {}
 
@@ -32,4 +32,9 @@ impl Fence {
     pub(crate) fn is_astray(&self) -> bool {
         false
     }
+}
+
+/// There is nothing to prepare.
+pub(crate) fn prepare() -> bool {
+    false
 }
