@@ -295,6 +295,15 @@ fn an_imported_memory_is_the_guests_own_within_the_limit() {
 }
 
 #[test]
+fn a_shared_memory_is_the_guests_own_whatever_the_layout() {
+    for memories in ["(memory 1 4 shared)", "(memory 1) (memory 1 4 shared)"] {
+        for allocator in ["", MALLOC, NEW] {
+            check(&format!("(module {memories} {allocator} {F})"), "{}", "{}");
+        }
+    }
+}
+
+#[test]
 fn functions_that_older_toolchains_took_for_wasi_are_there() {
     // 1: seeking, whose parts have other numbers; 2: a clock to wait for, in the older form, for a millisecond.
     let text = r#"(module

@@ -216,7 +216,8 @@ impl Reencode for Rewrite<'_> {
             let memory = memory?;
             match self.pages {
                 Some(pages) if index == 0 => memories.memory(pages.memory_type()),
-                _ => memories.memory(self.memory_type(memory)?),
+                // There are no threads to share it with.
+                _ => memories.memory(MemoryType { shared: false, ..self.memory_type(memory)? }),
             };
         }
         Ok(())
