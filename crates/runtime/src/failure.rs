@@ -9,19 +9,18 @@ use crate::state::State;
 pub(crate) fn failure(error: &wasmtime::Error, state: &State) -> FilterError {
     let backtrace = backtrace(error);
     let printed = state.printed();
-    if let Some(code) = exit_code(error) {
-        return match state.bounds.refusal() {
-            Some(full) => out_of_memory(&format!("exit({code})"), &full, backtrace, printed),
-            None => FilterError::Exit { code, printed, backtrace },
-        };
-    }
-    let reason = match error.downcast_ref::<wasmtime::Trap>() {
-        Some(wasmtime::Trap::Interrupt) => {
+    // What `Lane::run` says of a call comes before how the guest itself ended it.
+    let reason = match (error.downcast_ref::<wasmtime::Trap>(), exit_code(error)) {
+        (Some(wasmtime::Trap::Interrupt), _) => {
             let milliseconds = state.lane.deadline().as_millis();
             return FilterError::Deadline { milliseconds, first: state.is_first, backtrace };
         }
-        Some(trap) => trap_text(*trap),
-        None => error.root_cause().to_string(),
+        (Some(trap), _) => trap_text(*trap),
+        (None, Some(code)) if state.bounds.refusal().is_none() => {
+            return FilterError::Exit { code, printed, backtrace };
+        }
+        (None, Some(code)) => format!("exit({code})"),
+        (None, None) => error.root_cause().to_string(),
     };
     match state.bounds.refusal() {
         Some(full) => out_of_memory(&reason, &full, backtrace, printed),

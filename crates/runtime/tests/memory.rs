@@ -132,6 +132,18 @@ fn a_function_of_the_host_behind_the_guests_memory_traps() {
 }
 
 #[test]
+fn a_guest_that_exits_after_it_reached_behind_its_memory_has_trapped() {
+    if FENCED {
+        let text = r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+            (memory (export "memory") 1)
+            (func (export "f") (param i32 i32 i32 i32 i32 i32) (result i32)
+                (memory.copy (i32.const 1000000) (local.get 4) (i32.const 3))
+                (call $exit (i32.const 0)) (local.get 4)))"#;
+        check(text, "{}", "error: Exception: out of bounds memory access");
+    }
+}
+
+#[test]
 fn the_records_own_pages_are_the_guests_while_it_has_them() {
     // Bulk operations and WASI in the record, too: the first letter of the text is the one behind it.
     let body = r"
