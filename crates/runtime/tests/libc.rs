@@ -81,6 +81,42 @@ fn check_ends(expected: &[(&str, &str)]) {
     }
 }
 
+/// Nothing behind it is looked at, where the guest has nothing.
+#[test]
+fn a_text_may_end_with_the_guests_last_byte() {
+    let each = |code: &str| {
+        format!(
+            "(local $length i32)
+            (memory.fill (i32.const 130000) (i32.const 97) (i32.const 1071))
+            (loop $next
+                (local.set $length (i32.add (local.get $length) (i32.const 1)))
+                (if {code} (then unreachable))
+                (br_if $next (i32.lt_u (local.get $length) (i32.const 300))))
+            (i32.const 7)"
+        )
+    };
+    let start = "(i32.sub (i32.const 131071) (local.get $length))";
+    check(
+        "",
+        &[
+            (&each(&format!("(i32.ne (call $strlen {start}) (local.get $length))")), 7),
+            (&each(&format!("(call $strncmp {start} {start} (i32.const 1000))")), 7),
+            (
+                &each(&format!(
+                    "(i32.sub (call $memchr {start} (i32.const 0) (i32.const 1000)) (i32.const 131071))"
+                )),
+                7,
+            ),
+            (
+                &each(&format!(
+                    "(i32.sub (call $strchr {start} (i32.const 0)) (i32.const 131071))"
+                )),
+                7,
+            ),
+        ],
+    );
+}
+
 #[test]
 fn memory_is_compared_copied_filled_and_searched() {
     check(

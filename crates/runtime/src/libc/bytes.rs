@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use wasmtime::Trap;
 
+use crate::space::PAGE;
+
 /// Where `length` bytes from an address on lie.
 pub(super) fn range(memory: &[u8], at: u32, length: u32) -> Result<Range<usize>, Trap> {
     let (at, length) = (at as usize, length as usize);
@@ -24,19 +26,30 @@ pub(super) fn bytes_mut(memory: &mut [u8], at: u32, length: u32) -> Result<&mut 
 
 /// The text from an address to its NUL.
 pub(super) fn text(memory: &[u8], at: u32) -> Result<&[u8], Trap> {
-    let rest = memory.get(at as usize..).ok_or(Trap::MemoryOutOfBounds)?;
-    memchr::memchr(0, rest).map(|end| &rest[..end]).ok_or(Trap::MemoryOutOfBounds)
+    let at = at as usize;
+    let end = find(memory, 0, at..memory.len());
+    end.map(|end| &memory[at..end]).ok_or(Trap::MemoryOutOfBounds)
 }
 
 /// The text from an address to its NUL, or its first `most` bytes.
 pub(super) fn text_within(memory: &[u8], at: u32, most: u32) -> Result<&[u8], Trap> {
-    let rest = memory.get(at as usize..).ok_or(Trap::MemoryOutOfBounds)?;
-    let looked_at = &rest[..rest.len().min(most as usize)];
-    match memchr::memchr(0, looked_at) {
-        Some(end) => Ok(&looked_at[..end]),
-        None if looked_at.len() == most as usize => Ok(looked_at),
-        None => Err(Trap::MemoryOutOfBounds),
+    let at = at as usize;
+    let whole = at.saturating_add(most as usize);
+    let end = find(memory, 0, at..memory.len().min(whole)).unwrap_or(whole);
+    memory.get(at..end).ok_or(Trap::MemoryOutOfBounds)
+}
+
+/// Where a byte stands first in a range of the memory. The pages up to its own are looked at, and none behind: searches look
+/// ahead as far as they may, and there may be pages that the guest has not got.
+pub(super) fn find(memory: &[u8], byte: u8, mut range: Range<usize>) -> Option<usize> {
+    while !range.is_empty() {
+        let end = (range.start + 1).next_multiple_of(PAGE).min(range.end);
+        if let Some(found) = memchr::memchr(byte, &memory[range.start..end]) {
+            return Some(range.start + found);
+        }
+        range.start = end;
     }
+    None
 }
 
 /// Writes a little-endian word.

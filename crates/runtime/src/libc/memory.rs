@@ -2,7 +2,7 @@
 
 use wasmtime::Trap;
 
-use super::bytes::{bytes, bytes_mut, range};
+use super::bytes::{bytes, bytes_mut, find, range};
 use super::call::Call;
 use super::table::Answer;
 
@@ -32,6 +32,7 @@ pub(super) fn memset(call: &mut Call<'_>, to: u32, byte: u32, length: u32) -> An
 }
 
 pub(super) fn memchr(call: &mut Call<'_>, at: u32, byte: u32, length: u32) -> Answer {
-    let found = memchr::memchr(byte as u8, bytes(call.memory(), at, length)?);
-    Ok(found.map_or(0, |found| at + found as u32))
+    let memory = call.memory();
+    let range = range(memory, at, length)?;
+    Ok(find(memory, byte as u8, range).map_or(0, |found| found as u32))
 }
