@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::did_you_mean;
 use crate::document::{Document, Property, Section, SectionKind, SourceId, Span, Spanned};
 use crate::files::{Files, folders_of, glob_in};
 use crate::limits::{MAX_DEPTH, MAX_DIAGNOSTICS, MAX_FILES};

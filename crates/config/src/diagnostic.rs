@@ -268,20 +268,6 @@ impl<'a> IntoIterator for &'a Diagnostics {
     }
 }
 
-/// The known word that `word` is probably a slip of: the nearest one, in whatever case, if about a
-/// third of the letters or less differ. Of words equally near, the first.
-pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = word.to_lowercase();
-    let length = lower.chars().count();
-    let limit = (length / 3).max(1);
-    known
-        .into_iter()
-        .map(|known| (strsim::osa_distance(&lower, &known.to_lowercase()), known))
-        .filter(|(distance, _)| *distance <= limit && *distance < length)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -421,17 +407,5 @@ error: a
         all.extend(Diagnostics::from(Diagnostic::error("second")));
         assert!(all.has_errors());
         assert_eq!(all.render(&[]), "warning: first\n\nerror: second\n");
-    }
-
-    #[test]
-    fn a_slip_finds_the_nearest_word() {
-        let known = ["Match", "Match_Regex", "Name", "Alias", "m"];
-        let near = |word| did_you_mean(word, known);
-        assert_eq!(near("mtach"), Some("Match"));
-        assert_eq!(near("MATCH_REGXE"), Some("Match_Regex"));
-        assert_eq!(near("nam"), Some("Name"));
-        assert_eq!(near("tag"), None);
-        assert_eq!(near("x"), None);
-        assert_eq!(near(""), None);
     }
 }

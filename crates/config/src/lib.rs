@@ -14,9 +14,10 @@ mod variables;
 mod yaml;
 
 pub use classic::{FileKind, read_classic};
-pub use diagnostic::{Diagnostic, Diagnostics, Severity, did_you_mean};
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::{Document, Property, Section, SectionKind, Source, SourceId, Span, Spanned};
 pub use files::{Disk, Files, Memory, folders_of};
+pub use flb_text::did_you_mean;
 pub use secrecy::{MASK, Secrecy, is_secret_name, is_variable, masked};
 pub use variables::{Expanded, Unreadable, Variables};
 pub use yaml::{is_yaml, read_yaml};

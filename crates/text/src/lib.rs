@@ -1,8 +1,12 @@
 //! Text from outside on its way to a terminal or a log: what could steer the terminal, forge a line, or show other text than
-//! is there, is escaped. The one place that says which characters those are.
+//! is there, is escaped. The one place that says which characters those are, and which known word a wrong one is near to.
+
+mod near;
 
 use std::borrow::Cow;
 use std::fmt::Write;
+
+pub use near::did_you_mean;
 
 /// Text of several lines: every wild character is written as `\u{..}`, but tabs and line ends stay.
 pub fn tame(text: &str) -> Cow<'_, str> {

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::classic::FileKind;
-use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::did_you_mean;
 use crate::document::{Document, SectionKind, Span, Spanned};
 use crate::files::{Files, folders_of, glob_in};
 use crate::limits::{MAX_DEPTH, MAX_DIAGNOSTICS, MAX_FILES};
