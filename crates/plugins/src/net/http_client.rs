@@ -18,7 +18,7 @@ use reqwest::header::{
 };
 use reqwest::{Client, Method, NoProxy, Proxy, StatusCode};
 
-use super::options::multiple;
+use super::options::{multiple, port};
 use super::tls::{self, ClientTls};
 use super::{dial, options};
 use crate::log::{Label, excerpt, name_only};
@@ -75,11 +75,7 @@ impl HttpClient {
         build: &Build<'_>,
     ) -> Result<Self, BuildError> {
         let host = options.text("host").unwrap_or("127.0.0.1");
-        let port = options.text("port").unwrap_or("80");
-        let port: u16 = port.parse().map_err(|_| {
-            BuildError::new(format!("port '{port}' is no port"))
-                .help("use a number from 1 to 65535")
-        })?;
+        let port = port(options.text("port").unwrap_or("80"), 1)?;
         let tls = ClientTls::new(options, build)?;
         let bracketed = if host.contains(':') && !host.starts_with('[') {
             format!("[{host}]")

@@ -12,6 +12,7 @@ use std::time::Duration;
 use flb_plugin::{BuildError, Generation, InputError, Kind, OptionSpec, Options, Service};
 use socket2::{SockRef, TcpKeepalive};
 
+use super::options::port;
 use super::stream::{Left, Peer, Stream};
 
 /// After so much silence the system asks the other end's whether it is there.
@@ -112,7 +113,7 @@ impl Listener {
     /// Binds the address that `listen` and `port` say.
     pub(crate) fn tcp(options: &Options, service: &Service) -> Result<Self, BuildError> {
         let host = options.text("listen").unwrap_or("0.0.0.0");
-        let port = port(options)?;
+        let port = port(options.text("port").unwrap_or_default(), 0)?;
         let address = if host.contains(':') && !host.starts_with('[') {
             format!("[{host}]:{port}")
         } else {
@@ -198,13 +199,6 @@ impl Listener {
             InputError(format!("cannot listen on {}: {error}", self.address()))
         })
     }
-}
-
-fn port(options: &Options) -> Result<u16, BuildError> {
-    let text = options.text("port").unwrap_or_default();
-    text.parse().map_err(|_| {
-        BuildError::new(format!("port '{text}' is no port")).help("use a number from 0 to 65535")
-    })
 }
 
 /// Binds; a socket file that nobody serves is replaced.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use flb_plugin::{Kind, OptionSpec, Service};
+use flb_plugin::{BuildError, Kind, OptionSpec, Service};
 
 /// One table of several groups' rows. `N` is the number of all rows.
 pub(crate) const fn joined<const N: usize>(groups: &[&[OptionSpec]]) -> [OptionSpec; N] {
@@ -24,6 +24,14 @@ pub(crate) const fn joined<const N: usize>(groups: &[&[OptionSpec]]) -> [OptionS
 /// An option that may be given more than once.
 pub(crate) const fn multiple(name: &'static str, kind: Kind, about: &'static str) -> OptionSpec {
     OptionSpec { multiple: true, ..OptionSpec::new(name, kind, None, about) }
+}
+
+/// The port that `text` says; `least` is the lowest one that makes sense there.
+pub(crate) fn port(text: &str, least: u16) -> Result<u16, BuildError> {
+    text.parse().map_err(|_| {
+        BuildError::new(format!("port '{text}' is not a port number"))
+            .help(format!("use a number from {least} to 65535"))
+    })
 }
 
 /// A file that an option names. One that is not there as it is may be meant from the configuration's directory.

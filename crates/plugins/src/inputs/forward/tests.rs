@@ -360,5 +360,5 @@ fn a_wrong_configuration_is_refused() {
     let refused = |given: &[(&str, &str)]| input(given).err().unwrap().to_string();
     assert!(refused(&[("security.users", "me")]).contains("no password"));
     assert!(refused(&[("security.users", "me secret")]).contains("needs a handshake"));
-    assert!(refused(&[("port", "many")]).contains("is no port"));
+    assert!(refused(&[("port", "many")]).contains("is not a port number"));
 }

@@ -15,6 +15,7 @@ use super::encode::Encoded;
 use crate::net::dial::{self, Target, dial};
 use crate::net::forward::decode::Scan;
 use crate::net::forward::handshake::{Helo, Ping, Pong, random};
+use crate::net::options::port;
 use crate::net::stream::{Stream, stalled};
 use crate::net::tls::ClientTls;
 
@@ -96,11 +97,7 @@ impl Node {
         let target = match text("unix_path") {
             Some(path) => Target::Unix(PathBuf::from(path)),
             None => {
-                let port = text("port").unwrap_or("24224");
-                let port = port.parse().map_err(|_| {
-                    BuildError::new(format!("port '{port}' is no port"))
-                        .help("use a number from 1 to 65535")
-                })?;
+                let port = port(text("port").unwrap_or("24224"), 1)?;
                 Target::Tcp(owned("host", "127.0.0.1"), port)
             }
         };
