@@ -124,6 +124,11 @@ impl ExactSizeIterator for Records<'_> {}
 #[error("the record does not fit: a chunk holds at most 4 GiB")]
 pub struct RecordTooLarge;
 
+/// A time as EventTime has it.
+fn eight_bytes(time: Timestamp) -> [u8; 8] {
+    (u64::from(time.sec) << 32 | u64::from(time.nsec)).to_be_bytes()
+}
+
 /// Collects records of one tag into a [`Chunk`].
 #[derive(Debug)]
 pub struct ChunkBuilder {
@@ -184,13 +189,26 @@ impl ChunkBuilder {
         metadata: &[u8],
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.push_timed(time, metadata, |out| write(out).map(|()| None))
+    }
+
+    /// As [`push_with`](Self::push_with), for a body that may say the record's own time, which then stands for `time`.
+    pub fn push_timed<E: From<RecordTooLarge>>(
+        &mut self,
+        time: Timestamp,
+        metadata: &[u8],
+        write: impl FnOnce(&mut Vec<u8>) -> Result<Option<Timestamp>, E>,
+    ) -> Result<(), E> {
         let start = self.data.len();
         self.data.extend_from_slice(&HEAD);
-        self.data.extend_from_slice(&time.sec.to_be_bytes());
-        self.data.extend_from_slice(&time.nsec.to_be_bytes());
+        self.data.extend_from_slice(&eight_bytes(time));
         self.data.extend_from_slice(metadata);
         let metadata_end = self.data.len();
-        let written = write(&mut self.data).and_then(|()| {
+        let written = write(&mut self.data).and_then(|own| {
+            if let Some(time) = own {
+                let time_at = start + HEAD.len();
+                self.data[time_at..start + PREFIX_LEN].copy_from_slice(&eight_bytes(time));
+            }
             let metadata = u32::try_from(metadata_end).map_err(|_| RecordTooLarge)?;
             let body = u32::try_from(self.data.len()).map_err(|_| RecordTooLarge)?;
             Ok(Ends { metadata, body })
@@ -252,6 +270,23 @@ mod tests {
         let chunk = builder.build();
         assert_eq!(chunk.records().collect::<Vec<_>>(), events);
         assert_eq!(&chunk.bytes()[..14], [0x92, 0x92, 0xd7, 0, 0, 0, 0, 1, 0, 0, 0, 5, 0x80, 0x80]);
+    }
+
+    #[test]
+    fn a_body_may_say_the_time_of_its_record() {
+        let mut builder = ChunkBuilder::new(Tag::new("t").unwrap());
+        let early = Timestamp { sec: 1, nsec: 2 };
+        for own in [None, Some(Timestamp { sec: 0xfedc_ba98, nsec: 5 })] {
+            let written = builder.push_timed(early, Event::NO_METADATA, |out| {
+                out.push(0x80);
+                Ok::<_, RecordTooLarge>(own)
+            });
+            written.unwrap();
+        }
+        let chunk = builder.build();
+        let times: Vec<Timestamp> = chunk.records().map(|event| event.time).collect();
+        assert_eq!(times, [early, Timestamp { sec: 0xfedc_ba98, nsec: 5 }]);
+        assert!(chunk.records().all(|event| event.body == [0x80]));
     }
 
     #[test]

@@ -43,12 +43,12 @@ impl Entries<'_> {
     pub(super) const NONE: Entries<'static> = Entries { count: 0, bytes: &[] };
 }
 
-/// Why a record was not added in one go.
+/// Why a record was not added.
 enum Setback {
     TooLarge(RecordTooLarge),
     Unparsable(ParseError),
-    /// The line says its own time, and that must be known before the body is written.
-    Timed(Timestamp),
+    /// The line says a time that is too long ago.
+    Old,
 }
 
 impl From<RecordTooLarge> for Setback {
@@ -62,8 +62,6 @@ pub(super) struct LineRecords {
     /// The key of a line that is not parsed, encoded.
     key: Vec<u8>,
     parser: Option<Arc<dyn Parser>>,
-    /// Holds the body of a record that says its own time.
-    timed: Vec<u8>,
     /// Records that say an older time are passed over.
     max_age: Option<Duration>,
     /// Counts them.
@@ -75,8 +73,7 @@ impl LineRecords {
     pub(super) fn new(key: &str, parser: Option<Arc<dyn Parser>>) -> Self {
         let mut encoded = Vec::new();
         msgpack::write_str(&mut encoded, key);
-        let old = Mishaps::default();
-        Self { key: encoded, parser, timed: Vec::new(), max_age: None, old }
+        Self { key: encoded, parser, max_age: None, old: Mishaps::default() }
     }
 
     /// Passes over records that say a time so long ago.
@@ -88,7 +85,7 @@ impl LineRecords {
     /// Adds a line's record to `batch`. `entries` stand before the line, and behind what the parser found. The error that
     /// may come back is the parser's: the record then holds the line itself.
     pub(super) fn push(
-        &mut self,
+        &self,
         batch: &mut ChunkBuilder,
         now: Timestamp,
         line: &[u8],
@@ -97,37 +94,29 @@ impl LineRecords {
         let Some(parser) = &self.parser else {
             return self.push_raw(batch, now, line, entries).map(|()| None);
         };
-        let timed = &mut self.timed;
-        let pushed = batch.push_with(now, Event::NO_METADATA, |out| {
+        let pushed = batch.push_timed(now, Event::NO_METADATA, |out| {
             let start = out.len();
             let parsed = parser.parse(line, now, out).map_err(Setback::Unparsable)?;
             if entries.count > 0 {
                 map::append(out, start, entries.count, entries.bytes);
             }
-            let Some(time) = parsed.time else { return Ok(()) };
-            timed.clear();
-            timed.extend_from_slice(&out[start..]);
-            Err(Setback::Timed(time))
+            match parsed.time {
+                Some(time) if self.is_old(time, now) => Err(Setback::Old),
+                time => Ok(time),
+            }
         });
         match pushed {
-            Ok(()) => Ok(None),
+            Ok(()) | Err(Setback::Old) => Ok(None),
             Err(Setback::TooLarge(error)) => Err(error),
             Err(Setback::Unparsable(error)) => {
                 self.push_raw(batch, now, line, entries).map(|()| Some(error))
-            }
-            Err(Setback::Timed(time)) => {
-                if self.is_old(time, now) {
-                    return Ok(None);
-                }
-                let event = Event { time, metadata: Event::NO_METADATA, body: &self.timed };
-                batch.push(event).map(|()| None)
             }
         }
     }
 
     /// Adds a record of lines that were joined. `entries` stand before a text, and behind what parsers found.
     pub(super) fn push_joined(
-        &mut self,
+        &self,
         batch: &mut ChunkBuilder,
         now: Timestamp,
         joined: &Joined<'_>,
