@@ -4,7 +4,6 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use flb_event::{ChunkBuilder, Tag};
 use flb_plugin::{
     BoxFuture, Build, BuildError, Context, End, Input, InputError, Kind, OptionSpec, Options,
     Secrecy, Spec,
@@ -14,8 +13,9 @@ use tokio::process::Command;
 
 use super::clock;
 use super::interval;
-use super::records::{self, Entries, LineRecords};
-use crate::log::{Label, Mishaps, excerpt};
+use super::printed::Printed;
+use super::records;
+use crate::log::Label;
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "exec",
@@ -46,8 +46,6 @@ pub(super) const SPEC: Spec<dyn Input> = Spec {
 
 /// The key of a line that is not parsed.
 const KEY: &str = "exec";
-/// Records go on when a batch has so many bytes.
-const BATCH: usize = 1 << 20;
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildError> {
     let command = options
@@ -61,28 +59,19 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildEr
             .help("add Exit_After_Oneshot on, or take Propagate_Exit_Code out"));
     }
     Ok(Box::new(Exec {
-        tag: build.tag.clone(),
-        label: Label::input("exec", build),
         command: command.to_owned(),
-        parsed: parser.is_some(),
-        records: LineRecords::new(KEY, parser),
+        printed: Printed::new(Label::input("exec", build), build.tag.clone(), KEY, parser),
         interval: interval::interval(options),
         longest: options.size("buf_size").map_or(4096, |size| size.clamp(2, 1 << 30) as usize),
         once: then_exit || options.bool("oneshot"),
         then_exit,
         hands_code_on,
-        failed: Mishaps::default(),
-        unparsed: Mishaps::default(),
     }))
 }
 
 struct Exec {
-    tag: Tag,
-    label: Label,
     command: String,
-    /// Whether lines go through a parser.
-    parsed: bool,
-    records: LineRecords,
+    printed: Printed,
     interval: Duration,
     /// Most bytes of a line in one record; the rest is the next one's.
     longest: usize,
@@ -90,8 +79,6 @@ struct Exec {
     then_exit: bool,
     /// The agent exits with the command's code.
     hands_code_on: bool,
-    failed: Mishaps,
-    unparsed: Mishaps,
 }
 
 impl Input for Exec {
@@ -133,7 +120,7 @@ impl Exec {
         let mut child = match started {
             Ok(child) => child,
             Err(error) => {
-                self.complain(&format!("cannot run /bin/sh: {error}"));
+                self.printed.complain(&format!("cannot run /bin/sh: {error}"));
                 return NOT_RUN;
             }
         };
@@ -147,11 +134,11 @@ impl Exec {
         match waited {
             Ok(status) if status.success() => 0,
             Ok(status) => {
-                self.complain(&ended(status));
+                self.printed.complain(&ended(status));
                 code(status)
             }
             Err(error) => {
-                self.complain(&format!("the command's end is not known: {error}"));
+                self.printed.complain(&format!("the command's end is not known: {error}"));
                 NOT_RUN
             }
         }
@@ -162,7 +149,6 @@ impl Exec {
         mut stdout: BufReader<impl tokio::io::AsyncRead + Unpin>,
         context: &dyn Context,
     ) {
-        let mut batch = ChunkBuilder::new(self.tag.clone());
         let mut line = Vec::new();
         // A line that was cut may end right there, and that is no empty line.
         let mut is_rest = false;
@@ -175,7 +161,7 @@ impl Exec {
             let available = match read {
                 Ok(available) => available,
                 Err(error) => {
-                    self.complain(&format!("the command's output cannot be read: {error}"));
+                    self.printed.complain(&format!("the command's output cannot be read: {error}"));
                     break;
                 }
             };
@@ -190,48 +176,24 @@ impl Exec {
                 continue;
             }
             if !(is_rest && line.is_empty()) {
-                self.push(&mut batch, &line, context);
+                self.printed.push(&line, context.now());
             }
             is_rest = newline.is_none();
             line.clear();
             let is_idle = stdout.buffer().is_empty();
-            if (is_idle || batch.size() > BATCH) && !batch.is_empty() {
-                let full = std::mem::replace(&mut batch, ChunkBuilder::new(self.tag.clone()));
-                if context.emit(full.build()).await.is_err() {
-                    return;
-                }
+            let batch = if is_idle { self.printed.take() } else { self.printed.full() };
+            if let Some(batch) = batch
+                && context.emit(batch).await.is_err()
+            {
+                return;
             }
         }
         if !line.is_empty() {
-            self.push(&mut batch, &line, context);
+            self.printed.push(&line, context.now());
         }
-        if !batch.is_empty() {
+        if let Some(batch) = self.printed.take() {
             // A closed pipeline is a stop like another.
-            let _ = context.emit(batch.build()).await;
-        }
-    }
-
-    fn push(&mut self, batch: &mut ChunkBuilder, line: &[u8], context: &dyn Context) {
-        if self.parsed && line.trim_ascii().is_empty() {
-            return;
-        }
-        match self.records.push(batch, context.now(), line, Entries::NONE) {
-            Ok(None) => {}
-            Ok(Some(error)) => {
-                if let Some(total) = self.unparsed.another() {
-                    let (label, line) = (&self.label, excerpt(line));
-                    tracing::error!(
-                        "{label} a line is kept unparsed: '{line}' ({error}) [{total} so far]"
-                    );
-                }
-            }
-            Err(error) => self.complain(&format!("a line is lost: {error}")),
-        }
-    }
-
-    fn complain(&self, words: &str) {
-        if let Some(total) = self.failed.another() {
-            tracing::error!("{} {words} [{total} so far]", self.label);
+            let _ = context.emit(batch).await;
         }
     }
 }

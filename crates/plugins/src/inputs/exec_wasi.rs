@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use flb_event::{ChunkBuilder, Tag};
 use flb_plugin::{
     BoxFuture, Build, BuildError, Closed, Context, End, Input, InputError, Kind, OptionSpec,
     Options, Spec,
@@ -10,10 +9,11 @@ use flb_plugin::{
 use flb_runtime::{Program, ProgramOptions, ProgramRun};
 
 use super::clock;
-use super::interval::interval;
-use super::records::{self, Entries, LineRecords};
+use super::interval;
+use super::printed::Printed;
+use super::records;
 use crate::guest;
-use crate::log::{Label, Mishaps, excerpt};
+use crate::log::Label;
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "exec_wasi",
@@ -26,8 +26,8 @@ pub(super) const SPEC: Spec<dyn Input> = Spec {
         guest::ARGS,
         guest::CONFIG,
         guest::GUEST_OUTPUT,
-        OptionSpec::new("interval_sec", Kind::Int, Some("1"), "Seconds between two runs"),
-        OptionSpec::new("interval_nsec", Kind::Int, Some("0"), "Nanoseconds added to them"),
+        interval::SEC,
+        interval::NSEC,
         OptionSpec::new("oneshot", Kind::Bool, Some("off"), "Run once, at the start"),
         OptionSpec::new("deadline", Kind::Double, Some("10"), "Longest time for a run, in seconds"),
         guest::MEMORY_LIMIT,
@@ -52,8 +52,6 @@ pub(super) const SPEC: Spec<dyn Input> = Spec {
 
 /// The key of a line that is not parsed.
 const KEY: &str = "wasi_stdout";
-/// Records go on when a batch has so many bytes.
-const BATCH: usize = 1 << 20;
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildError> {
     let label = Label::input("exec_wasi", build);
@@ -75,30 +73,23 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildEr
         .map_err(|error| BuildError::new(format!("{}: {error}", path.display())))?;
     guest::log_notes(&label, &path, program.notes(), program.unknown_imports());
     Ok(Box::new(ExecWasi {
-        tag: build.tag.clone(),
         program,
-        parsed: parser.is_some(),
-        records: LineRecords::new(KEY, parser),
-        interval: interval(options),
+        printed: Printed::new(label.clone(), build.tag.clone(), KEY, parser),
+        interval: interval::interval(options),
         once: options.bool("oneshot"),
-        complaints: Complaints {
-            label,
-            failed: Mishaps::default(),
-            unparsed: Mishaps::default(),
-            denied: false,
-        },
+        label,
+        denied: false,
     }))
 }
 
 struct ExecWasi {
-    tag: Tag,
     program: Program,
-    /// Whether lines go through a parser.
-    parsed: bool,
-    records: LineRecords,
+    printed: Printed,
     interval: Duration,
     once: bool,
-    complaints: Complaints,
+    label: Label,
+    /// Whether the log says that the program asked for files that it was not granted.
+    denied: bool,
 }
 
 impl Input for ExecWasi {
@@ -138,48 +129,33 @@ impl ExecWasi {
         let run = match tokio::task::spawn_blocking(move || program.run()).await {
             Ok(Ok(run)) => run,
             Ok(Err(error)) => {
-                self.complaints.failed(&error.to_string());
+                self.printed.complain(&error.to_string());
                 return Ok(());
             }
             Err(error) => {
-                self.complaints.failed(&error.to_string());
+                self.printed.complain(&error.to_string());
                 return Ok(());
             }
         };
-        self.complaints.check(&run);
+        self.check(&run);
         self.emit_lines(&run.stdout, context).await
     }
 
     async fn emit_lines(&mut self, stdout: &[u8], context: &dyn Context) -> Result<(), Closed> {
         let now = context.now();
-        let mut batch = ChunkBuilder::new(self.tag.clone());
         let text = stdout.strip_suffix(b"\n").unwrap_or(stdout);
-        let lines = text.split(|byte| *byte == b'\n').filter(|_| !stdout.is_empty());
-        for line in lines.filter(|line| !(self.parsed && line.trim_ascii().is_empty())) {
-            match self.records.push(&mut batch, now, line, Entries::NONE) {
-                Ok(None) => {}
-                Ok(Some(error)) => self.complaints.unparsed(line, &error.to_string()),
-                Err(error) => self.complaints.failed(&format!("a line is lost: {error}")),
-            }
-            if batch.size() > BATCH {
-                let full = std::mem::replace(&mut batch, ChunkBuilder::new(self.tag.clone()));
-                context.emit(full.build()).await?;
+        for line in text.split(|byte| *byte == b'\n').filter(|_| !stdout.is_empty()) {
+            self.printed.push(line, now);
+            if let Some(batch) = self.printed.full() {
+                context.emit(batch).await?;
             }
         }
-        if batch.is_empty() { Ok(()) } else { context.emit(batch.build()).await }
+        match self.printed.take() {
+            Some(batch) => context.emit(batch).await,
+            None => Ok(()),
+        }
     }
-}
 
-/// What goes wrong, said ever less often.
-struct Complaints {
-    label: Label,
-    failed: Mishaps,
-    unparsed: Mishaps,
-    /// Whether the log says that the program asked for files that it was not granted.
-    denied: bool,
-}
-
-impl Complaints {
     fn check(&mut self, run: &ProgramRun) {
         if let Some(path) = run.denied.as_ref().filter(|_| !self.denied) {
             guest::log_denied(&self.label, path);
@@ -187,24 +163,8 @@ impl Complaints {
         }
         match &run.ended {
             Ok(0) => {}
-            Ok(code) => self.failed(&format!("the program exited with {code}")),
-            Err(error) => self.failed(&format!("the run failed: {error}")),
-        }
-    }
-
-    fn failed(&self, words: &str) {
-        if let Some(total) = self.failed.another() {
-            tracing::error!("{} {words} [{total} so far]", self.label);
-        }
-    }
-
-    fn unparsed(&self, line: &[u8], error: &str) {
-        if let Some(total) = self.unparsed.another() {
-            let line = excerpt(line);
-            tracing::error!(
-                "{} a line is kept unparsed: '{line}' ({error}) [{total} so far]",
-                self.label
-            );
+            Ok(code) => self.printed.complain(&format!("the program exited with {code}")),
+            Err(error) => self.printed.complain(&format!("the run failed: {error}")),
         }
     }
 }

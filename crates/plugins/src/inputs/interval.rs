@@ -5,7 +5,7 @@ use std::time::Duration;
 use flb_plugin::{Kind, OptionSpec, Options};
 
 pub(super) const SEC: OptionSpec =
-    OptionSpec::new("interval_sec", Kind::Int, Some("1"), "Seconds between two records");
+    OptionSpec::new("interval_sec", Kind::Int, Some("1"), "Seconds between two records or runs");
 pub(super) const NSEC: OptionSpec =
     OptionSpec::new("interval_nsec", Kind::Int, Some("0"), "Nanoseconds added to them");
 

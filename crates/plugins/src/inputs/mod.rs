@@ -13,6 +13,7 @@ mod http;
 mod interval;
 mod lines;
 mod mem;
+mod printed;
 mod random;
 mod records;
 mod sampler;
