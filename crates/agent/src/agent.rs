@@ -77,7 +77,7 @@ fn show_configuration(
     }
 }
 
-/// Starts the log, says what was passed over, and goes to the directory that the command line names. Nothing if that
+/// Starts the log, says what was passed over, and goes to the directory that the command line names. `None` if that
 /// fails, which is said.
 fn begin(line: &CommandLine, banner: Option<String>) -> Option<Log> {
     let log = Log::install(line.log_level(), line.log_format, banner);

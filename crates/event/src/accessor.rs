@@ -89,7 +89,7 @@ impl Accessor {
     }
 
     /// Reads as much of `rest`, which begins behind the `$`, as belongs to an accessor, and says how many bytes that is.
-    /// Nothing if no name stands there.
+    /// `None` if no name stands there.
     fn read(whole: &str, rest: &str) -> Result<Option<(Self, usize)>, AccessorError> {
         if !rest.starts_with(|first: char| first.is_alphabetic() || first == '_') {
             return Ok(None);
@@ -100,7 +100,7 @@ impl Accessor {
         Ok(Some((Self { key, steps: steps.into() }, end + len)))
     }
 
-    /// The value in a record's body, as msgpack. Nothing if it is not there. Where the record's own key has neither a map nor
+    /// The value in a record's body, as msgpack. `None` if it is not there. Where the record's own key has neither a map nor
     /// a list, its value is meant, whatever the brackets say: Fluent Bit does so.
     pub fn find<'a>(&self, body: &'a [u8]) -> Option<&'a [u8]> {
         let value = find_key(body, &self.key)?;

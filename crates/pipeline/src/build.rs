@@ -52,7 +52,7 @@ pub struct Blueprint<'a> {
 }
 
 impl Blueprint<'_> {
-    /// Builds the pipeline. Nothing if anything in `findings` is an error, be it from before.
+    /// Builds the pipeline. `None` if anything in `findings` is an error, be it from before.
     pub fn build(&self, findings: &mut Findings) -> Option<Pipeline> {
         let variables = with_document(self.variables, self.document);
         let service = Service {
@@ -116,7 +116,7 @@ struct Plan<'a, T: ?Sized + 'static> {
     /// The plugin's name and the instance's number, also if it has an alias.
     numbered: String,
     core: Core,
-    /// Nothing when they have mistakes.
+    /// `None` when they have mistakes.
     options: Option<Options>,
     /// Those of an input or output.
     processors: Vec<Plan<'a, dyn Filter>>,

@@ -79,7 +79,7 @@ fn keys(outputs: &[OutputPart]) -> Vec<&OutputKey> {
 pub(crate) struct LeftChunk {
     name: ChunkName,
     tag: Tag,
-    /// Nothing if it is in a file, where it is found again.
+    /// `None` if it is in a file, where it is found again.
     chunk: Option<Chunk>,
     from: Arc<InputRow>,
     /// The outputs that have not settled its fate, by their places.

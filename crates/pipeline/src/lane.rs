@@ -224,7 +224,7 @@ impl Lane {
         }
     }
 
-    /// Sends a batch through the filters and gathers what comes out. How many records that were; nothing when the lane
+    /// Sends a batch through the filters and gathers what comes out. How many records that were; `None` when the lane
     /// shall not wait for the storage any more.
     fn pass(&mut self, way: Way) -> Option<usize> {
         let mut left = 0;

@@ -16,7 +16,7 @@ pub enum RetryLimit {
 }
 
 impl RetryLimit {
-    /// Reads the text of `retry_limit`. Nothing when it is not understood.
+    /// Reads the text of `retry_limit`. `None` when it is not understood.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
         if is(&["no_limits", "false", "off"]) {
@@ -78,7 +78,7 @@ pub(crate) struct Retries {
 }
 
 impl Retries {
-    /// How long a chunk waits that failed so many times, or as long as its receiver wants, `after`. Nothing if it is given up.
+    /// How long a chunk waits that failed so many times, or as long as its receiver wants, `after`. `None` if it is given up.
     pub(crate) fn wait(&mut self, failures: u32, after: Option<Duration>) -> Option<Duration> {
         let is_allowed = self.limit.allows(failures.saturating_sub(1));
         is_allowed.then(|| self.wait_anyway(failures, after))

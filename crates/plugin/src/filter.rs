@@ -41,12 +41,12 @@ pub trait Filter: Send {
         Vec::new()
     }
 
-    /// Bytes of memory that the filter's guest has now; nothing if it has none. Few filters have one.
+    /// Bytes of memory that the filter's guest has now; `None` if it has none. Few filters have one.
     fn guest_memory(&mut self) -> Option<u64> {
         None
     }
 
-    /// The digest of the module that the filter runs now; nothing if it runs none. Few filters run one.
+    /// The digest of the module that the filter runs now; `None` if it runs none. Few filters run one.
     fn module(&self) -> Option<[u8; 32]> {
         None
     }

@@ -79,7 +79,7 @@ pub struct Groups<'t> {
 }
 
 impl<'t> Groups<'t> {
-    /// What a group found; none if it took no part.
+    /// What a group found; `None` if it took no part.
     pub fn get(&self, group: usize) -> Option<&'t [u8]> {
         self.range(group).map(|range| &self.text[range])
     }

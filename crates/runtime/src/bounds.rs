@@ -140,7 +140,7 @@ impl Bounds {
 }
 
 /// Counts growth; `None` if it would pass the limit or what the guest itself declares. Growth that is granted here and then
-/// fails, for want of the host's memory, stays counted: the other way a guest could make room by failing.
+/// fails, for want of the host's memory, stays counted; if it were given back, a guest could make room by failing.
 fn grown(
     all: usize,
     limit: usize,

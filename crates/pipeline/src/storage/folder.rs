@@ -119,7 +119,7 @@ impl Storage {
         Ok(found)
     }
 
-    /// Reads a file that was there at the start. Nothing if there is nothing in it to deliver.
+    /// Reads a file that was there at the start. `None` if there is nothing in it to deliver.
     pub(crate) fn read(&self, name: ChunkName, path: PathBuf) -> Option<Found> {
         let read = fs::read(&path).map(|bytes| format::read(&bytes));
         let Contents { chunk, settled, good, end, .. } = match read {

@@ -67,7 +67,7 @@ pub enum NotAChunk {
     Origin(&'static str),
 }
 
-/// The beginning of a file: where its records come from. Nothing when the input's name or the tag is too long, which
+/// The beginning of a file: where its records come from. `None` when the input's name or the tag is too long, which
 /// cannot be of those that are in use.
 pub fn origin(input: &str, tag: &Tag) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEAD + FRAME + input.len() + tag.as_str().len());
@@ -79,7 +79,7 @@ pub fn origin(input: &str, tag: &Tag) -> Vec<u8> {
     out
 }
 
-/// The bytes before a batch's own, which are the frame's payload. Nothing when a frame cannot hold the batch.
+/// The bytes before a batch's own, which are the frame's payload. `None` when a frame cannot hold the batch.
 pub fn records(batch: &Chunk) -> Option<[u8; FRAME]> {
     u32::try_from(batch.bytes().len()).ok()?;
     Some(frame(RECORDS, batch.len(), batch.bytes()))

@@ -87,7 +87,7 @@ impl Filter for Nest {
 }
 
 impl Nest {
-    /// The fields with those of `keys` in a map at the end; nothing if there are none of them.
+    /// The fields with those of `keys` in a map at the end; `None` if there are none of them.
     fn nest<'a>(&self, fields: Fields<'a>, under: &str, keys: &[String]) -> Option<Fields<'a>> {
         let (moved, mut stay): (Vec<_>, Vec<_>) =
             fields.0.into_iter().partition(|field| keys.iter().any(|key| names(key, field)));
@@ -100,7 +100,7 @@ impl Nest {
         Some(Fields(stay))
     }
 
-    /// The fields with those of the map at `from` at the end; nothing if there is no such map.
+    /// The fields with those of the map at `from` at the end; `None` if there is no such map.
     fn lift<'a>(&self, fields: &'a Fields<'a>, from: &str) -> Option<Fields<'a>> {
         let is_lifted =
             |field: &&Field<'_>| field.is(from) && msgpack::map_header(field.value()).is_ok();

@@ -105,7 +105,7 @@ impl Filter for FieldParser {
 }
 
 impl FieldParser {
-    /// Writes the record's new body and tells its time. None if nothing can be made of it.
+    /// Writes the record's new body and tells its time. `None` if nothing can be made of it.
     fn parse(&mut self, event: &Event<'_>, body: &mut Vec<u8>) -> Option<Timestamp> {
         let text = self.field.find_str(event.body)?;
         let mut tried = self.parsers.iter();

@@ -89,7 +89,7 @@ fn objects_or(text: &str, default: &str, label: &Label) -> Vec<Vec<u8>> {
 }
 
 /// The objects in `text` as msgpack. Values of other kinds, and what follows the last whole value, are passed over.
-/// None if there is no whole value.
+/// `None` if there is no whole value.
 fn objects(text: &str) -> Option<Vec<Vec<u8>>> {
     let mut rest = text.as_bytes();
     let mut found = None;

@@ -343,7 +343,7 @@ impl Decoder<'_> {
     }
 }
 
-/// Adds a map's record, or that of an array under a key; nothing for other values.
+/// Adds a map's record, or that of an array under a key; `None` for other values.
 fn push_value(
     value: &[u8],
     now: Timestamp,

@@ -173,7 +173,7 @@ impl Values {
         self.open.is_empty() && self.next == Next::Value && self.inside == Inside::Nothing
     }
 
-    /// Takes the first byte of a token; none if it can't stand here.
+    /// Takes the first byte of a token; `None` if it can't stand here.
     fn begin(&mut self, byte: u8) -> Option<()> {
         let is_value = matches!(self.next, Next::Value | Next::FirstItem);
         let is_key = matches!(self.next, Next::Key | Next::FirstKey);

@@ -229,7 +229,7 @@ struct Step {
     rule: Option<usize>,
 }
 
-/// What a parser makes of a line. None if it does not take it.
+/// What a parser makes of a line. `None` if it does not take it.
 fn look<'a>(
     parser: &MultilineParser,
     line: &'a [u8],
@@ -259,7 +259,7 @@ fn look<'a>(
     })
 }
 
-/// None if the line neither goes on from `rule` nor begins a record. An empty line of text ends with no text.
+/// `None` if the line neither goes on from `rule` nor begins a record. An empty line of text ends with no text.
 fn step(parser: &MultilineParser, rule: Option<usize>, look: &Look<'_>) -> Option<Step> {
     let ends = match &parser.whole {
         Whole::Rules(rules) => return follow(rules, rule, look.content),

@@ -113,7 +113,7 @@ fn rule(text: &str) -> Result<Rule, BuildError> {
     Ok(Rule { from, pattern, to: to.trim().to_owned() })
 }
 
-/// The texts in double quotes, with `\"` inside; none if there is something else.
+/// The texts in double quotes, with `\"` inside; `None` if there is something else.
 fn quoted(text: &str) -> Option<Vec<String>> {
     let mut texts = Vec::new();
     let mut rest = text.trim();

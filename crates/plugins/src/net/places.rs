@@ -100,7 +100,7 @@ impl Places {
     }
 }
 
-/// Clears the place, among those that `may`, of whoever has brought nothing for longest; none if nobody was idle for long.
+/// Clears the place, among those that `may`, of whoever has brought nothing for longest; `None` if nobody was idle for long.
 fn clear(taken: &mut Vec<Arc<Place>>, now: u32, may: impl Fn(&Place) -> bool) -> Option<()> {
     let idle = taken.iter().enumerate().filter(|(_, place)| may(place));
     let idle = idle.filter_map(|(at, place)| Some((place.idle_since(now)?, at)));

@@ -139,7 +139,7 @@ impl Added {
 }
 
 impl Form {
-    /// None if the text is not of this form.
+    /// `None` if the text is not of this form.
     fn decode(self, text: &[u8]) -> Option<Decoded> {
         match self {
             Self::Json => {

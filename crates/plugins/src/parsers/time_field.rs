@@ -101,7 +101,7 @@ impl TimeField {
         Some(time)
     }
 
-    /// Where the entry is, and the text in it. None if there is none, or no text.
+    /// Where the entry is, and the text in it. `None` if there is none, or no text.
     fn find(&self, body: &[u8], start: usize) -> Option<(Range<usize>, Range<usize>)> {
         let mut reader = msgpack::Reader::new(&body[start..]);
         let msgpack::Value::Map(length) = reader.next().ok()? else { return None };

@@ -100,7 +100,7 @@ impl TimeFormat {
     }
 
     /// Reads a time. Whether the text has the whole format comes with it; if it has not, the time is what was read so far,
-    /// with the rest from the start of 1970. None if there is no such time. What follows the time is not looked at.
+    /// with the rest from the start of 1970. `None` if there is no such time. What follows the time is not looked at.
     ///
     /// A format without a year means the last such day before `now`, give or take a day; what else it leaves open is today's.
     pub(super) fn parse(&self, text: &[u8], now: Timestamp) -> (Option<Timestamp>, bool) {
@@ -256,7 +256,7 @@ impl<'t> Reading<'t> {
         }
     }
 
-    /// Reads one part; none if something else stands there.
+    /// Reads one part; `None` if something else stands there.
     fn read(&mut self, part: Part) -> Option<()> {
         match part {
             Part::Byte(byte) => self.rest = self.rest.strip_prefix(&[byte])?,
@@ -364,7 +364,7 @@ impl<'t> Reading<'t> {
         Some(offset)
     }
 
-    /// The time that was read; none if there is no such date, or 32 bits of seconds do not reach it.
+    /// The time that was read; `None` if there is no such date, or 32 bits of seconds do not reach it.
     fn time(&self, zone: &Zone) -> Option<Timestamp> {
         let instant = || match self.offset {
             Some(offset) => Some(self.local_seconds()? - offset),

@@ -176,7 +176,7 @@ impl Connection<'_> {
         Close
     }
 
-    /// Waits until the buffer begins with a whole value, and returns its length; nothing when the client has ended or the
+    /// Waits until the buffer begins with a whole value, and returns its length; `None` when the client has ended or the
     /// input shall stop.
     async fn message(&mut self, limit: usize) -> Result<Option<usize>, Close> {
         let mut scan = Scan::default();

@@ -358,7 +358,7 @@ impl Database {
     }
 }
 
-/// A table, or none if nothing was ever put into it.
+/// A table, or `None` if nothing was ever put into it.
 fn if_there<T>(table: Result<T, redb::TableError>) -> Result<Option<T>, redb::Error> {
     match table {
         Ok(table) => Ok(Some(table)),

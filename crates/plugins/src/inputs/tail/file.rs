@@ -187,7 +187,7 @@ impl Followed {
     }
 
     /// How the file's length compares with what was read of it: less after a truncation, greater if there is more to read.
-    /// None if the file can't tell; reading it then says why.
+    /// `None` if the file can't tell; reading it then says why.
     pub(super) fn length(&self) -> Option<Ordering> {
         self.source.length_to(self.position)
     }

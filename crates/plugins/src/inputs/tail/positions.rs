@@ -61,7 +61,7 @@ impl Positions {
     }
 
     /// What this instance left when it stopped last: it is known by its files, as it may have another number now, or else by
-    /// its name. None if it has not run before.
+    /// its name. `None` if it has not run before.
     pub(super) fn left(&self) -> Option<BTreeMap<Identity, u64>> {
         let left = self.shared.lock();
         let same_name = left.get(&self.instance);

@@ -41,7 +41,7 @@ impl Source {
         self.packed.is_some()
     }
 
-    /// How the length compares with a position; none if the file can't tell.
+    /// How the length compares with a position; `None` if the file can't tell.
     pub(super) fn length_to(&self, position: u64) -> Option<Ordering> {
         match &self.packed {
             Some(packed) if packed.is_at_end => Some(Ordering::Equal),

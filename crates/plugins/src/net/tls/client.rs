@@ -41,7 +41,7 @@ pub(crate) struct ClientTls {
 }
 
 impl ClientTls {
-    /// As the options say; nothing when `tls` is off.
+    /// As the options say; `None` when `tls` is off.
     pub(crate) fn new(options: &Options, build: &Build<'_>) -> Result<Option<Self>, BuildError> {
         if !options.bool("tls") {
             return Ok(None);

@@ -31,7 +31,7 @@ pub(crate) const SERVER: [OptionSpec; 11] = [
 pub(crate) struct ServerTls(TlsAcceptor);
 
 impl ServerTls {
-    /// As the options say; nothing when `tls` is off.
+    /// As the options say; `None` when `tls` is off.
     pub(crate) fn new(options: &Options, build: &Build<'_>) -> Result<Option<Self>, BuildError> {
         if !options.bool("tls") {
             return Ok(None);

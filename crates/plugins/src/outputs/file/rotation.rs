@@ -23,7 +23,7 @@ pub(super) struct Rotation {
 }
 
 impl Rotation {
-    /// None if it is not asked for.
+    /// `None` if it is not asked for.
     pub(super) fn new(options: &Options, build: &Build<'_>) -> Result<Option<Self>, BuildError> {
         if !options.bool("rotate") {
             return Ok(None);

@@ -65,7 +65,7 @@ impl Conversion {
         })
     }
 
-    /// An identifier of so many bytes, given in hexadecimal; nothing if it is not one.
+    /// An identifier of so many bytes, given in hexadecimal; empty if it is not one.
     fn id(&self, key: &Accessor, event: Event<'_>, length: usize) -> Vec<u8> {
         let text = key.find_str(event.body).unwrap_or_default();
         let digits = text.chunks_exact(2).map(|pair| {
