@@ -21,6 +21,9 @@ use directive::{Directive, Size};
 /// The widest a number or a text is made, and the most digits that are printed: what C demands of a conversion at least.
 const MOST: usize = 4095;
 
+/// Bytes of the longest directive; a format ends before one that is longer. Nobody's deadline passes over it.
+const LONGEST: usize = 1024;
+
 /// Where printed bytes go.
 pub(super) trait Sink {
     /// Takes bytes of the host.
@@ -51,7 +54,8 @@ pub(super) fn print(
         }
         printer.sink.look_at_the_clock()?;
         let Printer { memory, arguments, .. } = &mut printer;
-        let Some(directive) = Directive::read(&memory[at..end], memory, arguments)? else { break };
+        let seen = &memory[at..end.min(at + LONGEST)];
+        let Some(directive) = Directive::read(seen, memory, arguments)? else { break };
         at += directive.length;
         printer.convert(directive)?;
     }

@@ -82,6 +82,13 @@ fn what_is_no_conversion_stays() {
 }
 
 #[test]
+fn a_format_ends_before_a_directive_without_end() {
+    check(&format!("a%{}d", "-".repeat(LONGEST - 2)), &[Word(7)], "a7");
+    check(&format!("a%{}d", "-".repeat(LONGEST)), &[Word(7)], "a");
+    check(&format!("a%{}d", "1".repeat(LONGEST)), &[Word(7)], "a");
+}
+
+#[test]
 fn integers() {
     check("%d %i %u", &[Word(-42), Word(7), Word(-1)], "-42 7 4294967295");
     check("%o %x %X", &[Word(8), Word(255), Word(255)], "10 ff FF");
