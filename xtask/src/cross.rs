@@ -125,7 +125,7 @@ const LONG: usize = 100_000;
 /// What the agent says when a case's input has no more records; it would wait for ever.
 const EMITTED: &str = "samples are emitted";
 
-/// No run needs as many seconds.
+/// No run needs as long.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// The last word of a line that would rather skip a machine than fail for want of its tools.

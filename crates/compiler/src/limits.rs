@@ -16,6 +16,10 @@ use crate::start_up::StartUp;
 
 /// Most loops that may lie in each other.
 const NESTED_LOOPS: u64 = 256;
+/// Most loops of one function: what each costs grows with their number, most of all with epochs.
+const LOOPS: u64 = 10_000;
+/// Most branches of one function, for the same reason.
+const BRANCHES: u64 = 100_000;
 /// Values that live where code branches, counted at every branch: what any module may have,
 const LIVE_VALUES: u64 = 100_000_000;
 /// and more for each of its bytes.
@@ -76,6 +80,8 @@ struct Effort {
     live: u64,
     handed_on: u64,
     nested_loops: u64,
+    /// Of a function, or of the one that has most of them.
+    loops: u64,
     branches: u64,
     squares: u64,
 }
@@ -85,6 +91,8 @@ impl Effort {
         self.live = self.live.saturating_add(other.live);
         self.handed_on = self.handed_on.saturating_add(other.handed_on);
         self.nested_loops = self.nested_loops.max(other.nested_loops);
+        self.loops = self.loops.max(other.loops);
+        self.branches = self.branches.max(other.branches);
         self.squares = self.squares.saturating_add(other.squares);
     }
 
@@ -99,6 +107,18 @@ impl Effort {
             self.nested_loops,
             NESTED_LOOPS,
             "move the inner loops to functions of their own",
+        )?;
+        within(
+            "the number of loops in one function",
+            self.loops,
+            LOOPS,
+            "split its largest functions",
+        )?;
+        within(
+            "the number of branches in one function",
+            self.branches,
+            BRANCHES,
+            "split its largest functions",
         )?;
         within(
             "the number of values that live across branches",
@@ -197,6 +217,7 @@ impl Walk {
     fn open(&mut self, is_loop: bool, handlers: u64) {
         self.open.push((is_loop, handlers));
         self.loops += u64::from(is_loop);
+        self.effort.loops += u64::from(is_loop);
         self.handlers += handlers;
         self.effort.nested_loops = self.effort.nested_loops.max(self.loops);
     }
@@ -242,8 +263,21 @@ mod tests {
             "WASM module load failed: up to function 2, the number of loops in each other is 257, and the limit is 256; \
              help: move the inner loops to functions of their own"
         );
-        // One behind the other, they are as many as one likes.
-        assert_eq!(refusal(&"loop end ".repeat(10_000)), "");
+    }
+
+    #[test]
+    fn a_function_has_so_many_loops_and_branches() {
+        for (code, limit, what) in
+            [("loop end ", 10_000, "loops"), ("local.get 0 br_if 0 ", 100_000, "branches")]
+        {
+            assert_eq!(refusal(&code.repeat(limit)), "");
+            let words = format!(
+                "the number of {what} in one function is {}, and the limit is {limit}; help: split",
+                limit + 1
+            );
+            let refused = refusal(&code.repeat(limit + 1));
+            assert!(refused.contains(&words), "{refused}");
+        }
     }
 
     #[test]
