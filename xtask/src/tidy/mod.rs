@@ -1,11 +1,13 @@
 //! `cargo xtask tidy`: what no compiler checks. A rule reads the project's files and says what it
 //! does not like, a line each; the pictures in docs/ cannot lie, for they are compared with code.
 
+mod circles;
 mod documents;
 mod edges;
 mod outside;
 mod sources;
 mod tree;
+mod uses;
 
 use anyhow::{Result, ensure};
 
@@ -21,6 +23,7 @@ const RULES: &[Rule] = &[
     ("every Rust file begins by saying what it is for", sources::undocumented),
     ("unsafe has the homes that docs/architecture.md gives it", sources::unsafe_away_from_home),
     ("a file is a room, not a hall", sources::too_long),
+    ("no files of a crate name each other in a circle", circles::circles),
     ("no file names a place on somebody's machine", documents::machine_paths),
     ("Cargo.lock keeps its budget", documents::lock_over_budget),
     ("the documents are there", documents::missing),
