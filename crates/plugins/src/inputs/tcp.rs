@@ -52,18 +52,22 @@ fn tcp(options: &Options, build: &Build<'_>) -> Result<Tcp, BuildError> {
     let read = kilobytes(options, "chunk_size")?.unwrap_or(32 * 1024);
     let limit = kilobytes(options, "buffer_size")?.unwrap_or(read);
     let parser = records::parser(options, build)?;
-    let is_json = options.text("format") != Some("none") && parser.is_none();
-    if parser.is_some() && options.text("format") != Some("none") {
+    let wants_json = options.text("format") != Some("none");
+    if parser.is_some() && wants_json {
         tracing::warn!("{label} 'parser' is for format none, which is used now");
     }
+    let format = if wants_json && parser.is_none() {
+        Format::Json
+    } else {
+        Format::Text { separator: separator(options), records: LineRecords::new(KEY, parser) }
+    };
     let listener = Listener::tcp(options, build.service)?;
     let server = Server::new(listener, &label, options, build)?;
     tracing::info!("{label} listening on {}", server.address());
     Ok(Tcp {
         clients: Clients {
             tag: build.tag.clone(),
-            format: if is_json { Format::Json } else { Format::Text(separator(options)) },
-            parser: options.text("parser").and_then(|name| build.parsers.find(name)).cloned(),
+            format,
             read: read.min(limit),
             limit,
             address_key: options.text("source_address_key").map(str::to_owned),
@@ -102,11 +106,13 @@ fn separator(options: &Options) -> Vec<u8> {
 }
 
 /// What clients send.
-#[derive(Debug, Clone)]
 enum Format {
     Json,
-    /// Texts, each with this behind it.
-    Text(Vec<u8>),
+    /// Texts, each with the separator behind it.
+    Text {
+        separator: Vec<u8>,
+        records: LineRecords,
+    },
 }
 
 struct Tcp {
@@ -133,7 +139,6 @@ impl Input for Tcp {
 struct Clients {
     tag: Tag,
     format: Format,
-    parser: Option<std::sync::Arc<dyn flb_plugin::Parser>>,
     read: usize,
     limit: usize,
     address_key: Option<String>,
@@ -203,10 +208,9 @@ impl Clients {
         Decoder {
             stream: match &self.format {
                 Format::Json => Incoming::Json(Values::new(self.limit)),
-                Format::Text(separator) => Incoming::Text {
-                    pieces: Pieces::new(separator, self.limit),
-                    records: LineRecords::new(KEY, self.parser.clone()),
-                },
+                Format::Text { separator, records } => {
+                    Incoming::Text { pieces: Pieces::new(separator, self.limit), records }
+                }
             },
             entries,
             peer,
@@ -255,7 +259,7 @@ impl Complaint for Wrong {
 /// What a connection's bytes are.
 enum Incoming<'a> {
     Json(Values),
-    Text { pieces: Pieces<'a>, records: LineRecords },
+    Text { pieces: Pieces<'a>, records: &'a LineRecords },
 }
 
 /// Makes records of what one client sends.
