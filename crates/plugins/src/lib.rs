@@ -1,6 +1,7 @@
 //! Inputs, filters, outputs and parsers: one file a plugin, one table a kind.
 
 mod absent;
+mod complaints;
 mod fields;
 mod filters;
 mod guest;

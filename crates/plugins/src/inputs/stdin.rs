@@ -15,7 +15,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use super::lines::{Line, Lines};
 use super::records::{self, Entries, LineRecords};
 use super::values::{Piece, Values};
-use crate::log::{Label, Mishaps, excerpt};
+use crate::complaints::{Complaint, Complaints};
+use crate::log::{Label, excerpt};
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "stdin",
@@ -166,7 +167,7 @@ impl Stdin {
     }
 
     fn end(&self, last: Last) -> Result<End, InputError> {
-        let Complaints { label, .. } = &self.decoder.complaints;
+        let label = self.decoder.complaints.label();
         self.decoder.complaints.sum_up();
         match last {
             Last::Stopped => Ok(End::Quiet),
@@ -190,7 +191,7 @@ enum Stream {
 /// Makes records of the text.
 struct Decoder {
     stream: Stream,
-    complaints: Complaints,
+    complaints: Complaints<Wrong>,
 }
 
 impl Decoder {
@@ -233,22 +234,22 @@ fn take_values(
     ended: bool,
     now: Timestamp,
     batch: &mut ChunkBuilder,
-    complaints: &Complaints,
+    complaints: &Complaints<Wrong>,
 ) {
     let mut value = Vec::new();
     while let Some(piece) = values.next(ended, &mut value) {
-        let (complaint, text, why) = match piece {
+        let (wrong, text, why) = match piece {
             Piece::Value(text) => match event(&value, now) {
-                None => (Complaint::Unexpected, text, None),
+                None => (Wrong::Unexpected, text, None),
                 Some(event) => {
-                    complaints.check(batch.push(event));
+                    check(complaints, batch.push(event));
                     continue;
                 }
             },
-            Piece::Broken(text, why) => (Complaint::Invalid, text, why),
-            Piece::TooLong(text) => (Complaint::TooLong, text, None),
+            Piece::Broken(text, why) => (Wrong::Invalid, text, why),
+            Piece::TooLong(text) => (Wrong::TooLong, text, None),
         };
-        complaints.add(complaint, &values.bytes()[text], why);
+        complain(complaints, wrong, &values.bytes()[text], why);
     }
 }
 
@@ -257,31 +258,35 @@ fn take_line(
     records: &mut LineRecords,
     now: Timestamp,
     batch: &mut ChunkBuilder,
-    complaints: &Complaints,
+    complaints: &Complaints<Wrong>,
 ) {
     match line {
         Line::Text { text: b"", .. } => {}
         Line::Text { text, .. } => {
             let pushed = records.push(batch, now, text, Entries::NONE);
-            if let Some(Some(error)) = complaints.check(pushed) {
-                complaints.add(Complaint::Unparsed, text, Some(error));
+            if let Some(Some(error)) = check(complaints, pushed) {
+                complain(complaints, Wrong::Unparsed, text, Some(error));
             }
         }
-        Line::TooLong { .. } => complaints.add(Complaint::TooLong, b"", None::<&str>),
+        Line::TooLong { .. } => complain(complaints, Wrong::TooLong, b"", None::<&str>),
     }
 }
 
 /// Why text became no record, or not the one it should have become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Complaint {
+enum Wrong {
     Invalid,
     Unexpected,
     TooLong,
     Unparsed,
 }
 
-impl Complaint {
-    const ALL: [Self; 4] = [Self::Invalid, Self::Unexpected, Self::TooLong, Self::Unparsed];
+impl Complaint for Wrong {
+    const ALL: &'static [Self] = &[Self::Invalid, Self::Unexpected, Self::TooLong, Self::Unparsed];
+
+    fn index(self) -> usize {
+        self as usize
+    }
 
     fn text(self) -> &'static str {
         match self {
@@ -293,39 +298,23 @@ impl Complaint {
     }
 }
 
-/// Counts and logs what became of text that is not what it should be.
-struct Complaints {
-    label: Label,
-    /// In the order of [`Complaint::ALL`].
-    counts: [Mishaps; Complaint::ALL.len()],
+/// Counts what became of a text, and logs it unless there were many.
+fn complain(
+    complaints: &Complaints<Wrong>,
+    wrong: Wrong,
+    text: &[u8],
+    why: Option<impl fmt::Display>,
+) {
+    let Some(total) = complaints.another(wrong) else { return };
+    let (label, what, text) = (complaints.label(), wrong.text(), excerpt(text));
+    let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+    tracing::error!("{label} {what}: '{text}'{why} [{total} so far]");
 }
 
-impl Complaints {
-    fn new(label: Label) -> Self {
-        Self { label, counts: Default::default() }
-    }
-
-    fn add(&self, complaint: Complaint, text: &[u8], why: Option<impl fmt::Display>) {
-        let Some(total) = self.counts[complaint as usize].another() else { return };
-        let (label, what, text) = (&self.label, complaint.text(), excerpt(text));
-        let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-        tracing::error!("{label} {what}: '{text}'{why} [{total} so far]");
-    }
-
-    /// Passes on what could be added to the batch.
-    fn check<T>(&self, pushed: Result<T, RecordTooLarge>) -> Option<T> {
-        pushed.inspect_err(|error| tracing::error!("{} a record is lost: {error}", self.label)).ok()
-    }
-
-    /// Says how often each thing happened.
-    fn sum_up(&self) {
-        for (complaint, count) in Complaint::ALL.iter().zip(&self.counts) {
-            if count.total() > 1 {
-                let (label, what) = (&self.label, complaint.text());
-                tracing::warn!("{label} in all, {} times: {what}", count.total());
-            }
-        }
-    }
+/// Passes on what could be added to the batch.
+fn check<T>(complaints: &Complaints<Wrong>, pushed: Result<T, RecordTooLarge>) -> Option<T> {
+    let label = complaints.label();
+    pushed.inspect_err(|error| tracing::error!("{label} a record is lost: {error}")).ok()
 }
 
 /// `{..}`, `[time, {..}]` or `[[time, {metadata}], {..}]`.

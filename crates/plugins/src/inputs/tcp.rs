@@ -10,9 +10,9 @@ use tokio::io::AsyncReadExt;
 
 use super::records::{self, Entries, LineRecords};
 use super::values::{Piece, Values};
+use crate::complaints::{Complaint, Complaints};
 use crate::log::{Label, excerpt};
 use crate::map;
-use crate::net::complaints::{Complaint, Complaints};
 use crate::net::listener::{self, Listener};
 use crate::net::options::joined;
 use crate::net::server::{self, Server};

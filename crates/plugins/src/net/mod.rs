@@ -1,7 +1,6 @@
 //! What the plugins that use the network share: listening and serving, dialling, TLS, memory for what comes in.
 
 pub(crate) mod buffer;
-pub(crate) mod complaints;
 pub(crate) mod dial;
 pub(crate) mod forward;
 pub(crate) mod http_client;

@@ -7,9 +7,9 @@ use flb_plugin::{Closed, Context};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Mutex;
 
+use crate::complaints::{Complaint, Complaints};
 use crate::log::excerpt;
 use crate::net::buffer::{Budget, Buffer, ReadError};
-use crate::net::complaints::{Complaint, Complaints};
 use crate::net::forward::decode::{self, Entry, ForwardError, Message, Records, Scan};
 use crate::net::forward::handshake::{Helo, Ping, Pong, random};
 use crate::net::places::Place;

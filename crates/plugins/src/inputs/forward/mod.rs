@@ -13,9 +13,9 @@ use flb_plugin::{
 };
 use tokio::sync::Mutex;
 
+use crate::complaints::Complaints;
 use crate::log::Label;
 use crate::net::buffer::Budget;
-use crate::net::complaints::Complaints;
 use crate::net::listener::{self, Listener};
 use crate::net::options::{joined, multiple};
 use crate::net::server::{self, Server};

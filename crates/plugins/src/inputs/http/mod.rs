@@ -28,10 +28,10 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Mutex;
 
+use crate::complaints::{Complaint, Complaints};
 use crate::log::{Label, name_only};
 use crate::map;
 use crate::net::buffer::Budget;
-use crate::net::complaints::{Complaint, Complaints};
 use crate::net::listener::{self, Listener};
 use crate::net::options::{joined, multiple};
 use crate::net::places::Place;

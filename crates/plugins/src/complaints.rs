@@ -1,9 +1,9 @@
-//! What clients do wrong: counted by kind, and logged ever more rarely.
+//! What is wrong with what comes in: counted by kind, and logged ever more rarely.
 
 use std::fmt;
 
-use super::stream::Peer;
 use crate::log::{Label, Mishaps};
+use crate::net::stream::Peer;
 
 /// A closed list of what can go wrong.
 pub(crate) trait Complaint: Copy + 'static {
@@ -13,7 +13,7 @@ pub(crate) trait Complaint: Copy + 'static {
     /// The kind's place in the list.
     fn index(self) -> usize;
 
-    /// What it means for the client's records.
+    /// What it means for the records.
     fn text(self) -> &'static str;
 }
 
@@ -32,9 +32,19 @@ impl<C: Complaint> Complaints<C> {
         Self { label, counts, kind: std::marker::PhantomData }
     }
 
-    /// Counts one, and logs it unless there were many.
+    /// The prefix of log lines.
+    pub(crate) fn label(&self) -> &Label {
+        &self.label
+    }
+
+    /// Counts one; the total so far if this one shall be logged.
+    pub(crate) fn another(&self, complaint: C) -> Option<u64> {
+        self.counts[complaint.index()].another()
+    }
+
+    /// Counts one of a client's, and logs it unless there were many.
     pub(crate) fn add(&self, complaint: C, peer: &Peer, why: impl fmt::Display) {
-        if let Some(total) = self.counts[complaint.index()].another() {
+        if let Some(total) = self.another(complaint) {
             let text = complaint.text();
             tracing::warn!("{} {peer}: {text}: {why} [{total} so far]", self.label);
         }
