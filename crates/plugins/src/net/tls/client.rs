@@ -56,12 +56,12 @@ impl ClientTls {
             if options.bool("tls.verify_hostname") {
                 config.with_webpki_verifier(verifier)
             } else {
-                let any = Arc::new(verify::AnyName::new(verifier));
-                config.dangerous().with_custom_certificate_verifier(any)
+                let lenient = Arc::new(verify::Lenient::any_name(verifier, &provider()));
+                config.dangerous().with_custom_certificate_verifier(lenient)
             }
         } else {
-            let anybody = Arc::new(verify::Anybody::new(&provider()));
-            config.dangerous().with_custom_certificate_verifier(anybody)
+            let lenient = Arc::new(verify::Lenient::anybody(&provider()));
+            config.dangerous().with_custom_certificate_verifier(lenient)
         };
         let config = match files::identity(options, build)? {
             Some((chain, key)) => {

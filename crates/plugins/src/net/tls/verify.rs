@@ -18,17 +18,28 @@ pub(super) fn is_name(reason: &CertificateError) -> bool {
     )
 }
 
-/// Checks the chain, and not the name: `tls.verify_hostname off`.
+/// Checks that the server has its certificate's key, and of the certificate what is asked for.
 #[derive(Debug)]
-pub(super) struct AnyName(Arc<WebPkiServerVerifier>);
+pub(super) struct Lenient {
+    /// Checks the whole certificate.
+    whole: Option<Arc<WebPkiServerVerifier>>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
 
-impl AnyName {
-    pub(super) fn new(whole: Arc<WebPkiServerVerifier>) -> Self {
-        Self(whole)
+impl Lenient {
+    /// Checks the chain, and not the name: `tls.verify_hostname off`.
+    pub(super) fn any_name(whole: Arc<WebPkiServerVerifier>, provider: &CryptoProvider) -> Self {
+        let algorithms = provider.signature_verification_algorithms;
+        Self { whole: Some(whole), algorithms }
+    }
+
+    /// Checks no certificate: `tls.verify off`.
+    pub(super) fn anybody(provider: &CryptoProvider) -> Self {
+        Self { whole: None, algorithms: provider.signature_verification_algorithms }
     }
 }
 
-impl ServerCertVerifier for AnyName {
+impl ServerCertVerifier for Lenient {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -37,10 +48,9 @@ impl ServerCertVerifier for AnyName {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        let Some(whole) = &self.whole else { return Ok(ServerCertVerified::assertion()) };
         // The name is looked at last, so whoever fails there has passed everything else.
-        let whole =
-            self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        match whole {
+        match whole.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
             Err(Error::InvalidCertificate(reason)) if is_name(&reason) => {
                 Ok(ServerCertVerified::assertion())
             }
@@ -54,7 +64,7 @@ impl ServerCertVerifier for AnyName {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, cert, dss)
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -63,55 +73,10 @@ impl ServerCertVerifier for AnyName {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, cert, dss)
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
-}
-
-/// Checks only that the server has its certificate's key: `tls.verify off`.
-#[derive(Debug)]
-pub(super) struct Anybody(WebPkiSupportedAlgorithms);
-
-impl Anybody {
-    pub(super) fn new(provider: &CryptoProvider) -> Self {
-        Self(provider.signature_verification_algorithms)
-    }
-}
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }
