@@ -79,158 +79,56 @@ const fn feature(name: &'static str, flag: &'static str) -> Feature {
     Feature { name, flag }
 }
 
+/// The features of a lesser CPU and more, sorted by name.
+macro_rules! extended {
+    ($base:ident: $($more:literal),+) => {
+        &sorted::<{ $base.len() + [$($more),+].len() }>($base, &[$($more),+])
+    };
+}
+
+const fn sorted<const N: usize>(base: &[&'static str], more: &[&'static str]) -> [&'static str; N] {
+    let mut names = [""; N];
+    let mut count = 0;
+    while count < N {
+        let name = if count < base.len() { base[count] } else { more[count - base.len()] };
+        let mut at = count;
+        while at > 0 && is_before(name.as_bytes(), names[at - 1].as_bytes()) {
+            names[at] = names[at - 1];
+            at -= 1;
+        }
+        names[at] = name;
+        count += 1;
+    }
+    names
+}
+
+const fn is_before(name: &[u8], other: &[u8]) -> bool {
+    match (name, other) {
+        ([first, name @ ..], [second, other @ ..]) if *first == *second => is_before(name, other),
+        ([first, ..], [second, ..]) => *first < *second,
+        (_, other) => !other.is_empty(),
+    }
+}
+
 const NONE: &[&str] = &[];
 const SSE3: &[&str] = &["sse3"];
-const SSSE3: &[&str] = &["cmpxchg16b", "sse3", "ssse3"];
-const PENRYN: &[&str] = &["cmpxchg16b", "sse3", "sse41", "ssse3"];
-const BARCELONA: &[&str] = &["cmpxchg16b", "lzcnt", "popcnt", "sse3"];
-const BTVER1: &[&str] = &["cmpxchg16b", "lzcnt", "popcnt", "sse3", "ssse3"];
-const V2: &[&str] = &["cmpxchg16b", "popcnt", "sse3", "sse41", "sse42", "ssse3"];
-const V2_AVX: &[&str] = &["avx", "cmpxchg16b", "popcnt", "sse3", "sse41", "sse42", "ssse3"];
-const BDVER1: &[&str] =
-    &["avx", "cmpxchg16b", "lzcnt", "popcnt", "sse3", "sse41", "sse42", "ssse3"];
-const BTVER2: &[&str] =
-    &["avx", "bmi1", "cmpxchg16b", "lzcnt", "popcnt", "sse3", "sse41", "sse42", "ssse3"];
-const BDVER2: &[&str] =
-    &["avx", "bmi1", "cmpxchg16b", "fma", "lzcnt", "popcnt", "sse3", "sse41", "sse42", "ssse3"];
-const V3: &[&str] = &[
-    "avx",
-    "avx2",
-    "bmi1",
-    "bmi2",
-    "cmpxchg16b",
-    "fma",
-    "lzcnt",
-    "popcnt",
-    "sse3",
-    "sse41",
-    "sse42",
-    "ssse3",
-];
-const ALDERLAKE: &[&str] = &[
-    "avx",
-    "avx2",
-    "avx_vnni",
-    "bmi1",
-    "bmi2",
-    "cmpxchg16b",
-    "fma",
-    "lzcnt",
-    "popcnt",
-    "sse3",
-    "sse41",
-    "sse42",
-    "ssse3",
-];
-const KNL: &[&str] = &[
-    "avx",
-    "avx2",
-    "avx512f",
-    "bmi1",
-    "bmi2",
-    "cmpxchg16b",
-    "fma",
-    "lzcnt",
-    "popcnt",
-    "sse3",
-    "sse41",
-    "sse42",
-    "ssse3",
-];
-const V4: &[&str] = &[
-    "avx",
-    "avx2",
-    "avx512dq",
-    "avx512f",
-    "avx512vl",
-    "bmi1",
-    "bmi2",
-    "cmpxchg16b",
-    "fma",
-    "lzcnt",
-    "popcnt",
-    "sse3",
-    "sse41",
-    "sse42",
-    "ssse3",
-];
-const CASCADELAKE: &[&str] = &[
-    "avx",
-    "avx2",
-    "avx512dq",
-    "avx512f",
-    "avx512vl",
-    "avx512vnni",
-    "bmi1",
-    "bmi2",
-    "cmpxchg16b",
-    "fma",
-    "lzcnt",
-    "popcnt",
-    "sse3",
-    "sse41",
-    "sse42",
-    "ssse3",
-];
-const CANNONLAKE: &[&str] = &[
-    "avx",
-    "avx2",
-    "avx512dq",
-    "avx512f",
-    "avx512vbmi",
-    "avx512vl",
-    "bmi1",
-    "bmi2",
-    "cmpxchg16b",
-    "fma",
-    "lzcnt",
-    "popcnt",
-    "sse3",
-    "sse41",
-    "sse42",
-    "ssse3",
-];
-const ICELAKE: &[&str] = &[
-    "avx",
-    "avx2",
-    "avx512bitalg",
-    "avx512dq",
-    "avx512f",
-    "avx512vbmi",
-    "avx512vl",
-    "avx512vnni",
-    "bmi1",
-    "bmi2",
-    "cmpxchg16b",
-    "fma",
-    "lzcnt",
-    "popcnt",
-    "sse3",
-    "sse41",
-    "sse42",
-    "ssse3",
-];
-const SAPPHIRERAPIDS: &[&str] = &[
-    "avx",
-    "avx2",
-    "avx512bitalg",
-    "avx512dq",
-    "avx512f",
-    "avx512vbmi",
-    "avx512vl",
-    "avx512vnni",
-    "avx_vnni",
-    "bmi1",
-    "bmi2",
-    "cmpxchg16b",
-    "fma",
-    "lzcnt",
-    "popcnt",
-    "sse3",
-    "sse41",
-    "sse42",
-    "ssse3",
-];
+const SSSE3: &[&str] = extended!(SSE3: "cmpxchg16b", "ssse3");
+const PENRYN: &[&str] = extended!(SSSE3: "sse41");
+const BARCELONA: &[&str] = extended!(SSE3: "cmpxchg16b", "lzcnt", "popcnt");
+const BTVER1: &[&str] = extended!(BARCELONA: "ssse3");
+const V2: &[&str] = extended!(PENRYN: "popcnt", "sse42");
+const V2_AVX: &[&str] = extended!(V2: "avx");
+const BDVER1: &[&str] = extended!(V2_AVX: "lzcnt");
+const BTVER2: &[&str] = extended!(BDVER1: "bmi1");
+const BDVER2: &[&str] = extended!(BTVER2: "fma");
+const V3: &[&str] = extended!(BDVER2: "avx2", "bmi2");
+const ALDERLAKE: &[&str] = extended!(V3: "avx_vnni");
+const KNL: &[&str] = extended!(V3: "avx512f");
+const V4: &[&str] = extended!(KNL: "avx512dq", "avx512vl");
+const CASCADELAKE: &[&str] = extended!(V4: "avx512vnni");
+const CANNONLAKE: &[&str] = extended!(V4: "avx512vbmi");
+const ICELAKE: &[&str] = extended!(CANNONLAKE: "avx512bitalg", "avx512vnni");
+const SAPPHIRERAPIDS: &[&str] = extended!(ICELAKE: "avx_vnni");
 
 static X86_64: CpuTable = CpuTable {
     cpus: &[
@@ -289,9 +187,9 @@ static X86_64: CpuTable = CpuTable {
 };
 
 const LSE: &[&str] = &["lse"];
-const A55: &[&str] = &["dotprod", "fp16", "lse"];
-const A78C: &[&str] = &["dotprod", "fp16", "lse", "pauth"];
-const V1: &[&str] = &["dotprod", "fp16", "i8mm", "lse", "pauth"];
+const A55: &[&str] = extended!(LSE: "dotprod", "fp16");
+const A78C: &[&str] = extended!(A55: "pauth");
+const V1: &[&str] = extended!(A78C: "i8mm");
 
 static AARCH64: CpuTable = CpuTable {
     cpus: &[
