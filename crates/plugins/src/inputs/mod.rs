@@ -17,6 +17,7 @@ mod printed;
 mod random;
 mod records;
 mod sampler;
+mod served;
 mod stdin;
 mod tail;
 mod tcp;

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use flb_event::{ChunkBuilder, Event, RecordTooLarge, Tag, Timestamp, msgpack};
-use flb_plugin::{
-    BoxFuture, Build, BuildError, Context, End, Input, InputError, Kind, OptionSpec, Options, Spec,
-};
+use flb_plugin::{Build, BuildError, Context, Input, Kind, OptionSpec, Options, Spec};
 use tokio::io::AsyncReadExt;
 
 use super::records::{self, Entries, LineRecords};
+use super::served::{self, Served};
 use super::values::{Piece, Values};
 use crate::complaints::{Complaint, Complaints};
 use crate::log::{Label, excerpt};
@@ -47,7 +46,7 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildEr
     Ok(Box::new(tcp(options, build)?))
 }
 
-fn tcp(options: &Options, build: &Build<'_>) -> Result<Tcp, BuildError> {
+fn tcp(options: &Options, build: &Build<'_>) -> Result<Served<Clients>, BuildError> {
     let label = Label::input("tcp", build);
     let read = kilobytes(options, "chunk_size")?.unwrap_or(32 * 1024);
     let limit = kilobytes(options, "buffer_size")?.unwrap_or(read);
@@ -63,8 +62,7 @@ fn tcp(options: &Options, build: &Build<'_>) -> Result<Tcp, BuildError> {
     };
     let listener = Listener::tcp(options, build.service)?;
     let server = Server::new(listener, &label, options, build)?;
-    tracing::info!("{label} listening on {}", server.address());
-    Ok(Tcp {
+    Ok(Served {
         clients: Clients {
             tag: build.tag.clone(),
             format,
@@ -115,26 +113,6 @@ enum Format {
     },
 }
 
-struct Tcp {
-    server: Server,
-    clients: Clients,
-}
-
-impl Input for Tcp {
-    fn run<'a>(self: Box<Self>, context: &'a dyn Context) -> BoxFuture<'a, Result<End, InputError>>
-    where
-        Self: 'a,
-    {
-        Box::pin(async move {
-            let Self { server, clients } = *self;
-            let handle = |client| clients.serve(client, context);
-            server.run(context, handle).await?;
-            clients.complaints.sum_up();
-            Ok(End::Quiet)
-        })
-    }
-}
-
 /// What all connections have in common.
 struct Clients {
     tag: Tag,
@@ -147,8 +125,9 @@ struct Clients {
     complaints: Complaints<Wrong>,
 }
 
-impl Clients {
-    /// Serves one connection to its end, or until another input goes on with it.
+impl served::Clients for Clients {
+    type Wrong = Wrong;
+
     async fn serve(&self, client: Client, context: &dyn Context) -> Option<Left> {
         let Client { mut stream, peer, read: before, place } = client;
         let mut decoder = self.decoder(&peer);
@@ -199,6 +178,12 @@ impl Clients {
         None
     }
 
+    fn complaints(&self) -> &Complaints<Wrong> {
+        &self.complaints
+    }
+}
+
+impl Clients {
     fn decoder<'a>(&'a self, peer: &'a Peer) -> Decoder<'a> {
         let mut entries = Vec::new();
         if let Some(key) = &self.address_key {
@@ -426,6 +411,7 @@ mod tests {
     use super::*;
     use crate::net::testing::{Desk, Identity, block_on};
     use crate::testing::{build_with, options};
+    use flb_plugin::End;
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpStream;
 
@@ -451,7 +437,7 @@ mod tests {
         });
     }
 
-    fn input(given: &[(&str, &str)]) -> Tcp {
+    fn input(given: &[(&str, &str)]) -> Served<Clients> {
         let given = [&[("listen", "127.0.0.1"), ("port", "0")], given].concat();
         build_with(&options(&OPTIONS, &given), tcp).unwrap()
     }

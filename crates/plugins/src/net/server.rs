@@ -125,10 +125,12 @@ impl Server {
         let max_connections = usize::try_from(max_connections).unwrap_or(0).max(1);
         let accept_timeout = timeout(options, "net.accept_timeout", 10);
         let seconds = u32::try_from(accept_timeout.as_secs()).unwrap_or(u32::MAX);
+        let tls = ServerTls::new(options, build)?;
+        tracing::info!("{label} listening on {}", listener.address());
         Ok(Self {
             listener,
             terms: format!("{options:?}"),
-            tls: ServerTls::new(options, build)?,
+            tls,
             places: Places::new(max_connections, seconds, build.service),
             accept_timeout,
             patience: timeout(options, "net.io_timeout", 30),
@@ -143,6 +145,7 @@ impl Server {
     }
 
     /// Where it listens.
+    #[cfg(test)]
     pub(crate) fn address(&self) -> String {
         self.listener.address()
     }

@@ -8,6 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::Mutex;
 
 use crate::complaints::{Complaint, Complaints};
+use crate::inputs::served;
 use crate::log::excerpt;
 use crate::net::buffer::{Budget, Buffer, ReadError};
 use crate::net::forward::decode::{self, Entry, ForwardError, Message, Records, Scan};
@@ -104,9 +105,10 @@ impl From<Closed> for Close {
     }
 }
 
-impl Clients {
-    /// Serves one connection to its end, or until another input goes on with it.
-    pub(super) async fn serve(&self, client: Client, context: &dyn Context) -> Option<Left> {
+impl served::Clients for Clients {
+    type Wrong = Wrong;
+
+    async fn serve(&self, client: Client, context: &dyn Context) -> Option<Left> {
         let Client { mut stream, peer, read: before, place } = client;
         let mut connection = Connection {
             clients: self,
@@ -132,6 +134,12 @@ impl Clients {
         None
     }
 
+    fn complaints(&self) -> &Complaints<Wrong> {
+        &self.complaints
+    }
+}
+
+impl Clients {
     fn tag(&self, sender: &[u8]) -> Result<Tag, ForwardError> {
         match &self.naming {
             Naming::Always(tag) => Ok(tag.clone()),

@@ -8,11 +8,10 @@ mod clients;
 mod tests;
 
 use flb_event::Tag;
-use flb_plugin::{
-    BoxFuture, Build, BuildError, Context, End, Input, InputError, Kind, OptionSpec, Options, Spec,
-};
+use flb_plugin::{Build, BuildError, Input, Kind, OptionSpec, Options, Spec};
 use tokio::sync::Mutex;
 
+use super::served::Served;
 use crate::complaints::Complaints;
 use crate::log::Label;
 use crate::net::buffer::Budget;
@@ -54,7 +53,7 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildEr
     Ok(Box::new(forward(options, build)?))
 }
 
-fn forward(options: &Options, build: &Build<'_>) -> Result<Forward, BuildError> {
+fn forward(options: &Options, build: &Build<'_>) -> Result<Served<Clients>, BuildError> {
     let label = Label::input("forward", build);
     let limit = usize::try_from(options.size("buffer_max_size").unwrap_or(6_144_000));
     let limit = limit.unwrap_or(usize::MAX).clamp(1024, 1 << 30);
@@ -65,7 +64,6 @@ fn forward(options: &Options, build: &Build<'_>) -> Result<Forward, BuildError> 
         None => Listener::tcp(options, build.service)?,
     };
     let server = Server::new(listener, &label, options, build)?;
-    tracing::info!("{label} listening on {}", server.address());
     let clients = Clients {
         accept_timeout: server.accept_timeout,
         patience: server.patience,
@@ -76,7 +74,7 @@ fn forward(options: &Options, build: &Build<'_>) -> Result<Forward, BuildError> 
         turn: Mutex::new(()),
         complaints: Complaints::new(label),
     };
-    Ok(Forward { server, clients })
+    Ok(Served { server, clients })
 }
 
 fn naming(options: &Options) -> Result<Naming, BuildError> {
@@ -109,24 +107,4 @@ fn security(options: &Options) -> Result<Option<Security>, BuildError> {
     };
     let hostname = options.text("self_hostname").unwrap_or("localhost").to_owned();
     Ok(Some(Security { key, hostname, users }))
-}
-
-struct Forward {
-    server: Server,
-    clients: Clients,
-}
-
-impl Input for Forward {
-    fn run<'a>(self: Box<Self>, context: &'a dyn Context) -> BoxFuture<'a, Result<End, InputError>>
-    where
-        Self: 'a,
-    {
-        Box::pin(async move {
-            let Self { server, clients } = *self;
-            let handle = |client| clients.serve(client, context);
-            server.run(context, handle).await?;
-            clients.complaints.sum_up();
-            Ok(End::Quiet)
-        })
-    }
 }

@@ -12,7 +12,7 @@ use crate::net::stream::Stream;
 use crate::net::testing::{self, Desk, Identity};
 use crate::testing::{build_with, msgpack as json, options};
 
-fn input(given: &[(&str, &str)]) -> Result<Forward, BuildError> {
+fn input(given: &[(&str, &str)]) -> Result<Served<Clients>, BuildError> {
     let mut given = [&[("listen", "127.0.0.1")], given].concat();
     if !given.iter().any(|(key, _)| *key == "port") {
         given.push(("port", "0"));

@@ -15,10 +15,7 @@ use std::time::Duration;
 
 use flb_event::msgpack::{self, Reader};
 use flb_event::{Accessor, ChunkBuilder, Event, Tag};
-use flb_plugin::{
-    BoxFuture, Build, BuildError, Context, End, Input, InputError, Kind, OptionSpec, Options,
-    Secrecy, Spec,
-};
+use flb_plugin::{Build, BuildError, Context, Input, Kind, OptionSpec, Options, Secrecy, Spec};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
@@ -28,6 +25,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Mutex;
 
+use super::served::{self, Served};
 use crate::complaints::{Complaint, Complaints};
 use crate::log::{Label, name_only};
 use crate::map;
@@ -36,7 +34,7 @@ use crate::net::listener::{self, Listener};
 use crate::net::options::{joined, multiple};
 use crate::net::places::Place;
 use crate::net::server::{self, Server};
-use crate::net::stream::{Client, Peer, within};
+use crate::net::stream::{Client, Left, Peer, within};
 use crate::net::tls;
 use body::{BodyError, ContentType};
 
@@ -78,7 +76,7 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildEr
     Ok(Box::new(http(options, build)?))
 }
 
-fn http(options: &Options, build: &Build<'_>) -> Result<Http, BuildError> {
+fn http(options: &Options, build: &Build<'_>) -> Result<Served<Clients>, BuildError> {
     let label = Label::input("http", build);
     let limit = usize::try_from(options.size("buffer_max_size").unwrap_or(4_000_000));
     let limit = limit.unwrap_or(usize::MAX).clamp(1024, 1 << 30);
@@ -92,7 +90,6 @@ fn http(options: &Options, build: &Build<'_>) -> Result<Http, BuildError> {
     });
     let listener = Listener::tcp(options, build.service)?;
     let server = Server::new(listener, &label, options, build)?;
-    tracing::info!("{label} listening on {}", server.address());
     let clients = Clients {
         tag: build.tag.clone(),
         limit,
@@ -106,7 +103,7 @@ fn http(options: &Options, build: &Build<'_>) -> Result<Http, BuildError> {
         turn: Mutex::new(()),
         complaints: Complaints::new(label),
     };
-    Ok(Http { server, clients })
+    Ok(Served { server, clients })
 }
 
 /// `Name value`
@@ -127,30 +124,6 @@ fn accessor(text: &str) -> Result<Accessor, BuildError> {
     }
     Accessor::parse(text)
         .map_err(|error| BuildError::new(format!("tag_key: {error}")).help(error.hint()))
-}
-
-struct Http {
-    server: Server,
-    clients: Clients,
-}
-
-impl Input for Http {
-    fn run<'a>(self: Box<Self>, context: &'a dyn Context) -> BoxFuture<'a, Result<End, InputError>>
-    where
-        Self: 'a,
-    {
-        Box::pin(async move {
-            let Self { server, clients } = *self;
-            let clients = &clients;
-            let handle = |client| async move {
-                clients.serve(client, context).await;
-                None
-            };
-            server.run(context, handle).await?;
-            clients.complaints.sum_up();
-            Ok(End::Quiet)
-        })
-    }
 }
 
 /// What a client can do wrong.
@@ -240,8 +213,10 @@ struct Clients {
     complaints: Complaints<Wrong>,
 }
 
-impl Clients {
-    async fn serve(&self, client: Client, context: &dyn Context) {
+impl served::Clients for Clients {
+    type Wrong = Wrong;
+
+    async fn serve(&self, client: Client, context: &dyn Context) -> Option<Left> {
         let Client { stream, peer, place, .. } = client;
         let (is_answering, peer, place) = (&AtomicBool::new(false), &peer, &*place);
         let service = hyper::service::service_fn(|request| async move {
@@ -264,14 +239,21 @@ impl Clients {
                 }
                 ended = connection.as_mut() => break ended,
                 // A request that has not come by now does not hold up a stop.
-                () = last(), if stopping && !is_answering.load(Ordering::Relaxed) => return,
+                () = last(), if stopping && !is_answering.load(Ordering::Relaxed) => return None,
             }
         };
         if let Err(error) = ended {
             self.complaints.add(Wrong::Connection, peer, error);
         }
+        None
     }
 
+    fn complaints(&self) -> &Complaints<Wrong> {
+        &self.complaints
+    }
+}
+
+impl Clients {
     async fn answer(
         &self,
         request: Request<Incoming>,

@@ -9,7 +9,7 @@ use super::*;
 use crate::net::testing::{self, Desk, Identity};
 use crate::testing::{build_with, options};
 
-fn input(given: &[(&str, &str)]) -> Result<Http, BuildError> {
+fn input(given: &[(&str, &str)]) -> Result<Served<Clients>, BuildError> {
     let given = [&[("listen", "127.0.0.1"), ("port", "0")], given].concat();
     build_with(&options(&OPTIONS, &given), http)
 }
