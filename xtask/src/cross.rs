@@ -31,8 +31,18 @@ struct Machine {
     qemu: &'static str,
     /// The package with its C library.
     library: &'static str,
+    /// A CPU that can do more than every one of its kind, if the emulator can be one.
+    able: Option<Able>,
     /// The cases that no code can be made of for it, as the compiler says.
     refused: &'static [&'static str],
+}
+
+/// A CPU that can do more than others.
+struct Able {
+    /// The option of flb-wamrc that makes code for it.
+    option: &'static str,
+    /// What qemu calls one.
+    qemu: &'static str,
 }
 
 const MACHINES: &[Machine] = &[
@@ -42,6 +52,7 @@ const MACHINES: &[Machine] = &[
         gnu: "aarch64-linux-gnu",
         qemu: "qemu-aarch64-static",
         library: "libc6-dev-arm64-cross",
+        able: Some(Able { option: "--cpu=neoverse-n1", qemu: "max" }),
         refused: &[],
     },
     Machine {
@@ -50,6 +61,7 @@ const MACHINES: &[Machine] = &[
         gnu: "riscv64-linux-gnu",
         qemu: "qemu-riscv64-static",
         library: "libc6-dev-riscv64-cross",
+        able: Some(Able { option: "--cpu-features=+v", qemu: "rv64,v=true,vext_spec=v1.0" }),
         refused: &["tests/filter/feat_simd"],
     },
     // The one with its bytes the other way round.
@@ -59,6 +71,7 @@ const MACHINES: &[Machine] = &[
         gnu: "s390x-linux-gnu",
         qemu: "qemu-s390x-static",
         library: "libc6-dev-s390x-cross",
+        able: Some(Able { option: "--cpu=z15", qemu: "max" }),
         refused: &[],
     },
     // The one with 32 bits, and without native code: its filters are interpreted.
@@ -68,6 +81,7 @@ const MACHINES: &[Machine] = &[
         gnu: "arm-linux-gnueabihf",
         qemu: "qemu-arm-static",
         library: "libc6-dev-armhf-cross",
+        able: None,
         refused: &["tests/filter/feat_threads"],
     },
 ];
@@ -203,6 +217,9 @@ fn check(
     let mut count = 0;
     for trial in trials {
         let Some(expected) = expected.get(&trial.name) else { continue };
+        if trial.able && machine.able.is_none() {
+            continue;
+        }
         let found = trial.run(here, Some(machine), &agent)?;
         if found.code.is_none() && machine.refused.contains(&trial.name.as_str()) {
             println!("{}: SKIPPED: {}", trial.name, found.said);
@@ -340,6 +357,8 @@ struct Trial {
     /// Other files beside the configuration.
     files: Vec<PathBuf>,
     input: Option<PathBuf>,
+    /// Whether the code is for the machine's able CPU, which the agent must find there.
+    able: bool,
 }
 
 /// The filters of the examples.
@@ -353,14 +372,17 @@ fn examples(dir: &Path) -> Result<Vec<Trial>> {
     let long = format!(r#"{{"time":"2026-11-22T13:49:44.125+0000","x":"{}"}}"#, "y".repeat(LONG));
     fs::write(&input, format!("{}{long}\n", RECORDS.trim_start()))
         .context("cannot write records")?;
-    let trial = |(name, function): &(&str, &str)| Trial {
-        name: format!("examples/{name}"),
+    let trial = |(name, function): &(&str, &str), kind: &str, able| Trial {
+        name: format!("{kind}/{name}"),
         conf: CONF.replace("{module}", name).replace("{function}", function),
         modules: vec![folder.join(format!("{name}.wasm"))],
         files: vec![root().join("examples/conf/parsers.conf")],
         input: Some(input.clone()),
+        able,
     };
-    Ok(EXAMPLES.iter().map(trial).collect())
+    let plain = EXAMPLES.iter().map(|example| trial(example, "examples", false));
+    let able = EXAMPLES.iter().map(|example| trial(example, "able", true));
+    Ok(plain.chain(able).collect())
 }
 
 /// The cases in `tests/filter`, as the agent's tests have just run them.
@@ -375,7 +397,8 @@ fn cases() -> Result<Vec<Trial>> {
             .with_context(|| format!("the test of {name} left no {}", conf.display()))?;
         let modules = with_extension(&files(&folder)?, "wasm");
         let name = format!("tests/filter/{name}");
-        trials.push(Trial { name, conf, modules, files: Vec::new(), input: None });
+        let (files, input) = (Vec::new(), None);
+        trials.push(Trial { name, conf, modules, files, input, able: false });
     }
     Ok(trials)
 }
@@ -398,6 +421,7 @@ impl Trial {
         let dir = here.dir.join("trials").join(place).join(&self.name);
         fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let mut conf = self.conf.clone();
+        let able = machine.and_then(|machine| machine.able.as_ref()).filter(|_| self.able);
         let mut sizes = 0;
         for module in &self.modules {
             let name = module.file_name().unwrap_or_default().to_string_lossy();
@@ -405,6 +429,7 @@ impl Trial {
             let mut wamrc = Command::new(&here.wamrc);
             wamrc.arg("-v=0");
             wamrc.args(machine.map(|machine| format!("--target={machine}")));
+            wamrc.args(able.map(|able| able.option));
             wamrc.arg("-o").arg(&aot).arg(module).stdin(Stdio::null());
             let refused = crate::run::output(&mut wamrc).err();
             if let Some(error) = refused {
@@ -418,13 +443,24 @@ impl Trial {
                 .with_context(|| format!("cannot copy {}", file.display()))?;
         }
         fs::write(dir.join("agent.conf"), conf).context("cannot write a configuration")?;
-        let mut answer = agent.answer(&dir, self.input.as_deref())?;
+        let mut answer = match able {
+            Some(able) => agent.on(able).answer(&dir, self.input.as_deref())?,
+            None => agent.answer(&dir, self.input.as_deref())?,
+        };
         answer.sizes = sizes;
         Ok(answer)
     }
 }
 
 impl Agent {
+    /// The same on another CPU.
+    fn on(&self, able: &Able) -> Self {
+        Self {
+            runner: format!("{} -cpu {}", self.runner, able.qemu),
+            program: self.program.clone(),
+        }
+    }
+
     /// Runs the agent in a folder, until all records are through or until it ends.
     fn answer(&self, dir: &Path, input: Option<&Path>) -> Result<Answer> {
         let mut agent = command(&self.runner);

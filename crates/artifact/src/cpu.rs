@@ -257,57 +257,6 @@ static S390X: CpuTable = CpuTable {
 /// Portable code is the same for every CPU.
 static PORTABLE: CpuTable = CpuTable { cpus: &[cpu("generic", &[], NONE)], features: &[] };
 
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
-/// The names whose standard library probe says yes, in the order given.
-macro_rules! detected {
-    ($probe:ident: $($name:literal = $($std:tt)&&+),* $(,)?) => {{
-        let mut found = Vec::new();
-        $(if $(std::arch::$probe!($std))&&+ { found.push($name); })*
-        found
-    }};
-}
-
-impl Feature {
-    /// Names of the features of this machine's CPU, sorted. Empty where the standard library cannot tell.
-    pub(crate) fn detect() -> Vec<&'static str> {
-        #[cfg(target_arch = "x86_64")]
-        return detected!(is_x86_feature_detected:
-            "avx" = "avx", "avx2" = "avx2", "avx512bitalg" = "avx512bitalg",
-            "avx512dq" = "avx512dq", "avx512f" = "avx512f", "avx512vbmi" = "avx512vbmi",
-            "avx512vl" = "avx512vl", "avx512vnni" = "avx512vnni", "avx_vnni" = "avxvnni",
-            "bmi1" = "bmi1", "bmi2" = "bmi2", "cmpxchg16b" = "cmpxchg16b", "fma" = "fma",
-            "lzcnt" = "lzcnt", "popcnt" = "popcnt", "sse3" = "sse3", "sse41" = "sse4.1",
-            "sse42" = "sse4.2", "ssse3" = "ssse3",
-        );
-        #[cfg(target_arch = "aarch64")]
-        return detected!(is_aarch64_feature_detected:
-            "dotprod" = "dotprod", "fp16" = "fp16", "i8mm" = "i8mm", "lse" = "lse",
-            "pauth" = "paca" && "pacg",
-        );
-        #[cfg(target_arch = "riscv64")]
-        return with_vectors(detected!(is_riscv_feature_detected:
-            "zba" = "zba", "zbb" = "zbb", "zbc" = "zbc", "zbs" = "zbs",
-        ));
-        #[cfg(not(any(
-            target_arch = "x86_64",
-            target_arch = "aarch64",
-            target_arch = "riscv64"
-        )))]
-        return Vec::new();
-    }
-}
-
-/// Adds what the standard library does not tell yet: whether the system says that there are vectors, whose registers then
-/// have 128 bits at least.
-#[cfg(target_arch = "riscv64")]
-fn with_vectors(mut found: Vec<&'static str>) -> Vec<&'static str> {
-    if rustix::param::linux_hwcap().0 & (1 << (b'v' - b'a')) != 0 {
-        found.extend(["v", "zvl128b"]);
-        found.sort_unstable();
-    }
-    found
-}
-
 /// What a name of LLVM's for a CPU feature means here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
@@ -479,16 +428,9 @@ mod tests {
     }
 
     #[test]
-    fn features_are_sorted_and_what_is_detected_is_among_them() {
+    fn features_are_sorted() {
         for table in TABLES {
             assert!(table.features.is_sorted_by_key(|feature| feature.name));
-        }
-        let detected = Feature::detect();
-        assert!(detected.is_sorted());
-        if let Some(host) = Architecture::host() {
-            for name in detected {
-                assert!(CpuTable::of(host).feature(name).is_some(), "{name}");
-            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use target_lexicon::{Architecture as Arch, OperatingSystem, Triple};
 
 use crate::Architecture;
-use crate::cpu::Feature;
+use crate::detect;
 
 /// An architecture, an operating system and the CPU features at hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Host {
 impl Host {
     /// This machine, asked of the CPU itself.
     pub fn detect() -> Self {
-        Self { triple: Triple::host(), features: Feature::detect() }
+        Self { triple: Triple::host(), features: detect::features() }
     }
 
     /// A machine of this kind, with these CPU features.

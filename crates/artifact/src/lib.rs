@@ -5,6 +5,7 @@
 mod artifact;
 mod builder;
 mod cpu;
+mod detect;
 mod error;
 mod host;
 mod layout;
