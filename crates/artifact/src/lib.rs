@@ -4,6 +4,7 @@
 
 mod artifact;
 mod builder;
+pub mod contract;
 mod cpu;
 mod detect;
 mod error;

@@ -1,5 +1,6 @@
 //! Reads what a module exports and imports, and refuses what cannot be a filter.
 
+use flb_artifact::contract::RESERVED;
 use flb_artifact::{
     Architecture, Arguments, Export, Foreign, Import, Interface, Target, ValueType,
 };
@@ -8,7 +9,6 @@ use wasmparser::{MemoryType, Payload, Validator, WasmFeatures};
 
 use crate::CompileError;
 use crate::limits::{self, Validated};
-use crate::passes::host_pages::RESERVED;
 
 /// What the rest of the compiler wants to know of a valid module.
 #[derive(Debug)]

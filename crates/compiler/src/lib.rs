@@ -20,9 +20,6 @@ use flb_artifact::{
 };
 
 pub use error::CompileError;
-pub use flb_engine::names::split_place;
-pub use passes::host_pages::{EXPORT_MEMORY, EXPORT_PAGES};
-pub use passes::stops::{EXPORT_FLAG, EXPORT_SPIN, EXPORT_START, EXPORT_STOP};
 pub use places::places;
 
 /// Name and version of the engine that the code is for.

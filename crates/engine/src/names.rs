@@ -1,8 +1,5 @@
 //! What functions are called in compiled code: their names, and behind them where they begin in their sources.
 
-/// Functions that the compiler adds have names that begin like this.
-pub const COMPILERS: &str = "flb:";
-
 /// Stands between a function's name and its place.
 const AT: &str = " at ";
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use flb_artifact::{PublicKey, Required, Trust};
+use flb_artifact::{PublicKey, Required, Trust, contract};
 use flb_plugin::{BuildError, Kind, OptionSpec, Options, Secrecy, Service};
 use flb_runtime::{
     Directory, EngineOptions, FilterEngine, GuestLog, GuestOutput, GuestStream, Heard, Sandbox,
@@ -70,7 +70,7 @@ pub(crate) const STACK_SIZE: OptionSpec = OptionSpec::new(
 
 /// Most bytes that a module's memory may grow to.
 pub(crate) fn memory_limit(options: &Options) -> u64 {
-    options.size(MEMORY_LIMIT.name).unwrap_or(256 << 20)
+    options.size(MEMORY_LIMIT.name).unwrap_or(contract::MEMORY_LIMIT)
 }
 
 /// Which filter the artifact must be: as the section says, else as the service says. A name is worth what its signature is.
@@ -280,6 +280,13 @@ mod tests {
     use crate::testing::options;
 
     static SPECS: &[OptionSpec] = &[ACCESSIBLE_PATHS, ENV, ARGS, CONFIG];
+
+    #[test]
+    fn a_guest_is_granted_what_the_help_says() {
+        assert_eq!(memory_limit(&options(&[MEMORY_LIMIT], &[])), contract::MEMORY_LIMIT);
+        let default = format!("(default {} MiB)", contract::MEMORY_LIMIT >> 20);
+        assert!(MEMORY_LIMIT.about.ends_with(&default), "{}", MEMORY_LIMIT.about);
+    }
 
     fn check_environment(given: &[(&str, &str)], expected: Result<&[(&str, &str)], &str>) {
         let found = environment(&options(SPECS, given)).map_err(|error| error.message);

@@ -5,10 +5,9 @@
 
 use std::fmt;
 
-use flb_engine::names::{COMPILERS, split_place, with_place};
+use flb_artifact::contract::{RESERVED, STOP};
+use flb_engine::names::{split_place, with_place};
 use wasmtime::{Module, WasmBacktrace};
-
-use crate::interrupt::STOP;
 
 /// Where a signal found the guest that is to end: an address in its code.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +82,7 @@ pub(crate) fn backtrace(error: &wasmtime::Error) -> Vec<String> {
     });
     let all = interrupted.into_iter().chain(named);
     let guests =
-        all.filter(|(name, _)| !name.as_deref().is_some_and(|name| name.starts_with(COMPILERS)));
+        all.filter(|(name, _)| !name.as_deref().is_some_and(|name| name.starts_with(RESERVED)));
     without_language(guests.map(|(name, index)| function_name(name.as_deref(), index)).collect())
 }
 

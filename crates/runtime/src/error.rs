@@ -82,7 +82,7 @@ pub enum LoadError {
     #[error(
         "the function '{name}' has the type {found}, it must have (i32) -> (); help: give it one parameter, the answer's \
          address",
-        name = crate::guest::FREE_RESULT
+        name = flb_artifact::contract::FREE_RESULT
     )]
     FreeResultType {
         /// Its type.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flb_artifact::Arguments;
+use flb_artifact::contract::{FREE_RESULT, MEMORY};
 use wasmtime::{Instance, Memory, Store, Table, TypedFunc};
 
 use crate::abi::{Function, Returned};
@@ -12,11 +13,6 @@ use crate::interrupt::Lane;
 use crate::space::{self, HOST_PAGES, KEPT, PAGE};
 use crate::state::State;
 use crate::{FilterError, FilterModule, LoadError, Recycle};
-
-/// Exports that the compiler adds; see `docs/artifact-format.md`.
-pub(crate) const MEMORY: &str = "flb:memory";
-/// The module's way to say that its answers are to be freed, and how; see `docs/abi.md`.
-pub(crate) const FREE_RESULT: &str = "flb_free_result";
 
 /// One instance of the module.
 pub(crate) struct Guest {

@@ -4,9 +4,9 @@
 use wasmtime::{Caller, Engine, Extern, FuncType, InstancePre, Linker, Module, Val};
 
 use crate::LoadError;
-use crate::guest::MEMORY;
 use crate::libc;
 use crate::state::State;
+use flb_artifact::contract::MEMORY;
 
 /// The module names of WASI preview 1, and of what older toolchains took for it.
 const WASI: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flb_artifact::contract::{FREE_RESULT, MEMORY_LIMIT};
 use flb_artifact::{Interface, Required, Sha256Hex, ValueType};
 
 use crate::abi::{self, Abi};
-use crate::guest::FREE_RESULT;
 use crate::ready::Ready;
 use crate::{FilterEngine, FilterInstance, LoadError, Sandbox, Signature};
 
@@ -56,7 +56,7 @@ pub struct FilterOptions {
 }
 
 impl FilterOptions {
-    /// The function `function` with JSON records, one second, 256 MiB and nothing of the host.
+    /// The function `function` with JSON records, one second, [`MEMORY_LIMIT`] and nothing of the host.
     pub fn new(function: impl Into<String>) -> Self {
         Self {
             function: function.into(),
@@ -64,7 +64,7 @@ impl FilterOptions {
             format: EventFormat::Json { escape_unicode: true },
             deadline: Duration::from_secs(1),
             start_deadline: None,
-            memory_limit: 256 << 20,
+            memory_limit: MEMORY_LIMIT,
             recycle: Recycle::default(),
             required: None,
             sandbox: Sandbox::default(),

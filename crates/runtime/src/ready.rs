@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flb_artifact::contract::START;
 use flb_artifact::{Artifact, Interface, Interruption, Metadata, Required};
 use wasmtime::{Instance, InstancePre, Store};
 
@@ -104,7 +105,7 @@ impl Ready {
         })?;
         interrupt::find_flag(store, &instance);
         lay_out(store, &instance, memory_limit)?;
-        if let Ok(start) = instance.get_typed_func::<(), ()>(&mut *store, interrupt::START) {
+        if let Ok(start) = instance.get_typed_func::<(), ()>(&mut *store, START) {
             lane.run(store, |store| start.call(store, ()))?;
         }
         Ok(instance)

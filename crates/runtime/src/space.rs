@@ -4,18 +4,15 @@
 //! size of their memory is the size of a table.
 
 use flb_artifact::Arguments;
+use flb_artifact::contract::{self, FLAG, MEMORY, PAGES};
 use wasmtime::{AsContextMut, Caller, Extern, Instance, Module, Ref, Store, Table};
 
-use crate::guest::MEMORY;
-use crate::interrupt::FLAG;
 use crate::state::State;
 
-/// The table whose size is the guest's; the compiler adds it.
-const PAGES: &str = "flb:pages";
 /// Bytes in a page of WebAssembly memory.
-pub(crate) const PAGE: usize = 64 << 10;
-/// Pages for a call's arguments (64 MiB).
-pub(crate) const HOST_PAGES: usize = 1024;
+pub(crate) const PAGE: usize = contract::PAGE as usize;
+/// Pages for a call's arguments.
+pub(crate) const HOST_PAGES: usize = contract::HOST_PAGES as usize;
 /// Of these, what is kept from one call to the next (1 MiB).
 pub(crate) const KEPT: usize = 16 * PAGE;
 

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use flb_artifact::contract::{MEMORY_LIMIT, PAGE};
 use flb_artifact::{Arguments, Artifact, ArtifactError, Host, Interface, Trust};
 use flb_runtime::Abi;
 use flb_text::tame_line;
@@ -188,11 +189,6 @@ fn imports(interface: &Interface) -> anyhow::Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Most memory that the agent grants a guest.
-pub(crate) const LIMIT: u64 = 256 << 20;
-/// Bytes in a page of WebAssembly memory.
-const PAGE: u64 = 64 << 10;
-
 fn memory(artifact: &Artifact) -> anyhow::Result<Vec<Finding>> {
     let Some(wasm) = artifact.wasm()? else {
         return Ok(vec![Finding::new(
@@ -205,7 +201,7 @@ fn memory(artifact: &Artifact) -> anyhow::Result<Vec<Finding>> {
     let bytes =
         |pages: Option<u64>, default| pages.map_or(default, |pages| pages.saturating_mul(PAGE));
     let starts = bytes(measures.initial_pages, 0);
-    let grows = bytes(measures.maximum_pages, LIMIT).min(LIMIT);
+    let grows = bytes(measures.maximum_pages, MEMORY_LIMIT).min(MEMORY_LIMIT);
     let arguments = match artifact.metadata().interface.arguments {
         Arguments::Malloc => "its own malloc and free",
         Arguments::New => "its own __new and __unpin",
@@ -216,10 +212,11 @@ fn memory(artifact: &Artifact) -> anyhow::Result<Vec<Finding>> {
         size(starts),
         size(grows)
     );
-    if starts <= LIMIT {
+    if starts <= MEMORY_LIMIT {
         return Ok(vec![Finding::new(Level::Ok, "memory", text)]);
     }
-    let text = format!("{text}; help: the agent grants {}: lower --initial-memory", size(LIMIT));
+    let text =
+        format!("{text}; help: the agent grants {}: lower --initial-memory", size(MEMORY_LIMIT));
     Ok(vec![Finding::new(Level::Problem, "memory", text)])
 }
 

@@ -68,6 +68,8 @@ impl Growth {
 
 #[cfg(test)]
 mod tests {
+    use flb_artifact::contract::PAGE;
+
     use super::*;
 
     /// When growth is over, with memory as `bytes` says after each call; not within a million calls.
@@ -79,8 +81,6 @@ mod tests {
         });
         assert_eq!(over, expected, "{growth:?}");
     }
-
-    const PAGE: u64 = 1 << 16;
 
     #[test]
     fn memory_that_comes_to_an_end_is_no_leak() {

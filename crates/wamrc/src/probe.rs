@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use flb_artifact::contract::{FREE_RESULT, MEMORY_LIMIT};
 use flb_event::{Event, Tag, Timestamp, Verdict};
 use flb_runtime::{
     EngineOptions, EventFormat, FilterEngine, FilterInstance, FilterModule, FilterOptions,
@@ -12,7 +13,7 @@ use flb_runtime::{
 };
 use flb_text::excerpt;
 
-use crate::check::{Finding, LIMIT, Level, size};
+use crate::check::{Finding, Level, size};
 use crate::growth::Growth;
 use crate::options::Given;
 use crate::run::{body, denied, options, record, text};
@@ -228,7 +229,7 @@ impl Trial {
             growth.each()
         );
         let (level, text) = if *failed > 0 {
-            if is_over || growth.most() < LIMIT / 2 {
+            if is_over || growth.most() < MEMORY_LIMIT / 2 {
                 return None;
             }
             (Level::Problem, format!("{grew}, until one failed; help: {help}"))
@@ -250,12 +251,14 @@ impl Trial {
 }
 
 /// What to do about memory that grows with the records.
-fn advice(frees_answers: bool) -> &'static str {
+fn advice(frees_answers: bool) -> String {
     if frees_answers {
-        "flb_free_result is called after each record: free there all that the answer took, and \
-         keep nothing else of a record"
+        format!(
+            "{FREE_RESULT} is called after each record: free there all that the answer took, and keep nothing else of a record"
+        )
     } else {
-        "free each answer in an exported function flb_free_result(pointer), or keep one buffer \
-         and reuse it"
+        format!(
+            "free each answer in an exported function {FREE_RESULT}(pointer), or keep one buffer and reuse it"
+        )
     }
 }

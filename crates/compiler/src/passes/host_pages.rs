@@ -11,6 +11,7 @@
 //! an ordinary instruction, and no function gets another number.
 
 use flb_artifact::Arguments;
+use flb_artifact::contract::{HOST_PAGES, MEMORY, PAGE, PAGES, START};
 use wasm_encoder::reencode::{Error, Reencode, utils};
 use wasm_encoder::{
     CodeSection, ExportKind, ExportSection, Function, FunctionSection, HeapType, Instruction,
@@ -20,21 +21,10 @@ use wasm_encoder::{
 use wasmparser::Operator;
 
 use super::names;
-use super::stops::EXPORT_START;
+use super::skeleton::{rank, without_start};
 use crate::CompileError;
 use crate::interface::ModuleInfo;
 
-/// Exported names that begin like this are the compiler's.
-pub(crate) const RESERVED: &str = "flb:";
-/// Memory 0, whatever else it is exported as.
-pub const EXPORT_MEMORY: &str = "flb:memory";
-/// Table whose size is the size in pages that the guest sees. No other table of the module has its maximum.
-pub const EXPORT_PAGES: &str = "flb:pages";
-
-/// Bytes in a page of WebAssembly memory.
-const PAGE: u64 = 64 << 10;
-/// Pages of the host (64 MiB): the longest tag and a 16 MiB record in its longest JSON form fit.
-const HOST_PAGES: u64 = 1024;
 /// Pages that a 32-bit memory can have.
 const ALL_PAGES: u64 = 65_536;
 
@@ -44,9 +34,7 @@ pub(crate) fn run(wasm: &[u8], module: &ModuleInfo) -> Result<(Vec<u8>, Argument
     let mut output = Module::new();
     let wasm = match pages {
         // It may grow the memory, so the host has to come first.
-        Some(_) => {
-            super::stops::without_start(wasm).map_err(|error| CompileError::invalid(&error))?
-        }
+        Some(_) => without_start(wasm).map_err(|error| CompileError::invalid(&error))?,
         None => wasm.to_vec(),
     };
     let mut rewrite = Rewrite { module, pages };
@@ -242,12 +230,12 @@ impl Reencode for Rewrite<'_> {
     ) -> Outcome {
         utils::parse_export_section(self, exports, section)?;
         if self.pages.is_some() || self.module.memory.is_some() {
-            exports.export(EXPORT_MEMORY, ExportKind::Memory, 0);
+            exports.export(MEMORY, ExportKind::Memory, 0);
         }
         if self.pages.is_some() {
-            exports.export(EXPORT_PAGES, ExportKind::Table, self.pages_table());
+            exports.export(PAGES, ExportKind::Table, self.pages_table());
             if let Some(start) = self.module.start {
-                exports.export(EXPORT_START, ExportKind::Func, start);
+                exports.export(START, ExportKind::Func, start);
             }
         }
         Ok(())
@@ -287,27 +275,6 @@ impl Reencode for Rewrite<'_> {
         }
         Ok(())
     }
-}
-
-/// Where a section stands in a module; `None` before the first section is 0 by being less than all others.
-pub(super) fn rank(section: Option<SectionId>) -> u8 {
-    const ORDER: [SectionId; 13] = [
-        SectionId::Type,
-        SectionId::Import,
-        SectionId::Function,
-        SectionId::Table,
-        SectionId::Memory,
-        SectionId::Tag,
-        SectionId::Global,
-        SectionId::Export,
-        SectionId::Start,
-        SectionId::Element,
-        SectionId::DataCount,
-        SectionId::Code,
-        SectionId::Data,
-    ];
-    let place = |section| ORDER.iter().position(|known| *known == section);
-    section.and_then(place).map_or(0, |place| place as u8 + 1)
 }
 
 #[cfg(test)]

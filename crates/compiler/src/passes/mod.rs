@@ -19,6 +19,7 @@ pub(crate) mod host_pages;
 mod names;
 pub(crate) mod own;
 pub(crate) mod sections;
+mod skeleton;
 pub(crate) mod stops;
 mod unroll;
 

@@ -9,6 +9,7 @@
 
 use std::convert::Infallible;
 
+use flb_artifact::contract::PAGE;
 use wasm_encoder::reencode::{Error, Reencode, utils};
 use wasm_encoder::{
     ConstExpr, ExportKind, ExportSection, GlobalSection, ImportSection, Instruction, MemorySection,
@@ -17,7 +18,7 @@ use wasm_encoder::{
 use wasmparser::{GlobalType, MemoryType, Operator, Payload, TableType, TypeRef};
 
 use super::functions::rewrite;
-use super::host_pages::rank;
+use super::skeleton::rank;
 use crate::CompileError;
 
 /// Where position-independent data begins.
@@ -28,8 +29,6 @@ const BASE_PAGES: u64 = 1;
 const STACK_PAGES: u64 = 16;
 /// The first element of position-independent code.
 const TABLE_BASE: i32 = 1;
-/// Bytes in a page of WebAssembly memory, as a power of two.
-const PAGE_LOG2: u64 = 16;
 
 /// Rewrites the module. One that needs it has at least one such import.
 pub(crate) fn run(wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
@@ -166,7 +165,7 @@ impl Own {
                 // It grows downwards from the end of memory; a memory of 4 GiB leaves no room, and none is too large for it.
                 let pages =
                     self.first_memory.map_or(0, |memory| memory.initial) + self.more_pages();
-                let end = (pages << PAGE_LOG2).min(u64::from(u32::MAX) & !15);
+                let end = pages.saturating_mul(PAGE).min(u64::from(u32::MAX) & !15);
                 Instruction::I32Const(end as u32 as i32)
             }
         }

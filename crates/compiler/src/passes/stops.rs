@@ -8,26 +8,18 @@
 
 use std::convert::Infallible;
 
+use flb_artifact::contract::{FLAG, SPIN, START, STOP};
 use wasm_encoder::reencode::{Error, Reencode, utils};
 use wasm_encoder::{
     BlockType, CodeSection, ExportKind, ExportSection, Function, FunctionSection, Instruction,
-    MemArg, MemorySection, MemoryType, Module, RawSection, SectionId, TypeSection, ValType,
+    MemArg, MemorySection, MemoryType, Module, SectionId, TypeSection, ValType,
 };
 use wasmparser::{CompositeInnerType, Payload, TypeRef};
 
 use super::functions::rewrite;
-use super::host_pages::rank;
 use super::names;
+use super::skeleton::{rank, without_start};
 use crate::CompileError;
-
-/// Function without parameters that does nothing but trap: where a guest is taken that is to end.
-pub const EXPORT_STOP: &str = "flb:stop";
-/// Function that takes a number and counts it down, for a loader to try whether it can be ended.
-pub const EXPORT_SPIN: &str = "flb:spin";
-/// Memory whose first four bytes are the flag: not zero when the guest shall end.
-pub const EXPORT_FLAG: &str = "flb:flag";
-/// The start function, where the module has one.
-pub const EXPORT_START: &str = "flb:start";
 
 /// What the twins of imported functions are called.
 const TWIN: &str = "flb:host";
@@ -94,22 +86,6 @@ impl Shape {
     }
 }
 
-/// The module without its start section.
-pub(super) fn without_start(wasm: &[u8]) -> Result<Vec<u8>, wasmparser::Error> {
-    let mut output = Module::new();
-    for payload in wasmparser::Parser::new(0).parse_all(wasm) {
-        match payload? {
-            Payload::StartSection { .. } => {}
-            payload => {
-                if let Some((id, range)) = payload.as_section() {
-                    output.section(&RawSection { id, data: &wasm[range] });
-                }
-            }
-        }
-    }
-    Ok(output.finish())
-}
-
 /// The rewriter. Of every kind of item, the added ones come after those that were there.
 struct Stops {
     shape: Shape,
@@ -129,7 +105,7 @@ impl Stops {
     fn names(&self) -> Vec<(u32, &'static str)> {
         let twins = (self.first_twin()..self.stop_function()).map(|twin| (twin, TWIN));
         let stop = self.stop_function();
-        twins.chain([(stop, EXPORT_STOP), (stop + 1, EXPORT_SPIN)]).collect()
+        twins.chain([(stop, STOP), (stop + 1, SPIN)]).collect()
     }
 
     /// Ends the guest if the flag is set.
@@ -201,7 +177,7 @@ fn takes_long(instruction: &Instruction<'_>, before: Option<&Instruction<'_>>) -
     }
 }
 
-const FLAG: MemoryType = MemoryType {
+const FLAG_MEMORY: MemoryType = MemoryType {
     minimum: 1,
     maximum: Some(1),
     memory64: false,
@@ -251,7 +227,7 @@ impl Reencode for Stops {
         section: wasmparser::MemorySectionReader<'_>,
     ) -> Outcome {
         utils::parse_memory_section(self, memories, section)?;
-        memories.memory(FLAG);
+        memories.memory(FLAG_MEMORY);
         Ok(())
     }
 
@@ -261,11 +237,11 @@ impl Reencode for Stops {
         section: wasmparser::ExportSectionReader<'_>,
     ) -> Outcome {
         utils::parse_export_section(self, exports, section)?;
-        exports.export(EXPORT_STOP, ExportKind::Func, self.stop_function());
-        exports.export(EXPORT_SPIN, ExportKind::Func, self.stop_function() + 1);
-        exports.export(EXPORT_FLAG, ExportKind::Memory, self.shape.memories);
+        exports.export(STOP, ExportKind::Func, self.stop_function());
+        exports.export(SPIN, ExportKind::Func, self.stop_function() + 1);
+        exports.export(FLAG, ExportKind::Memory, self.shape.memories);
         if let Some(start) = self.shape.start {
-            exports.export(EXPORT_START, ExportKind::Func, self.function_index(start)?);
+            exports.export(START, ExportKind::Func, self.function_index(start)?);
         }
         Ok(())
     }
@@ -316,7 +292,7 @@ impl Reencode for Stops {
         let gap = rank(after)..rank(before);
         if !self.shape.has_memory_section && gap.contains(&rank(Some(SectionId::Memory))) {
             let mut memories = MemorySection::new();
-            memories.memory(FLAG);
+            memories.memory(FLAG_MEMORY);
             output.section(&memories);
         }
         Ok(())

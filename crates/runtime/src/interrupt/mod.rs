@@ -24,6 +24,7 @@ mod watchdog;
 use std::sync::Arc;
 
 use flb_artifact::Interruption;
+use flb_artifact::contract::FLAG;
 use wasmtime::{Engine, Instance, Module, Store, UpdateDeadline};
 
 use crate::state::State;
@@ -31,13 +32,6 @@ use crate::state::State;
 pub(crate) use lane::Lane;
 pub(crate) use proof::prove;
 pub(crate) use watchdog::Watchdog;
-
-/// Exports that the compiler adds; see `docs/artifact-format.md`.
-pub(crate) const STOP: &str = "flb:stop";
-const SPIN: &str = "flb:spin";
-pub(crate) const FLAG: &str = "flb:flag";
-/// The start function, where it is the host that calls it.
-pub(crate) const START: &str = "flb:start";
 
 /// How calls of a module's code are ended.
 #[derive(Clone)]

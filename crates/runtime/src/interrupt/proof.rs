@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use flb_artifact::contract::{SPIN, STOP};
 use wasmtime::{Instance, InstancePre, Store, Trap, TypedFunc};
 
-use super::{SPIN, STOP, find_flag};
+use super::find_flag;
 use crate::state::State;
 
 /// How far the guest counts down while a signal is to end it. It takes a fraction of a second.

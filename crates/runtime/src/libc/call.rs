@@ -2,8 +2,8 @@
 
 use wasmtime::{AsContextMut, Caller, Extern, Memory, Trap};
 
-use crate::guest::MEMORY;
 use crate::state::State;
+use flb_artifact::contract::MEMORY;
 
 /// One call of the library.
 pub(crate) struct Call<'a> {

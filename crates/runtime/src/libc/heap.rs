@@ -218,9 +218,9 @@ fn units_for(size: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use flb_artifact::contract::PAGE;
 
-    const PAGE: u64 = 64 << 10;
+    use super::*;
 
     fn heap(pages: u64) -> Heap {
         let mut heap = Heap::default();

@@ -2,13 +2,11 @@
 
 use std::ops::Range;
 
+use flb_artifact::contract::PAGE;
 use wasmtime::{Caller, Extern};
 
-use crate::space::{self, grow};
+use crate::space::grow;
 use crate::state::State;
-
-/// Bytes in a page of WebAssembly memory.
-pub(super) const PAGE: u64 = space::PAGE as u64;
 
 /// Grows the guest's memory by whole pages with so many bytes; `None`: it may not grow as far.
 pub(super) fn take(caller: &mut Caller<'_, State>, bytes: u64) -> Option<Range<u64>> {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use flb_artifact::contract::PAGE;
 use wasmtime::Trap;
 
 use super::bytes::{bytes_mut, text};
@@ -38,7 +39,7 @@ fn more(call: &mut Call<'_>, size: u32) -> Option<Range<u64>> {
     if whole.is_some() || !is_new {
         return whole;
     }
-    pages::take(caller, pages::PAGE).or_else(|| pages::behind_data(caller))
+    pages::take(caller, PAGE).or_else(|| pages::behind_data(caller))
 }
 
 pub(super) fn calloc(call: &mut Call<'_>, count: u32, size: u32) -> Answer {
