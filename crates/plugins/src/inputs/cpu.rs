@@ -4,8 +4,8 @@ use flb_event::msgpack;
 use flb_plugin::{Build, BuildError, Input, Options, Spec};
 use procfs::{CpuTime, CurrentSI as _, KernelStats};
 
-use super::interval;
-use super::sampler::{Sample, Sampler};
+use super::shared::interval;
+use super::shared::sampler::{Sample, Sampler};
 use crate::log::Label;
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {

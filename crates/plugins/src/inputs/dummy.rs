@@ -8,7 +8,7 @@ use flb_plugin::{
     Options, Spec,
 };
 
-use super::clock;
+use super::shared::clock;
 use crate::log::Label;
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {

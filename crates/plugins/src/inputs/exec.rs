@@ -11,10 +11,10 @@ use flb_plugin::{
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
-use super::clock;
-use super::interval;
-use super::printed::Printed;
-use super::records;
+use super::shared::clock;
+use super::shared::interval;
+use super::shared::printed::Printed;
+use super::shared::records;
 use crate::log::Label;
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {

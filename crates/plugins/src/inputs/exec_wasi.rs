@@ -8,10 +8,10 @@ use flb_plugin::{
 };
 use flb_runtime::{Program, ProgramOptions, ProgramRun};
 
-use super::clock;
-use super::interval;
-use super::printed::Printed;
-use super::records;
+use super::shared::clock;
+use super::shared::interval;
+use super::shared::printed::Printed;
+use super::shared::records;
 use crate::guest;
 use crate::log::Label;
 

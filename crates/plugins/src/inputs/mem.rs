@@ -5,8 +5,8 @@ use flb_plugin::{Build, BuildError, Input, Kind, OptionSpec, Options, Spec};
 use procfs::process::Process;
 use procfs::{Current as _, Meminfo};
 
-use super::interval;
-use super::sampler::{Sample, Sampler};
+use super::shared::interval;
+use super::shared::sampler::{Sample, Sampler};
 use crate::log::Label;
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {

@@ -2,7 +2,6 @@
 
 use flb_plugin::{Input, Spec};
 
-mod clock;
 mod cpu;
 mod dummy;
 mod exec;
@@ -10,18 +9,12 @@ mod exec;
 mod exec_wasi;
 mod forward;
 mod http;
-mod interval;
-mod lines;
 mod mem;
-mod printed;
 mod random;
-mod records;
-mod sampler;
-mod served;
+mod shared;
 mod stdin;
 mod tail;
 mod tcp;
-mod values;
 
 /// Every input, alphabetic.
 pub(crate) static ALL: &[Spec<dyn Input>] = &[

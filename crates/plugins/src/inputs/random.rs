@@ -3,8 +3,8 @@
 use flb_event::msgpack;
 use flb_plugin::{Build, BuildError, Input, Kind, OptionSpec, Options, Spec};
 
-use super::interval;
-use super::sampler::{Sample, Sampler};
+use super::shared::interval;
+use super::shared::sampler::{Sample, Sampler};
 use crate::log::Label;
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {

@@ -12,9 +12,9 @@ use flb_plugin::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::lines::{Line, Lines};
-use super::records::{self, Entries, LineRecords};
-use super::values::{Piece, Values};
+use super::shared::lines::{Line, Lines};
+use super::shared::records::{self, Entries, LineRecords};
+use super::shared::values::{Piece, Values};
 use crate::complaints::{Complaint, Complaints};
 use crate::log::{Label, excerpt};
 

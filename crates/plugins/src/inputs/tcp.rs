@@ -6,9 +6,9 @@ use flb_event::{ChunkBuilder, Event, RecordTooLarge, Tag, Timestamp, msgpack};
 use flb_plugin::{Build, BuildError, Context, Input, Kind, OptionSpec, Options, Spec};
 use tokio::io::AsyncReadExt;
 
-use super::records::{self, Entries, LineRecords};
-use super::served::{self, Served};
-use super::values::{Piece, Values};
+use super::shared::records::{self, Entries, LineRecords};
+use super::shared::served::{self, Served};
+use super::shared::values::{Piece, Values};
 use crate::complaints::{Complaint, Complaints};
 use crate::log::{Label, excerpt};
 use crate::map;

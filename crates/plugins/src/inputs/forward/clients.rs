@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::Mutex;
 
 use crate::complaints::{Complaint, Complaints};
-use crate::inputs::served;
+use crate::inputs::shared::served;
 use crate::log::excerpt;
 use crate::net::buffer::{Budget, Buffer, ReadError};
 use crate::net::forward::decode::{self, Entry, ForwardError, Message, Records, Scan};

@@ -11,7 +11,7 @@ use flb_event::Tag;
 use flb_plugin::{Build, BuildError, Input, Kind, OptionSpec, Options, Spec};
 use tokio::sync::Mutex;
 
-use super::served::Served;
+use super::shared::served::Served;
 use crate::complaints::Complaints;
 use crate::log::Label;
 use crate::net::buffer::Budget;

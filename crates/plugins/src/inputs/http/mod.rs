@@ -25,7 +25,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Mutex;
 
-use super::served::{self, Served};
+use super::shared::served::{self, Served};
 use crate::complaints::{Complaint, Complaints};
 use crate::log::{Label, name_only};
 use crate::map;

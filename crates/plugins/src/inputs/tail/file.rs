@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::patterns::{Identity, is_missing};
 use super::room::Place;
 use super::source::Source;
-use crate::inputs::lines::Lines;
+use crate::inputs::shared::lines::Lines;
 use crate::log::Mishaps;
 use crate::multiline::Join;
 

@@ -16,8 +16,8 @@ use super::patterns::{Found, Identity, Patterns, is_missing};
 use super::positions::Positions;
 use super::take::{Source, Taker};
 use super::watch::Watch;
-use crate::inputs::clock;
-use crate::inputs::records::LineRecords;
+use crate::inputs::shared::clock;
+use crate::inputs::shared::records::LineRecords;
 use crate::log::{Label, Mishaps};
 
 /// How often to look at each file, unless the system says when it changes.

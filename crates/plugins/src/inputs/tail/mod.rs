@@ -21,7 +21,7 @@ use self::follow::Tail;
 use self::patterns::Patterns;
 use self::positions::Positions;
 use self::settings::Settings;
-use super::records::{self, LineRecords};
+use super::shared::records::{self, LineRecords};
 
 /// The options for further parsers of the old way to join lines.
 const PARSER_N: [&str; 9] = [

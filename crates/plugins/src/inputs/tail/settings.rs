@@ -10,7 +10,7 @@ use flb_plugin::{Build, BuildError, MultilineParser, Options, Parser, Regex};
 use super::database::{self, Database};
 use super::room::Room;
 use super::tag::Tags;
-use crate::inputs::records;
+use crate::inputs::shared::records;
 use crate::log::Label;
 use crate::multiline::{
     DockerFirst, DockerFirstParsers, FirstLine, FirstLineParsers, Join, Joiner, docker,

@@ -7,8 +7,8 @@ use flb_plugin::LongLines;
 
 use super::Settings;
 use super::file::Followed;
-use crate::inputs::lines::Line;
-use crate::inputs::records::{Entries, LineRecords};
+use crate::inputs::shared::lines::Line;
+use crate::inputs::shared::records::{Entries, LineRecords};
 use crate::log::{Mishaps, excerpt};
 use crate::multiline::{Joined, What};
 

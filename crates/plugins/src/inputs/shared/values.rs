@@ -8,7 +8,7 @@ use flb_event::msgpack::MAX_DEPTH;
 
 /// What the stream holds next. Ranges are of [`Values::bytes`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(crate) enum Piece {
     /// A value.
     Value(Range<usize>),
     /// What can't be a value, up to the end of its first line, or as far as that has come in. It is skipped.
@@ -46,7 +46,7 @@ enum Inside {
 
 /// A stream of JSON values.
 #[derive(Debug)]
-pub(super) struct Values {
+pub(crate) struct Values {
     buffer: Vec<u8>,
     /// First byte of the current value, or of the blanks before it.
     start: usize,
@@ -63,7 +63,7 @@ pub(super) struct Values {
 
 impl Values {
     /// An empty stream whose values have at most `limit` bytes.
-    pub(super) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self {
             buffer: Vec::new(),
             start: 0,
@@ -77,17 +77,17 @@ impl Values {
     }
 
     /// The text that ranges are of.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.buffer
     }
 
     /// The text that belongs to no piece yet.
-    pub(super) fn rest(&self) -> &[u8] {
+    pub(crate) fn rest(&self) -> &[u8] {
         &self.buffer[self.start..]
     }
 
     /// Adds what was read. Ranges given before are void.
-    pub(super) fn feed(&mut self, data: &[u8]) {
+    pub(crate) fn feed(&mut self, data: &[u8]) {
         self.buffer.drain(..self.start);
         self.at -= self.start;
         self.start = 0;
@@ -96,7 +96,7 @@ impl Values {
 
     /// The next piece, as far as the text goes; a value is written to `value` as msgpack. `ended`: no more text will come,
     /// so what has begun is all there is.
-    pub(super) fn next(&mut self, ended: bool, value: &mut Vec<u8>) -> Option<Piece> {
+    pub(crate) fn next(&mut self, ended: bool, value: &mut Vec<u8>) -> Option<Piece> {
         value.clear();
         if self.skipping && !self.skip_line() {
             return None;

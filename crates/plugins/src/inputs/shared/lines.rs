@@ -2,7 +2,7 @@
 
 /// What a stream of lines holds next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Line<'a> {
+pub(crate) enum Line<'a> {
     /// A line without its newline, and without the carriage return before it.
     Text {
         /// The stream's offset of the line's first byte.
@@ -21,7 +21,7 @@ pub(super) enum Line<'a> {
 
 /// A stream of lines.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     /// The stream's offset of the first byte that belongs to no line yet.
     offset: u64,
     /// What has come in of the unfinished line.
@@ -33,32 +33,32 @@ pub(super) struct Lines {
 
 impl Lines {
     /// A stream that begins at `offset` and whose lines have fewer than `limit` bytes.
-    pub(super) fn new(offset: u64, limit: usize) -> Self {
+    pub(crate) fn new(offset: u64, limit: usize) -> Self {
         Self { offset, partial: Vec::new(), skipping: false, limit }
     }
 
     /// The offset of the first byte that belongs to no line yet.
-    pub(super) fn offset(&self) -> u64 {
+    pub(crate) fn offset(&self) -> u64 {
         self.offset
     }
 
     /// What has come in of the unfinished line.
-    pub(super) fn rest(&self) -> &[u8] {
+    pub(crate) fn rest(&self) -> &[u8] {
         &self.partial
     }
 
     /// Whether the stream stands at the beginning of a line.
-    pub(super) fn is_at_start(&self) -> bool {
+    pub(crate) fn is_at_start(&self) -> bool {
         self.partial.is_empty() && !self.skipping
     }
 
     /// Passes over bytes before a line: they only move the offset.
-    pub(super) fn pass(&mut self, bytes: usize) {
+    pub(crate) fn pass(&mut self, bytes: usize) {
         self.offset += bytes as u64;
     }
 
     /// Adds what was read and gives each line that is whole to `each`.
-    pub(super) fn feed(&mut self, data: &[u8], mut each: impl FnMut(Line<'_>)) {
+    pub(crate) fn feed(&mut self, data: &[u8], mut each: impl FnMut(Line<'_>)) {
         let mut rest = data;
         if !self.is_at_start() {
             let Some(length) = memchr::memchr(b'\n', rest) else { return self.keep(rest, each) };
@@ -75,7 +75,7 @@ impl Lines {
     }
 
     /// The stream has ended: gives what it ended with as a last line.
-    pub(super) fn finish(&mut self, mut each: impl FnMut(Line<'_>)) {
+    pub(crate) fn finish(&mut self, mut each: impl FnMut(Line<'_>)) {
         if !self.is_at_start() {
             self.end_partial(&[], &mut each);
         }

@@ -12,7 +12,7 @@ use crate::log::{Label, Mishaps, excerpt};
 const BATCH: usize = 1 << 20;
 
 /// Makes records of what a program prints.
-pub(super) struct Printed {
+pub(crate) struct Printed {
     label: Label,
     /// Whether lines go through a parser.
     parsed: bool,
@@ -24,7 +24,7 @@ pub(super) struct Printed {
 
 impl Printed {
     /// Records by `parser`; lines without one, or that it refuses, stand under `key`.
-    pub(super) fn new(label: Label, tag: Tag, key: &str, parser: Option<Arc<dyn Parser>>) -> Self {
+    pub(crate) fn new(label: Label, tag: Tag, key: &str, parser: Option<Arc<dyn Parser>>) -> Self {
         Self {
             label,
             parsed: parser.is_some(),
@@ -36,7 +36,7 @@ impl Printed {
     }
 
     /// Adds a line's record to the batch. A blank line is nothing for a parser.
-    pub(super) fn push(&mut self, line: &[u8], now: Timestamp) {
+    pub(crate) fn push(&mut self, line: &[u8], now: Timestamp) {
         if self.parsed && line.trim_ascii().is_empty() {
             return;
         }
@@ -55,12 +55,12 @@ impl Printed {
     }
 
     /// The batch, if it is time to hand it on.
-    pub(super) fn full(&mut self) -> Option<Chunk> {
+    pub(crate) fn full(&mut self) -> Option<Chunk> {
         if self.batch.size() > BATCH { self.take() } else { None }
     }
 
     /// The batch; `None` if there are no records in it.
-    pub(super) fn take(&mut self) -> Option<Chunk> {
+    pub(crate) fn take(&mut self) -> Option<Chunk> {
         if self.batch.is_empty() {
             return None;
         }
@@ -69,7 +69,7 @@ impl Printed {
     }
 
     /// Says, ever less often, that a run went wrong.
-    pub(super) fn complain(&self, words: &str) {
+    pub(crate) fn complain(&self, words: &str) {
         if let Some(total) = self.failed.another() {
             tracing::error!("{} {words} [{total} so far]", self.label);
         }

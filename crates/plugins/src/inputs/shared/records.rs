@@ -13,7 +13,7 @@ use crate::map;
 use crate::multiline::{Joined, What};
 
 /// The parser that the option `parser` names. Unlike an input that runs without it, a name that nobody knows is an error.
-pub(super) fn parser(
+pub(crate) fn parser(
     options: &Options,
     build: &Build<'_>,
 ) -> Result<Option<Arc<dyn Parser>>, BuildError> {
@@ -21,7 +21,7 @@ pub(super) fn parser(
 }
 
 /// The parser with this name.
-pub(super) fn find_parser(name: &str, build: &Build<'_>) -> Result<Arc<dyn Parser>, BuildError> {
+pub(crate) fn find_parser(name: &str, build: &Build<'_>) -> Result<Arc<dyn Parser>, BuildError> {
     build.parsers.find(name).cloned().ok_or_else(|| {
         let known: Vec<&str> = build.parsers.names().collect();
         BuildError::new(format!("parser '{name}' is not known"))
@@ -31,7 +31,7 @@ pub(super) fn find_parser(name: &str, build: &Build<'_>) -> Result<Arc<dyn Parse
 
 /// Entries that go into every record of a source, encoded.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entries<'a> {
+pub(crate) struct Entries<'a> {
     /// How many.
     pub count: u32,
     /// Keys and values.
@@ -40,7 +40,7 @@ pub(super) struct Entries<'a> {
 
 impl Entries<'_> {
     /// No entries.
-    pub(super) const NONE: Entries<'static> = Entries { count: 0, bytes: &[] };
+    pub(crate) const NONE: Entries<'static> = Entries { count: 0, bytes: &[] };
 }
 
 /// Why a record was not added.
@@ -58,7 +58,7 @@ impl From<RecordTooLarge> for Setback {
 }
 
 /// Turns lines into records.
-pub(super) struct LineRecords {
+pub(crate) struct LineRecords {
     /// The key of a line that is not parsed, encoded.
     key: Vec<u8>,
     parser: Option<Arc<dyn Parser>>,
@@ -70,21 +70,21 @@ pub(super) struct LineRecords {
 
 impl LineRecords {
     /// Records by `parser`; lines without one, or that it refuses, stand under `key`.
-    pub(super) fn new(key: &str, parser: Option<Arc<dyn Parser>>) -> Self {
+    pub(crate) fn new(key: &str, parser: Option<Arc<dyn Parser>>) -> Self {
         let mut encoded = Vec::new();
         msgpack::write_str(&mut encoded, key);
         Self { key: encoded, parser, max_age: None, old: Mishaps::default() }
     }
 
     /// Passes over records that say a time so long ago.
-    pub(super) fn ignore_older(mut self, max_age: Option<Duration>) -> Self {
+    pub(crate) fn ignore_older(mut self, max_age: Option<Duration>) -> Self {
         self.max_age = max_age;
         self
     }
 
     /// Adds a line's record to `batch`. `entries` stand before the line, and behind what the parser found. The error that
     /// may come back is the parser's: the record then holds the line itself.
-    pub(super) fn push(
+    pub(crate) fn push(
         &self,
         batch: &mut ChunkBuilder,
         now: Timestamp,
@@ -115,7 +115,7 @@ impl LineRecords {
     }
 
     /// Adds a record of lines that were joined. `entries` stand before a text, and behind what parsers found.
-    pub(super) fn push_joined(
+    pub(crate) fn push_joined(
         &self,
         batch: &mut ChunkBuilder,
         now: Timestamp,

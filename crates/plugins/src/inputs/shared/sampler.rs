@@ -9,19 +9,19 @@ use super::clock;
 use crate::log::{Label, Mishaps};
 
 /// Takes samples.
-pub(super) trait Sample: Send {
+pub(crate) trait Sample: Send {
     /// Appends the record's body, a msgpack map. False if there is nothing to say yet.
     fn sample(&mut self, body: &mut Vec<u8>) -> Result<bool, String>;
 }
 
 /// An input that emits a sample each interval.
-pub(super) struct Sampler<S> {
-    pub(super) tag: Tag,
-    pub(super) label: Label,
-    pub(super) interval: Duration,
+pub(crate) struct Sampler<S> {
+    pub(crate) tag: Tag,
+    pub(crate) label: Label,
+    pub(crate) interval: Duration,
     /// How many records; none is without end.
-    pub(super) limit: Option<u64>,
-    pub(super) source: S,
+    pub(crate) limit: Option<u64>,
+    pub(crate) source: S,
 }
 
 impl<S: Sample> Input for Sampler<S> {

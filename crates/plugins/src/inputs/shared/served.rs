@@ -9,7 +9,7 @@ use crate::net::server::Server;
 use crate::net::stream::{Client, Left};
 
 /// What all connections have in common.
-pub(super) trait Clients: Send + Sync {
+pub(crate) trait Clients: Send + Sync {
     /// What a client can do wrong.
     type Wrong: Complaint;
 
@@ -25,9 +25,9 @@ pub(super) trait Clients: Send + Sync {
 }
 
 /// An input that serves clients.
-pub(super) struct Served<C> {
-    pub(super) server: Server,
-    pub(super) clients: C,
+pub(crate) struct Served<C> {
+    pub(crate) server: Server,
+    pub(crate) clients: C,
 }
 
 impl<C: Clients> Input for Served<C> {

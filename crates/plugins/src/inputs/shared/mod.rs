@@ -1,0 +1,10 @@
+//! What several inputs share: time and waiting, taking text apart, making records, serving clients.
+
+pub(super) mod clock;
+pub(super) mod interval;
+pub(super) mod lines;
+pub(super) mod printed;
+pub(super) mod records;
+pub(super) mod sampler;
+pub(super) mod served;
+pub(super) mod values;
