@@ -463,7 +463,8 @@ impl Agent {
 
     /// Runs the agent in a folder, until all records are through or until it ends.
     fn answer(&self, dir: &Path, input: Option<&Path>) -> Result<Answer> {
-        let mut agent = command(&self.runner);
+        // env(1) becomes what follows it, which is the runner, if there is one, or the agent.
+        let mut agent = command(&format!("env {}", self.runner));
         agent.arg(&self.program).args(["-c", "agent.conf"]).current_dir(dir);
         agent.env_remove("FLB_LOG_LEVEL").stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(input) = input {
@@ -634,5 +635,11 @@ mod tests {
         let agent = Agent { runner: "sh -c".into(), program: script.into() };
         let answer = agent.answer(&dir, None).unwrap();
         assert_eq!((answer.code, answer.stdout.as_slice()), (Some(3), &b"bye\n"[..]));
+    }
+
+    #[test]
+    fn an_agent_of_this_machine_needs_no_runner() {
+        let agent = Agent { runner: String::new(), program: "false".into() };
+        assert_eq!(agent.answer(&std::env::temp_dir(), None).unwrap().code, Some(1));
     }
 }
