@@ -21,8 +21,9 @@
 //!    guest) lives in that store or owns it.
 //! 2. **The engine does not mind.** It never looks at a memory's bytes by itself once the memory is initialised, never changes the protection of
 //!    what is below its end, and drops the whole reservation at once.
-//! 3. **Nothing but protection changes.** What bytes there are stay, or become zero where no value of Rust's is borrowed
-//!    (`empty`, which takes the host's pages between two calls). A fault that is let through is, to the instruction, no fault.
+//! 3. **Nothing but protection changes.** Forbidden pages hold zeros: they were never accessible to anybody, or were emptied. What
+//!    bytes there are stay, or become zero where no value of Rust's is borrowed (`empty`, which takes the host's pages between
+//!    two calls). A fault that is let through is, to the instruction, no fault.
 //! 4. **Only such faults are let through.** The address must lie in the memory of the guest that this very thread runs, and the
 //!    page must exist and be forbidden (`SEGV_ACCERR`). The engine has its turn first: `prepare` installs our handler before
 //!    there is an engine, so that the engine's stands before it and hands over what it makes no trap of. That is what the
@@ -46,6 +47,8 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use libc::{c_int, c_void, sigaction, siginfo_t};
 
+/// Protection changes at multiples of this: pages of WebAssembly.
+const PAGE: usize = 64 << 10;
 /// `si_code` of a fault at a page that is there and may not be used.
 const FORBIDDEN: c_int = 2;
 
@@ -138,15 +141,30 @@ impl Fence {
         (base..base + self.length.load(Ordering::Relaxed)).contains(&address)
     }
 
-    /// Lets an access through that is no trap.
-    fn let_through(&self) {
+    /// Puts an accessible page in the place of a forbidden one, where the process may not have so much memory that can be
+    /// written (`RLIMIT_DATA`). What is shared, as this, does not count.
+    fn replace(&self, address: usize) -> bool {
+        let base = self.base.load(Ordering::Relaxed);
+        let start = base + (address - base) / PAGE * PAGE;
+        let sharing =
+            libc::MAP_FIXED | libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: 1 above: the page is the memory's. As a forbidden one it holds zeros, and so does the new one (3).
+        let page = unsafe {
+            libc::mmap(ptr::with_exposed_provenance_mut(start), PAGE, protection, sharing, -1, 0)
+        };
+        page != libc::MAP_FAILED
+    }
+
+    /// Lets an access to this address through that is no trap.
+    fn let_through(&self, address: usize) {
         self.astray.store(true, Ordering::Relaxed);
         let flag = self.flag.load(Ordering::Relaxed);
         if !flag.is_null() {
             // SAFETY: the guest runs, so its store, which the flag lies in, is borrowed (6 above).
             unsafe { flag.write_volatile(1) };
         }
-        if self.open(0..self.length.load(Ordering::Relaxed)).is_err() {
+        if self.open(0..self.length.load(Ordering::Relaxed)).is_err() && !self.replace(address) {
             // The instruction could not go on, and nothing can be left halfway.
             // SAFETY: it has no conditions.
             unsafe { libc::abort() };
@@ -181,7 +199,7 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
     };
     // SAFETY: the address of this thread's `errno` is always valid.
     let errno = unsafe { *libc::__errno_location() };
-    fence.let_through();
+    fence.let_through(address);
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
 }
