@@ -52,7 +52,6 @@ const KNOWN: &[Arrow] = &[
     ("crates/wamrc/src/", "replay.rs", "run.rs"),
     ("crates/wamrc/src/", "run.rs", "check.rs"),
     ("crates/wamrc/src/", "table.rs", "options.rs"),
-    ("xtask/src/", "tidy/sources.rs", "tidy/documents.rs"),
 ];
 
 /// That one file of a folder names another one.

@@ -93,7 +93,7 @@ pub(super) fn misdrawn(tree: &Tree, packages: &[Package]) -> Vec<String> {
 
 /// The first fenced block below the heading.
 fn fenced<'a>(text: &'a str, heading: &str) -> Option<&'a str> {
-    let section = super::documents::section(text, heading)?;
+    let section = super::section::section(text, heading)?;
     let (_, opened) = section.split_once("```")?;
     let (_, body) = opened.split_once('\n')?;
     Some(body.split_once("```")?.0)

@@ -5,6 +5,7 @@ mod circles;
 mod documents;
 mod edges;
 mod outside;
+mod section;
 mod sources;
 mod tree;
 mod uses;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::documents::section;
 use super::edges::Package;
+use super::section::section;
 use super::tree::Tree;
 
 const ARCHITECTURE: &str = "docs/architecture.md";

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::documents::section;
+use super::section::section;
 use super::tree::Tree;
 
 /// Past this many lines, ask which noun wants to leave.
