@@ -24,7 +24,6 @@ const KNOWN: &[Arrow] = &[
     ("crates/pipeline/src/", "service.rs", "storage/rejected.rs"),
     ("crates/pipeline/src/", "task.rs", "storage/file.rs"),
     ("crates/pipeline/src/", "threads.rs", "run.rs"),
-    ("crates/plugins/src/", "outputs/file/aside.rs", "outputs/file/rotation.rs"),
     ("crates/runtime/src/", "bounds.rs", "space.rs"),
     ("crates/runtime/src/", "error.rs", "abi/mod.rs"),
     ("crates/runtime/src/", "guest.rs", "module.rs"),

@@ -1,6 +1,5 @@
 //! A file that has become large is put aside under a name with the time; the newest of those are kept.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +9,7 @@ use flate2::write::GzEncoder;
 use flb_plugin::{Build, BuildError, Options};
 use jiff::Zoned;
 
-use super::aside::{self, Aside};
+use super::aside::{self, Aside, GZ, PART, with_suffix};
 use crate::log::Label;
 
 pub(super) struct Rotation {
@@ -73,12 +72,6 @@ impl Rotation {
     }
 }
 
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
-}
-
 /// `out.log.20261123_101502_0a1b2c3d`: local time and, to tell those of one second apart, its nanoseconds in hexadecimal.
 fn name_aside(path: &Path, now: &Zoned) -> PathBuf {
     let mut number = now.subsec_nanosecond();
@@ -107,11 +100,6 @@ fn compress(path: &Path) -> io::Result<()> {
     }
     fs::remove_file(path)
 }
-
-/// What is behind the name of a file that is compressed.
-pub(super) const GZ: &str = ".gz";
-/// What is behind it until it is compressed to its end.
-pub(super) const PART: &str = ".gz.part";
 
 /// Whether files that are put aside, or lists of them, have names like this.
 pub(super) fn is_reserved(name: &str) -> bool {
