@@ -14,8 +14,6 @@ const KNOWN: &[Arrow] = &[
     ("crates/agent/src/", "command_line.rs", "options.rs"),
     ("crates/agent/src/", "operate.rs", "configuration.rs"),
     ("crates/artifact/src/", "cpu.rs", "target.rs"),
-    ("crates/event/src/", "json/parse.rs", "json/write.rs"),
-    ("crates/event/src/", "json/write.rs", "json/escape.rs"),
     ("crates/pipeline/src/", "counters.rs", "buffer.rs"),
     ("crates/pipeline/src/", "counters.rs", "ring.rs"),
     ("crates/pipeline/src/", "findings.rs", "instance.rs"),

@@ -1,7 +1,7 @@
 //! Strings, bytes and extensions between JSON's quotes.
 
-use super::JsonOptions;
 use super::block::{self, BLOCK};
+use super::options::JsonOptions;
 
 /// A string or bytes; they print alike. Returns whether it is UTF-8, so that a parser finds the same in the text.
 pub(super) fn string(text: &[u8], out: &mut Vec<u8>, options: JsonOptions) -> bool {

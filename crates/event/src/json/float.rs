@@ -2,12 +2,16 @@
 
 use std::io::Write as _;
 
-use super::parse::POWERS_OF_10;
-
 /// Digits that `%.16g` keeps.
 const DIGITS: i32 = 16;
 /// Below it, a decimal has at most [`DIGITS`] digits.
 const LIMIT: u128 = 10_u128.pow(DIGITS as u32);
+
+/// The powers of ten that are exact as float64.
+pub(super) const POWERS_OF_10: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+];
 
 const POWERS_OF_5: [u64; 28] = {
     let mut powers = [1; 28];

@@ -18,10 +18,12 @@ mod block;
 mod error;
 mod escape;
 mod float;
+mod options;
 mod parse;
 mod repeated;
 mod write;
 
 pub use error::{JsonError, Reason};
+pub use options::JsonOptions;
 pub use parse::{Kind, Parsed, Sent, parse, parse_again, parse_object};
-pub use write::{JsonOptions, Member, Printer, write};
+pub use write::{Member, Printer, write};

@@ -1,6 +1,7 @@
 //! JSON text to msgpack.
 
 use super::block::{BLOCK, quote_or_backslash};
+use super::float::POWERS_OF_10;
 use super::{JsonError, Member, Reason};
 use crate::msgpack::{
     self, Container, MAX_DEPTH, patch_container_header, patch_str_header, write_str,
@@ -497,12 +498,6 @@ impl Digits {
         Some(value as f64 / POWERS_OF_10.get(fraction)?)
     }
 }
-
-/// The powers of ten that are exact as float64.
-pub(super) const POWERS_OF_10: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
-    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
-];
 
 #[inline]
 fn is_blank(byte: u8) -> bool {

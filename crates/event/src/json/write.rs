@@ -2,23 +2,10 @@
 
 use super::escape::{self, string};
 use super::float;
+use super::options::JsonOptions;
 use super::repeated::{Key, Printed, Repetitions, Suspicion};
 use crate::msgpack::{MAX_DEPTH, MsgpackError, Reader, Value};
 use crate::text;
-
-/// How [`write()`] prints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct JsonOptions {
-    /// Whether text beyond ASCII is printed as `\uxxxx`; if not, it is printed as it is. Fluent Bit's
-    /// `json.escape_unicode`, on by default.
-    pub escape_unicode: bool,
-}
-
-impl Default for JsonOptions {
-    fn default() -> Self {
-        Self { escape_unicode: true }
-    }
-}
 
 /// Appends the first value of `value` as JSON, without blanks. After an error `out` is as it was before.
 ///
