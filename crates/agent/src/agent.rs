@@ -12,10 +12,11 @@ use flb_plugin::Shared;
 use flb_text::tame;
 
 use crate::command_line::{self, CommandLine, Mistake, Request};
+use crate::configuration::Origin;
 use crate::descriptors::Descriptors;
 use crate::help::{AgentHelp, PluginHelp, VERSION};
 use crate::logging::Log;
-use crate::operate::{Origin, operate};
+use crate::operate::operate;
 use crate::{completions, configuration, exit, man, schema};
 
 /// Does what the arguments ask for; returns the exit code.

@@ -13,16 +13,27 @@ use flb_pipeline::{
     Blueprint, Findings, HotReload, HttpSettings, Instance, LogFormat, LogLevel, Pipeline, Role,
     Settings, read_parsers_files,
 };
-use flb_plugin::hide_secrets;
+use flb_plugin::{Shared, hide_secrets};
 
 use crate::command_line::CommandLine;
+use crate::descriptors::Descriptors;
 use crate::effective;
 use crate::exit;
 use crate::logging::{self, Log};
-use crate::operate::Origin;
 
 /// The environment variable that beats every other log level.
 const LOG_LEVEL: &str = "FLB_LOG_LEVEL";
+
+/// Where configurations come from, the first one and all that follow.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pub(crate) line: Arc<CommandLine>,
+    pub(crate) environment: Arc<BTreeMap<String, String>>,
+    /// What plugins keep from one configuration to the next.
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) log: Log,
+    pub(crate) descriptors: Descriptors,
+}
 
 /// Why there is no pipeline. Everything there is to say has been said.
 pub(crate) struct Refused {

@@ -1,37 +1,22 @@
 //! The run itself: a pipeline, the HTTP server beside it, and at each reload another pipeline that takes its place.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 
 use anyhow::Context;
 use flb_pipeline::{HttpSettings, Meter, Outcome, Report, RunError, Stop};
-use flb_plugin::Shared;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::api::Server;
-use crate::command_line::CommandLine;
-use crate::configuration::{self, Built};
-use crate::descriptors::Descriptors;
+use crate::configuration::{self, Built, Origin};
 use crate::logging::Log;
 use crate::reload::{Reloads, Request, reloads};
 use crate::{exit, signals};
 
 /// Threads for inputs and outputs. Filters have threads of their own.
 const WORKERS: usize = 2;
-
-/// Where configurations come from, the first one and all that follow.
-#[derive(Debug, Clone)]
-pub(crate) struct Origin {
-    pub(crate) line: Arc<CommandLine>,
-    pub(crate) environment: Arc<BTreeMap<String, String>>,
-    /// What plugins keep from one configuration to the next.
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) log: Log,
-    pub(crate) descriptors: Descriptors,
-}
 
 /// Runs what was built until it has stopped; returns the exit code.
 pub(crate) fn operate(origin: Origin, built: Built) -> anyhow::Result<u8> {
