@@ -225,10 +225,11 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::buffer::Held;
+    use crate::chunk_name::ChunkName;
     use crate::counters::InputRow;
     use crate::instance::{Instance, Role};
     use crate::storage::{Slots, StoredFile};
-    use crate::task::{ChunkName, Full};
+    use crate::task::Full;
 
     /// An empty chunk for one output.
     pub(crate) fn task(number: u64, tag: &str) -> Arc<Task> {

@@ -12,12 +12,13 @@ use std::sync::Arc;
 use flb_event::{Chunk, Tag};
 
 use crate::buffer::Held;
+use crate::chunk_name::ChunkName;
 use crate::counters::{Counters, InputRow};
 use crate::instance::Instance;
 use crate::router::Router;
 use crate::run::OutputPart;
 use crate::storage::Lock;
-use crate::task::{ChunkName, Full, Task};
+use crate::task::{Full, Task};
 
 /// Everything that a pipeline leaves to the next one.
 pub struct Left {

@@ -14,6 +14,7 @@ use flb_plugin::{Filter, Filtered, Tally};
 use tracing::Span;
 
 use crate::buffer::Held;
+use crate::chunk_name::ChunkName;
 use crate::condition::Condition;
 use crate::context;
 use crate::counters::{FilterRow, InputRow};
@@ -23,7 +24,7 @@ use crate::queue::{Batch, Received, Receiver};
 use crate::router::{Router, Unrouted};
 use crate::stop::Stop;
 use crate::storage::{ChunkFile, Storage};
-use crate::task::{ChunkName, Full};
+use crate::task::Full;
 
 /// A chunk over this size leaves at once instead of waiting for the flush.
 const FULL_CHUNK: usize = 2_048_000;

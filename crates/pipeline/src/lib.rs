@@ -7,6 +7,7 @@
 mod backlog;
 mod buffer;
 mod build;
+mod chunk_name;
 mod condition;
 mod context;
 mod counters;

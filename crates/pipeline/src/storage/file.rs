@@ -9,7 +9,7 @@ use flb_event::{Chunk, Tag};
 use flb_files::Access;
 
 use super::format;
-use crate::task::ChunkName;
+use crate::chunk_name::ChunkName;
 
 /// The file of an open chunk.
 #[derive(Debug)]

@@ -12,8 +12,8 @@ use flb_files::Access;
 use super::file::{ChunkFile, StoredFile};
 use super::format::{self, Contents, End, NotAChunk};
 use super::slots::Slots;
+use crate::chunk_name::ChunkName;
 use crate::service::StorageSettings;
-use crate::task::ChunkName;
 
 /// Where damaged files are kept.
 const QUARANTINE: &str = "quarantine";

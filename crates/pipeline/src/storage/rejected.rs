@@ -10,7 +10,7 @@ use flb_event::Chunk;
 
 use super::file::ChunkFile;
 use super::folder::folder_name;
-use crate::task::ChunkName;
+use crate::chunk_name::ChunkName;
 
 /// The folder of refused chunks, with one for each output.
 #[derive(Debug)]
