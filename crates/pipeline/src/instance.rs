@@ -7,7 +7,7 @@ use std::time::Duration;
 use flb_plugin::PluginKind;
 use tracing::Span;
 
-use crate::service::LogLevel;
+use crate::log_level::LogLevel;
 
 /// What a plugin in a pipeline is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

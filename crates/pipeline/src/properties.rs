@@ -8,9 +8,10 @@ use flb_event::{Pattern, Tag};
 
 use crate::condition::Condition;
 use crate::instance::Role;
+use crate::log_level::LogLevel;
 use crate::matching::{Match, TagRegex};
 use crate::retry::RetryLimit;
-use crate::service::{LogLevel, StorageType};
+use crate::service::StorageType;
 
 /// A plugin's section, as far as the pipeline reads it.
 #[derive(Debug, Clone, Default)]

@@ -15,7 +15,6 @@ const KNOWN: &[Arrow] = &[
     ("crates/artifact/src/", "cpu.rs", "target.rs"),
     ("crates/pipeline/src/", "counters.rs", "buffer.rs"),
     ("crates/pipeline/src/", "counters.rs", "ring.rs"),
-    ("crates/pipeline/src/", "findings.rs", "instance.rs"),
     ("crates/pipeline/src/", "run.rs", "handover.rs"),
     ("crates/pipeline/src/", "run.rs", "running.rs"),
     ("crates/pipeline/src/", "service.rs", "storage/rejected.rs"),
