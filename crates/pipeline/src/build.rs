@@ -25,8 +25,8 @@ use crate::processors::Processed;
 use crate::properties::{Core, reserved};
 use crate::retry::RetryLimit;
 use crate::run::{InputPart, OutputPart, Pipeline, Reserved, StoragePart, Timing};
-use crate::service::{Settings, StorageSettings, StorageType, with_document};
-use crate::storage::Storage;
+use crate::service::{Settings, with_document};
+use crate::storage::{Rejected, Storage, StorageSettings, StorageType};
 
 /// Everything that a pipeline is built from.
 #[derive(Debug, Clone)]
@@ -418,7 +418,7 @@ fn assemble(
     let storage = settings.storage.path.as_deref().map(|path| StoragePart {
         storage: Arc::new(Storage::new(path, &settings.storage)),
         leftovers_memory: settings.storage.leftovers_memory,
-        rejected: settings.storage.rejected(),
+        rejected: Rejected::of(&settings.storage),
         is_flushed: settings.storage.is_flushed,
     });
     counters.leftovers = storage.as_ref().map(|_| Arc::new(leftovers(input_parts.len())));

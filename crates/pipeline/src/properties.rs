@@ -11,7 +11,7 @@ use crate::instance::Role;
 use crate::log_level::LogLevel;
 use crate::matching::{Match, TagRegex};
 use crate::retry::RetryLimit;
-use crate::service::StorageType;
+use crate::storage::StorageType;
 
 /// A plugin's section, as far as the pipeline reads it.
 #[derive(Debug, Clone, Default)]

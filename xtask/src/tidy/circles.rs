@@ -17,7 +17,6 @@ const KNOWN: &[Arrow] = &[
     ("crates/pipeline/src/", "counters.rs", "ring.rs"),
     ("crates/pipeline/src/", "run.rs", "handover.rs"),
     ("crates/pipeline/src/", "run.rs", "running.rs"),
-    ("crates/pipeline/src/", "service.rs", "storage/rejected.rs"),
     ("crates/pipeline/src/", "threads.rs", "run.rs"),
     ("crates/runtime/src/", "bounds.rs", "space.rs"),
     ("crates/runtime/src/", "error.rs", "abi/mod.rs"),

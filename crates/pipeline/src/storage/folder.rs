@@ -11,9 +11,9 @@ use flb_files::Access;
 
 use super::file::{ChunkFile, StoredFile};
 use super::format::{self, Contents, End, NotAChunk};
+use super::settings::StorageSettings;
 use super::slots::Slots;
 use crate::chunk_name::ChunkName;
-use crate::service::StorageSettings;
 
 /// Where damaged files are kept.
 const QUARANTINE: &str = "quarantine";

@@ -8,10 +8,12 @@ mod file;
 mod folder;
 pub mod format;
 mod rejected;
+mod settings;
 mod slots;
 
 pub(crate) use file::{ChunkFile, StoredFile};
 pub use folder::StorageError;
 pub(crate) use folder::{Found, Lock, Storage};
 pub(crate) use rejected::Rejected;
+pub(crate) use settings::{StorageSettings, StorageType};
 pub(crate) use slots::{Slot, Slots};

@@ -4,12 +4,13 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flb_event::Chunk;
 
 use super::file::ChunkFile;
 use super::folder::folder_name;
+use super::settings::StorageSettings;
 use crate::chunk_name::ChunkName;
 
 /// The folder of refused chunks, with one for each output.
@@ -23,6 +24,13 @@ pub(crate) struct Rejected {
 }
 
 impl Rejected {
+    /// The place, if refused chunks are kept.
+    pub(crate) fn of(settings: &StorageSettings) -> Option<Arc<Self>> {
+        let folder = settings.path.as_ref().filter(|_| settings.keeps_rejected)?;
+        let path = folder.join(&settings.rejected_path);
+        Some(Arc::new(Self::new(path, settings.rejected_limit)))
+    }
+
     pub(crate) fn new(folder: PathBuf, limit: Option<u64>) -> Self {
         Self { folder, limit, turn: Mutex::default() }
     }
