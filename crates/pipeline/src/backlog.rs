@@ -241,7 +241,7 @@ pub(crate) mod tests {
         let instance = Instance::new(Role::Input, "in", name);
         let row = Arc::new(InputRow::new(instance, None));
         row.chunks.add(1);
-        let held = Held::new(&row, 0);
+        let held = Held::new(&row.buffer, 0);
         let mut builder = ChunkBuilder::new(Tag::new(tag).unwrap());
         let time = Timestamp::default();
         builder.push(Event { time, metadata: Event::NO_METADATA, body: &[0x80] }).unwrap();

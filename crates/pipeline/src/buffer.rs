@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::counters::InputRow;
+use crate::ring::Ring;
 
 /// The limit of inputs that do not say one, in bytes.
 pub(crate) const DEFAULT_LIMIT: usize = 64_000_000;
@@ -13,10 +13,12 @@ pub(crate) const DEFAULT_LIMIT: usize = 64_000_000;
 /// The memory of one input.
 #[derive(Debug)]
 pub(crate) struct Buffer {
+    /// The input's, for the log.
+    input: Arc<str>,
     /// Nothing means no limit.
     pub(crate) limit: Option<usize>,
-    /// Whether the input is paused at the limit.
-    pauses: bool,
+    /// The waiting chunks, if at the limit the oldest give way and the input is not paused.
+    pub(crate) ring: Option<Ring>,
     state: watch::Sender<State>,
 }
 
@@ -27,13 +29,14 @@ struct State {
 }
 
 impl Buffer {
-    pub(crate) fn new(limit: Option<usize>) -> Self {
-        Self { limit, pauses: true, state: watch::Sender::new(State::default()) }
+    /// One whose input is paused at the limit.
+    pub(crate) fn new(input: Arc<str>, limit: Option<usize>) -> Self {
+        Self { input, limit, ring: None, state: watch::Sender::new(State::default()) }
     }
 
-    /// One that only counts.
-    pub(crate) fn counting(limit: Option<usize>) -> Self {
-        Self { pauses: false, ..Self::new(limit) }
+    /// One whose oldest chunks give way at the limit.
+    pub(crate) fn ring(input: Arc<str>, limit: Option<usize>) -> Self {
+        Self { ring: Some(Ring::default()), ..Self::new(input, limit) }
     }
 
     /// Bytes in memory.
@@ -51,11 +54,12 @@ impl Buffer {
         let _ = self.state.subscribe().wait_for(|state| !state.paused).await;
     }
 
-    fn add(&self, name: &str, bytes: usize) {
+    fn add(&self, bytes: usize) {
+        let name = &self.input;
         self.state.send_if_modified(|state| {
             state.used += bytes;
             if let Some(limit) = self.limit
-                && self.pauses
+                && self.ring.is_none()
                 && state.used >= limit
                 && !state.paused
             {
@@ -71,7 +75,8 @@ impl Buffer {
     }
 
     /// Wakes those who wait for room when the input is no longer paused.
-    fn sub(&self, name: &str, bytes: usize) {
+    fn sub(&self, bytes: usize) {
+        let name = &self.input;
         self.state.send_if_modified(|state| {
             state.used -= bytes;
             let Some(limit) = self.limit.filter(|limit| state.paused && state.used < *limit) else {
@@ -86,32 +91,47 @@ impl Buffer {
             true
         });
     }
+
+    /// Drops the oldest chunks that may go, if they do, until the memory is below its limit.
+    fn make_room(&self) {
+        let (Some(ring), Some(limit)) = (&self.ring, self.limit) else { return };
+        while self.used() >= limit
+            && let Some(dropped) = ring.drop_oldest()
+        {
+            let total = ring.dropped_chunks.get();
+            if total.is_power_of_two() {
+                tracing::warn!(
+                    parent: None,
+                    "[input] {} drops its oldest chunk, {} records (mem buf overlimit, limit {limit}B; {total} chunks so far)",
+                    self.input,
+                    dropped.records()
+                );
+            }
+        }
+    }
 }
 
 /// Bytes of an input's records that are in memory until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
-    row: Arc<InputRow>,
+    buffer: Arc<Buffer>,
     bytes: usize,
 }
 
 impl Held {
     /// Counts `bytes`.
-    pub(crate) fn new(row: &Arc<InputRow>, bytes: usize) -> Self {
-        row.buffer.add(&row.instance.name, bytes);
-        if let Some(ring) = &row.ring {
-            ring.make_room(row);
-        }
-        Self { row: Arc::clone(row), bytes }
+    pub(crate) fn new(buffer: &Arc<Buffer>, bytes: usize) -> Self {
+        buffer.add(bytes);
+        buffer.make_room();
+        Self { buffer: Arc::clone(buffer), bytes }
     }
 
     /// Filters made the records larger or smaller.
     pub(crate) fn resize(&mut self, bytes: usize) {
-        let name = &self.row.instance.name;
         if bytes > self.bytes {
-            self.row.buffer.add(name, bytes - self.bytes);
+            self.buffer.add(bytes - self.bytes);
         } else {
-            self.row.buffer.sub(name, self.bytes - bytes);
+            self.buffer.sub(self.bytes - bytes);
         }
         self.bytes = bytes;
     }
@@ -124,46 +144,43 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.row.buffer.sub(&self.row.instance.name, self.bytes);
+        self.buffer.sub(self.bytes);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::instance::{Instance, Role};
 
-    fn row(limit: Option<usize>) -> Arc<InputRow> {
-        let name = "in.0".into();
-        let instance = Instance::new(Role::Input, "in", name);
-        Arc::new(InputRow::new(instance, limit))
+    fn buffer(limit: Option<usize>) -> Arc<Buffer> {
+        Arc::new(Buffer::new("in.0".into(), limit))
     }
 
-    async fn waits(row: &InputRow) -> bool {
+    async fn waits(buffer: &Buffer) -> bool {
         let moment = std::time::Duration::from_millis(10);
-        tokio::time::timeout(moment, row.buffer.room()).await.is_err()
+        tokio::time::timeout(moment, buffer.room()).await.is_err()
     }
 
     #[tokio::test]
     async fn an_input_is_paused_at_its_limit_and_resumes_below() {
-        let row = row(Some(100));
-        let mut first = Held::new(&row, 60);
-        assert!(!waits(&row).await);
-        let second = Held::new(&row, 40);
-        assert!(row.buffer.is_paused() && waits(&row).await);
+        let buffer = buffer(Some(100));
+        let mut first = Held::new(&buffer, 60);
+        assert!(!waits(&buffer).await);
+        let second = Held::new(&buffer, 40);
+        assert!(buffer.is_paused() && waits(&buffer).await);
         first.resize(61);
         first.merge(second);
-        assert_eq!(row.buffer.used(), 101);
+        assert_eq!(buffer.used(), 101);
         first.resize(99);
-        assert!(!row.buffer.is_paused() && !waits(&row).await);
+        assert!(!buffer.is_paused() && !waits(&buffer).await);
         drop(first);
-        assert_eq!(row.buffer.used(), 0);
+        assert_eq!(buffer.used(), 0);
     }
 
     #[tokio::test]
     async fn without_a_limit_nothing_is_paused() {
-        let row = row(None);
-        let _held = Held::new(&row, usize::MAX / 2);
-        assert!(!waits(&row).await);
+        let buffer = buffer(None);
+        let _held = Held::new(&buffer, usize::MAX / 2);
+        assert!(!waits(&buffer).await);
     }
 }

@@ -101,7 +101,7 @@ impl Context for InputContext {
             let handed = Instant::now();
             self.room().await;
             let (records, bytes) = (batch.len(), batch.bytes().len());
-            let held = Held::new(&self.row, bytes);
+            let held = Held::new(&self.row.buffer, bytes);
             let lane = self.lane(batch.tag());
             if self.row.is_stored {
                 // The lane counts what it stores, also if nobody waits for it any more.

@@ -1,74 +1,24 @@
 //! What is counted while the pipeline runs: one row an instance, added to once a batch or chunk, never once a record.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flb_plugin::Tally;
 
 use crate::buffer::Buffer;
+use crate::count::{Count, Gauge, Shared};
 use crate::histogram::Histogram;
 use crate::instance::Instance;
-use crate::ring::Ring;
-
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
-
-impl Count {
-    pub(crate) fn add(&self, more: usize) {
-        self.0.fetch_add(more as u64, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// A number that rises and falls.
-#[derive(Debug, Default)]
-pub(crate) struct Gauge(AtomicU64);
-
-impl Gauge {
-    pub(crate) fn add(&self, more: usize) {
-        self.0.fetch_add(more as u64, Ordering::Relaxed);
-    }
-
-    pub(crate) fn sub(&self, less: usize) {
-        self.0.fetch_sub(less as u64, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// What is more than a number.
-#[derive(Debug, Default)]
-pub(crate) struct Shared<T>(Mutex<T>);
-
-impl<T> Shared<T> {
-    pub(crate) fn new(value: T) -> Self {
-        Self(Mutex::new(value))
-    }
-
-    /// The value, for a moment. A panic while it was held leaves it as good as it was.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// An input and its lanes.
 #[derive(Debug)]
 pub(crate) struct InputRow {
     pub(crate) instance: Instance,
     /// The memory of its records.
-    pub(crate) buffer: Buffer,
+    pub(crate) buffer: Arc<Buffer>,
     /// Whether its chunks are stored in files.
     pub(crate) is_stored: bool,
-    /// Its waiting chunks, if the oldest give way at its limit.
-    pub(crate) ring: Option<Ring>,
     /// Taken from the input.
     pub(crate) records: Count,
     pub(crate) bytes: Count,
@@ -101,11 +51,15 @@ pub(crate) struct InputRow {
 impl InputRow {
     /// An input that is paused while it has `limit` bytes in memory.
     pub(crate) fn new(instance: Instance, limit: Option<usize>) -> Self {
+        let buffer = Buffer::new(Arc::clone(&instance.name), limit);
+        Self::with(instance, buffer)
+    }
+
+    fn with(instance: Instance, buffer: Buffer) -> Self {
         Self {
             instance,
-            buffer: Buffer::new(limit),
+            buffer: Arc::new(buffer),
             is_stored: false,
-            ring: None,
             records: Count::default(),
             bytes: Count::default(),
             skipped_lines: Count::default(),
@@ -131,8 +85,8 @@ impl InputRow {
 
     /// An input whose oldest chunks give way at its limit. It is not paused.
     pub(crate) fn ring(instance: Instance, limit: Option<usize>) -> Self {
-        let (buffer, ring) = (Buffer::counting(limit), Some(Ring::default()));
-        Self { buffer, ring, ..Self::new(instance, None) }
+        let buffer = Buffer::ring(Arc::clone(&instance.name), limit);
+        Self::with(instance, buffer)
     }
 }
 
@@ -283,7 +237,7 @@ impl InputRow {
         ];
         carry_on(&counts);
         self.latency.lock().add_counts(&old.latency.lock());
-        if let (Some(own), Some(old)) = (&self.ring, &old.ring) {
+        if let (Some(own), Some(old)) = (&self.buffer.ring, &old.buffer.ring) {
             carry_on(&[
                 (&own.dropped_chunks, &old.dropped_chunks),
                 (&own.dropped_bytes, &old.dropped_bytes),
@@ -334,7 +288,7 @@ impl OutputRow {
 
 fn carry_on(counts: &[(&Count, &Count)]) {
     for (new, old) in counts {
-        new.0.fetch_add(old.get(), Ordering::Relaxed);
+        new.carry_on(old);
     }
 }
 

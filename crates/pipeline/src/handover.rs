@@ -101,7 +101,7 @@ impl Assigned {
         let Self { name, chunk, from, to } = self;
         let same = |row: &&Arc<InputRow>| row.instance.is_same(&from.instance);
         let from = counters.inputs.iter().find(same).unwrap_or(&from);
-        let held = Held::new(from, chunk.bytes().len());
+        let held = Held::new(&from.buffer, chunk.bytes().len());
         from.chunks.add(1);
         router.send(from, Full { name, chunk, held, file: None, is_up: true }, &to);
     }

@@ -215,7 +215,7 @@ impl Lane {
     fn release(&mut self, is_end: bool) {
         for index in 0..self.filters.len() {
             for chunk in self.filters[index].released(is_end) {
-                let held = Held::new(&self.row, chunk.bytes().len());
+                let held = Held::new(&self.row.buffer, chunk.bytes().len());
                 let way = Way { chunk, held, from: index + 1, origin: Vec::new() };
                 match self.pass(way) {
                     Some(left) => self.row.added.add(left),
@@ -233,7 +233,7 @@ impl Lane {
         while let Some(Way { chunk, mut held, from, origin }) = waiting.pop_front() {
             let (chunk, emitted) = self.filter(chunk, from, &origin);
             for (filter, chunk) in emitted {
-                let held = Held::new(&self.row, chunk.bytes().len());
+                let held = Held::new(&self.row.buffer, chunk.bytes().len());
                 let origin = [origin.as_slice(), &[filter]].concat();
                 waiting.push_back(Way { chunk, held, from: 0, origin });
             }
@@ -397,7 +397,7 @@ impl Open {
         let origin = (&*row.instance.name, builder.tag());
         let file = storage.map(|storage| storage.create(&mut name, origin)).transpose()?;
         row.chunks.add(1);
-        Ok(Self { name, builder, held: Held::new(row, 0), file })
+        Ok(Self { name, builder, held: Held::new(&row.buffer, 0), file })
     }
 
     fn fits(&self, batch: &Chunk) -> bool {

@@ -45,7 +45,7 @@ impl Leftovers {
         let Found { name, file, chunk, settled } = found;
         let (tag, records, bytes) = (chunk.tag().clone(), chunk.len(), chunk.bytes().len());
         let is_up = self.row.buffer.used() + bytes <= self.memory;
-        let held = Held::new(&self.row, bytes);
+        let held = Held::new(&self.row.buffer, bytes);
         let full = Full { name, chunk, held, file: Some(file), is_up };
         self.row.chunks.add(1);
         match self.router.route_again(&self.row, full, &settled) {

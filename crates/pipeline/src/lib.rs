@@ -10,6 +10,7 @@ mod build;
 mod chunk_name;
 mod condition;
 mod context;
+mod count;
 mod counters;
 mod findings;
 mod handover;

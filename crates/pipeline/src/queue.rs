@@ -84,7 +84,7 @@ mod tests {
     fn batch() -> Batch {
         let name = "in.0".into();
         let instance = Instance::new(Role::Input, "in", name);
-        let held = Held::new(&Arc::new(InputRow::new(instance, None)), 0);
+        let held = Held::new(&InputRow::new(instance, None).buffer, 0);
         let chunk = ChunkBuilder::new(Tag::new("t").unwrap()).build();
         Batch { chunk, held, stored: None, handed: Instant::now() }
     }

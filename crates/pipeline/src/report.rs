@@ -171,9 +171,17 @@ impl Report {
                 memory_limit: row.buffer.limit.map(|limit| limit as u64),
                 paused: row.buffer.is_paused() || row.waiting.get() > 0,
                 is_stored: row.is_stored,
-                is_ring: row.ring.is_some(),
-                overwritten_chunks: row.ring.as_ref().map_or(0, |ring| ring.dropped_chunks.get()),
-                overwritten_bytes: row.ring.as_ref().map_or(0, |ring| ring.dropped_bytes.get()),
+                is_ring: row.buffer.ring.is_some(),
+                overwritten_chunks: row
+                    .buffer
+                    .ring
+                    .as_ref()
+                    .map_or(0, |ring| ring.dropped_chunks.get()),
+                overwritten_bytes: row
+                    .buffer
+                    .ring
+                    .as_ref()
+                    .map_or(0, |ring| ring.dropped_bytes.get()),
                 chunks: row.chunks.get(),
                 chunks_up: row.chunks.get().saturating_sub(row.chunks_down.get()),
                 chunks_down: row.chunks_down.get(),

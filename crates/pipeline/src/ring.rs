@@ -2,15 +2,27 @@
 //! paused. What outputs are delivering just then stays.
 
 use std::collections::VecDeque;
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crate::counters::{Count, InputRow};
-use crate::task::Task;
+use crate::count::Count;
+
+/// What a ring asks of a chunk.
+pub(crate) trait Waiting: Debug + Send + Sync {
+    /// Gives way to newer chunks, if nobody is delivering it. Whether it does.
+    fn give_way(&self) -> bool;
+
+    /// Number of records.
+    fn records(&self) -> usize;
+
+    /// Size of the records.
+    fn bytes(&self) -> usize;
+}
 
 /// The chunks of one input that outputs have not settled, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Ring {
-    chunks: Mutex<VecDeque<Weak<Task>>>,
+    chunks: Mutex<VecDeque<Weak<dyn Waiting>>>,
     /// What gave way.
     pub(crate) dropped_chunks: Count,
     pub(crate) dropped_bytes: Count,
@@ -18,36 +30,21 @@ pub(crate) struct Ring {
 
 impl Ring {
     /// Adds the newest chunk.
-    pub(crate) fn push(&self, task: &Arc<Task>) {
+    pub(crate) fn push(&self, chunk: Weak<dyn Waiting>) {
         let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
-        chunks.retain(|task| task.strong_count() > 0);
-        chunks.push_back(Arc::downgrade(task));
+        chunks.retain(|chunk| chunk.strong_count() > 0);
+        chunks.push_back(chunk);
     }
 
-    /// Drops the oldest chunks that may go, until the input's memory is below its limit.
-    pub(crate) fn make_room(&self, row: &InputRow) {
-        let Some(limit) = row.buffer.limit else { return };
-        while row.buffer.used() >= limit
-            && let Some(task) = self.drop_oldest()
-        {
-            self.dropped_chunks.add(1);
-            self.dropped_bytes.add(task.bytes());
-            let total = self.dropped_chunks.get();
-            if total.is_power_of_two() {
-                tracing::warn!(
-                    parent: None,
-                    "[input] {} drops its oldest chunk, {} records (mem buf overlimit, limit {limit}B; {total} chunks so far)",
-                    row.instance.name,
-                    task.records()
-                );
-            }
-        }
-    }
-
-    fn drop_oldest(&self) -> Option<Arc<Task>> {
+    /// Drops the oldest chunk that may go, and counts it.
+    pub(crate) fn drop_oldest(&self) -> Option<Arc<dyn Waiting>> {
         let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
-        let at =
-            chunks.iter().position(|task| task.upgrade().is_some_and(|task| task.give_way()))?;
-        chunks.remove(at)?.upgrade()
+        let at = chunks
+            .iter()
+            .position(|chunk| chunk.upgrade().is_some_and(|chunk| chunk.give_way()))?;
+        let dropped = chunks.remove(at)?.upgrade()?;
+        self.dropped_chunks.add(1);
+        self.dropped_bytes.add(dropped.bytes());
+        Some(dropped)
     }
 }

@@ -88,8 +88,9 @@ impl Router {
         let number = self.tasks.fetch_add(1, Ordering::Relaxed);
         let slots = self.slots.as_ref();
         let task = Arc::new(Task::new(number, from, full, places.len(), slots));
-        if let Some(ring) = &from.ring {
-            ring.push(&task);
+        if let Some(ring) = &from.buffer.ring {
+            let waiting = Arc::downgrade(&task);
+            ring.push(waiting);
         }
         for place in places {
             let route = &self.routes[*place];

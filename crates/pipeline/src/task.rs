@@ -12,6 +12,7 @@ use flb_plugin::is_exhausted;
 use crate::buffer::Held;
 use crate::chunk_name::ChunkName;
 use crate::counters::InputRow;
+use crate::ring::Waiting;
 use crate::storage::{Slot, Slots, StoredFile};
 
 /// A chunk that takes no more records.
@@ -145,18 +146,6 @@ impl Task {
         })
     }
 
-    /// Gives way to newer chunks, if nobody is delivering it. Whether it does.
-    pub(crate) fn give_way(&self) -> bool {
-        let mut content = self.content();
-        let may_go =
-            self.trying.load(Ordering::Relaxed) == 0 && matches!(*content, Content::Up { .. });
-        if may_go && !self.is_stored() {
-            *content = Content::Gone;
-            return true;
-        }
-        false
-    }
-
     /// Whether it gave way.
     pub(crate) fn is_gone(&self) -> bool {
         matches!(*self.content(), Content::Gone)
@@ -208,6 +197,27 @@ impl Delivering {
 impl Drop for Delivering {
     fn drop(&mut self) {
         self.task.trying.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Waiting for Task {
+    fn give_way(&self) -> bool {
+        let mut content = self.content();
+        let may_go =
+            self.trying.load(Ordering::Relaxed) == 0 && matches!(*content, Content::Up { .. });
+        if may_go && !self.is_stored() {
+            *content = Content::Gone;
+            return true;
+        }
+        false
+    }
+
+    fn records(&self) -> usize {
+        self.records
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 

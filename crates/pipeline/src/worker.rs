@@ -134,7 +134,7 @@ impl Worker {
 
     /// Adds a chunk to the backlog, and gives up the oldest ones if that makes too many.
     fn take_in(&mut self, task: Arc<Task>) {
-        let is_ring = task.from.ring.is_some();
+        let is_ring = task.from.buffer.ring.is_some();
         self.backlog.push(task, Instant::now());
         if is_ring {
             self.leave_gone();

@@ -13,8 +13,6 @@ use super::uses::{Named, Uses};
 const KNOWN: &[Arrow] = &[
     ("crates/agent/src/", "command_line.rs", "options.rs"),
     ("crates/artifact/src/", "cpu.rs", "target.rs"),
-    ("crates/pipeline/src/", "counters.rs", "buffer.rs"),
-    ("crates/pipeline/src/", "counters.rs", "ring.rs"),
     ("crates/pipeline/src/", "run.rs", "handover.rs"),
     ("crates/pipeline/src/", "run.rs", "running.rs"),
     ("crates/pipeline/src/", "threads.rs", "run.rs"),
