@@ -1,9 +1,9 @@
 //! Proves before deploying that a filter fits the agent: its interface first, then a trial run.
 
-use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use flb_artifact::contract::{MEMORY_LIMIT, PAGE};
 use flb_artifact::{Arguments, Artifact, ArtifactError, Host, Interface, Trust};
 use flb_runtime::Abi;
@@ -14,10 +14,9 @@ use crate::input::{self, Filter};
 use crate::inspect::type_of;
 use crate::module::{compile, measures};
 use crate::nearest::nearest;
-use crate::options::Given;
 use crate::output::{Outcome, say, say_json};
 use crate::probe;
-use crate::run::{few, only_filter};
+use crate::run::{Call, Grants, few, only_filter};
 
 /// How serious a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,20 +52,38 @@ impl Finding {
     }
 }
 
+/// Prove before deploying that a filter fits the agent, by its interface and by a trial run
+#[derive(Debug, Args)]
+#[command(override_usage = "flb-wamrc check [options] FILE.wasm|FILE.aot")]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) call: Call,
+    #[command(flatten)]
+    pub(crate) grants: Grants,
+    /// The record's body, a JSON object; @FILE takes it from a file, - from standard input
+    #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
+    pub(crate) record: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[arg(hide = true)]
+    files: Vec<PathBuf>,
+}
+
 /// The command `check`.
-pub(crate) fn check(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcome> {
-    let file = input::only_file(operands)?;
-    let findings = findings(&file, given)?;
+pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<Outcome> {
+    let file = input::only_file(&args.files)?;
+    let findings = findings(file, args)?;
     let problems = findings.iter().filter(|one| one.level == Level::Problem).count();
-    if given.json {
-        say_json(object(&file, &findings, problems))?;
+    if args.json {
+        say_json(object(file, &findings, problems))?;
     } else {
-        say(&lines(&file, &findings, problems))?;
+        say(&lines(file, &findings, problems))?;
     }
     Ok(if problems == 0 { Outcome::Done } else { Outcome::Problems })
 }
 
-fn findings(file: &Path, given: &Given) -> anyhow::Result<Vec<Finding>> {
+fn findings(file: &Path, args: &CheckArgs) -> anyhow::Result<Vec<Finding>> {
     let bytes = match Filter::read(file)? {
         Filter::Wasm(wasm) => match compile(&wasm) {
             Ok(bytes) => bytes,
@@ -80,14 +97,14 @@ fn findings(file: &Path, given: &Given) -> anyhow::Result<Vec<Finding>> {
     let metadata = artifact.metadata();
     let size = metadata.source.size;
     let mut findings = vec![Finding::new(Level::Ok, "module", format!("{size} bytes, valid"))];
-    let (finding, function) = function(&metadata.interface, given);
+    let (finding, function) = function(&metadata.interface, args.call.function.as_deref());
     findings.push(finding);
     findings.extend(imports(&metadata.interface)?);
     findings.extend(memory(&artifact)?);
     let (code, finding) = runnable(&artifact)?;
     findings.extend(finding);
     if let (Some(code), Some(function)) = (code, function) {
-        findings.extend(probe::findings(code, file, function, given)?);
+        findings.extend(probe::findings(code, file, function, args)?);
     }
     Ok(findings)
 }
@@ -115,10 +132,10 @@ fn runnable(artifact: &Artifact) -> anyhow::Result<(Option<Vec<u8>>, Option<Find
 }
 
 /// The function must be exported with a filter's type.
-fn function(interface: &Interface, given: &Given) -> (Finding, Option<String>) {
+fn function(interface: &Interface, wanted: Option<&str>) -> (Finding, Option<String>) {
     let problem = |text: String| (Finding::new(Level::Problem, "function", text), None);
-    let name = match &given.function {
-        Some(name) => name.clone(),
+    let name = match wanted {
+        Some(name) => name.to_owned(),
         None => match only_filter(interface) {
             Ok(name) => name,
             Err(error) => return problem(error.to_string()),

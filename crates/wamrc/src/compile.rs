@@ -1,6 +1,5 @@
 //! The main job: reads a module, compiles it, writes the artifact whole or not at all.
 
-use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
@@ -10,16 +9,17 @@ use flb_compiler::{CompileOptions, Compiler};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
+use crate::compile_options::CompileArgs;
 use crate::output::{self, Outcome, prove_writable, say, say_json, write_whole};
-use crate::request::{Asked, Request, parse};
+use crate::request::{Asked, Request, asked};
 use crate::{features, input};
 
 /// Name and version of this program, as artifacts record it.
 pub(crate) const PRODUCER: &str = concat!("flb-wamrc ", env!("CARGO_PKG_VERSION"));
 
 /// Does what the command line asks the compiler for.
-pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<Outcome> {
-    match parse(arguments)? {
+pub(crate) fn run(given: CompileArgs, notes: Vec<String>) -> anyhow::Result<Outcome> {
+    match asked(given, notes)? {
         Asked::Show(text) => say(&text)?,
         Asked::Compile(request) => compile(&request)?,
     }

@@ -1,6 +1,5 @@
 //! Shows an artifact's machine code, function by function.
 
-use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -10,21 +9,35 @@ use capstone::arch::{
     BuildsCapstone as _, BuildsCapstoneExtraMode as _, BuildsCapstoneSyntax as _, arm64, riscv,
     sysz, x86,
 };
+use clap::Args;
 use flb_artifact::{Architecture, Slice};
 use flb_engine::image::{Function, Image};
 use flb_text::tame_line;
 
 use crate::input;
 use crate::nearest::nearest;
-use crate::options::{Given, UsageError};
 use crate::output::{Outcome, note, say};
 
+/// Show an artifact's machine code, function by function
+#[derive(Debug, Args)]
+#[command(override_usage = "flb-wamrc disasm [options] FILE.aot [FUNCTION]")]
+pub(crate) struct DisasmArgs {
+    /// Show the code for this target (default: all)
+    #[arg(long, value_name = "TRIPLE", allow_hyphen_values = true)]
+    target: Option<String>,
+    #[arg(hide = true)]
+    words: Vec<PathBuf>,
+}
+
 /// The command `disasm`.
-pub(crate) fn run(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcome> {
-    let (file, wanted) = operands_of(operands)?;
-    let artifact = input::artifact(&file)?;
+pub(crate) fn run(args: &DisasmArgs) -> anyhow::Result<Outcome> {
+    let (file, wanted) = match args.words.as_slice() {
+        [file, function] => (file.as_path(), Some(function.to_string_lossy())),
+        one => (input::only_file(one)?, None),
+    };
+    let artifact = input::artifact(file)?;
     let wanted_target = |slice: &&Slice| {
-        given.target.as_ref().is_none_or(|target| slice.target.starts_with(target.as_str()))
+        args.target.as_ref().is_none_or(|target| slice.target.starts_with(target.as_str()))
     };
     let slices: Vec<&Slice> = artifact.metadata().slices.iter().filter(wanted_target).collect();
     if slices.is_empty() {
@@ -44,15 +57,6 @@ pub(crate) fn run(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcom
         say(&text)?;
     }
     Ok(Outcome::Done)
-}
-
-fn operands_of(operands: &[OsString]) -> Result<(PathBuf, Option<String>), UsageError> {
-    match operands {
-        [file, function] => {
-            Ok((PathBuf::from(file), Some(function.to_string_lossy().into_owned())))
-        }
-        one => Ok((input::only_file(one)?, None)),
-    }
 }
 
 fn disassemble(slice: &Slice, image: &Image<'_>, wanted: Option<&str>) -> anyhow::Result<String> {

@@ -1,12 +1,11 @@
 //! What comes in: files with clear words about what they are not.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use flb_artifact::{Artifact, Foreign};
 
-use crate::options::UsageError;
+use crate::usage::UsageError;
 
 /// Reads a whole file.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -16,12 +15,12 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// The one file that a command is for.
-pub(crate) fn only_file(operands: &[OsString]) -> Result<PathBuf, UsageError> {
-    match operands {
-        [file] => Ok(PathBuf::from(file)),
+pub(crate) fn only_file(files: &[PathBuf]) -> Result<&Path, UsageError> {
+    match files {
+        [file] => Ok(file),
         [] => Err(UsageError::new("no file was given", "name one behind the command")),
         [_, extra, ..] => Err(UsageError::new(
-            format!("a second file '{}'", extra.to_string_lossy()),
+            format!("a second file '{}'", extra.display()),
             "give one file at a time",
         )),
     }

@@ -1,26 +1,37 @@
 //! Shows what an artifact or a module is made of, for people or as JSON.
 
-use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
+use clap::Args;
 use flb_artifact::{Arguments, Artifact, Encoding, Export, Sha256Hex, Slice};
 use flb_text::tame_line;
 use serde_json::{Value, json};
 
 use crate::input::{self, Filter};
 use crate::module::{Measures, measures, signature};
-use crate::options::Given;
 use crate::output::{Outcome, say, say_json};
 use flb_engine::image::Image;
 
+/// Show what an artifact or a module is made of
+#[derive(Debug, Args)]
+#[command(override_usage = "flb-wamrc inspect [options] FILE")]
+pub(crate) struct InspectArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[arg(hide = true)]
+    files: Vec<PathBuf>,
+}
+
 /// The command `inspect`.
-pub(crate) fn run(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcome> {
-    let file = input::only_file(operands)?;
-    let object = match Filter::read(&file)? {
+pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<Outcome> {
+    let file = input::only_file(&args.files)?;
+    let object = match Filter::read(file)? {
         Filter::Wasm(wasm) => module(&wasm),
         Filter::Aot(artifact) => self::artifact(&artifact)?,
     };
-    if given.json {
+    if args.json {
         say_json(&object)?
     } else {
         say(&lines(&object))?

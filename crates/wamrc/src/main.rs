@@ -2,24 +2,23 @@
 
 #[cfg(feature = "run")]
 mod check;
-mod commands;
+mod command_line;
 mod compile;
 mod compile_options;
 mod completions;
 mod disasm;
-#[cfg(test)]
+#[cfg(all(test, feature = "run"))]
 mod docs;
 mod features;
 #[cfg(feature = "run")]
 mod growth;
-mod help;
 mod input;
 mod inspect;
 mod keys;
 mod man;
 mod module;
 mod nearest;
-mod options;
+mod original;
 mod output;
 #[cfg(feature = "run")]
 mod probe;
@@ -31,16 +30,17 @@ mod request;
 mod run;
 #[cfg(feature = "run")]
 mod run;
-mod table;
 mod targets;
+mod usage;
+mod value;
 mod verify;
+mod versions;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use commands::{COMMANDS, Command};
-use options::{Order, read};
-use output::{Outcome, complain, say};
+use command_line::Understood;
+use output::{Outcome, complain, show};
 
 /// Exit code of every failure, be it of usage, input or output, and of every problem that was looked for and found.
 const FAILURE: u8 = 1;
@@ -62,19 +62,13 @@ fn is_for_a_program(arguments: &[OsString]) -> bool {
     arguments.iter().take_while(|word| *word != "--").any(|word| word == "--json")
 }
 
-fn dispatch(arguments: &[OsString]) -> anyhow::Result<Outcome> {
-    let first = arguments.first();
-    match COMMANDS.iter().find(|command| first.is_some_and(|word| word == command.name)) {
-        Some(command) => run_command(command, &arguments[1..]),
-        None => compile::run(arguments),
+fn dispatch(words: &[OsString]) -> anyhow::Result<Outcome> {
+    let (line, notes) = match command_line::read(words)? {
+        Understood::Help(text) => return show(&text),
+        Understood::Work(line, notes) => (line, notes),
+    };
+    match line.command {
+        Some(command) => command.run(),
+        None => compile::run(line.compile, notes),
     }
-}
-
-fn run_command(command: &Command, arguments: &[OsString]) -> anyhow::Result<Outcome> {
-    let (given, operands) = read(arguments, command.options, Order::Mixed)?;
-    if given.show.is_some() {
-        say(&help::command(command))?;
-        return Ok(Outcome::Done);
-    }
-    (command.run)(&given, &operands)
 }

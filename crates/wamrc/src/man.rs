@@ -1,50 +1,61 @@
-//! The manual page, from the tables.
+//! The manual page: the compiler first, then each command.
 
-use std::ffi::OsString;
-use std::fmt::Write as _;
+use clap::{Args, Command};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, roman};
 
-use crate::commands::COMMANDS;
-use crate::compile_options::OPTIONS;
-use crate::help::{EXAMPLE, USAGE};
-use crate::options::Given;
+use crate::command_line;
 use crate::output::{Outcome, say};
-use crate::table::Row;
+
+/// Print the manual page
+#[derive(Debug, Args)]
+#[command(override_usage = "flb-wamrc man")]
+pub(crate) struct ManArgs {}
 
 /// The command `man`.
-pub(crate) fn run(_: &Given, _: &[OsString]) -> anyhow::Result<Outcome> {
-    say(&page())?;
+pub(crate) fn run(_: &ManArgs) -> anyhow::Result<Outcome> {
+    say(&page()?)?;
     Ok(Outcome::Done)
 }
 
-fn page() -> String {
-    let mut page = format!(
-        ".TH FLB\\-WAMRC 1 \"\" \"flb\\-wamrc {}\"\n.SH NAME\nflb\\-wamrc \\- compile WebAssembly \
-         filters to native \
-         code\n.SH SYNOPSIS\n.B {}\n.br\n.B flb\\-wamrc\n.I COMMAND ..\n.SH OPTIONS\n",
-        env!("CARGO_PKG_VERSION"),
-        escape(USAGE),
-    );
-    OPTIONS.iter().for_each(|row| add(&mut page, row));
-    page.push_str(".SH COMMANDS\n");
-    for command in COMMANDS {
-        // Writing to a String cannot fail, here and below.
-        let _ = writeln!(page, ".SS {}\n{}.", escape(&command.usage()), escape(command.about));
-        command.options.iter().for_each(|row| add(&mut page, row));
+fn page() -> anyhow::Result<String> {
+    let mut command = command_line::all();
+    command.build();
+    let mut page = Vec::new();
+    let man = Man::new(command.clone())
+        .title("FLB-WAMRC")
+        .source(concat!("flb-wamrc ", env!("CARGO_PKG_VERSION")));
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    Roff::new().control("SH", ["COMMANDS"]).to_writer(&mut page)?;
+    for command in command.get_subcommands() {
+        page.extend(section(command)?);
     }
-    let _ = writeln!(
-        page,
-        ".SH EXIT STATUS\n0 when it is done, 1 otherwise.\n.SH EXAMPLE\n{}",
-        escape(EXAMPLE)
-    );
-    page
+    Roff::new().control("SH", ["NOTES"]).to_writer(&mut page)?;
+    let rest = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let mut notes = Roff::new();
+    for line in rest.lines() {
+        notes.control("PP", []).text([roman(line)]);
+    }
+    notes.to_writer(&mut page)?;
+    Ok(String::from_utf8(page)?)
 }
 
-fn add(page: &mut String, row: &Row) {
-    let _ = writeln!(page, ".TP\n.B {}\n{}.", escape(&row.spelling()), escape(&row.sentence()));
-}
-
-/// Text that roff prints as it is.
-fn escape(text: &str) -> String {
-    let text = text.replace('\\', "\\e").replace('-', "\\-");
-    if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
+/// A command, one step below the compiler.
+fn section(command: &Command) -> anyhow::Result<Vec<u8>> {
+    let text = |text: Option<String>| text.unwrap_or_default();
+    let usage = text(command.get_overridden_usage().map(ToString::to_string));
+    let about = text(command.get_about().map(ToString::to_string));
+    let mut section = Vec::new();
+    Roff::new()
+        .control("SS", [usage.as_str()])
+        .text([roman(about + ".")])
+        .to_writer(&mut section)?;
+    let mut options = Vec::new();
+    Man::new(command.clone()).render_options_section(&mut options)?;
+    let options = String::from_utf8(options)?;
+    section.extend(options.replace(".SH OPTIONS\n", "").into_bytes());
+    Ok(section)
 }

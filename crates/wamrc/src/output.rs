@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
 use flb_text::{tame, tame_json, tame_line};
 use serde_json::json;
@@ -32,10 +33,20 @@ pub(crate) fn say_json(json: impl Display) -> anyhow::Result<()> {
     print(&tame_json(&format!("{json}\n")))
 }
 
-/// A reader that has gone away wants no more, which is no error.
+/// Prints a help text, which is this program's own, in colours where the terminal has them.
+pub(crate) fn show(help: &clap::Error) -> anyhow::Result<Outcome> {
+    written(help.print())?;
+    Ok(Outcome::Done)
+}
+
 fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    written(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+}
+
+/// A reader that has gone away wants no more, which is no error.
+fn written(written: io::Result<()>) -> anyhow::Result<()> {
+    match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write to stdout"),
     }
@@ -43,7 +54,17 @@ fn print(text: &str) -> anyhow::Result<()> {
 
 /// Says on stderr what is worth knowing and no error.
 pub(crate) fn note(text: impl Display) {
-    aside(format_args!("note: {text}"));
+    labelled(NOTE, "note", text);
+}
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const NOTE: Style = Style::new().bold();
+
+/// A line on stderr that begins with a word in colours, where the terminal has them.
+fn labelled(style: Style, label: &str, text: impl Display) {
+    let text = text.to_string();
+    let text = tame_line(&text);
+    let _ = writeln!(anstream::stderr().lock(), "{style}{label}:{style:#} {text}");
 }
 
 /// A line on stderr. When that cannot be written there is nowhere left to say so.
@@ -55,7 +76,7 @@ pub(crate) fn aside(line: impl Display) {
 pub(crate) fn complain(error: &anyhow::Error, as_json: bool) {
     let text = format!("{error:#}");
     if !as_json {
-        return aside(format_args!("error: {text}"));
+        return labelled(ERROR, "error", text);
     }
     let (message, help) = match text.split_once("; help: ") {
         Some((message, help)) => (message, Some(help)),

@@ -13,9 +13,8 @@ use flb_runtime::{
 };
 use flb_text::excerpt;
 
-use crate::check::{Finding, Level, size};
+use crate::check::{CheckArgs, Finding, Level, size};
 use crate::growth::Growth;
-use crate::options::Given;
 use crate::run::{body, denied, options, record, text};
 
 /// How many calls a trial has at least, if it has the time.
@@ -52,16 +51,16 @@ pub(crate) fn findings(
     bytes: Vec<u8>,
     file: &Path,
     function: String,
-    given: &Given,
+    args: &CheckArgs,
 ) -> anyhow::Result<Vec<Finding>> {
     let problem = |text: String| Finding::new(Level::Problem, "trial", text);
-    let records = records(given)?;
+    let records = records(args.record.as_deref())?;
     let engine = match FilterEngine::new(EngineOptions::default()) {
         Ok(engine) => engine,
         Err(error) => return Ok(vec![problem(format!("cannot start the clock: {error}"))]),
     };
     let (output, lines) = counted();
-    let options = options(function, file, given, output)?;
+    let options = options(function, file, &args.call, &args.grants, output)?;
     let load = |format| {
         let options = FilterOptions { format, ..options.clone() };
         FilterModule::load(&engine, bytes.clone(), options)
@@ -113,8 +112,8 @@ fn printed(lines: u64) -> Option<Finding> {
 }
 
 /// The user's record; else a long one and short ones, so that an answer without its NUL runs into an older one's rest.
-fn records(given: &Given) -> anyhow::Result<Vec<Vec<u8>>> {
-    if let Some(record) = record(given)? {
+fn records(own: Option<&str>) -> anyhow::Result<Vec<Vec<u8>>> {
+    if let Some(record) = record(own)? {
         return Ok(vec![record]);
     }
     let long = format!("{{\"log\":\"{}\",\"level\":30,\"ok\":true}}", "a long line ".repeat(40));

@@ -1,6 +1,5 @@
 //! Runs the records of a quarantine again and says what becomes of each.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -8,25 +7,41 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use clap::Args;
 use flb_event::{Event, Tag, Timestamp, Verdict, json, msgpack};
 use flb_runtime::{EventFormat, FilterError, FilterInstance, FilterModule};
 use flb_text::tame_line;
 use serde_json::json as object;
 
 use crate::input;
-use crate::options::Given;
 use crate::output::{Outcome, note, say, say_json};
-use crate::run::{format, load, text, time};
+use crate::run::{Call, Grants, load, text, time};
 
 /// So many lines in a row that are no records make another file than a quarantine.
 const STRANGE: usize = 100;
 /// Bytes of a chunk's record before its metadata: headers and time.
 const PREFIX: usize = 12;
 
+/// Run the records of a quarantine again and say what becomes of each
+#[derive(Debug, Args)]
+#[command(override_usage = "flb-wamrc replay [options] FILE.jsonl")]
+pub(crate) struct ReplayArgs {
+    /// Run them through this .wasm or .aot file (default: the one they failed in)
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
+    module: Option<PathBuf>,
+    #[command(flatten)]
+    call: Call,
+    /// Print one JSON object a record
+    #[arg(long)]
+    json: bool,
+    #[arg(hide = true)]
+    files: Vec<PathBuf>,
+}
+
 /// The command `replay`.
-pub(crate) fn replay(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcome> {
-    let file = input::only_file(operands)?;
-    let sum = replay_all(&file, given)?;
+pub(crate) fn replay(args: &ReplayArgs) -> anyhow::Result<Outcome> {
+    let file = input::only_file(&args.files)?;
+    let sum = replay_all(file, args)?;
     if let (Some((number, why)), true) = (sum.unreadable.first(), sum.is_of_another_file(1)) {
         let name = file.display();
         anyhow::bail!(
@@ -34,15 +49,15 @@ pub(crate) fn replay(given: &Given, operands: &[OsString]) -> anyhow::Result<Out
              On_Error quarantine has written"
         );
     }
-    summarize(given, &sum)?;
+    summarize(args, &sum)?;
     Ok(if sum.failed == 0 && sum.unreadable.is_empty() { Outcome::Done } else { Outcome::Problems })
 }
 
 /// Runs the records of a file, and says what becomes of each.
-fn replay_all(file: &Path, given: &Given) -> anyhow::Result<Sum> {
+fn replay_all(file: &Path, args: &ReplayArgs) -> anyhow::Result<Sum> {
     let named = || file.display().to_string();
     let lines = BufReader::new(File::open(file).with_context(named)?);
-    let mut filters = Filters { given, known: Vec::new() };
+    let mut filters = Filters { args, known: Vec::new() };
     let mut sum = Sum::default();
     for (number, line) in lines.split(b'\n').enumerate() {
         let line = line.with_context(named)?;
@@ -50,7 +65,7 @@ fn replay_all(file: &Path, given: &Given) -> anyhow::Result<Sum> {
             _ if line.trim_ascii().is_empty() => {}
             Ok(entry) => {
                 let now = filters.ask(&entry)?;
-                tell(given, number + 1, &entry.class, &now)?;
+                tell(args, number + 1, &entry.class, &now)?;
                 sum.add(&now);
             }
             Err(error) => sum.unreadable.push((number + 1, format!("{error:#}"))),
@@ -62,8 +77,8 @@ fn replay_all(file: &Path, given: &Given) -> anyhow::Result<Sum> {
     Ok(sum)
 }
 
-fn tell(given: &Given, number: usize, was: &str, now: &Now) -> anyhow::Result<()> {
-    if given.json {
+fn tell(args: &ReplayArgs, number: usize, was: &str, now: &Now) -> anyhow::Result<()> {
+    if args.json {
         say_json(as_json(number, was, now)?)
     } else {
         say(&format!("{number}: was {}, {}\n", tame_line(was), tame_line(&as_text(now))))
@@ -71,8 +86,8 @@ fn tell(given: &Given, number: usize, was: &str, now: &Now) -> anyhow::Result<()
 }
 
 /// For people how many there were of each kind; for programs, which can count, only the lines that were no records.
-fn summarize(given: &Given, sum: &Sum) -> anyhow::Result<()> {
-    if !given.json {
+fn summarize(args: &ReplayArgs, sum: &Sum) -> anyhow::Result<()> {
+    if !args.json {
         return say(&sum.line());
     }
     for (number, why) in &sum.unreadable {
@@ -147,8 +162,8 @@ struct Key {
 }
 
 /// One instance of every filter that the quarantine's records were given to.
-struct Filters<'g> {
-    given: &'g Given,
+struct Filters<'a> {
+    args: &'a ReplayArgs,
     known: Vec<(Key, FilterInstance)>,
 }
 
@@ -166,17 +181,22 @@ impl Filters<'_> {
     }
 
     fn instance(&mut self, entry: &Entry) -> anyhow::Result<&mut FilterInstance> {
-        let given = self.given;
+        let args = self.args;
         let key = Key {
-            path: given.module.clone().unwrap_or_else(|| entry.path.clone()),
-            function: given.function.clone().unwrap_or_else(|| entry.function.clone()),
-            format: if given.msgpack { format(given) } else { entry.format },
+            path: args.module.clone().unwrap_or_else(|| entry.path.clone()),
+            function: args.call.function.clone().unwrap_or_else(|| entry.function.clone()),
+            format: args.call.format.unwrap_or(entry.format),
         };
         let at = match self.known.iter().position(|(known, _)| *known == key) {
             Some(at) => at,
             None => {
                 let is_new = self.known.iter().all(|(known, _)| known.path != key.path);
-                let module = load(&key.path, Some(&key.function), key.format, given);
+                let call = Call {
+                    function: Some(key.function.clone()),
+                    format: Some(key.format),
+                    ..args.call.clone()
+                };
+                let module = load(&key.path, &call, &Grants::default());
                 let instance = module.and_then(|module| start(&module, &key.path));
                 let instance = instance.map_err(|error| {
                     let help = "give its module with --module FILE";

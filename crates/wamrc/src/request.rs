@@ -1,17 +1,17 @@
 //! What the compiler is asked for, once it is known that the words make sense together.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use flb_artifact::{Interruption, Levels, Target};
+use clap::CommandFactory as _;
+use flb_artifact::{Interruption, Levels, TARGET_NAMES, Target};
 
-use crate::commands::COMMANDS;
-use crate::compile_options::OPTIONS;
+use crate::command_line::{CommandLine, USAGE};
+use crate::compile_options::{ABIS, CompileArgs};
 use crate::features::Proposal;
-use crate::help::USAGE;
 use crate::nearest::nearest;
-use crate::options::{Given, Order, UsageError, read};
 use crate::targets;
+use crate::usage::UsageError;
+use crate::versions;
 
 /// What the user asks for.
 #[derive(Debug)]
@@ -40,19 +40,37 @@ pub(crate) struct Request {
     pub(crate) notes: Vec<String>,
 }
 
-/// Understands the compiler's command line.
-pub(crate) fn parse(arguments: &[OsString]) -> Result<Asked, UsageError> {
-    let (given, words) = read(arguments, OPTIONS, Order::OptionsFirst)?;
-    if let Some(show) = given.show {
-        return show(&given).map(Asked::Show);
+/// What the compiler's options ask for; `notes` are those of the original compiler.
+pub(crate) fn asked(mut given: CompileArgs, notes: Vec<String>) -> Result<Asked, UsageError> {
+    if let Some(text) = shown(&mut given) {
+        return text.map(Asked::Show);
     }
+    let words: Vec<_> = given.words.iter().map(|word| word.to_string_lossy()).collect();
     if let Some(word) = words.first().filter(|_| given.output.is_none()) {
-        refuse_command(&word.to_string_lossy())?;
+        refuse_command(word)?;
     }
     if let Some(extra) = words.get(1) {
-        return Err(after_input(&extra.to_string_lossy()));
+        return Err(after_input(extra));
     }
-    request(given, words.into_iter().next()).map(Asked::Compile)
+    request(given, notes).map(Asked::Compile)
+}
+
+/// The text that is asked for in place of work.
+fn shown(given: &mut CompileArgs) -> Option<Result<String, UsageError>> {
+    let is_help = |value: &mut String| matches!(value.as_str(), "help" | "+help");
+    let list = |names: &[&str]| names.join("\n") + "\n";
+    let [target, abi, cpu, features] =
+        [&mut given.target, &mut given.abi, &mut given.cpu, &mut given.cpu_features]
+            .map(|option| option.take_if(is_help).is_some());
+    Some(match () {
+        () if given.version => Ok(versions::version()),
+        () if given.llvm_version => Ok(versions::code_generator()),
+        () if target => Ok(list(&TARGET_NAMES)),
+        () if abi => Ok(list(&ABIS)),
+        () if cpu => targets::list_cpus(given),
+        () if features => targets::list_features(given),
+        () => return None,
+    })
 }
 
 fn after_input(extra: &str) -> UsageError {
@@ -73,7 +91,12 @@ fn refuse_command(word: &str) -> Result<(), UsageError> {
     if !is_word || Path::new(word).exists() {
         return Ok(());
     }
-    let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
+    let commands = CommandLine::command();
+    let names: Vec<&str> = commands.get_subcommands().map(|command| command.get_name()).collect();
+    if names.contains(&word) {
+        let message = format!("command '{word}' stands behind options");
+        return Err(UsageError::new(message, "put it first, its options behind it"));
+    }
     let help = match nearest(word, names.iter().copied()) {
         Some(near) => format!("did you mean '{near}'?"),
         None => format!("the commands are {}; without one it compiles: {USAGE}", names.join(", ")),
@@ -81,40 +104,60 @@ fn refuse_command(word: &str) -> Result<(), UsageError> {
     Err(UsageError::new(format!("unknown command '{word}'"), help))
 }
 
-fn request(mut given: Given, input: Option<OsString>) -> Result<Request, UsageError> {
-    let output = given.output.take();
-    let output = output.ok_or_else(|| UsageError::new("no output file was given", USAGE))?;
-    let input = input.map(PathBuf::from);
-    let input = input.ok_or_else(|| UsageError::new("no input file was given", USAGE))?;
-    if same_file(&input, &output) {
+fn request(given: CompileArgs, mut notes: Vec<String>) -> Result<Request, UsageError> {
+    let missing = |what: &str| UsageError::new(format!("no {what} file was given"), USAGE);
+    let output = given.output.as_ref().ok_or_else(|| missing("output"))?;
+    let input = given.words.first().ok_or_else(|| missing("input"))?;
+    if same_file(input, output) {
         return Err(UsageError::new(
             "input file and output file are the same",
             "give the output another name",
         ));
     }
-    if given.keep_sections && given.no_embed_wasm {
+    if given.keep_sections.is_some() && given.no_embed_wasm {
         return Err(UsageError::new(
             "--emit-custom-sections keeps what --no-embed-wasm leaves out",
             "leave one of them out",
         ));
     }
     let targets = targets::targets(&given)?;
-    for note in targets::notes(&given, &targets) {
-        given.note(note);
-    }
+    notes.extend(unending(given.interruption));
+    notes.extend(targets::abi_note(&given));
+    notes.extend(targets::notes(&given, &targets));
     Ok(Request {
-        input,
-        output,
+        input: input.clone(),
+        output: output.clone(),
         targets,
-        levels: given.levels,
+        levels: Levels {
+            opt_level: given.opt_level.unwrap_or(3),
+            size_level: given.size_level.unwrap_or(3),
+        },
         interruption: given.interruption,
         jobs: given.jobs.unwrap_or_else(cores),
         embed_wasm: !given.no_embed_wasm,
-        without: given.without,
-        verbosity: given.verbosity,
+        without: without(&given),
+        verbosity: given.verbosity.unwrap_or(2),
         json: given.json,
-        notes: given.notes,
+        notes,
     })
+}
+
+fn unending(interruption: Option<Interruption>) -> Option<String> {
+    (interruption? == Interruption::None).then(|| {
+        "option '--interruption=none' leaves calls without end: an agent that runs the filter \
+         hangs where the filter hangs"
+            .to_owned()
+    })
+}
+
+/// What the module must not use.
+fn without(given: &CompileArgs) -> Vec<Proposal> {
+    let switched_off = [
+        (given.disable_simd, Proposal::Simd),
+        (given.disable_bulk_memory, Proposal::BulkMemory),
+        (given.disable_ref_types, Proposal::ReferenceTypes),
+    ];
+    switched_off.into_iter().filter_map(|(is_off, proposal)| is_off.then_some(proposal)).collect()
 }
 
 fn cores() -> usize {
@@ -128,7 +171,17 @@ fn same_file(input: &Path, output: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::*;
+    use crate::command_line;
+
+    fn parse(words: &[OsString]) -> Result<Asked, UsageError> {
+        match command_line::read(words)? {
+            command_line::Understood::Work(line, notes) => asked(line.compile, notes),
+            command_line::Understood::Help(text) => Ok(Asked::Show(text.to_string())),
+        }
+    }
 
     /// Parses a command line and shows what it asks for, or what is wrong with it.
     fn check(line: &str, expected: &str) {

@@ -1,10 +1,11 @@
 //! Runs a filter on one record and prints its verdict.
 
-use std::ffi::OsString;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::Args;
 use flb_artifact::{Artifact, Interface};
 use flb_event::json::{self, JsonOptions};
 use flb_event::{Event, Tag, Timestamp, Verdict};
@@ -14,22 +15,111 @@ use flb_runtime::{
 };
 use flb_text::excerpt;
 
-pub(crate) use crate::check::check;
+pub(crate) use crate::check::{CheckArgs, check};
 use crate::input::{self, Filter};
 use crate::module;
-use crate::options::{Given, UsageError};
 use crate::output::{Outcome, aside, note, say, say_json};
-pub(crate) use crate::replay::replay;
+pub(crate) use crate::replay::{ReplayArgs, replay};
+use crate::usage::UsageError;
+use crate::value::Value;
+
+// How a filter is called. No documentation comment: clap would take it for the command's.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Call {
+    /// The exported function that is the filter
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    pub(crate) function: Option<String>,
+    /// How the record is handed over (default json)
+    #[arg(long, value_name = "json|msgpack", allow_hyphen_values = true, hide_possible_values = true,
+        value_parser = Value { read: format, known: || vec!["json", "msgpack"] })]
+    pub(crate) format: Option<EventFormat>,
+    /// Longest time for one call, as Deadline (default 1)
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, value_parser = seconds)]
+    pub(crate) deadline: Option<Duration>,
+    /// Longest time for the start and for the first call, as Start_Deadline (default: the deadline)
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, value_parser = seconds)]
+    pub(crate) start_deadline: Option<Duration>,
+}
+
+// What a filter may see of the host.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Grants {
+    /// A directory that it may use, as in Accessible_Paths; may be given several times
+    #[arg(long = "dir", value_name = "DIR[:ro]", allow_hyphen_values = true)]
+    directories: Vec<String>,
+    /// A variable of its environment; may be given several times
+    #[arg(long = "env", value_name = "KEY=VALUE", allow_hyphen_values = true)]
+    variables: Vec<String>,
+    /// One of its arguments; may be given several times
+    #[arg(long = "arg", value_name = "TEXT", allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// Run a filter on one record and print its verdict
+#[derive(Debug, Args)]
+#[command(override_usage = "flb-wamrc run [options] FILE.wasm|FILE.aot")]
+pub(crate) struct RunArgs {
+    /// The record's body, a JSON object; @FILE takes it from a file, - from standard input
+    #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
+    record: Option<String>,
+    /// The record's tag (default: flb-wamrc)
+    #[arg(
+        long,
+        value_name = "TAG",
+        allow_hyphen_values = true,
+        default_value = "flb-wamrc",
+        hide_default_value = true
+    )]
+    tag: String,
+    /// The record's time (default: 0)
+    #[arg(
+        long,
+        value_name = "SEC[.FRACTION]",
+        allow_hyphen_values = true,
+        default_value = "0",
+        hide_default_value = true
+    )]
+    time: String,
+    #[command(flatten)]
+    call: Call,
+    #[command(flatten)]
+    grants: Grants,
+    #[arg(hide = true)]
+    files: Vec<PathBuf>,
+}
+
+/// Between a millisecond and an hour, as in the agent's configuration.
+fn seconds(value: &str) -> Result<Duration, UsageError> {
+    let time = value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.filter(|time| (Duration::from_millis(1)..=Duration::from_secs(3600)).contains(time))
+        .ok_or_else(|| {
+            let message = format!("'{value}' is no deadline");
+            UsageError::new(message, "give seconds between 0.001 and 3600")
+        })
+}
+
+const JSON: EventFormat = EventFormat::Json { escape_unicode: true };
+
+fn format(value: &str) -> Result<EventFormat, UsageError> {
+    match value {
+        "json" => Ok(JSON),
+        "msgpack" => Ok(EventFormat::Msgpack),
+        _ => {
+            let message = format!("'{value}' is not a record format");
+            Err(UsageError::new(message, "give json or msgpack"))
+        }
+    }
+}
 
 /// The command `run`.
-pub(crate) fn run(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcome> {
-    let file = input::only_file(operands)?;
-    let body = record(given)?.ok_or_else(|| {
+pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
+    let file = input::only_file(&args.files)?;
+    let body = record(args.record.as_deref())?.ok_or_else(|| {
         UsageError::new("no record was given", "add one: --record '{\"log\":\"hello\"}'")
     })?;
-    let tag = Tag::new(given.tag.as_deref().unwrap_or("flb-wamrc"))?;
-    let time = time(given.time.as_deref().unwrap_or("0"))?;
-    let module = load(&file, given.function.as_deref(), format(given), given)?;
+    let tag = Tag::new(args.tag.as_str())?;
+    let time = time(&args.time)?;
+    let module = load(file, &args.call, &args.grants)?;
     module.notes().iter().for_each(note);
     for import in module.unknown_imports() {
         note(format_args!("nobody provides {import}; calling it traps"));
@@ -67,24 +157,19 @@ pub(crate) fn denied(path: &str) -> String {
 }
 
 /// Loads the file as the agent would. Without a name the function is the only one with a filter's type.
-pub(crate) fn load(
-    file: &Path,
-    function: Option<&str>,
-    format: EventFormat,
-    given: &Given,
-) -> anyhow::Result<FilterModule> {
+pub(crate) fn load(file: &Path, call: &Call, grants: &Grants) -> anyhow::Result<FilterModule> {
     let named = || file.display().to_string();
     let bytes = match Filter::read(file)? {
         Filter::Wasm(wasm) => module::compile(&wasm).with_context(named)?,
         Filter::Aot(artifact) => artifact.bytes().to_vec(),
     };
     let interface = Artifact::parse(bytes.clone())?.metadata().interface.clone();
-    let function = match function {
-        Some(name) => name.to_owned(),
+    let function = match &call.function {
+        Some(name) => name.clone(),
         None => only_filter(&interface).with_context(named)?,
     };
     let engine = FilterEngine::new(EngineOptions::default()).context("cannot start the clock")?;
-    let options = FilterOptions { format, ..options(function, file, given, printed())? };
+    let options = options(function, file, call, grants, printed())?;
     FilterModule::load(&engine, bytes, options).with_context(named)
 }
 
@@ -97,40 +182,36 @@ fn printed() -> GuestOutput {
     }))
 }
 
-/// How records are handed over.
-pub(crate) fn format(given: &Given) -> EventFormat {
-    if given.msgpack { EventFormat::Msgpack } else { EventFormat::Json { escape_unicode: true } }
-}
-
 /// How a filter is called, and what it may see of the host.
 pub(crate) fn options(
     function: String,
     file: &Path,
-    given: &Given,
+    call: &Call,
+    grants: &Grants,
     output: GuestOutput,
 ) -> Result<FilterOptions, UsageError> {
-    let sandbox = sandbox(file, given, output)?;
+    let sandbox = sandbox(file, grants, output)?;
     let defaults = FilterOptions::new(function);
     Ok(FilterOptions {
-        format: format(given),
+        format: call.format.unwrap_or(JSON),
         sandbox,
-        deadline: given.deadline.unwrap_or(defaults.deadline),
-        start_deadline: given.start_deadline,
+        deadline: call.deadline.unwrap_or(defaults.deadline),
+        start_deadline: call.start_deadline,
         ..defaults
     })
 }
 
-fn sandbox(file: &Path, given: &Given, output: GuestOutput) -> Result<Sandbox, UsageError> {
-    let variables = given.variables.iter().map(|text| {
+fn sandbox(file: &Path, grants: &Grants, output: GuestOutput) -> Result<Sandbox, UsageError> {
+    let variables = grants.variables.iter().map(|text| {
         let refused = |error| UsageError::new(format!("'{text}': {error}"), "--env LEVEL=debug");
         variable(text).map_err(refused)
     });
-    let name = file.file_name().filter(|_| !given.arguments.is_empty());
+    let name = file.file_name().filter(|_| !grants.arguments.is_empty());
     let name = name.map(|name| name.to_string_lossy().into_owned());
     Ok(Sandbox {
-        directories: given.directories.iter().map(|text| Directory::from(text.as_str())).collect(),
+        directories: grants.directories.iter().map(|text| Directory::from(text.as_str())).collect(),
         environment: variables.collect::<Result<_, _>>()?,
-        arguments: name.into_iter().chain(given.arguments.iter().cloned()).collect(),
+        arguments: name.into_iter().chain(grants.arguments.iter().cloned()).collect(),
         output,
     })
 }
@@ -173,8 +254,8 @@ pub(crate) fn only_filter(interface: &Interface) -> Result<String, UsageError> {
 }
 
 /// The record's body that `--record` gives: as it stands there, or in a file, or on stdin.
-pub(crate) fn record(given: &Given) -> anyhow::Result<Option<Vec<u8>>> {
-    let Some(text) = given.record.as_deref() else { return Ok(None) };
+pub(crate) fn record(text: Option<&str>) -> anyhow::Result<Option<Vec<u8>>> {
+    let Some(text) = text else { return Ok(None) };
     let text = match text.strip_prefix('@') {
         Some(path) => std::fs::read(path).with_context(|| format!("cannot read {path}"))?,
         None if text == "-" => {

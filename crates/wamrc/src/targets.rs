@@ -2,28 +2,12 @@
 
 use flb_artifact::{Architecture, CpuTable, Meaning, TARGET_NAMES, Target, TargetError};
 
+use crate::compile_options::CompileArgs;
 use crate::nearest::nearest;
-use crate::options::{Given, UsageError};
-
-/// What the original compiler takes for `--target-abi`, and `musl`, which has the same code as `gnu`.
-pub(crate) const ABIS: [&str; 13] = [
-    "gnu",
-    "musl",
-    "msvc",
-    "eabi",
-    "eabihf",
-    "gnueabihf",
-    "gnueabi",
-    "ilp32",
-    "ilp32f",
-    "ilp32d",
-    "lp64",
-    "lp64f",
-    "lp64d",
-];
+use crate::usage::UsageError;
 
 /// Every target that the options name; this host when they name none.
-pub(crate) fn targets(given: &Given) -> Result<Vec<Target>, UsageError> {
+pub(crate) fn targets(given: &CompileArgs) -> Result<Vec<Target>, UsageError> {
     let Some(names) = given.target.as_deref() else { return Ok(vec![host(given)?]) };
     let words: Vec<&str> = names.split(',').collect();
     if words.len() > 1 {
@@ -46,7 +30,7 @@ pub(crate) fn targets(given: &Given) -> Result<Vec<Target>, UsageError> {
 }
 
 /// `--cpu` and its like say nothing when it is not clear for which target.
-fn one_target_only(given: &Given, words: &[&str]) -> Result<(), UsageError> {
+fn one_target_only(given: &CompileArgs, words: &[&str]) -> Result<(), UsageError> {
     let several = |option: &str, help: String| {
         Err(UsageError::new(format!("option '{option}' is for one target"), help))
     };
@@ -63,7 +47,7 @@ fn one_target_only(given: &Given, words: &[&str]) -> Result<(), UsageError> {
 }
 
 /// `x86_64`, `x86_64:x86-64-v3`, or a triple.
-fn one(word: &str, given: &Given) -> Result<Target, UsageError> {
+fn one(word: &str, given: &CompileArgs) -> Result<Target, UsageError> {
     let (name, own) = match word.split_once(':') {
         Some((name, cpu)) => (name, Some(cpu)),
         None => (word, None),
@@ -95,7 +79,7 @@ fn windows(name: &str, abi: Option<&str>) -> Result<Option<&'static str>, UsageE
     }
 }
 
-fn host(given: &Given) -> Result<Target, UsageError> {
+fn host(given: &CompileArgs) -> Result<Target, UsageError> {
     let host = Target::host().ok_or_else(|| {
         UsageError::new(
             "nothing compiled here runs on this machine",
@@ -113,7 +97,7 @@ fn host(given: &Given) -> Result<Target, UsageError> {
 }
 
 /// What is worth knowing about the targets beside their code.
-pub(crate) fn notes(given: &Given, targets: &[Target]) -> Vec<String> {
+pub(crate) fn notes(given: &CompileArgs, targets: &[Target]) -> Vec<String> {
     let portable = targets.iter().filter(|target| target.is_portable());
     let mut notes: Vec<String> = portable
         .map(|target| {
@@ -126,7 +110,7 @@ pub(crate) fn notes(given: &Given, targets: &[Target]) -> Vec<String> {
         .collect();
     notes.extend(targets.iter().flat_map(|target| needless(given, target.architecture)));
     let chosen = given.cpu.is_some() || given.cpu_features.is_some();
-    if chosen && !notes.is_empty() {
+    if chosen && targets.iter().any(Target::is_portable) {
         notes.push(
             "portable code is the same for every CPU: --cpu and --cpu-features change nothing"
                 .to_owned(),
@@ -136,7 +120,7 @@ pub(crate) fn notes(given: &Given, targets: &[Target]) -> Vec<String> {
 }
 
 /// Features that are named and change nothing.
-fn needless(given: &Given, architecture: Architecture) -> impl Iterator<Item = String> {
+fn needless(given: &CompileArgs, architecture: Architecture) -> impl Iterator<Item = String> {
     let words = given.cpu_features.as_deref().unwrap_or_default().split(',');
     words.filter_map(move |word| {
         let name = word.strip_prefix(['+', '-'])?;
@@ -149,45 +133,27 @@ fn needless(given: &Given, architecture: Architecture) -> impl Iterator<Item = S
     })
 }
 
-/// Takes `--target-abi`.
-pub(crate) fn set_abi(given: &mut Given, value: &str) -> Result<(), UsageError> {
-    match value {
-        "help" => given.show = Some(|_| Ok(ABIS.join("\n") + "\n")),
-        "gnu" | "msvc" => given.abi = Some(value.to_owned()),
-        known if ABIS.contains(&known) => given.note(format!(
-            "option '--target-abi={value}' has no effect: the code calls nothing of the system, \
-             so it is the same for all ABIs \
-             of a system"
-        )),
-        _ => {
-            let near = nearest(value, ABIS);
-            let meant = near.map(|near| format!("did you mean '{near}'? ")).unwrap_or_default();
-            return Err(UsageError::new(
-                format!("unknown ABI '{value}'"),
-                format!("{meant}See --target-abi=help"),
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// The names that `--target=help` lists.
-pub(crate) fn list_targets(_: &Given) -> Result<String, UsageError> {
-    Ok(TARGET_NAMES.join("\n") + "\n")
+/// What is worth knowing about an ABI that is no other system's.
+pub(crate) fn abi_note(given: &CompileArgs) -> Option<String> {
+    let abi = given.abi.as_deref().filter(|abi| !["gnu", "msvc"].contains(abi))?;
+    Some(format!(
+        "option '--target-abi={abi}' has no effect: the code calls nothing of the system, so it is \
+         the same for all ABIs of a system"
+    ))
 }
 
 /// The names that `--cpu=help` lists for the chosen target.
-pub(crate) fn list_cpus(given: &Given) -> Result<String, UsageError> {
+pub(crate) fn list_cpus(given: &CompileArgs) -> Result<String, UsageError> {
     list(given, |table| table.cpu_names().collect())
 }
 
 /// The names that `--cpu-features=+help` lists for the chosen target.
-pub(crate) fn list_features(given: &Given) -> Result<String, UsageError> {
+pub(crate) fn list_features(given: &CompileArgs) -> Result<String, UsageError> {
     list(given, |table| table.features.iter().map(|one| one.name).collect())
 }
 
 fn list(
-    given: &Given,
+    given: &CompileArgs,
     names: fn(&'static CpuTable) -> Vec<&'static str>,
 ) -> Result<String, UsageError> {
     let mut text = String::new();

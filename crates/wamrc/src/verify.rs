@@ -1,48 +1,70 @@
 //! Checks an artifact: whole, by whom, and, if wished, that its code is what the compiler makes of its module.
 
 use std::borrow::Cow;
-use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use clap::Args;
 use flb_artifact::{Artifact, Interruption, Sha256Hex, Slice, Target, Trust};
 use flb_compiler::{CompileOptions, Compiler};
 use flb_text::tame_line;
 
-use crate::options::Given;
 use crate::output::{Outcome, say};
 use crate::{input, keys};
 
 /// Where the header holds a signature: it is no part of what is rebuilt.
 const SIGNATURE: Range<usize> = 64..160;
 
+/// Check that an artifact is whole; with --key who signed it, with --rebuild that its code comes from its module
+#[derive(Debug, Args)]
+#[command(override_usage = "flb-wamrc verify [options] FILE.aot")]
+pub(crate) struct VerifyArgs {
+    /// Require a signature by this key; may be given several times
+    #[arg(long = "key", value_name = "FILE.pub", allow_hyphen_values = true)]
+    keys: Vec<PathBuf>,
+    /// Compile the module inside again, as it is recorded, and compare byte for byte
+    #[arg(long)]
+    rebuild: bool,
+    /// Rebuild from this file, for an artifact without its module inside
+    #[arg(long, value_name = "FILE.wasm", allow_hyphen_values = true)]
+    wasm: Option<PathBuf>,
+    #[arg(hide = true)]
+    files: Vec<PathBuf>,
+}
+
+impl VerifyArgs {
+    fn rebuilds(&self) -> bool {
+        self.rebuild || self.wasm.is_some()
+    }
+}
+
 /// The command `verify`.
-pub(crate) fn run(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcome> {
-    let file = input::only_file(operands)?;
-    let artifact = input::artifact(&file)?;
+pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Outcome> {
+    let file = input::only_file(&args.files)?;
+    let artifact = input::artifact(file)?;
     let named = || file.display().to_string();
     let mut text = whole(&artifact).with_context(named)?;
-    text.push_str(&signature(&artifact, given).with_context(named)?);
-    if given.rebuild {
-        text.push_str(&rebuild(&artifact, given.wasm.as_deref()).with_context(named)?);
+    text.push_str(&signature(&artifact, args).with_context(named)?);
+    if args.rebuilds() {
+        text.push_str(&rebuild(&artifact, args.wasm.as_deref()).with_context(named)?);
     }
-    let (shown, not_shown) = conclusion(given);
+    let (shown, not_shown) = conclusion(args);
     say(&format!("{}: {shown}\n{text}{not_shown}", tame_line(&file.to_string_lossy())))?;
     Ok(Outcome::Done)
 }
 
 /// What all this has shown, and what nobody asked for.
-fn conclusion(given: &Given) -> (String, String) {
+fn conclusion(args: &VerifyArgs) -> (String, String) {
     let mut shown = vec!["whole"];
     let mut not_shown = Vec::new();
-    if given.keys.is_empty() {
+    if args.keys.is_empty() {
         not_shown.push("who made it (--key FILE.pub)");
     } else {
         shown.push("signed by one of the given keys");
     }
-    if given.rebuild {
+    if args.rebuilds() {
         shown.push("its code is what this compiler makes of its module");
     } else {
         not_shown.push("that its code comes from its module (--rebuild)");
@@ -74,7 +96,7 @@ fn targets(slices: &[Slice]) -> String {
     names.join(", ")
 }
 
-fn signature(artifact: &Artifact, given: &Given) -> anyhow::Result<String> {
+fn signature(artifact: &Artifact, args: &VerifyArgs) -> anyhow::Result<String> {
     let signer = artifact.signer();
     let release = match &artifact.metadata().release {
         Some(release) if signer.is_some() => {
@@ -87,12 +109,12 @@ fn signature(artifact: &Artifact, given: &Given) -> anyhow::Result<String> {
         Some(key) => format!("{release}signature:  holds, by {key}"),
         None => format!("{release}signature:  none"),
     };
-    if given.keys.is_empty() {
+    if args.keys.is_empty() {
         let unknown = if signer.is_some() { ", whoever that is" } else { "" };
         return Ok(format!("{shown}{unknown}\n"));
     }
     let trusted: Vec<_> =
-        given.keys.iter().map(|path| keys::public(path)).collect::<Result<_, _>>()?;
+        args.keys.iter().map(|path| keys::public(path)).collect::<Result<_, _>>()?;
     match (Trust::only(trusted).accepts(signer), signer) {
         (true, _) => Ok(shown + ", which is one of the given keys\n"),
         (false, Some(key)) => anyhow::bail!("signed by {key}, which is none of the given keys"),

@@ -2,22 +2,29 @@
 
 use std::ffi::OsString;
 
-use crate::options::Given;
+use clap::Args;
+
 use crate::output::Outcome;
 
+/// Not in this program: it is built without a runtime
+#[derive(Debug, Args)]
+#[command(override_usage = "flb-wamrc run")]
+pub(crate) struct RunArgs {
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    _words: Vec<OsString>,
+}
+
+/// Whatever is said to `check`.
+pub(crate) type CheckArgs = RunArgs;
+/// Whatever is said to `replay`.
+pub(crate) type ReplayArgs = RunArgs;
+
 /// The command `run`.
-pub(crate) fn run(_: &Given, _: &[OsString]) -> anyhow::Result<Outcome> {
+pub(crate) fn run(_: &RunArgs) -> anyhow::Result<Outcome> {
     anyhow::bail!(
         "this flb-wamrc is built without a runtime; help: build it with the cargo feature 'run'"
     )
 }
 
-/// The command `check`.
-pub(crate) fn check(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcome> {
-    run(given, operands)
-}
-
-/// The command `replay`.
-pub(crate) fn replay(given: &Given, operands: &[OsString]) -> anyhow::Result<Outcome> {
-    run(given, operands)
-}
+pub(crate) use run as check;
+pub(crate) use run as replay;

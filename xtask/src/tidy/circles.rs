@@ -34,15 +34,12 @@ const KNOWN: &[Arrow] = &[
     ("crates/runtime/src/", "state.rs", "space.rs"),
     ("crates/runtime/src/", "state.rs", "wasi.rs"),
     ("crates/runtime/src/", "wasi_calls.rs", "wasi.rs"),
-    ("crates/wamrc/src/", "commands.rs", "completions.rs"),
+    ("crates/wamrc/src/", "completions.rs", "command_line.rs"),
     ("crates/wamrc/src/", "compile.rs", "request.rs"),
-    ("crates/wamrc/src/", "compile_options.rs", "help.rs"),
-    ("crates/wamrc/src/", "help.rs", "commands.rs"),
-    ("crates/wamrc/src/", "man.rs", "commands.rs"),
+    ("crates/wamrc/src/", "man.rs", "command_line.rs"),
     ("crates/wamrc/src/", "probe.rs", "check.rs"),
     ("crates/wamrc/src/", "replay.rs", "run.rs"),
     ("crates/wamrc/src/", "run.rs", "check.rs"),
-    ("crates/wamrc/src/", "table.rs", "options.rs"),
 ];
 
 /// That one file of a folder names another one.

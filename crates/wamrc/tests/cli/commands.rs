@@ -388,8 +388,12 @@ fn completions_and_the_manual_page_have_every_working_option() {
     }
     stage.run("completions tcsh").check(1, &[], &["unknown shell 'tcsh'"]);
     stage.run("completions").check(1, &[], &["write flb-wamrc completions bash, zsh or fish"]);
-    let page =
-        ["\\-\\-size\\-level=0..3", ".SS flb\\-wamrc verify", "\\-\\-mllvm=OPTION", ".TH FLB"];
+    let page = [
+        "\\fB\\-\\-size\\-level\\fR=\\fI<0..3>",
+        ".SS \"flb-wamrc verify",
+        "\\-\\-mllvm\\fR=\\fI<OPTION>",
+        ".TH FLB",
+    ];
     stage.run("man").check(0, &page, &[]);
 }
 
@@ -400,13 +404,20 @@ fn bash_takes_its_completions() {
     let mut script = stage.run("completions bash").stdout;
     script.push_str("COMP_WORDS=(flb-wamrc --tar)\nCOMP_CWORD=1\n_flb_wamrc 2>/dev/null\n");
     script.push_str("echo \"${COMPREPLY[*]}\"\n");
+    script.push_str("COMP_WORDS=(flb-wamrc --interruption = s)\nCOMP_CWORD=3\n_flb_wamrc\n");
+    script.push_str("echo \"${COMPREPLY[*]}\"\n");
+    script.push_str("COMP_WORDS=(flb-wamrc verify --re)\nCOMP_CWORD=2\n_flb_wamrc\n");
+    script.push_str("echo \"${COMPREPLY[*]}\"\n");
     stage.write("test.bash", script.as_bytes());
     let Ok(output) = std::process::Command::new("bash").arg(stage.path("test.bash")).output()
     else {
         eprintln!("skipped: there is no bash");
         return;
     };
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "--target= --target-abi=\n");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "--target= --target-abi=\nsignal\n--rebuild\n"
+    );
 }
 
 /// Answers its record, but traps where the key begins with an `x`, drops where it begins with a `d`.
@@ -453,6 +464,11 @@ fn records_of_a_quarantine_run_again() {
         ],
         &[],
     );
+    let msgpack = line("{}").replace("\"format\":\"json\"", "\"format\":\"msgpack\"");
+    stage.write("msgpack.jsonl", msgpack.as_bytes());
+    stage.run("replay --module two.wasm msgpack.jsonl").check(1, &["was trap, fails: "], &[]);
+    let json = stage.run("replay --module two.wasm --format json msgpack.jsonl");
+    json.check(0, &["was trap, passes: "], &[]);
     let missing = stage.run("replay --module no.wasm q.jsonl");
     missing.check(1, &[], &["help: give its module with --module FILE"]);
 }

@@ -94,6 +94,7 @@ fn names_of_llvms_for_cpu_features_are_understood() {
     let stage = Stage::new();
     let run = stage.run("--target=x86_64 --cpu-features=+sse4.2,+aes -o x.aot ok.wasm");
     run.check(0, &["cpu features:  +sse42\n"], &["'aes' changes nothing: no code"]);
+    assert!(!run.stderr.contains("portable code"), "{run:?}");
     let run = stage.run("--target=riscv64 --cpu-features=+m,+v -o x.aot ok.wasm");
     run.check(0, &["+v,+zvl128b\n"], &["'m' changes nothing: it is part of every riscv64"]);
     stage.run("--target=aarch64 --cpu-features=-neon -o x.aot ok.wasm").check(

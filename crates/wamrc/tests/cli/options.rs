@@ -99,6 +99,8 @@ const CASES: &[Case] = &[
     Case("--llvm-version", 0, "has no LLVM; code generator: Cranelift", ""),
     Case("--help", 0, "Usage: flb-wamrc [options] -o output.aot input.wasm", ""),
     Case("-h", 0, "Usage: flb-wamrc", ""),
+    Case("--help --frobnicate", 0, "Usage: flb-wamrc", ""),
+    Case("--help-all", 0, "Usage: flb-wamrc", ""),
     Case("--enable-simd ", 0, MADE, "note: option '--enable-simd' is not needed"),
     Case("--enable-bulk-memory-opt ", 0, MADE, "is not needed"),
     Case("--enable-extended-const ", 0, MADE, "is not needed"),
@@ -120,6 +122,7 @@ const CASES: &[Case] = &[
     Case("--disable-llvm-jump-tables ", 0, MADE, "is for LLVM"),
     Case("--disable-llvm-lto ", 0, MADE, "is for LLVM"),
     Case("-sgx ", 1, "", "option '-sgx' is for enclaves"),
+    Case("--sgx ", 1, "", "option '-sgx' is for enclaves"),
     Case("--xip ", 1, "", "flash memory in place"),
     Case("--enable-indirect-mode ", 1, "", "flash memory in place"),
     Case("--enable-gc ", 1, "", "is for WasmGC"),
@@ -142,6 +145,12 @@ const CASES: &[Case] = &[
     Case("inspct x.aot", 1, "", "unknown command 'inspct'; help: did you mean 'inspect'?"),
     Case("bench", 1, "", "unknown command 'bench'; help: the commands are inspect, check, run"),
     Case("bench ok.wasm", 1, "", "unknown command 'bench'; help: the commands are"),
+    Case(
+        "--cpu=native inspect ok.wasm",
+        1,
+        "",
+        "command 'inspect' stands behind options; help: put",
+    ),
     Case("bench.wasm", 1, "", "no output file was given"),
     Case("-o x.aot bench", 1, "", "open file bench failed"),
 ];
@@ -173,11 +182,12 @@ fn every_option_works_or_says_why_not() {
 
 #[test]
 fn every_option_has_a_case() {
-    let help = Stage::new().run("--help");
-    let names = help.stdout.lines().filter_map(|line| line.strip_prefix("  -"));
+    let help = Stage::new().run("--help-all");
+    let name = |line: &'static str| line.strip_prefix("  -").or(line.strip_prefix("      -"));
+    let names = help.stdout.leak().lines().filter_map(name);
     let mut count = 0;
     for line in names {
-        let name = format!("-{}", line.split([' ', '=', '[']).next().unwrap());
+        let name = format!("-{}", line.split([' ', '=', '[', ',']).next().unwrap());
         let is_tested = |Case(words, ..): &Case| {
             words.split_whitespace().any(|word| {
                 word == name || word.strip_prefix(&name).is_some_and(|rest| rest.starts_with('='))
@@ -187,6 +197,19 @@ fn every_option_has_a_case() {
         count += 1;
     }
     assert!(count > 50, "only {count} options in the help text");
+}
+
+#[test]
+fn help_shows_what_does_something_on_one_screen() {
+    let help = Stage::new().run("--help").stdout;
+    for heading in ["\nCommands (", "\nOptions:\n", "--size-level=", "-o <FILE>"] {
+        assert!(help.contains(heading), "no '{heading}' in\n{help}");
+    }
+    assert!(!help.contains('\u{1b}'), "there are colours in a pipe");
+    assert!(!help.contains("Options of the original compiler"), "{help}");
+    assert!(help.lines().count() <= 60, "{help}");
+    let all = Stage::new().run("--help-all").stdout;
+    assert!(all.contains("--mllvm=<OPTION>") && all.contains("--enable-segue[=<i32.load,..>]"));
 }
 
 #[test]
@@ -217,4 +240,20 @@ fn a_module_may_be_left_out_of_its_artifact() {
         &[],
         &["compiled from another module"],
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_path_need_not_be_utf8_and_other_values_do() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    let stage = stage();
+    let name = OsStr::from_bytes(b"\xff.aot");
+    let run = |words: &[&OsStr]| stage.run_words("", words);
+    run(&["-o".as_ref(), name, "ok.wasm".as_ref()]).check(0, &[], &[]);
+    run(&["verify".as_ref(), name]).check(0, &["whole"], &[]);
+    let tag = run(&["run".as_ref(), "--tag".as_ref(), name, "ok.wasm".as_ref()]);
+    tag.check(1, &[], &["the value of option '--tag' is not UTF-8; help: give it another name"]);
+    let cpu = run(&["-o".as_ref(), name, OsStr::from_bytes(b"--cpu=\xff"), "ok.wasm".as_ref()]);
+    cpu.check(1, &[], &["the value of option '--cpu' is not UTF-8"]);
 }

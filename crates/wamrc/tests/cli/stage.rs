@@ -1,5 +1,6 @@
 //! A folder with modules, and the program run in it.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -98,11 +99,12 @@ impl Stage {
         names
     }
 
-    pub(crate) fn run_words(&self, folder: impl AsRef<Path>, words: &[&str]) -> Run {
-        Run::of(&words.join(" "), &mut self.command(folder, words))
+    pub(crate) fn run_words<W: AsRef<OsStr>>(&self, folder: impl AsRef<Path>, words: &[W]) -> Run {
+        let line: Vec<_> = words.iter().map(|word| word.as_ref().to_string_lossy()).collect();
+        Run::of(&line.join(" "), &mut self.command(folder, words))
     }
 
-    fn command(&self, folder: impl AsRef<Path>, words: &[&str]) -> Command {
+    fn command<W: AsRef<OsStr>>(&self, folder: impl AsRef<Path>, words: &[W]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flb-wamrc"));
         command.args(words).current_dir(self.folder.path().join(folder));
         command
