@@ -3,8 +3,8 @@
 
 use std::fmt::Write as _;
 
-use flb_config::{Document, Property, Section, SectionKind, Variables, masked};
-use flb_pipeline::SERVICE_DEFAULTS;
+use flb_config::{Document, Property, Secrecy, Section, SectionKind, Variables, masked};
+use flb_pipeline::{Role, SERVICE_DEFAULTS, is_core_property, is_service_key};
 use flb_plugin::{OptionSpec, Registry, Spec, secrecy};
 use flb_text::is_wild;
 
@@ -119,7 +119,11 @@ impl Writer<'_> {
         let expanded = self.variables.expand(written);
         let text = expanded.text.as_str();
         let key = property.key.text.as_str();
-        let shown = || masked(key, secrecy(kind, specs, key), written, text, expanded.from_file);
+        let secrecy = match is_known(key, kind, specs) {
+            true => secrecy(kind, specs, key),
+            false => Secrecy::Secret,
+        };
+        let shown = || masked(key, secrecy, written, text, expanded.from_file);
         (!text.is_empty()).then(|| scalar(&shown()))
     }
 
@@ -180,6 +184,21 @@ impl Writer<'_> {
             self.item(indent + 1, item, number);
         }
     }
+}
+
+/// Whether a key means something where it stands. One that does not may be a secret's, misspelt.
+fn is_known(key: &str, kind: SectionKind, specs: &[OptionSpec]) -> bool {
+    let role = match kind {
+        SectionKind::Service => return is_service_key(key),
+        SectionKind::Input => Role::Input,
+        SectionKind::Filter => Role::Filter,
+        SectionKind::Processor => Role::Processor,
+        SectionKind::Output => Role::Output,
+        _ => return true,
+    };
+    // A filter's tag may stand for its match.
+    let is_tag = role == Role::Filter && key == "tag";
+    is_tag || is_core_property(role, key) || specs.iter().any(|spec| spec.stands_for(key))
 }
 
 /// The options that a section's plugin takes.

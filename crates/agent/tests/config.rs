@@ -264,7 +264,7 @@ pipeline:
     - {name: http, match: '*', header: [X-API-Key hush, DD-API-KEY hush, Cookie hush, Authorization Bearer hush, Accept text/plain], http_passwd: hush, uri: /x?key=hush, proxy: 'http://me:hush@proxy:3128'}
     - {name: s3, match: '*', key: hush, cloud_auth: 'u:hush', sas_token: hush}
     - {name: opentelemetry, match: '*', header: X-Token hush, logs_uri: /v1?key=hush}
-    - {name: forward, match: '*', shared_key: hush, password: hush, add_option: key hush}
+    - {name: forward, match: '*', shared_key: hush, password: hush, add_option: key hush, shared_kye: hush}
 ";
 
 #[test]
@@ -283,6 +283,21 @@ fn every_kind_of_secret_is_hidden() {
     ] {
         assert!(run.stdout.contains(shown), "no {shown} in\n{}", run.stdout);
     }
+}
+
+#[test]
+fn what_a_key_holds_that_nobody_knows_is_hidden() {
+    let text = "[SERVICE]\n    Shared hush\n[INPUT]\n    Name dummy\n    Tag seen\n    Dumy hush\n    mem_buf_limit 7M\n\
+                [FILTER]\n    Name modify\n    Tag seen.*\n    Ad hush\n[OUTPUT]\n    Name null\n    Match *\n    tls.Debug 3\n    Pass hush\n";
+    let folder = folder(&[("agent.conf", text)]);
+    let run = agent(folder.path(), &["config", "agent.conf"]);
+    check(&run, 0, &["unknown service property 'shared' is ignored"]);
+    assert!(!run.stdout.contains("hush") && !run.stderr.contains("hush"), "{run:?}");
+    for shown in ["tag: seen\n", "mem_buf_limit: 7M", "tag: \"seen.*\"", "tls.debug: 3"] {
+        assert!(run.stdout.contains(shown), "no {shown} in\n{}", run.stdout);
+    }
+    let run = agent(folder.path(), &["-D", "-c", "agent.conf"]);
+    assert!(!run.stderr.contains("hush"), "{}", run.stderr);
 }
 
 #[test]

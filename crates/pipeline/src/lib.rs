@@ -47,11 +47,13 @@ pub use histogram::Histogram;
 pub use instance::{Instance, Role};
 pub use log_level::LogLevel;
 pub use parsers::read_parsers_files;
-pub use properties::core_properties;
+pub use properties::{core_properties, is_core_property};
 pub use report::{FilterReport, InputReport, OutputReport, Report};
 pub use retry::RetryLimit;
 pub use run::{Meter, Outcome, Pipeline, RunError};
-pub use service::{HotReload, HttpSettings, LogFormat, SERVICE_DEFAULTS, Settings};
+pub use service::{
+    HotReload, HttpSettings, LogFormat, SERVICE_DEFAULTS, Settings, is_service_key,
+};
 pub use stop::Stop;
 pub use storage::StorageError;
 pub use storage::format as storage_format;

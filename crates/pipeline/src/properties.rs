@@ -190,6 +190,11 @@ pub fn core_properties(role: Role) -> impl Iterator<Item = (&'static str, &'stat
     rows.filter_map(|row| Some((row.name, row.about?)))
 }
 
+/// Whether every plugin of a kind takes this property, beside its own.
+pub fn is_core_property(role: Role, key: &str) -> bool {
+    find(role, key, &[]).is_some()
+}
+
 impl Core {
     /// Lanes of an input, or chunks that an output delivers at a time.
     pub(crate) fn workers(&self) -> usize {

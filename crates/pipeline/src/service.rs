@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flb_config::value::{self, ValueError};
 use flb_config::{
-    Diagnostic, Diagnostics, Document, Property, SectionKind, Span, Spanned, Variables,
+    Diagnostic, Diagnostics, Document, Property, SectionKind, Spanned, Variables,
     did_you_mean,
 };
 use flb_plugin::Service;
@@ -453,7 +453,7 @@ impl Settings {
     ) {
         let (key, span) = (property.key.text.as_str(), property.value.span);
         let Some(row) = KEYS.iter().find(|row| row.name == key) else {
-            return diagnostics.push(unknown(key, property.key.span));
+            return diagnostics.push(unknown(property));
         };
         let expanded = variables.expand(&property.value.text);
         expanded.report(span, diagnostics);
@@ -496,17 +496,25 @@ fn asks_for_something(text: &str) -> bool {
     value::parse_bool(text) != Ok(false)
 }
 
-/// Whether a key says what code may run: a slip there must not be passed over.
+/// Whether a key says what code may run, or was meant to: a slip there must not be passed over.
 fn is_strict(key: &str) -> bool {
-    key.starts_with("wasm.")
+    let is_meant = |row: &Key| row.name.strip_prefix("wasm.") == Some(key);
+    key.starts_with("wasm") || KEYS.iter().any(is_meant)
 }
 
-fn unknown(key: &str, span: Span) -> Diagnostic {
+/// Whether the service section has a key of this name.
+pub fn is_service_key(key: &str) -> bool {
+    KEYS.iter().any(|row| row.name == key)
+}
+
+fn unknown(property: &Property) -> Diagnostic {
+    let (key, span) = (property.key.text.as_str(), property.key.span);
     let found = if is_strict(key) {
         Diagnostic::error(format!("unknown service property '{key}'"))
     } else {
         Diagnostic::warning(format!("unknown service property '{key}' is ignored"))
     };
+    let found = found.hiding(property.value.span);
     let names = KEYS.iter().map(|row| row.name);
     let strict: Vec<&str> = names.clone().filter(|name| is_strict(name)).collect();
     match did_you_mean(key, names) {

@@ -76,7 +76,8 @@ impl OptionSpec {
         Self { secrecy, ..self }
     }
 
-    fn stands_for(&self, key: &str) -> bool {
+    /// Whether a key is the option's: its name, or one that begins as a name with `*` says.
+    pub fn stands_for(&self, key: &str) -> bool {
         match self.name.strip_suffix('*') {
             Some(beginning) => key.strip_prefix(beginning).is_some_and(|rest| !rest.is_empty()),
             None => self.name == key,
