@@ -51,9 +51,7 @@ pub use properties::{core_properties, is_core_property};
 pub use report::{FilterReport, InputReport, OutputReport, Report};
 pub use retry::RetryLimit;
 pub use run::{Meter, Outcome, Pipeline, RunError};
-pub use service::{
-    HotReload, HttpSettings, LogFormat, SERVICE_DEFAULTS, Settings, is_service_key,
-};
+pub use service::{HotReload, HttpSettings, LogFormat, SERVICE_DEFAULTS, Settings, is_service_key};
 pub use stop::Stop;
 pub use storage::StorageError;
 pub use storage::format as storage_format;

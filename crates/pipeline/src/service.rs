@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use flb_config::value::{self, ValueError};
 use flb_config::{
-    Diagnostic, Diagnostics, Document, Property, SectionKind, Spanned, Variables,
-    did_you_mean,
+    Diagnostic, Diagnostics, Document, Property, SectionKind, Spanned, Variables, did_you_mean,
 };
 use flb_plugin::Service;
 
