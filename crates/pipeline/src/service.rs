@@ -617,7 +617,7 @@ mod tests {
             let row = KEYS.iter().find(|row| row.name == key).unwrap();
             let Effect::Set(set) = row.effect else { panic!("{key}") };
             let source = Document::default().add_source("", "");
-            let span = Span { source, start: 0, end: 0 };
+            let span = flb_config::Span { source, start: 0, end: 0 };
             let set = set(&mut settings, Spanned { text: value.to_owned(), span });
             assert!(set.is_ok(), "{key}");
         }
