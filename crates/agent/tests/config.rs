@@ -308,7 +308,7 @@ fn mistakes_beside_secrets_are_told_without_them() {
             "[OUTPUT]\n    Name http\n    Htp_Pass hush\n",
             "unknown configuration property 'htp_pass'",
         ),
-        ("[OUTPUT]\n    Name http\n    Header hush\n", "it is no header"),
+        ("[OUTPUT]\n    Name http\n    Header hush\n", "it is not a header"),
         ("[OUTPUT]\n    Name http\n    Header Authorization:hush\n", "header Authorization"),
         ("[OUTPUT]\n    Name http\n    Http_Passwd\thush\n", "a tab does not separate"),
         ("[OUTPUT]\n    Name http\n    Http_Passwd hush\n    Http_Passwd hush\n", "is set 2 times"),

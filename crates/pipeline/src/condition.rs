@@ -456,7 +456,7 @@ mod tests {
             "unknown operator 'eqq'; did you mean 'eq'?",
             "a rule is missing its 'field'; give it field, op and value",
             "'x' is not a number; use digits, like 5 or 0.5",
-            "'(' is no regular expression",
+            "'(' is not a regular expression",
             "unknown key 'contxt'; did you mean 'context'?",
             "'eq' takes one value; use in or not_in for a list",
             "unknown context 'tag'; use body, metadata",

@@ -9,7 +9,7 @@ use fancy_regex::{BytesMode, Captures, RegexBuilder};
 
 /// A pattern that can't be used, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{pattern}' is no regular expression: {reason}")]
+#[error("'{pattern}' is not a regular expression: {reason}")]
 pub struct RegexError {
     /// The pattern as given.
     pub pattern: String,
@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn a_bad_pattern_says_why() {
         let error = Regex::new("(?<a>").unwrap_err();
-        assert!(error.to_string().starts_with("'(?<a>' is no regular expression: "), "{error}");
+        assert!(error.to_string().starts_with("'(?<a>' is not a regular expression: "), "{error}");
     }
 
     #[test]

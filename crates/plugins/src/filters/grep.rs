@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn rules_that_cannot_be_are_refused() {
         check_refused(&[("regex", "log")], "invalid regex 'log': a key and a pattern");
-        check_refused(&[("regex", "log (")], "'(' is no regular expression");
+        check_refused(&[("regex", "log (")], "'(' is not a regular expression");
         check_refused(&[("exclude", "$ a")], "invalid key of exclude");
         check_refused(
             &[("logical_op", "or"), ("regex", "a b"), ("exclude", "a b")],

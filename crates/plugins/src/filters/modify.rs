@@ -429,7 +429,7 @@ mod tests {
             refused(("remove", "a b")),
             "Invalid config for remove 'a b': one word is expected"
         );
-        assert!(refused(("remove_regex", "(")).starts_with("'(' is no regular expression"));
+        assert!(refused(("remove_regex", "(")).starts_with("'(' is not a regular expression"));
         assert_eq!(
             refused(("condition", "Key_exist a")),
             "Invalid config for condition : Key_exist a"

@@ -247,7 +247,7 @@ mod tests {
         let refused = |rule: &str| testing::build(&SPEC, &[("rule", rule)]).err().unwrap().message;
         assert!(refused("$a b c").starts_with("invalid rule '$a b c'"));
         assert!(refused("$a.b b c false").starts_with("invalid key of a rule"));
-        assert!(refused("$a ( c false").starts_with("'(' is no regular expression"));
+        assert!(refused("$a ( c false").starts_with("'(' is not a regular expression"));
         assert!(refused("$a b c maybe").contains("'maybe' is neither true nor false"));
         let none = testing::build(&SPEC, &[]).err().unwrap();
         assert_eq!(none.message, "no rules have been defined");

@@ -90,7 +90,7 @@ fn kilobytes(options: &Options, name: &str) -> Result<Option<usize>, BuildError>
     let bytes = number.zip(kilobytes).and_then(|(number, unit)| number.checked_mul(unit * 1024));
     let bytes = bytes.filter(|bytes| (1..=1 << 30).contains(bytes));
     let refused = || {
-        BuildError::new(format!("{name} '{text}' is no number of kilobytes up to 1 GB"))
+        BuildError::new(format!("{name} '{text}' is not a number of kilobytes up to 1 GB"))
             .help("use a plain number, such as 32, or one with k, m or g: 512k, 1m")
     };
     bytes.map(Some).ok_or_else(refused)
@@ -620,7 +620,7 @@ mod tests {
         };
         for wrong in ["0", "k", "-1", "1.5m", "2g", "32x", "99999999999999999999"] {
             assert!(
-                refused(&[("chunk_size", wrong)]).contains("no number of kilobytes"),
+                refused(&[("chunk_size", wrong)]).contains("not a number of kilobytes"),
                 "{wrong}"
             );
         }

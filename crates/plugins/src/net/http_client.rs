@@ -288,7 +288,7 @@ fn headers(options: &Options, authority: &str) -> Result<HeaderMap, BuildError> 
             Some((name.parse().ok()?, HeaderValue::from_str(value.trim()).ok()?))
         });
         let Some((name, value)) = read else {
-            return Err(BuildError::new(format!("header{}: it is no header", name_only(text)))
+            return Err(BuildError::new(format!("header{}: it is not a header", name_only(text)))
                 .help("write: header Name value"));
         };
         let name: HeaderName = name;

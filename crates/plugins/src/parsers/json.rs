@@ -142,7 +142,7 @@ mod tests {
             .reads(r#"{"time":"2023 x"}"#, r#"{"time":"2023 x"}"#);
         assert_eq!(
             refused(&[("time_format", "%s"), ("time_offset", "2h")]),
-            "'2h' is no time_offset"
+            "'2h' is not a time_offset"
         );
     }
 
@@ -154,7 +154,7 @@ mod tests {
         };
         let both = [("time_offset", "Z"), ("time_system_timezone", "on")];
         assert!(refused(&both).ends_with("exclude each other"));
-        assert!(refused(&[("time_zone", "Nowhere/At_All")]).contains("is no time_zone"));
+        assert!(refused(&[("time_zone", "Nowhere/At_All")]).contains("is not a time_zone"));
     }
 
     #[test]

@@ -111,6 +111,6 @@ mod tests {
             |given: &[(&str, &str)]| crate::testing::build(&SPEC, given).err().unwrap().message;
         assert_eq!(refused(&[]), "a parser of format regex needs a 'Regex'");
         assert_eq!(refused(&[("regex", "^(a)$")]), "'^(a)$' has no named groups");
-        assert!(refused(&[("regex", "(?<a")]).contains("is no regular expression"));
+        assert!(refused(&[("regex", "(?<a")]).contains("is not a regular expression"));
     }
 }

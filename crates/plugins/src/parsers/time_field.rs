@@ -133,13 +133,13 @@ fn zone(options: &Options) -> Result<Zone, BuildError> {
     }
     if let Some(name) = name {
         return TimeZone::get(name).map(Zone::Named).map_err(|error| {
-            BuildError::new(format!("'{name}' is no time_zone: {error}"))
+            BuildError::new(format!("'{name}' is not a time_zone: {error}"))
                 .help("give a name such as Europe/Vienna")
         });
     }
     let offset = offset.unwrap_or("Z");
     time_format::offset(offset).map(Zone::Offset).ok_or_else(|| {
-        BuildError::new(format!("'{offset}' is no time_offset"))
+        BuildError::new(format!("'{offset}' is not a time_offset"))
             .help("write hours and minutes: +0200 or -03:30")
     })
 }

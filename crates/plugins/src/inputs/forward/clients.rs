@@ -311,7 +311,7 @@ impl Connection<'_> {
         match entry {
             Entry::Record { time, metadata, body } => {
                 let time = time.unwrap_or_else(|| {
-                    self.complain(Wrong::NoTime, "it is no number, or beyond the year 2106");
+                    self.complain(Wrong::NoTime, "it is not a number, or is beyond the year 2106");
                     self.context.now()
                 });
                 let pushed: Result<(), RecordTooLarge> = batch.push(Event { time, metadata, body });

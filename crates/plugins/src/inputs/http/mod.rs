@@ -113,7 +113,7 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), BuildError> {
         Some((name.parse().ok()?, HeaderValue::from_str(value.trim()).ok()?))
     });
     read.ok_or_else(|| {
-        BuildError::new(format!("success_header{}: it is no header", name_only(text)))
+        BuildError::new(format!("success_header{}: it is not a header", name_only(text)))
             .help("write: success_header Name value")
     })
 }

@@ -259,7 +259,7 @@ fn connections_speak_tls() {
 #[test]
 fn a_wrong_configuration_is_refused() {
     let refused = |given: &[(&str, &str)]| input(given).err().unwrap().to_string();
-    assert!(refused(&[("success_header", "alone")]).contains("is no header"));
+    assert!(refused(&[("success_header", "alone")]).contains("is not a header"));
     assert!(refused(&[("tag_key", "$a[")]).contains("tag_key"));
 }
 

@@ -48,7 +48,7 @@ fn http(options: &Options, build: &Build<'_>) -> Result<Http, BuildError> {
     let path = options.text("uri").unwrap_or("/");
     let tag_header = options.text("header_tag").map(|name| {
         name.parse()
-            .map_err(|_| BuildError::new(format!("header_tag '{name}' is no header's name")))
+            .map_err(|_| BuildError::new(format!("header_tag '{name}' is not a header name")))
     });
     Ok(Http(Arc::new(Poster {
         client: HttpClient::new(label.clone(), method, path, options, build)?,

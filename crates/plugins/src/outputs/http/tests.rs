@@ -273,7 +273,7 @@ fn posts_go_over_tls() {
 fn a_wrong_configuration_is_refused() {
     let refused = |given: &[(&str, &str)]| output(given).err().unwrap().to_string();
     assert!(refused(&[("port", "http")]).contains("is not a port number"));
-    assert!(refused(&[("header", "alone")]).contains("is no header"));
-    assert!(refused(&[("header_tag", "a b")]).contains("no header's name"));
+    assert!(refused(&[("header", "alone")]).contains("is not a header"));
+    assert!(refused(&[("header_tag", "a b")]).contains("not a header name"));
     assert!(refused(&[("host", "a b")]).contains("are no address"));
 }
