@@ -182,6 +182,12 @@ fn read_all<T>(
     let mut document = line.document();
     let mut findings = Findings::default();
     if let Some(path) = &line.config {
+        if let Voice::AtWork(_) = voice
+            && let Some(error) = cannot_be_read_again(path)
+        {
+            findings.config.push(error);
+            return Err(voice.refuse(&document, &findings));
+        }
         read(&mut document, path, voice, &mut findings)?;
     }
     let mut settings = Settings::read(&document, &variables, &mut findings);
@@ -196,6 +202,15 @@ fn read_all<T>(
         return Err(voice.refuse(&document, &findings));
     }
     Ok((Configuration { document, variables, settings, folder, findings }, done))
+}
+
+/// A pipe is read once, when the agent starts; a second time the agent would wait for whoever may write to it.
+fn cannot_be_read_again(path: &Path) -> Option<Diagnostic> {
+    let is_other = std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
+    is_other.then(|| {
+        Diagnostic::error(format!("[config] {} cannot be read again", path.display()))
+            .help("put the configuration into a file, to have it reloaded")
+    })
 }
 
 fn read(

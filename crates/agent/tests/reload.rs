@@ -434,6 +434,12 @@ fn no_half_of_a_file_leaves_an_agent_that_cannot_be_reloaded() {
     program.signal("HUP");
     assert!(program.wait_for("the configuration has no input"));
     assert!(program.wait_for("Reloading is halted"));
+    fs::remove_file(&path).unwrap();
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    program.signal("HUP");
+    assert!(program.wait_for("agent.conf cannot be read again"));
+    assert!(program.wait_for("Reloading is halted"));
+    fs::remove_file(&path).unwrap();
     fs::write(&path, whole).unwrap();
     assert!(reload_by_signal(&mut program));
     let received = folder.path().join("received");

@@ -54,7 +54,8 @@ fn compile(request: &Request) -> anyhow::Result<()> {
     if request.json {
         say_json(object(request, &artifact, &notes))?;
     } else if lines {
-        say(&format!("Compile success, file {} was generated.\n", request.output.display()))?;
+        let output = flb_text::tame_line(&request.output.display().to_string()).into_owned();
+        say(&format!("Compile success, file {output} was generated.\n"))?;
     }
     Ok(())
 }

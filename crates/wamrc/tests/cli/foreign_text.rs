@@ -70,3 +70,11 @@ fn records_forge_nothing() {
         check(&stage.run(line));
     }
 }
+
+#[test]
+fn the_name_of_an_output_forges_nothing() {
+    let stage = Stage::new();
+    let run = stage.run("-o x\u{1b}[2Jy.aot ok.wasm");
+    run.check(0, &["file x\\u{1b}[2Jy.aot was generated"], &[]);
+    assert!(stage.path("x\u{1b}[2Jy.aot").exists());
+}
