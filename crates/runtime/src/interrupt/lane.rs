@@ -79,7 +79,8 @@ impl Lane {
         self.deadline.store(nanoseconds(deadline), Ordering::Relaxed);
     }
 
-    /// The number of the deadline under way, or of the last one.
+    /// The number of the deadline under way, or of the last one, by which one knows what a guest printed in its call.
+    #[cfg(feature = "wasi")]
     pub(crate) fn number(&self) -> u64 {
         self.at.load(Ordering::Relaxed) >> 1
     }
