@@ -7,13 +7,12 @@ use clap::Args;
 use flb_artifact::contract::{MEMORY_LIMIT, PAGE};
 use flb_artifact::{Arguments, Artifact, ArtifactError, Host, Interface, Trust};
 use flb_runtime::Abi;
-use flb_text::tame_line;
+use flb_text::{did_you_mean, tame_line};
 use serde_json::{Value, json};
 
 use crate::input::{self, Filter};
 use crate::inspect::type_of;
 use crate::module::{compile, measures};
-use crate::nearest::nearest;
 use crate::output::{Outcome, say, say_json};
 use crate::probe;
 use crate::run::{Call, Grants, few, only_filter};
@@ -160,7 +159,7 @@ fn function(interface: &Interface, wanted: Option<&str>) -> (Finding, Option<Str
 fn missing(interface: &Interface, name: &str) -> String {
     let names: Vec<&str> = interface.exports.iter().map(|export| export.name.as_str()).collect();
     let mangled = names.iter().find(|known| is_mangled(known, name));
-    let near = mangled.copied().or_else(|| nearest(name, names.iter().copied()));
+    let near = mangled.copied().or_else(|| did_you_mean(name, names.iter().copied()));
     let advice = match (mangled, near) {
         (Some(mangled), _) => format!(
             "'{mangled}' is '{name}' with its name mangled: add #[unsafe(no_mangle)] in Rust, \

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use flb_artifact::{Architecture, CpuTable, Interruption, TARGET_NAMES};
+use flb_text::did_you_mean;
 
-use crate::nearest::nearest;
 use crate::usage::UsageError;
 use crate::value::{Value, text};
 
@@ -109,7 +109,7 @@ fn abi(value: &str) -> Result<String, UsageError> {
     if value == "help" || ABIS.contains(&value) {
         return Ok(value.to_owned());
     }
-    let near = nearest(value, ABIS);
+    let near = did_you_mean(value, ABIS);
     let meant = near.map(|near| format!("did you mean '{near}'? ")).unwrap_or_default();
     let help = format!("{meant}See --target-abi=help");
     Err(UsageError::new(format!("unknown ABI '{value}'"), help))

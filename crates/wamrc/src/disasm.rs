@@ -12,10 +12,9 @@ use capstone::arch::{
 use clap::Args;
 use flb_artifact::{Architecture, Slice};
 use flb_engine::image::{Function, Image};
-use flb_text::tame_line;
+use flb_text::{did_you_mean, tame_line};
 
 use crate::input;
-use crate::nearest::nearest;
 use crate::output::{Outcome, note, say};
 
 /// Show an artifact's machine code, function by function
@@ -75,7 +74,7 @@ fn disassemble(slice: &Slice, image: &Image<'_>, wanted: Option<&str>) -> anyhow
     let chosen: Vec<&Function> = functions.iter().filter(is_wanted).collect();
     if let (Some(wanted), true) = (wanted, chosen.is_empty()) {
         let names = functions.iter().map(|function| function.name.as_str());
-        let help = match nearest(wanted, names) {
+        let help = match did_you_mean(wanted, names) {
             Some(near) => format!("did you mean '{near}'?"),
             None => "leave the name out to see them all".to_owned(),
         };

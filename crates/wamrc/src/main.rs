@@ -17,7 +17,6 @@ mod inspect;
 mod keys;
 mod man;
 mod module;
-mod nearest;
 mod original;
 mod output;
 #[cfg(feature = "run")]

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
 use flb_artifact::{Interruption, Levels, TARGET_NAMES, Target};
+use flb_text::did_you_mean;
 
 use crate::command_line::{CommandLine, USAGE};
 use crate::compile_options::{ABIS, CompileArgs};
 use crate::features::Proposal;
-use crate::nearest::nearest;
 use crate::targets;
 use crate::usage::UsageError;
 use crate::versions;
@@ -97,7 +97,7 @@ fn refuse_command(word: &str) -> Result<(), UsageError> {
         let message = format!("command '{word}' stands behind options");
         return Err(UsageError::new(message, "put it first, its options behind it"));
     }
-    let help = match nearest(word, names.iter().copied()) {
+    let help = match did_you_mean(word, names.iter().copied()) {
         Some(near) => format!("did you mean '{near}'?"),
         None => format!("the commands are {}; without one it compiles: {USAGE}", names.join(", ")),
     };

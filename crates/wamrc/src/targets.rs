@@ -1,9 +1,9 @@
 //! What `--target`, `--target-abi`, `--cpu` and `--cpu-features` name together, and the lists that they show.
 
 use flb_artifact::{Architecture, CpuTable, Meaning, TARGET_NAMES, Target, TargetError};
+use flb_text::did_you_mean;
 
 use crate::compile_options::CompileArgs;
-use crate::nearest::nearest;
 use crate::usage::UsageError;
 
 /// Every target that the options name; this host when they name none.
@@ -174,14 +174,14 @@ fn help(error: &TargetError) -> String {
     let near =
         |name: &str, architecture: &str, names: fn(&'static CpuTable) -> Vec<&'static str>| {
             let known = Architecture::ALL.into_iter().find(|known| known.name() == architecture)?;
-            nearest(name, names(CpuTable::of(known)))
+            did_you_mean(name, names(CpuTable::of(known)))
         };
     let or_see = |near: Option<&str>, see: String| match near {
         Some(near) => format!("did you mean '{near}'? Or {see}"),
         None => see,
     };
     match error {
-        TargetError::Unknown { name } => match nearest(name, TARGET_NAMES) {
+        TargetError::Unknown { name } => match did_you_mean(name, TARGET_NAMES) {
             Some(near) => format!("did you mean '{near}'? See --target=help"),
             None => "see --target=help".to_owned(),
         },

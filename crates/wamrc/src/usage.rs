@@ -6,8 +6,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Arg, Command};
 use flb_artifact::ReleaseError;
-
-use crate::nearest::nearest;
+use flb_text::did_you_mean;
 
 /// What is wrong with the command line. The message says what to do.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -96,7 +95,7 @@ fn instead(unknown: &str, command: &Command) -> String {
             || off.is_some() && known.starts_with("--enable-")
     };
     let known = names.iter().map(String::as_str).filter(|known| !is_opposite(known));
-    match nearest(unknown, known) {
+    match did_you_mean(unknown, known) {
         Some(near) => format!("did you mean '{near}'?"),
         None => "see flb-wamrc --help".to_owned(),
     }
