@@ -128,7 +128,7 @@ impl Appender {
                     appended.push(done);
                     left_out += unprintable;
                 }
-                Err(error) if is_permanent(&error) && !is_exhausted(&error) => {
+                Err(error) if is_permanent(&error) => {
                     self.destination.forget(path);
                     refused.add(part, self.unwritable(path, &error));
                 }
