@@ -13,9 +13,9 @@ use super::uses::{Named, Uses};
 const KNOWN: &[Arrow] = &[
     ("crates/agent/src/", "command_line.rs", "options.rs"),
     ("crates/artifact/src/", "cpu.rs", "target.rs"),
-    ("crates/pipeline/src/", "run.rs", "handover.rs"),
-    ("crates/pipeline/src/", "run.rs", "running.rs"),
-    ("crates/pipeline/src/", "threads.rs", "run.rs"),
+    ("crates/pipeline/src/", "run/pipeline.rs", "run/handover.rs"),
+    ("crates/pipeline/src/", "run/pipeline.rs", "run/running.rs"),
+    ("crates/pipeline/src/", "run/threads.rs", "run/pipeline.rs"),
     ("crates/runtime/src/", "bounds.rs", "space.rs"),
     ("crates/runtime/src/", "error.rs", "abi/mod.rs"),
     ("crates/runtime/src/", "guest.rs", "module.rs"),

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use flb_event::{Chunk, Tag};
 use flb_files::Access;
 
+use super::chunk_name::ChunkName;
 use super::format;
-use crate::chunk_name::ChunkName;
 
 /// The file of an open chunk.
 #[derive(Debug)]

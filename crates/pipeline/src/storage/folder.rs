@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use flb_event::{Chunk, Tag};
 use flb_files::Access;
 
+use super::chunk_name::ChunkName;
 use super::file::{ChunkFile, StoredFile};
 use super::format::{self, Contents, End, NotAChunk};
 use super::settings::StorageSettings;
 use super::slots::Slots;
-use crate::chunk_name::ChunkName;
 
 /// Where damaged files are kept.
 const QUARANTINE: &str = "quarantine";

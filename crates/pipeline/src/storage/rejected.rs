@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flb_event::Chunk;
 
+use super::chunk_name::ChunkName;
 use super::file::ChunkFile;
 use super::folder::folder_name;
 use super::settings::StorageSettings;
-use crate::chunk_name::ChunkName;
 
 /// The folder of refused chunks, with one for each output.
 #[derive(Debug)]

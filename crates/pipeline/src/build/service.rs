@@ -9,9 +9,9 @@ use flb_config::{
 };
 use flb_plugin::Service;
 
-use crate::findings::Findings;
+use super::findings::Findings;
+use crate::flow::Backoff;
 use crate::log_level::LogLevel;
-use crate::retry::Backoff;
 use crate::storage::{StorageSettings, StorageType};
 
 /// What the lines of the log look like.

@@ -13,19 +13,15 @@ use flb_plugin::{
     Shared, Spec,
 };
 
-use crate::buffer::DEFAULT_LIMIT;
-use crate::counters::{Counters, FilterRow, InputRow, OutputRow};
-use crate::findings::Findings;
-use crate::handover::OutputKey;
+use super::findings::Findings;
+use super::parsers::{World, build_multiline, build_parsers, find_spec};
+use super::properties::{Core, reserved};
+use super::service::{Settings, with_document};
+use crate::books::{Counters, FilterRow, InputRow, OutputRow};
+use crate::flow::{LaneFilter, Match, Processed, RetryLimit};
 use crate::instance::{Instance, Role};
-use crate::lane::LaneFilter;
-use crate::matching::Match;
-use crate::parsers::{World, build_multiline, build_parsers, find_spec};
-use crate::processors::Processed;
-use crate::properties::{Core, reserved};
-use crate::retry::RetryLimit;
-use crate::run::{InputPart, OutputPart, Pipeline, Reserved, StoragePart, Timing};
-use crate::service::{Settings, with_document};
+use crate::run::{InputPart, OutputKey, OutputPart, Pipeline, Reserved, StoragePart, Timing};
+use crate::storage::buffer::DEFAULT_LIMIT;
 use crate::storage::{Rejected, Storage, StorageSettings, StorageType};
 
 /// Everything that a pipeline is built from.

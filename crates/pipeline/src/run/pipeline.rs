@@ -12,22 +12,18 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
-use crate::context::InputContext;
-use crate::counters::{Counters, InputRow, OutputRow};
-use crate::handover::{Assigned, Left, OutputKey};
-use crate::lane::{Lane, LaneFilter};
-use crate::leftovers::Leftovers;
+use super::handover::{Assigned, Left, OutputKey};
+use super::leftovers::Leftovers;
+use super::running::{Running, Wish, run_input};
+use super::threads::{LaneThread, threads};
+use crate::books::{Counters, InputRow, OutputRow, Report};
+use crate::flow::{
+    Backoff, Delivery, Lane, LaneFilter, Match, Pause, RetryLimit, Route, Router, Worker,
+};
 use crate::log_level::LogLevel;
-use crate::matching::Match;
-use crate::queue::queue;
-use crate::report::Report;
-use crate::retry::{Backoff, RetryLimit};
-use crate::router::{Route, Router};
-use crate::running::{Running, Wish, run_input};
+use crate::source::{InputContext, queue};
 use crate::stop::Stop;
 use crate::storage::{Lock, Rejected, Storage, StorageError};
-use crate::threads::{LaneThread, threads};
-use crate::worker::{Delivery, Pause, Worker};
 
 /// Batches between an input and a lane.
 const INPUT_QUEUE: usize = 4;

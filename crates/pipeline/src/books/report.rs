@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use flb_plugin::Tally;
 
-use crate::counters::{Books, Counters, InputRow};
-use crate::histogram::Histogram;
+use super::counters::{Books, Counters, InputRow};
+use super::histogram::Histogram;
 use crate::instance::Instance;
 
 /// An input's numbers.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use flb_event::{Chunk, ChunkBuilder};
 use flb_plugin::{BoxFuture, Flush, Output, OutputError};
 
-use crate::lane::LaneFilter;
+use super::lane::LaneFilter;
 
 /// An output behind its processors. They get a copy of each chunk, and get it again when the chunk is tried again; other
 /// outputs see nothing of it.

@@ -12,8 +12,8 @@ use flb_plugin::{
     Build, MultilineParsers, Named, OptionSpec, Options, Parsers, Registry, Service, Spec,
 };
 
-use crate::findings::Findings;
-use crate::service::Settings;
+use super::findings::Findings;
+use super::service::Settings;
 
 /// Reads all files that the settings name into `document`. A relative path is looked for as it is, then in `folders`.
 /// False when a file could not be read or has mistakes; the document is then good for showing them only.

@@ -7,8 +7,8 @@ use std::sync::mpsc::{Sender, channel};
 
 use tokio::sync::mpsc;
 
-use crate::lane::Lane;
-use crate::run::{InputPart, RunError};
+use super::pipeline::{InputPart, RunError};
+use crate::flow::Lane;
 
 /// A thread that waits for its lane, and ends if none comes.
 #[derive(Debug)]

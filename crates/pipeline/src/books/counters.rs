@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use flb_plugin::Tally;
 
-use crate::buffer::Buffer;
+use super::histogram::Histogram;
 use crate::count::{Count, Gauge, Shared};
-use crate::histogram::Histogram;
 use crate::instance::Instance;
+use crate::storage::Buffer;
 
 /// An input and its lanes.
 #[derive(Debug)]

@@ -13,18 +13,16 @@ use flb_event::{Chunk, ChunkBuilder, RecordTooLarge, Spares, Tag};
 use flb_plugin::{Filter, Filtered, Tally};
 use tracing::Span;
 
-use crate::buffer::Held;
-use crate::chunk_name::ChunkName;
-use crate::condition::Condition;
-use crate::context;
-use crate::counters::{FilterRow, InputRow};
-use crate::matching::Match;
+use super::condition::Condition;
+use super::matching::Match;
+use super::router::{Router, Unrouted};
+use super::task::Full;
+use crate::books::{FilterRow, InputRow};
 use crate::panics::caught;
-use crate::queue::{Batch, Received, Receiver};
-use crate::router::{Router, Unrouted};
+use crate::source::context;
+use crate::source::{Batch, Received, Receiver};
 use crate::stop::Stop;
-use crate::storage::{ChunkFile, Storage};
-use crate::task::Full;
+use crate::storage::{ChunkFile, ChunkName, Held, Storage};
 
 /// A chunk over this size leaves at once instead of waiting for the flush.
 const FULL_CHUNK: usize = 2_048_000;

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc;
 
-use crate::counters::{InputRow, OutputRow};
-use crate::matching::Match;
+use super::matching::Match;
+use super::task::{Full, Task};
+use crate::books::{InputRow, OutputRow};
 use crate::storage::{Slots, StoredFile};
-use crate::task::{Full, Task};
 
 /// The way to one output.
 #[derive(Debug, Clone)]

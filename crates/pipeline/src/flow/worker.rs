@@ -14,14 +14,14 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
-use crate::backlog::Backlog;
-use crate::context;
-use crate::counters::OutputRow;
+use super::backlog::Backlog;
+use super::retry::{Backoff, Dice, Retries, RetryLimit};
+use super::task::{Delivering, NoChunk, Task};
+use crate::books::OutputRow;
 use crate::panics::caught_async;
-use crate::retry::{Backoff, Dice, Retries, RetryLimit};
+use crate::source::context;
 use crate::stop::Stop;
 use crate::storage::Rejected;
-use crate::task::{Delivering, NoChunk, Task};
 
 /// How long to wait when the machine or the process has no descriptor or memory left.
 const NO_ROOM: Duration = Duration::from_secs(1);

@@ -3,12 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::buffer::Held;
-use crate::counters::InputRow;
-use crate::router::{Router, Unrouted};
+use crate::books::InputRow;
+use crate::flow::{Full, Router, Unrouted};
 use crate::stop::Stop;
-use crate::storage::{Found, Storage, StorageError};
-use crate::task::Full;
+use crate::storage::{Found, Held, Storage, StorageError};
 
 pub(crate) struct Leftovers {
     pub(crate) storage: Arc<Storage>,

@@ -11,7 +11,7 @@ use flb_event::Chunk;
 use flb_plugin::Closed;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::buffer::Held;
+use crate::storage::Held;
 
 /// Records on their way into a lane.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ mod tests {
     use flb_event::{ChunkBuilder, Tag};
 
     use super::*;
-    use crate::counters::InputRow;
+    use crate::books::InputRow;
     use crate::instance::{Instance, Role};
 
     fn batch() -> Batch {

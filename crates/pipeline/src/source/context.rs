@@ -8,11 +8,10 @@ use flb_event::{Chunk, Tag, Timestamp};
 use flb_plugin::{BoxFuture, Closed, Context, LongLines};
 use tokio::sync::oneshot;
 
-use crate::buffer::Held;
-use crate::counters::InputRow;
-use crate::queue::{Batch, Sender};
+use super::queue::{Batch, Sender};
+use crate::books::InputRow;
 use crate::stop::Stop;
-use crate::storage::Slots;
+use crate::storage::{Held, Slots};
 
 /// The time of the day.
 pub(crate) fn now() -> Timestamp {

@@ -12,15 +12,14 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use crate::context::InputContext;
-use crate::counters::InputRow;
-use crate::handover::{LeftChunk, gather};
+use super::handover::{LeftChunk, gather};
+use super::pipeline::{Meter, OutputPart, Timing};
+use crate::books::{InputRow, Report};
+use crate::flow::Task;
 use crate::panics::caught_async;
-use crate::report::Report;
-use crate::run::{Meter, OutputPart, Timing};
+use crate::source::InputContext;
 use crate::stop::Stop;
 use crate::storage::Lock;
-use crate::task::Task;
 
 /// So many flushes after the start it is said which outputs have received nothing.
 const FIRST_FLUSHES: u32 = 60;

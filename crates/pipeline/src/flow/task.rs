@@ -9,11 +9,8 @@ use std::time::Duration;
 use flb_event::{Chunk, Tag, Timestamp};
 use flb_plugin::is_exhausted;
 
-use crate::buffer::Held;
-use crate::chunk_name::ChunkName;
-use crate::counters::InputRow;
-use crate::ring::Waiting;
-use crate::storage::{Slot, Slots, StoredFile};
+use crate::books::InputRow;
+use crate::storage::{ChunkName, Held, Slot, Slots, StoredFile, Waiting};
 
 /// A chunk that takes no more records.
 #[derive(Debug)]

@@ -7,9 +7,9 @@ use std::time::Duration;
 use flb_event::Tag;
 use tokio::time::Instant;
 
-use crate::backlog::Backlog;
-use crate::backlog::tests::task;
-use crate::retry::{Backoff, Dice, Retries, RetryLimit};
+use super::backlog::Backlog;
+use super::backlog::tests::task;
+use super::retry::{Backoff, Dice, Retries, RetryLimit};
 
 /// Every random number is another one in each of them.
 const RUNS: u64 = 100;

@@ -6,11 +6,9 @@ use std::time::Duration;
 use flb_config::{Diagnostic, Diagnostics, Property, Section, Severity, Span, Variables, value};
 use flb_event::{Pattern, Tag};
 
-use crate::condition::Condition;
+use crate::flow::{Condition, Match, RetryLimit, TagRegex};
 use crate::instance::Role;
 use crate::log_level::LogLevel;
-use crate::matching::{Match, TagRegex};
-use crate::retry::RetryLimit;
 use crate::storage::StorageType;
 
 /// A plugin's section, as far as the pipeline reads it.

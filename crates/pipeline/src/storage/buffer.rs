@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::ring::Ring;
+use super::ring::Ring;
 
 /// The limit of inputs that do not say one, in bytes.
 pub(crate) const DEFAULT_LIMIT: usize = 64_000_000;

@@ -11,14 +11,11 @@ use std::sync::Arc;
 
 use flb_event::{Chunk, Tag};
 
-use crate::buffer::Held;
-use crate::chunk_name::ChunkName;
-use crate::counters::{Counters, InputRow};
+use super::pipeline::OutputPart;
+use crate::books::{Counters, InputRow};
+use crate::flow::{Full, Router, Task};
 use crate::instance::Instance;
-use crate::router::Router;
-use crate::run::OutputPart;
-use crate::storage::Lock;
-use crate::task::{Full, Task};
+use crate::storage::{ChunkName, Held, Lock};
 
 /// Everything that a pipeline leaves to the next one.
 pub struct Left {

@@ -12,8 +12,8 @@ use std::time::Duration;
 use flb_event::Tag;
 use tokio::time::Instant;
 
-use crate::retry::Backoff;
-use crate::task::Task;
+use super::retry::Backoff;
+use super::task::Task;
 
 /// All lines of one output.
 #[derive(Debug, Default)]
@@ -224,12 +224,10 @@ pub(crate) mod tests {
     use flb_event::{ChunkBuilder, Event, Timestamp};
 
     use super::*;
-    use crate::buffer::Held;
-    use crate::chunk_name::ChunkName;
-    use crate::counters::InputRow;
+    use crate::books::InputRow;
+    use crate::flow::Full;
     use crate::instance::{Instance, Role};
-    use crate::storage::{Slots, StoredFile};
-    use crate::task::Full;
+    use crate::storage::{ChunkName, Held, Slots, StoredFile};
 
     /// An empty chunk for one output.
     pub(crate) fn task(number: u64, tag: &str) -> Arc<Task> {
