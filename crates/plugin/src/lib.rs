@@ -6,6 +6,7 @@
 mod failure;
 mod filter;
 mod input;
+pub mod log;
 mod multiline;
 mod options;
 mod output;

@@ -11,7 +11,7 @@ use flb_runtime::{
     variable,
 };
 
-use crate::log::{Label, excerpt, name_only};
+use flb_plugin::log::{Label, excerpt, name_only};
 
 pub(crate) const ACCESSIBLE_PATHS: OptionSpec = OptionSpec::new(
     "accessible_paths",

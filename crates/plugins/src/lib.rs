@@ -1,21 +1,15 @@
 //! Inputs, filters, outputs and parsers: one file a plugin, one table a kind.
 
 mod absent;
-mod complaints;
-mod fields;
 mod filters;
 mod guest;
-mod hex;
 mod inputs;
-mod log;
-mod map;
 mod multiline;
 mod net;
 mod outputs;
 mod parsers;
 #[cfg(test)]
 mod testing;
-mod uuid;
 
 pub use multiline::{builtin_multiline, join_lines};
 pub use parsers::builtin_parsers;

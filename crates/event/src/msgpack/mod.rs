@@ -3,6 +3,7 @@
 //! Nothing here allocates for a number that stands in the data, and nothing recurses: hostile bytes cost no more than
 //! their length.
 
+pub mod map;
 mod read;
 mod write;
 

@@ -3,6 +3,7 @@
 use flb_plugin::{Filter, Spec};
 
 mod each;
+mod fields;
 mod grep;
 mod modify;
 mod multiline;
@@ -11,6 +12,7 @@ mod parser;
 mod record_modifier;
 mod rewrite_tag;
 mod throttle;
+mod uuid;
 mod wasm;
 
 /// Every filter, alphabetic.

@@ -4,7 +4,7 @@ use flb_event::{Chunk, msgpack};
 use flb_plugin::{Build, BuildError, Filter, Filtered, Kind, OptionSpec, Options, Spec};
 
 use super::each::{Decision, each};
-use crate::fields::{Field, Fields};
+use crate::filters::fields::{Field, Fields};
 
 pub(super) const SPEC: Spec<dyn Filter> = Spec {
     name: "nest",

@@ -6,8 +6,8 @@ use flb_event::{Accessor, Chunk, Event, Timestamp, msgpack};
 use flb_plugin::{Build, BuildError, Filter, Filtered, Kind, OptionSpec, Options, Parser, Spec};
 
 use super::each::{Decision, each};
-use crate::log::Label;
-use crate::map;
+use flb_event::msgpack::map;
+use flb_plugin::log::Label;
 
 pub(super) const SPEC: Spec<dyn Filter> = Spec {
     name: "parser",

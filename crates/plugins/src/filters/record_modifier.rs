@@ -4,9 +4,9 @@ use flb_event::Chunk;
 use flb_plugin::{Build, BuildError, Filter, Filtered, Kind, OptionSpec, Options, Spec};
 
 use super::each::{Decision, each};
-use crate::fields::{Field, Fields};
-use crate::log::Label;
-use crate::uuid::uuid;
+use crate::filters::fields::{Field, Fields};
+use crate::filters::uuid::uuid;
+use flb_plugin::log::Label;
 
 pub(super) const SPEC: Spec<dyn Filter> = Spec {
     name: "record_modifier",

@@ -9,7 +9,7 @@ use flb_plugin::{
 };
 
 use super::each::{Decision, each};
-use crate::log::{Label, Mishaps};
+use flb_plugin::log::{Label, Mishaps};
 
 pub(super) const SPEC: Spec<dyn Filter> = Spec {
     name: "rewrite_tag",

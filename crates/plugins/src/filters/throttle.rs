@@ -7,7 +7,7 @@ use flb_event::{Chunk, Timestamp};
 use flb_plugin::{Build, BuildError, Filter, Filtered, Kind, OptionSpec, Options, Spec};
 
 use super::each::{Decision, each};
-use crate::log::Label;
+use flb_plugin::log::Label;
 
 pub(super) const SPEC: Spec<dyn Filter> = Spec {
     name: "throttle",

@@ -6,7 +6,7 @@ use procfs::{CpuTime, CurrentSI as _, KernelStats};
 
 use super::shared::interval;
 use super::shared::sampler::{Sample, Sampler};
-use crate::log::Label;
+use flb_plugin::log::Label;
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "cpu",

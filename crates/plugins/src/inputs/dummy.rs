@@ -9,7 +9,7 @@ use flb_plugin::{
 };
 
 use super::shared::clock;
-use crate::log::Label;
+use flb_plugin::log::Label;
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "dummy",

@@ -15,7 +15,7 @@ use super::shared::clock;
 use super::shared::interval;
 use super::shared::printed::Printed;
 use super::shared::records;
-use crate::log::Label;
+use flb_plugin::log::Label;
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "exec",

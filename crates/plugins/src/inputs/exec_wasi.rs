@@ -13,7 +13,7 @@ use super::shared::interval;
 use super::shared::printed::Printed;
 use super::shared::records;
 use crate::guest;
-use crate::log::Label;
+use flb_plugin::log::Label;
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "exec_wasi",

@@ -7,7 +7,7 @@ use procfs::{Current as _, Meminfo};
 
 use super::shared::interval;
 use super::shared::sampler::{Sample, Sampler};
-use crate::log::Label;
+use flb_plugin::log::Label;
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "mem",

@@ -5,7 +5,7 @@ use flb_plugin::{Build, BuildError, Input, Kind, OptionSpec, Options, Spec};
 
 use super::shared::interval;
 use super::shared::sampler::{Sample, Sampler};
-use crate::log::Label;
+use flb_plugin::log::Label;
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "random",

@@ -15,8 +15,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use super::shared::lines::{Line, Lines};
 use super::shared::records::{self, Entries, LineRecords};
 use super::shared::values::{Piece, Values};
-use crate::complaints::{Complaint, Complaints};
-use crate::log::{Label, excerpt};
+use crate::inputs::shared::complaints::{Complaint, Complaints};
+use flb_plugin::log::{Label, excerpt};
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "stdin",

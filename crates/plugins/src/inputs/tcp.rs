@@ -9,14 +9,14 @@ use tokio::io::AsyncReadExt;
 use super::shared::records::{self, Entries, LineRecords};
 use super::shared::served::{self, Served};
 use super::shared::values::{Piece, Values};
-use crate::complaints::{Complaint, Complaints};
-use crate::log::{Label, excerpt};
-use crate::map;
+use crate::inputs::shared::complaints::{Complaint, Complaints};
 use crate::net::listener::{self, Listener};
 use crate::net::options::joined;
 use crate::net::server::{self, Server};
 use crate::net::stream::{Client, Left, Peer, stalled};
 use crate::net::tls;
+use flb_event::msgpack::map;
+use flb_plugin::log::{Label, excerpt};
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "tcp",

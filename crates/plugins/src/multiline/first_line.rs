@@ -7,7 +7,7 @@ use flb_event::{Timestamp, msgpack};
 use flb_plugin::Parser;
 
 use super::join::{Join, Joined, Out, What, is_over};
-use crate::map;
+use flb_event::msgpack::map;
 
 /// How the old way is configured.
 pub(crate) struct FirstLineParsers {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use flb_event::{Timestamp, msgpack};
 use flb_plugin::{MultilineParser, MultilineParsers, Rule, Service, Whole};
 
-use crate::map;
+use flb_event::msgpack::map;
 
 /// How many groups are kept for later lines when nothing in them waits: their memory, and the rule that was followed last.
 const SPARE_GROUPS: usize = 8;

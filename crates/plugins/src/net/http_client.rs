@@ -21,7 +21,7 @@ use reqwest::{Client, Method, NoProxy, Proxy, StatusCode};
 use super::options::{multiple, port};
 use super::tls::{self, ClientTls};
 use super::{dial, options};
-use crate::log::{Label, excerpt, name_only};
+use flb_plugin::log::{Label, excerpt, name_only};
 
 /// The options of such outputs, beside their path.
 const OWN: [OptionSpec; 12] = [

@@ -3,6 +3,7 @@
 pub(crate) mod buffer;
 pub(crate) mod dial;
 pub(crate) mod forward;
+pub(crate) mod hex;
 pub(crate) mod http_client;
 pub(crate) mod listener;
 pub(crate) mod options;

@@ -17,7 +17,7 @@ use super::listener::{Acceptor, Listener};
 use super::places::{Crowded, Place, Places};
 use super::stream::{Client, Left, Peer, Stream, within};
 use super::tls::ServerTls;
-use crate::log::{Label, Mishaps};
+use flb_plugin::log::{Label, Mishaps};
 
 /// The options of every server.
 pub(crate) const OPTIONS: [OptionSpec; 3] = [

@@ -14,7 +14,7 @@ use flb_plugin::{
 use super::date;
 use super::json::{self, RecordJson};
 use super::opentelemetry::json as otlp;
-use crate::log::{Label, Mishaps};
+use flb_plugin::log::{Label, Mishaps};
 
 pub(super) const SPEC: Spec<dyn Output> = Spec {
     name: "stdout",

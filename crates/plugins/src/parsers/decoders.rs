@@ -6,7 +6,7 @@ use flb_event::{json, msgpack};
 use flb_plugin::{BuildError, Options};
 
 use super::unescape::{Escapes, unescape};
-use crate::map;
+use flb_event::msgpack::map;
 
 /// The decoders of one parser, by the fields they are for.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@ use flb_plugin::{Build, BuildError, Options, ParseError, Parsed};
 use super::decoders::Decoders;
 use super::time_field::TimeField;
 use super::types::Types;
-use crate::map;
+use flb_event::msgpack::map;
 
 /// What a parser does with the fields it has found.
 #[derive(Default)]

@@ -7,8 +7,8 @@ use flb_plugin::{Build, BuildError, Options};
 use jiff::tz::TimeZone;
 
 use super::time_format::{self, TimeFormat, Zone};
-use crate::log::{Label, Mishaps, excerpt};
-use crate::map;
+use flb_event::msgpack::map;
+use flb_plugin::log::{Label, Mishaps, excerpt};
 
 /// The key that says when the record happened.
 pub(super) struct TimeField {

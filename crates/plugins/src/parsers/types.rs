@@ -3,7 +3,7 @@
 use flb_event::msgpack;
 use flb_plugin::{Build, Options};
 
-use crate::log::{Label, Mishaps, excerpt};
+use flb_plugin::log::{Label, Mishaps, excerpt};
 
 /// The types of fields, by their keys.
 #[derive(Default)]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use flb_event::{Timestamp, msgpack};
 
-use crate::map;
 use crate::multiline::{Join, Joined, Out, What, is_over};
+use flb_event::msgpack::map;
 
 /// The fields of a piece, which the whole message does not have.
 const MARKS: [&[u8]; 4] = [b"partial_message", b"partial_id", b"partial_ordinal", b"partial_last"];

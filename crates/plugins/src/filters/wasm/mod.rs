@@ -14,7 +14,7 @@ use flb_plugin::{Build, BuildError, Filter, Filtered, Options, Spec};
 use flb_runtime::FilterInstance;
 
 use crate::guest;
-use crate::log::Label;
+use flb_plugin::log::Label;
 use options::module_options;
 use outcome::Outcome;
 use policy::{Policy, class};

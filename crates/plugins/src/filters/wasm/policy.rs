@@ -11,7 +11,7 @@ use flb_runtime::{FilterError, FilterModule};
 
 use super::quarantine::{Origin, Quarantine};
 use crate::guest;
-use crate::log::{Kinds, Label, Mishaps, Times};
+use flb_plugin::log::{Kinds, Label, Mishaps, Times};
 
 /// What becomes of a record that the function fails on.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use flb_plugin::BuildError;
 use flb_runtime::{FilterEngine, FilterModule, FilterOptions, LoadError};
 
 use crate::guest;
-use crate::log::Label;
+use flb_plugin::log::Label;
 
 /// How often to look. A file that stayed the same from one look to the next is whole.
 const LOOK: Duration = Duration::from_millis(500);

@@ -7,14 +7,14 @@ use flb_plugin::{Closed, Context};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Mutex;
 
-use crate::complaints::{Complaint, Complaints};
+use crate::inputs::shared::complaints::{Complaint, Complaints};
 use crate::inputs::shared::served;
-use crate::log::excerpt;
 use crate::net::buffer::{Budget, Buffer, ReadError};
 use crate::net::forward::decode::{self, Entry, ForwardError, Message, Records, Scan};
 use crate::net::forward::handshake::{Helo, Ping, Pong, random};
 use crate::net::places::Place;
 use crate::net::stream::{Client, Left, Peer, Stream, within};
+use flb_plugin::log::excerpt;
 
 /// A batch over this size is handed on before the rest of its message is read.
 const BATCH: usize = 1_000_000;

@@ -12,14 +12,14 @@ use flb_plugin::{Build, BuildError, Input, Kind, OptionSpec, Options, Spec};
 use tokio::sync::Mutex;
 
 use super::shared::served::Served;
-use crate::complaints::Complaints;
-use crate::log::Label;
+use crate::inputs::shared::complaints::Complaints;
 use crate::net::buffer::Budget;
 use crate::net::listener::{self, Listener};
 use crate::net::options::{joined, multiple};
 use crate::net::server::{self, Server};
 use crate::net::tls;
 use clients::{Clients, Naming, Security};
+use flb_plugin::log::Label;
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "forward",

@@ -26,9 +26,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Mutex;
 
 use super::shared::served::{self, Served};
-use crate::complaints::{Complaint, Complaints};
-use crate::log::{Label, name_only};
-use crate::map;
+use crate::inputs::shared::complaints::{Complaint, Complaints};
 use crate::net::buffer::Budget;
 use crate::net::listener::{self, Listener};
 use crate::net::options::{joined, multiple};
@@ -37,6 +35,8 @@ use crate::net::server::{self, Server};
 use crate::net::stream::{Client, Left, Peer, within};
 use crate::net::tls;
 use body::{BodyError, ContentType};
+use flb_event::msgpack::map;
+use flb_plugin::log::{Label, name_only};
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "http",

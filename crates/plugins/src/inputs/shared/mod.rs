@@ -1,6 +1,7 @@
 //! What several inputs share: time and waiting, taking text apart, making records, serving clients.
 
 pub(super) mod clock;
+pub(super) mod complaints;
 pub(super) mod interval;
 pub(super) mod lines;
 pub(super) mod printed;

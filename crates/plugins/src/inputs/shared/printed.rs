@@ -6,7 +6,7 @@ use flb_event::{Chunk, ChunkBuilder, Tag, Timestamp};
 use flb_plugin::Parser;
 
 use super::records::{Entries, LineRecords};
-use crate::log::{Label, Mishaps, excerpt};
+use flb_plugin::log::{Label, Mishaps, excerpt};
 
 /// Records go on when a batch has so many bytes.
 const BATCH: usize = 1 << 20;

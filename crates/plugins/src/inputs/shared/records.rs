@@ -8,9 +8,9 @@ use flb_plugin::{Build, BuildError, Options, ParseError, Parser};
 
 use super::clock;
 
-use crate::log::Mishaps;
-use crate::map;
 use crate::multiline::{Joined, What};
+use flb_event::msgpack::map;
+use flb_plugin::log::Mishaps;
 
 /// The parser that the option `parser` names. Unlike an input that runs without it, a name that nobody knows is an error.
 pub(crate) fn parser(

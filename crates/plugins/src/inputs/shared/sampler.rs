@@ -6,7 +6,7 @@ use flb_event::{ChunkBuilder, Event, Tag};
 use flb_plugin::{BoxFuture, Context, End, Input, InputError};
 
 use super::clock;
-use crate::log::{Label, Mishaps};
+use flb_plugin::log::{Label, Mishaps};
 
 /// Takes samples.
 pub(crate) trait Sample: Send {

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use flb_plugin::{BoxFuture, Context, End, Input, InputError};
 
-use crate::complaints::{Complaint, Complaints};
+use crate::inputs::shared::complaints::{Complaint, Complaints};
 use crate::net::server::Server;
 use crate::net::stream::{Client, Left};
 

@@ -12,7 +12,7 @@ use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
 use super::file::Followed;
 use super::patterns::{Identity, is_missing};
-use crate::log::Label;
+use flb_plugin::log::Label;
 
 /// Inode and device; position, mark and path.
 const FILES: TableDefinition<'_, (u64, u64), (u64, u64, &[u8])> = TableDefinition::new("files");

@@ -14,8 +14,8 @@ use super::patterns::{Identity, is_missing};
 use super::room::Place;
 use super::source::Source;
 use crate::inputs::shared::lines::Lines;
-use crate::log::Mishaps;
 use crate::multiline::Join;
+use flb_plugin::log::Mishaps;
 
 /// How many bytes before a position prove that a file is still the same.
 const MARK: usize = 256;

@@ -18,7 +18,7 @@ use super::take::{Source, Taker};
 use super::watch::Watch;
 use crate::inputs::shared::clock;
 use crate::inputs::shared::records::LineRecords;
-use crate::log::{Label, Mishaps};
+use flb_plugin::log::{Label, Mishaps};
 
 /// How often to look at each file, unless the system says when it changes.
 const LOOK: Duration = Duration::from_millis(250);

@@ -11,11 +11,11 @@ use super::database::{self, Database};
 use super::room::Room;
 use super::tag::Tags;
 use crate::inputs::shared::records;
-use crate::log::Label;
 use crate::multiline::{
     DockerFirst, DockerFirstParsers, FirstLine, FirstLineParsers, Join, Joiner, docker,
     find_multiline,
 };
+use flb_plugin::log::Label;
 
 /// Bytes to read at once, and the limit of a line, if the configuration does not say.
 const BUFFER: u64 = 256 * 1024;

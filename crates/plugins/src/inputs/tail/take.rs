@@ -9,8 +9,8 @@ use super::Settings;
 use super::file::Followed;
 use crate::inputs::shared::lines::Line;
 use crate::inputs::shared::records::{Entries, LineRecords};
-use crate::log::{Mishaps, excerpt};
 use crate::multiline::{Joined, What};
+use flb_plugin::log::{Mishaps, excerpt};
 
 /// Batches whose memory is kept for later ones: as many as can be on the way to a lane and in it, and one more.
 const SPARE_BATCHES: usize = 6;

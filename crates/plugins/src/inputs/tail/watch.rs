@@ -10,7 +10,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 
 use super::patterns::Identity;
-use crate::log::Label;
+use flb_plugin::log::Label;
 
 /// Waits for changes. Without help from the system it never wakes anybody, and files are looked at more often.
 pub(super) struct Watch {

@@ -4,7 +4,7 @@
 use flb_event::msgpack::{self, Reader, Value};
 use sha2::{Digest, Sha512};
 
-use crate::hex;
+use crate::net::hex;
 
 /// What a server says first.
 #[derive(Debug, Clone, PartialEq, Eq)]

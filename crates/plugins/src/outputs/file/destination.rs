@@ -8,7 +8,7 @@ use flb_event::{Chunk, ChunkBuilder, Event, Scene, Tag, Template, Timestamp};
 use flb_plugin::{Build, BuildError, Options};
 
 use super::rotation;
-use crate::log::{Label, Mishaps};
+use flb_plugin::log::{Label, Mishaps};
 
 /// What to do with a record that has no file of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

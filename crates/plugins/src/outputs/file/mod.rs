@@ -16,7 +16,7 @@ use self::destination::{Destination, OTHERWISE};
 use self::format::{FORMATS, Format};
 use self::rotation::Rotation;
 use super::json;
-use crate::log::{Label, Mishaps};
+use flb_plugin::log::{Label, Mishaps};
 
 mod aside;
 mod destination;

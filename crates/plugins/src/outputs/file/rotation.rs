@@ -10,7 +10,7 @@ use flb_plugin::{Build, BuildError, Options};
 use jiff::Zoned;
 
 use super::aside::{self, Aside, GZ, PART, with_suffix};
-use crate::log::Label;
+use flb_plugin::log::Label;
 
 pub(super) struct Rotation {
     label: Label,

@@ -17,11 +17,11 @@ use flb_plugin::{
     Spec, is_exhausted,
 };
 
-use crate::log::{Label, Mishaps};
 use crate::net::dial;
 use crate::net::options::{joined, multiple};
 use crate::net::tls;
 use encode::Encoding;
+use flb_plugin::log::{Label, Mishaps};
 use node::{Keepalive, Node};
 
 pub(super) const SPEC: Spec<dyn Output> = Spec {

@@ -197,7 +197,7 @@ impl Node {
         let pong = self.read(stream).await?;
         let pong = Pong::decode(&pong).ok_or_else(|| io::Error::other("it says no PONG"))?;
         if !pong.accepted {
-            let reason = crate::log::excerpt(&pong.reason);
+            let reason = flb_plugin::log::excerpt(&pong.reason);
             return Err(io::Error::other(format!("it refuses the handshake: {reason}")));
         }
         if !pong.knows(&helo, &ping, key) {

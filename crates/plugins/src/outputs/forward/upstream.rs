@@ -6,9 +6,9 @@ use flb_config::{
 use flb_plugin::{Build, BuildError, Kind, OptionSpec, Options, hide_secrets};
 
 use super::node::{self, Node};
-use crate::log::Label;
 use crate::net::options::{file, joined};
 use crate::net::tls;
+use flb_plugin::log::Label;
 
 const NAME: [OptionSpec; 1] = [OptionSpec::new("name", Kind::Text, None, "Name of the node")];
 const NODE: [OptionSpec; 21] = joined(&[&NAME, &node::OPTIONS, &tls::CLIENT]);

@@ -17,9 +17,9 @@ use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue};
 
 use super::json::{self, RecordJson};
-use crate::log::{Label, Mishaps};
 use crate::net::http_client::{self, HttpClient};
 use crate::net::options::joined;
+use flb_plugin::log::{Label, Mishaps};
 use gelf::Gelf;
 
 pub(super) const SPEC: Spec<dyn Output> =

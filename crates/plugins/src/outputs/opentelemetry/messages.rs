@@ -134,7 +134,7 @@ fn digits<S: Serializer>(number: &impl ToString, to: S) -> Result<S::Ok, S::Erro
 }
 
 fn hex<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(&crate::hex::digits(bytes))
+    to.serialize_str(&crate::net::hex::digits(bytes))
 }
 
 fn base64<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {

@@ -17,10 +17,10 @@ use flb_plugin::{
 use prost::Message;
 use reqwest::Method;
 
-use crate::log::{Label, Mishaps};
 use crate::net::http_client::{self, Answer, HttpClient};
 use crate::net::options::{joined, multiple};
 use convert::Conversion;
+use flb_plugin::log::{Label, Mishaps};
 use messages::{ExportLogsServiceRequest, ExportLogsServiceResponse, ResourceLogs, ScopeLogs};
 
 pub(super) const SPEC: Spec<dyn Output> = Spec {
@@ -178,7 +178,7 @@ impl Sender {
         }
         let total = self.rejected.fetch_add(rejected, Ordering::Relaxed) + rejected;
         if self.partial.another().is_some() {
-            let why = crate::log::excerpt(partial.error_message.as_bytes());
+            let why = flb_plugin::log::excerpt(partial.error_message.as_bytes());
             tracing::warn!(
                 "{} the collector dropped {rejected} records: {why} ({total} so far)",
                 self.label

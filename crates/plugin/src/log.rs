@@ -4,35 +4,35 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use flb_plugin::Build;
+use crate::Build;
 
 /// The prefix of a plugin's log lines: `[input:tail:tail.0]`.
 #[derive(Debug, Clone)]
-pub(crate) struct Label(String);
+pub struct Label(String);
 
 impl Label {
     /// The label of an input called `plugin`.
-    pub(crate) fn input(plugin: &str, build: &Build<'_>) -> Self {
+    pub fn input(plugin: &str, build: &Build<'_>) -> Self {
         Self(format!("[input:{plugin}:{}]", build.instance))
     }
 
     /// The label of a filter called `plugin`.
-    pub(crate) fn filter(plugin: &str, build: &Build<'_>) -> Self {
+    pub fn filter(plugin: &str, build: &Build<'_>) -> Self {
         Self(format!("[filter:{plugin}:{}]", build.instance))
     }
 
     /// The label of an output called `plugin`.
-    pub(crate) fn output(plugin: &str, build: &Build<'_>) -> Self {
+    pub fn output(plugin: &str, build: &Build<'_>) -> Self {
         Self(format!("[output:{plugin}:{}]", build.instance))
     }
 
     /// A label by its text.
-    pub(crate) fn named(text: String) -> Self {
+    pub fn named(text: String) -> Self {
         Self(text)
     }
 
     /// The label of a parser.
-    pub(crate) fn parser(build: &Build<'_>) -> Self {
+    pub fn parser(build: &Build<'_>) -> Self {
         Self(format!("[parser:{}]", build.instance))
     }
 }
@@ -46,31 +46,31 @@ impl fmt::Display for Label {
 /// Counts mishaps of one kind and says which of them to log: the first, second, fourth, eighth and so on. A flood stays
 /// a trickle, every line tells the total, and no clock is needed.
 #[derive(Debug, Default)]
-pub(crate) struct Mishaps(AtomicU64);
+pub struct Mishaps(AtomicU64);
 
 impl Mishaps {
     /// Counts one more; the total so far if this one shall be logged.
-    pub(crate) fn another(&self) -> Option<u64> {
+    pub fn another(&self) -> Option<u64> {
         let total = self.0.fetch_add(1, Ordering::Relaxed) + 1;
         total.is_power_of_two().then_some(total)
     }
 
     /// Tells, now and then, of a record that an output leaves out of a chunk.
-    pub(crate) fn left_out(&self, label: &Label, error: &dyn std::fmt::Display) {
+    pub fn left_out(&self, label: &Label, error: &dyn std::fmt::Display) {
         if let Some(total) = self.another() {
             tracing::error!("{label} a record is left out: {error} ({total} so far)");
         }
     }
 
     /// How many there were.
-    pub(crate) fn total(&self) -> u64 {
+    pub fn total(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 /// Counts mishaps that are of several kinds, and says which to log: as [`Mishaps`] does, and besides the first of each kind.
 #[derive(Debug, Default)]
-pub(crate) struct Kinds(Mutex<Counted>);
+pub struct Kinds(Mutex<Counted>);
 
 #[derive(Debug, Default)]
 struct Counted {
@@ -85,7 +85,7 @@ impl Kinds {
     const MOST: usize = 16;
 
     /// Counts one more of this kind; how many there were if this one shall be logged.
-    pub(crate) fn another(&self, kind: &str) -> Option<Times> {
+    pub fn another(&self, kind: &str) -> Option<Times> {
         let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counted.total += 1;
         let is_new =
@@ -103,14 +103,14 @@ impl Kinds {
 
 /// The total of mishaps as the end of a log line: ` (failure 8, 3 not logged)`, those since the line before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Times {
+pub struct Times {
     total: u64,
     silent: u64,
 }
 
 impl Times {
     /// Of mishaps of one kind, whose totals double from line to line.
-    pub(crate) fn of(total: u64) -> Self {
+    pub fn of(total: u64) -> Self {
         Self { total, silent: (total / 2).saturating_sub(1) }
     }
 }
@@ -126,12 +126,12 @@ impl fmt::Display for Times {
 }
 
 /// The name of `NAME value` or `NAME=value` behind a blank, or nothing: the value may be a secret, which no line shows.
-pub(crate) fn name_only(text: &str) -> String {
+pub fn name_only(text: &str) -> String {
     text.split_once([' ', '\t', '=', ':']).map_or_else(String::new, |(name, _)| format!(" {name}"))
 }
 
 /// The beginning of a text for a log line, on one line whatever bytes it holds.
-pub(crate) fn excerpt(text: &[u8]) -> String {
+pub fn excerpt(text: &[u8]) -> String {
     flb_text::excerpt(text.trim_ascii_end(), 80)
 }
 

@@ -2,22 +2,22 @@
 
 use std::ops::Range;
 
-use flb_event::msgpack;
+use crate::msgpack;
 
 /// Puts entries behind those of the map at `buffer[start..]`: `count` of them, encoded as `entries`.
-pub(crate) fn append(buffer: &mut Vec<u8>, start: usize, count: u32, entries: &[u8]) {
+pub fn append(buffer: &mut Vec<u8>, start: usize, count: u32, entries: &[u8]) {
     buffer.extend_from_slice(entries);
     resize(buffer, start, |length| length.saturating_add(count));
 }
 
 /// Takes the entry at `entry`, its key and its value, out of the map at `buffer[start..]`.
-pub(crate) fn remove(buffer: &mut Vec<u8>, start: usize, entry: Range<usize>) {
+pub fn remove(buffer: &mut Vec<u8>, start: usize, entry: Range<usize>) {
     buffer.drain(entry);
     resize(buffer, start, |length| length.saturating_sub(1));
 }
 
 /// Says how many entries the map at `buffer[start..]` has. Its header was the one byte of an empty map.
-pub(crate) fn set_len(buffer: &mut Vec<u8>, start: usize, count: u32) {
+pub fn set_len(buffer: &mut Vec<u8>, start: usize, count: u32) {
     match u8::try_from(count) {
         Ok(few @ 0..=15) => buffer[start] = 0x80 | few,
         _ => resize(buffer, start, |_| count),

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::log::{Label, Mishaps};
 use crate::net::stream::Peer;
+use flb_plugin::log::{Label, Mishaps};
 
 /// A closed list of what can go wrong.
 pub(crate) trait Complaint: Copy + 'static {
