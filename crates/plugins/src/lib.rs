@@ -1,26 +1,17 @@
-//! Inputs, filters, outputs and parsers: one file a plugin, one table a kind.
+//! The table of all plugins, and of those of Fluent Bit that are not built.
 
 mod absent;
-mod filters;
-mod guest;
-mod inputs;
-mod multiline;
-mod net;
-mod outputs;
-mod parsers;
-#[cfg(test)]
-mod testing;
 
-pub use multiline::{builtin_multiline, join_lines};
-pub use parsers::builtin_parsers;
+pub use flb_parsers::builtin_parsers;
+pub use flb_parsers::multiline::builtin_multiline;
 
-/// Every plugin of this crate.
+/// Every plugin.
 pub static REGISTRY: flb_plugin::Registry = flb_plugin::Registry {
-    inputs: inputs::ALL,
-    filters: filters::ALL,
-    outputs: outputs::ALL,
-    parsers: parsers::ALL,
-    multiline: multiline::ALL,
+    inputs: flb_inputs::ALL,
+    filters: flb_filters::ALL,
+    outputs: flb_outputs::ALL,
+    parsers: flb_parsers::ALL,
+    multiline: flb_parsers::multiline::ALL,
     absent: absent::ALL,
 };
 

@@ -11,8 +11,8 @@ mod forward;
 mod http;
 #[path = "../../../crates/pipeline/tests/oracle/mod.rs"]
 mod pipeline_oracle;
-#[path = "../../../crates/plugins/tests/oracle/mod.rs"]
-mod plugins_oracle;
+#[path = "../../../crates/parsers/tests/oracle/mod.rs"]
+mod parsers_oracle;
 #[path = "../../../crates/runtime/tests/oracle/mod.rs"]
 mod runtime_oracle;
 
@@ -51,12 +51,12 @@ pub fn artifact_metadata(data: &[u8]) {
 
 /// A format, its regular expression or time format, and lines.
 pub fn parsers(data: &[u8]) {
-    plugins_oracle::check_parser(data);
+    parsers_oracle::check_parser(data);
 }
 
 /// A multiline parser and lines.
 pub fn multiline(data: &[u8]) {
-    plugins_oracle::check_multiline(data);
+    parsers_oracle::check_multiline(data);
 }
 
 /// Any bytes taken as a module with debug information.

@@ -1,0 +1,29 @@
+//! Filters: what decides about records.
+
+use flb_plugin::{Filter, Spec};
+
+mod each;
+mod fields;
+mod grep;
+mod modify;
+mod multiline;
+mod nest;
+mod parser;
+mod record_modifier;
+mod rewrite_tag;
+mod throttle;
+mod uuid;
+mod wasm;
+
+/// Every filter, alphabetic.
+pub static ALL: &[Spec<dyn Filter>] = &[
+    grep::SPEC,
+    modify::SPEC,
+    multiline::SPEC,
+    nest::SPEC,
+    parser::SPEC,
+    record_modifier::SPEC,
+    rewrite_tag::SPEC,
+    throttle::SPEC,
+    wasm::SPEC,
+];

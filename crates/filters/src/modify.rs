@@ -1,0 +1,438 @@
+//! `modify`: changes fields by rules, where conditions hold.
+
+use std::sync::Arc;
+
+use flb_event::{Accessor, Chunk, msgpack};
+use flb_plugin::{Build, BuildError, Filter, Filtered, Kind, OptionSpec, Options, Regex, Spec};
+
+use super::each::{Decision, each};
+use crate::fields::{Field, Fields};
+
+pub(super) const SPEC: Spec<dyn Filter> = Spec {
+    name: "modify",
+    about: "Change fields by rules, where conditions hold",
+    options: &[
+        OptionSpec::new("set", Kind::Words, None, "KEY VALUE: set a field").repeated(),
+        OptionSpec::new("add", Kind::Words, None, "KEY VALUE: set a field that is not there")
+            .repeated(),
+        OptionSpec::new("remove", Kind::Words, None, "KEY: remove a field").repeated(),
+        OptionSpec::new("remove_wildcard", Kind::Words, None, "PREFIX: remove fields by it")
+            .repeated(),
+        OptionSpec::new("remove_regex", Kind::Words, None, "REGEX: remove fields by their keys")
+            .repeated(),
+        OptionSpec::new("rename", Kind::Words, None, "KEY NEW: rename, if NEW is not there")
+            .repeated(),
+        OptionSpec::new("hard_rename", Kind::Words, None, "KEY NEW: rename, replacing NEW")
+            .repeated(),
+        OptionSpec::new("copy", Kind::Words, None, "KEY NEW: copy, if NEW is not there").repeated(),
+        OptionSpec::new("hard_copy", Kind::Words, None, "KEY NEW: copy, replacing NEW").repeated(),
+        OptionSpec::new("move_to_start", Kind::Words, None, "PREFIX: move fields to the start")
+            .repeated(),
+        OptionSpec::new("move_to_end", Kind::Words, None, "PREFIX: move fields to the end")
+            .repeated(),
+        OptionSpec::new("condition", Kind::Words, None, "NAME KEY [VALUE]: when rules apply")
+            .repeated(),
+    ],
+    build,
+};
+
+fn build(options: &Options, _: &Build<'_>) -> Result<Box<dyn Filter>, BuildError> {
+    let (mut rules, mut conditions) = (Vec::new(), Vec::new());
+    for (option, words) in options.lists() {
+        match option {
+            "condition" => conditions.push(condition(words)?),
+            _ => rules.push(rule(option, words)?),
+        }
+    }
+    Ok(Box::new(Modify { rules: rules.into(), conditions: conditions.into() }))
+}
+
+fn rule(option: &'static str, words: &[String]) -> Result<Rule, BuildError> {
+    let one = || match words {
+        [word] => Ok(word.clone()),
+        _ => Err(wrong(option, words, "one word is expected")),
+    };
+    let two = || match words {
+        [first, second] => Ok((first.clone(), second.clone())),
+        _ => Err(wrong(option, words, "two words are expected")),
+    };
+    Ok(match option {
+        "set" | "add" => {
+            let (key, value) = two()?;
+            let field = Field::text(&key, value.as_bytes());
+            Rule::Set { key, field, only_new: option == "add" }
+        }
+        "remove" => Rule::Remove(Which::Key(one()?)),
+        "remove_wildcard" => Rule::Remove(Which::Prefix(one()?)),
+        "remove_regex" => Rule::Remove(Which::Regex(regex(&one()?)?)),
+        "rename" | "hard_rename" | "copy" | "hard_copy" => {
+            let (key, new) = two()?;
+            Rule::Name {
+                key,
+                new,
+                replaces: option.starts_with("hard_"),
+                copies: option.ends_with("copy"),
+            }
+        }
+        "move_to_start" => Rule::Move { prefix: one()?, to_start: true },
+        _ => Rule::Move { prefix: one()?, to_start: false },
+    })
+}
+
+fn wrong(option: &str, words: &[String], expected: &str) -> BuildError {
+    BuildError::new(format!("Invalid config for {option} '{}': {expected}", words.join(" ")))
+        .help("put a text with blanks in double quotes")
+}
+
+fn regex(pattern: &str) -> Result<Regex, BuildError> {
+    Regex::new(pattern).map_err(|error| BuildError::new(error.to_string()))
+}
+
+fn condition(words: &[String]) -> Result<Condition, BuildError> {
+    let name = words.first().map(|name| name.to_ascii_lowercase()).unwrap_or_default();
+    let (test, holds) = match (name.as_str(), &words[1.min(words.len())..]) {
+        ("key_exists", [key]) => (Test::Exists(accessor(key)?), true),
+        ("key_does_not_exist", [key]) => (Test::Exists(accessor(key)?), false),
+        ("a_key_matches", [keys]) => (Test::AnyKey(regex(keys)?), true),
+        ("no_key_matches", [keys]) => (Test::AnyKey(regex(keys)?), false),
+        ("key_value_equals", [key, value]) => {
+            (Test::Value(accessor(key)?, Like::Text(value.clone())), true)
+        }
+        ("key_value_does_not_equal", [key, value]) => {
+            (Test::Value(accessor(key)?, Like::Text(value.clone())), false)
+        }
+        ("key_value_matches", [key, value]) => {
+            (Test::Value(accessor(key)?, Like::Regex(regex(value)?)), true)
+        }
+        ("key_value_does_not_match", [key, value]) => {
+            (Test::Value(accessor(key)?, Like::Regex(regex(value)?)), false)
+        }
+        ("matching_keys_have_matching_values", [keys, values]) => {
+            (Test::AllValues(regex(keys)?, regex(values)?), true)
+        }
+        ("matching_keys_do_not_have_matching_values", [keys, values]) => {
+            (Test::AllValues(regex(keys)?, regex(values)?), false)
+        }
+        _ => {
+            return Err(BuildError::new(format!(
+                "Invalid config for condition : {}",
+                words.join(" ")
+            ))
+            .help(format!("conditions are: {CONDITIONS}")));
+        }
+    };
+    Ok(Condition { test, holds })
+}
+
+const CONDITIONS: &str = "Key_exists KEY, Key_does_not_exist KEY, A_key_matches REGEX, No_key_matches REGEX, \
+    Key_value_equals KEY VALUE, Key_value_does_not_equal KEY VALUE, Key_value_matches KEY REGEX, \
+    Key_value_does_not_match KEY REGEX, Matching_keys_have_matching_values REGEX REGEX, \
+    Matching_keys_do_not_have_matching_values REGEX REGEX";
+
+/// A key as it stands, or an accessor.
+fn accessor(key: &str) -> Result<Accessor, BuildError> {
+    if !key.starts_with('$') {
+        return Ok(Accessor::of_key(key));
+    }
+    Accessor::parse(key).map_err(|error| {
+        BuildError::new(format!("invalid key of a condition: {error}")).help(error.hint())
+    })
+}
+
+/// A change.
+#[derive(Debug)]
+enum Rule {
+    Set { key: String, field: Field<'static>, only_new: bool },
+    Remove(Which),
+    Name { key: String, new: String, replaces: bool, copies: bool },
+    Move { prefix: String, to_start: bool },
+}
+
+/// Which fields a rule is about.
+#[derive(Debug)]
+enum Which {
+    Key(String),
+    Prefix(String),
+    Regex(Regex),
+}
+
+impl Which {
+    fn is(&self, field: &Field<'_>) -> bool {
+        match self {
+            Self::Key(key) => field.is(key),
+            Self::Prefix(prefix) => begins(field, prefix),
+            Self::Regex(regex) => found(regex, field.key()),
+        }
+    }
+}
+
+fn begins(field: &Field<'_>, prefix: &str) -> bool {
+    field.key().is_some_and(|key| key.starts_with(prefix.as_bytes()))
+}
+
+fn found(regex: &Regex, text: Option<&[u8]>) -> bool {
+    text.is_some_and(|text| regex.is_match(text).unwrap_or(false))
+}
+
+/// What a regular expression is to find something in: a text, or the word of a switch. Numbers have none.
+fn words(value: &[u8]) -> Option<&[u8]> {
+    match msgpack::Reader::new(value).next() {
+        Ok(msgpack::Value::Str(text)) => Some(text),
+        Ok(msgpack::Value::Bool(true)) => Some(b"true"),
+        Ok(msgpack::Value::Bool(false)) => Some(b"false"),
+        _ => None,
+    }
+}
+
+impl Rule {
+    /// Changes the fields; false if there was nothing to change.
+    fn apply(&self, fields: &mut Fields<'_>) -> bool {
+        match self {
+            Self::Set { key, field, only_new } => {
+                if *only_new && fields.count(key) > 0 {
+                    return false;
+                }
+                fields.remove(key);
+                fields.0.push(field.clone());
+                true
+            }
+            Self::Remove(which) => {
+                let before = fields.0.len();
+                fields.0.retain(|field| !which.is(field));
+                fields.0.len() < before
+            }
+            Self::Name { key, new, replaces, copies } => name(fields, key, new, *replaces, *copies),
+            Self::Move { prefix, to_start } => {
+                let all = std::mem::take(&mut fields.0);
+                let (mut first, mut last): (Vec<_>, Vec<_>) =
+                    all.into_iter().partition(|field| begins(field, prefix) == *to_start);
+                let moves = if *to_start { !first.is_empty() } else { !last.is_empty() };
+                first.append(&mut last);
+                fields.0 = first;
+                moves
+            }
+        }
+    }
+}
+
+/// Gives the value under `key` the name `new`, in the same place. A copy stands right behind the original.
+fn name(fields: &mut Fields<'_>, key: &str, new: &str, replaces: bool, copies: bool) -> bool {
+    let (found, taken) = (fields.count(key), fields.count(new));
+    if found == 0 || (taken > 0 && !replaces) || (copies && (found > 1 || taken > 1)) {
+        return false;
+    }
+    let old = std::mem::take(&mut fields.0);
+    for field in old {
+        if field.is(key) {
+            let renamed = field.renamed(new.as_bytes());
+            if copies {
+                fields.0.push(field);
+            }
+            fields.0.push(renamed);
+        } else if !field.is(new) {
+            fields.0.push(field);
+        }
+    }
+    true
+}
+
+/// When rules apply.
+#[derive(Debug)]
+struct Condition {
+    test: Test,
+    /// What the test must say.
+    holds: bool,
+}
+
+#[derive(Debug)]
+enum Test {
+    Exists(Accessor),
+    AnyKey(Regex),
+    /// A value that is not there fails the condition, whatever it asks.
+    Value(Accessor, Like),
+    AllValues(Regex, Regex),
+}
+
+#[derive(Debug)]
+enum Like {
+    Text(String),
+    Regex(Regex),
+}
+
+impl Condition {
+    fn is_met(&self, body: &[u8], fields: &Fields<'_>) -> bool {
+        let result = match &self.test {
+            Test::Exists(key) => key.find(body).is_some(),
+            Test::AnyKey(keys) => fields.0.iter().any(|field| found(keys, field.key())),
+            Test::Value(key, like) => {
+                if key.find(body).is_none() {
+                    return false;
+                }
+                match like {
+                    Like::Text(text) => key.find_str(body) == Some(text.as_bytes()),
+                    Like::Regex(regex) => found(regex, key.find(body).and_then(words)),
+                }
+            }
+            Test::AllValues(keys, values) => fields
+                .0
+                .iter()
+                .filter(|field| found(keys, field.key()))
+                .all(|field| found(values, words(field.value()))),
+        };
+        result == self.holds
+    }
+}
+
+#[derive(Clone)]
+struct Modify {
+    rules: Arc<[Rule]>,
+    conditions: Arc<[Condition]>,
+}
+
+impl Filter for Modify {
+    fn filter(&mut self, batch: Chunk) -> Filtered {
+        each(batch, |event, body| {
+            let mut fields = Fields::read(event.body);
+            if !self.conditions.iter().all(|condition| condition.is_met(event.body, &fields)) {
+                return Decision::Keep;
+            }
+            let mut is_changed = false;
+            for rule in self.rules.iter() {
+                is_changed |= rule.apply(&mut fields);
+            }
+            if !is_changed {
+                return Decision::Keep;
+            }
+            fields.write(body);
+            Decision::Replace
+        })
+    }
+
+    fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flb_harness as testing;
+
+    const RECORD: &str = r#"{"a":1,"b":"two","k_x":3,"k_y":4}"#;
+
+    fn check(rules: &[(&str, &str)], expected: &str) {
+        assert_eq!(testing::filtered(&SPEC, rules, &[RECORD]), expected, "{rules:?}");
+    }
+
+    #[test]
+    fn set_moves_to_the_end_and_add_leaves_what_is_there() {
+        check(&[("set", "a x")], r#"{"b":"two","k_x":3,"k_y":4,"a":"x"}"#);
+        check(&[("set", "\"n m\" \"x y\"")], r#"{"a":1,"b":"two","k_x":3,"k_y":4,"n m":"x y"}"#);
+        check(&[("add", "a x")], RECORD);
+        check(&[("add", "c x")], r#"{"a":1,"b":"two","k_x":3,"k_y":4,"c":"x"}"#);
+    }
+
+    #[test]
+    fn fields_are_removed_by_key_prefix_and_regex() {
+        check(&[("remove", "a")], r#"{"b":"two","k_x":3,"k_y":4}"#);
+        check(&[("remove", "none")], RECORD);
+        check(&[("remove_wildcard", "k_")], r#"{"a":1,"b":"two"}"#);
+        check(&[("remove_regex", "^(a|.*y)$")], r#"{"b":"two","k_x":3}"#);
+    }
+
+    #[test]
+    fn a_rename_stays_in_its_place_and_only_a_hard_one_replaces() {
+        check(&[("rename", "a z")], r#"{"z":1,"b":"two","k_x":3,"k_y":4}"#);
+        check(&[("rename", "a b")], RECORD);
+        check(&[("rename", "none z")], RECORD);
+        check(&[("hard_rename", "a b")], r#"{"b":1,"k_x":3,"k_y":4}"#);
+        check(&[("hard_rename", "none b")], RECORD);
+    }
+
+    #[test]
+    fn a_copy_stands_behind_its_original() {
+        check(&[("copy", "a z")], r#"{"a":1,"z":1,"b":"two","k_x":3,"k_y":4}"#);
+        check(&[("copy", "a b")], RECORD);
+        check(&[("hard_copy", "a b")], r#"{"a":1,"b":1,"k_x":3,"k_y":4}"#);
+    }
+
+    #[test]
+    fn fields_move_by_their_prefix() {
+        check(&[("move_to_start", "k_")], r#"{"k_x":3,"k_y":4,"a":1,"b":"two"}"#);
+        check(&[("move_to_end", "a")], r#"{"b":"two","k_x":3,"k_y":4,"a":1}"#);
+    }
+
+    #[test]
+    fn rules_apply_in_the_order_of_the_file() {
+        check(&[("rename", "a c"), ("set", "c x")], r#"{"b":"two","k_x":3,"k_y":4,"c":"x"}"#);
+        check(&[("set", "c x"), ("rename", "a c")], r#"{"a":1,"b":"two","k_x":3,"k_y":4,"c":"x"}"#);
+    }
+
+    #[test]
+    fn rules_apply_where_all_conditions_hold() {
+        for (condition, holds) in [
+            ("Key_exists a", true),
+            ("Key_exists none", false),
+            ("Key_does_not_exist a", false),
+            ("A_key_matches ^k", true),
+            ("No_key_matches ^k", false),
+            ("Key_value_equals b two", true),
+            ("Key_value_equals $b two", true),
+            ("Key_value_equals a 1", false),
+            ("Key_value_does_not_equal b two", false),
+            ("Key_value_does_not_equal a 1", true),
+            ("Key_value_does_not_equal none x", false),
+            ("Key_value_matches b ^t", true),
+            ("Key_value_does_not_match b ^t", false),
+            ("Key_value_does_not_match none ^t", false),
+            ("Matching_keys_have_matching_values ^b t", true),
+            ("Matching_keys_have_matching_values ^(a|b) t", false),
+            ("Matching_keys_do_not_have_matching_values ^(a|b) t", true),
+        ] {
+            let expected = if holds { r#"{"b":"two","k_x":3,"k_y":4}"# } else { RECORD };
+            check(&[("condition", condition), ("remove", "a")], expected);
+            check(
+                &[("condition", "key_exists a"), ("condition", condition), ("remove", "a")],
+                expected,
+            );
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_found_in_the_word_of_a_switch_but_in_no_number() {
+        let record = r#"{"on":true,"off":false,"n":12}"#;
+        for (condition, holds) in [
+            ("Key_value_matches on ^true$", true),
+            ("Key_value_matches off alse", true),
+            ("Key_value_does_not_match on true", false),
+            ("Key_value_matches n 1", false),
+            ("Key_value_does_not_match n 1", true),
+            ("Key_value_equals on true", false),
+            ("Matching_keys_have_matching_values ^o ^(true|false)$", true),
+            ("Matching_keys_have_matching_values . .", false),
+        ] {
+            let rules = [("condition", condition), ("remove", "n")];
+            let expected = if holds { r#"{"on":true,"off":false}"# } else { record };
+            assert_eq!(testing::filtered(&SPEC, &rules, &[record]), expected, "{condition}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let refused =
+            |option: (&'static str, &str)| testing::build(&SPEC, &[option]).err().unwrap().message;
+        assert_eq!(
+            refused(("set", "a b c")),
+            "Invalid config for set 'a b c': two words are expected"
+        );
+        assert_eq!(
+            refused(("remove", "a b")),
+            "Invalid config for remove 'a b': one word is expected"
+        );
+        assert!(refused(("remove_regex", "(")).starts_with("'(' is not a regular expression"));
+        assert_eq!(
+            refused(("condition", "Key_exist a")),
+            "Invalid config for condition : Key_exist a"
+        );
+    }
+}

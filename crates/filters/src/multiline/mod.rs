@@ -1,0 +1,385 @@
+//! `multiline`: joins records whose texts belong together, such as the lines of a stack trace.
+//!
+//! It joins as the input tail does; what it is given as a line is a record's body, and the first one's time and metadata stay.
+
+mod partial;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flb_event::{Chunk, ChunkBuilder, Event, RecordTooLarge, Tag, Timestamp};
+use flb_plugin::{
+    Build, BuildError, Failure, Fate, Filter, Filtered, Kind, MultilineParser, OptionSpec, Options,
+    ParseError, Parsed, Parser, Spec, Tally,
+};
+
+use self::partial::Pieces;
+use flb_parsers::multiline::{Join, Joined, Joiner, What, find_multiline};
+
+pub(super) const SPEC: Spec<dyn Filter> = Spec {
+    name: "multiline",
+    about: "Join records whose texts belong together",
+    options: &[
+        OptionSpec::new("multiline.parser", Kind::List, None, "Multiline parsers: java, python")
+            .repeated(),
+        OptionSpec::new("multiline.key_content", Kind::Text, Some("log"), "Key of the text"),
+        OptionSpec::new(
+            "mode",
+            Kind::Choice(MODES),
+            Some("parser"),
+            "What tells that texts belong together",
+        ),
+        OptionSpec::new("buffer", Kind::Bool, Some("on"), "Wait for more beyond a batch"),
+        OptionSpec::new("flush_ms", Kind::Int, Some("2000"), "How long to wait, in milliseconds"),
+        OptionSpec::new("emitter_name", Kind::Text, None, "Accepted, without effect"),
+        OptionSpec::new("emitter_storage.type", Kind::Text, None, "Accepted, without effect"),
+        OptionSpec::new("emitter_mem_buf_limit", Kind::Text, None, "Accepted, without effect"),
+        OptionSpec::new("debug_flush", Kind::Bool, Some("off"), "Accepted, without effect"),
+    ],
+    build,
+};
+
+const MODES: &[&str] = &["parser", "partial_message"];
+
+/// How many tags are remembered of which nothing waits.
+const IDLE_STREAMS: usize = 1000;
+
+fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildError> {
+    let key = options.text("multiline.key_content").unwrap_or("log");
+    let millis = u64::try_from(options.int("flush_ms").unwrap_or_default()).unwrap_or_default();
+    let wait = Duration::from_millis(millis);
+    let names: Vec<&str> =
+        options.lists().flat_map(|(_, names)| names).map(String::as_str).collect();
+    let way = match options.text("mode") {
+        Some("partial_message") => Way::Pieces { key: key.to_owned(), wait },
+        _ if names.is_empty() => {
+            return Err(BuildError::new("no 'multiline.parser' is given")
+                .help("say which records belong together: multiline.parser java, python"));
+        }
+        _ => {
+            let known = names.iter().map(|name| find_multiline(name, build));
+            let parsers = known.map(|known| Ok(Arc::new(of_bodies(&*known?, key, wait))));
+            Way::Parsers(parsers.collect::<Result<_, BuildError>>()?)
+        }
+    };
+    Ok(Box::new(Multiline::new(
+        Arc::new(way),
+        options.bool("buffer"),
+        build.service.multiline_limit,
+    )))
+}
+
+/// What tells that records belong together.
+enum Way {
+    Parsers(Arc<[Arc<MultilineParser>]>),
+    Pieces { key: String, wait: Duration },
+}
+
+impl Way {
+    fn start(&self, limit: usize) -> Box<dyn Join> {
+        match self {
+            Self::Parsers(parsers) => Box::new(Joiner::new(Arc::clone(parsers), limit)),
+            Self::Pieces { key, wait } => Box::new(Pieces::new(key, *wait, limit)),
+        }
+    }
+}
+
+/// The parser for records that hold the text under `key`.
+fn of_bodies(parser: &MultilineParser, key: &str, wait: Duration) -> MultilineParser {
+    MultilineParser {
+        parser: Some(Arc::new(AsItIs)),
+        key_content: Some(key.to_owned()),
+        flush_timeout: wait,
+        ..parser.clone()
+    }
+}
+
+/// Takes a body for a line that is parsed.
+struct AsItIs;
+
+impl Parser for AsItIs {
+    fn parse(&self, line: &[u8], _: Timestamp, body: &mut Vec<u8>) -> Result<Parsed, ParseError> {
+        body.extend_from_slice(line);
+        Ok(Parsed { time: None })
+    }
+}
+
+struct Multiline {
+    way: Arc<Way>,
+    /// Whether records wait for those of later batches.
+    waits: bool,
+    /// The most bytes of records that are joined.
+    limit: usize,
+    now: Timestamp,
+    /// Those of which something waits, or the state counts for what comes.
+    streams: BTreeMap<Tag, Stream>,
+}
+
+impl Multiline {
+    fn new(way: Arc<Way>, waits: bool, limit: usize) -> Self {
+        Self { way, waits, limit, now: Timestamp::default(), streams: BTreeMap::new() }
+    }
+}
+
+impl Filter for Multiline {
+    fn clock(&mut self, now: Timestamp) {
+        self.now = now;
+    }
+
+    fn filter(&mut self, batch: Chunk) -> Filtered {
+        let tag = batch.tag().clone();
+        let mut stream =
+            self.streams.remove(&tag).unwrap_or_else(|| Stream::new(self.way.start(self.limit)));
+        let mut out = Outcome::new(&stream, &tag);
+        for event in batch.records() {
+            stream.take(&event, self.now, &mut out);
+        }
+        if !self.waits {
+            stream.join(&mut out, |join, out| join.flush(out));
+        }
+        let filtered = out.end(batch.len() as u64);
+        if self.streams.len() >= IDLE_STREAMS {
+            self.streams.retain(|_, stream| stream.waits());
+        }
+        if stream.waits() || stream.join.remembers() {
+            self.streams.insert(tag, stream);
+        }
+        filtered
+    }
+
+    fn released(&mut self, now: Timestamp, is_end: bool) -> Vec<Filtered> {
+        let mut released = Vec::new();
+        self.streams.retain(|tag, stream| {
+            let mut out = Outcome::new(stream, tag);
+            stream.join(&mut out, |join, out| match is_end {
+                true => join.flush(out),
+                false => join.flush_due(now, out),
+            });
+            released.push(out.end(0));
+            stream.waits() || stream.join.remembers()
+        });
+        released.retain(|filtered| !filtered.chunk.is_empty());
+        released
+    }
+
+    fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
+        Ok(Box::new(Self::new(Arc::clone(&self.way), self.waits, self.limit)))
+    }
+}
+
+/// The records of one tag.
+struct Stream {
+    join: Box<dyn Join>,
+    /// What is known of those that may be the first of several, by their numbers.
+    heads: BTreeMap<u64, Head>,
+    /// The number of the next record.
+    next: u64,
+}
+
+struct Head {
+    time: Timestamp,
+    metadata: Vec<u8>,
+}
+
+impl Stream {
+    fn new(join: Box<dyn Join>) -> Self {
+        Self { join, heads: BTreeMap::new(), next: 0 }
+    }
+
+    fn waits(&self) -> bool {
+        self.join.waits_from().is_some()
+    }
+
+    fn take(&mut self, event: &Event<'_>, now: Timestamp, out: &mut Outcome) {
+        let number = self.next;
+        self.next += 1;
+        self.heads.insert(number, Head { time: event.time, metadata: event.metadata.to_vec() });
+        self.join(out, |join, out| join.push(event.body, number, now, out));
+    }
+
+    /// Has lines joined, and forgets the heads of those that came out.
+    fn join(
+        &mut self,
+        out: &mut Outcome,
+        work: impl FnOnce(&mut dyn Join, &mut dyn FnMut(Joined<'_>)),
+    ) {
+        let heads = &self.heads;
+        work(&mut *self.join, &mut |joined| out.add(&joined, heads.get(&joined.offset)));
+        let first = self.join.waits_from().unwrap_or(self.next);
+        self.heads = self.heads.split_off(&first);
+    }
+}
+
+/// What comes out of the records of a batch.
+struct Outcome {
+    builder: ChunkBuilder,
+    tally: Tally,
+    /// The number of the batch's first record.
+    first: u64,
+}
+
+impl Outcome {
+    fn new(stream: &Stream, tag: &Tag) -> Self {
+        let (builder, tally) = (ChunkBuilder::new(tag.clone()), Tally::default());
+        Self { builder, tally, first: stream.next }
+    }
+
+    fn add(&mut self, joined: &Joined<'_>, head: Option<&Head>) {
+        let (What::Text(body) | What::Body(body)) = joined.what;
+        let time = head.map_or(joined.time, |head| head.time);
+        let metadata = head.map_or(Event::NO_METADATA, |head| head.metadata.as_slice());
+        let pushed: Result<(), RecordTooLarge> = self.builder.push(Event { time, metadata, body });
+        match (&joined.what, pushed) {
+            (_, Err(_)) => self.tally.fail(Failure::Memory, Fate::Dropped),
+            _ if joined.offset < self.first => self.tally.emitted_extra += 1,
+            (What::Text(_), Ok(())) => self.tally.kept += 1,
+            (What::Body(_), Ok(())) => self.tally.replaced += 1,
+        }
+    }
+
+    /// Of so many records; those that became part of another one, or wait, are gone.
+    fn end(self, records: u64) -> Filtered {
+        let mut tally = self.tally;
+        tally.dropped = records.saturating_sub(tally.records());
+        Filtered { chunk: self.builder.build(), tally }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flb_harness::{self as testing, NOW};
+
+    const LATER: Timestamp = Timestamp { sec: NOW.sec + 2, nsec: 0 };
+
+    fn filter(given: &[(&str, &str)]) -> Box<dyn Filter> {
+        let mut filter = testing::build(&SPEC, given).unwrap();
+        filter.clock(NOW);
+        filter
+    }
+
+    fn shown(filtered: &[Filtered]) -> String {
+        let records = filtered.iter().flat_map(|filtered| filtered.chunk.records());
+        let texts =
+            records.map(|event| format!("{} {}", event.time.sec, testing::json_text(event.body)));
+        texts.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Gives batches to the filter, and then all that waits.
+    fn check(given: &[(&str, &str)], batches: &[&[&str]], expected: &[&str]) {
+        let mut filter = filter(given);
+        let (mut second, mut taken, mut out) = (0, 0, Vec::new());
+        for batch in batches {
+            let records = batch.iter().map(|record| {
+                second += 1;
+                (second, 0, *record)
+            });
+            let filtered = filter.filter(testing::chunk("t", &records.collect::<Vec<_>>()));
+            assert_eq!(filtered.tally.records(), batch.len() as u64);
+            assert_eq!(filtered.tally.emitted(), filtered.chunk.len() as u64);
+            taken += batch.len();
+            out.push(filtered);
+        }
+        out.extend(filter.released(LATER, true));
+        assert!(filter.released(LATER, true).is_empty());
+        assert_eq!(shown(&out), expected.join("\n"));
+        let gone: u64 = out.iter().map(|filtered| filtered.tally.removed()).sum();
+        let extra: u64 = out.iter().map(|filtered| filtered.tally.emitted_extra).sum();
+        let left: usize = out.iter().map(|filtered| filtered.chunk.len()).sum();
+        assert_eq!(taken as u64 - gone + extra, left as u64);
+    }
+
+    const JAVA: &[&str] = &[
+        r#"{"log":"one","n":1}"#,
+        r#"{"log":"java.lang.Exception: no\n","n":2}"#,
+        r#"{"log":"\tat a.B.c(B.java:1)","n":3}"#,
+    ];
+
+    #[test]
+    fn records_of_a_trace_become_one_with_the_first_one_s_other_fields() {
+        let joined = r#"2 {"log":"java.lang.Exception: no\n\tat a.B.c(B.java:1)\n\tat d.E.f(E.java:2)","n":2}"#;
+        let rest =
+            [r#"{"log":"\tat d.E.f(E.java:2)","n":4}"#, r#"{"log":"two"}"#, r#"{"other":"\tat"}"#];
+        let expected =
+            [r#"1 {"log":"one","n":1}"#, joined, r#"5 {"log":"two"}"#, r#"6 {"other":"\tat"}"#];
+        let given = [("multiline.parser", "python, java"), ("multiline.key_content", "log")];
+        check(&given, &[&[JAVA, &rest].concat()], &expected);
+        check(&given, &[JAVA, &rest], &expected);
+    }
+
+    #[test]
+    fn without_a_buffer_nothing_waits_beyond_its_batch() {
+        check(
+            &[("multiline.parser", "java"), ("buffer", "off")],
+            &[JAVA, &[r#"{"log":"\tat d.E.f(E.java:2)"}"#]],
+            &[
+                r#"1 {"log":"one","n":1}"#,
+                r#"2 {"log":"java.lang.Exception: no\n\tat a.B.c(B.java:1)","n":2}"#,
+                r#"4 {"log":"\tat d.E.f(E.java:2)"}"#,
+            ],
+        );
+    }
+
+    #[test]
+    fn a_record_that_no_rule_takes_leaves_the_state_as_it_is() {
+        let frame = |n: u32| format!(r#"{{"log":"\tat {n}"}}"#);
+        check(
+            &[("multiline.parser", "java")],
+            &[JAVA, &[r#"{"log":"2024 a"}"#], &[r#"{"log":"b"}"#, &frame(1)], &[&frame(2)]],
+            &[
+                r#"1 {"log":"one","n":1}"#,
+                r#"2 {"log":"java.lang.Exception: no\n\tat a.B.c(B.java:1)","n":2}"#,
+                r#"4 {"log":"2024 a"}"#,
+                r#"5 {"log":"b"}"#,
+                r#"6 {"log":"\tat 1\n\tat 2"}"#,
+            ],
+        );
+    }
+
+    #[test]
+    fn what_waited_long_enough_is_released() {
+        let mut filter = filter(&[("multiline.parser", "java"), ("flush_ms", "2000")]);
+        let records: Vec<_> = JAVA[1..].iter().map(|record| (7, 0, *record)).collect();
+        assert!(filter.filter(testing::chunk("a", &records)).chunk.is_empty());
+        assert!(filter.filter(testing::chunk("b", &records)).chunk.is_empty());
+        assert!(filter.released(NOW, false).is_empty());
+        let released = filter.released(LATER, false);
+        assert_eq!(
+            released.iter().map(|one| one.chunk.tag().as_str()).collect::<Vec<_>>(),
+            ["a", "b"]
+        );
+        assert!(filter.released(LATER, true).is_empty());
+    }
+
+    #[test]
+    fn pieces_of_a_message_are_joined_by_their_id() {
+        let piece = |id: &str, text: &str, last: &str| {
+            format!(
+                r#"{{"c":"x","partial_message":"true","partial_id":"{id}","partial_ordinal":"1","partial_last":"{last}","log":"{text}"}}"#
+            )
+        };
+        let (first, other) = (piece("1", "one ", "false"), piece("2", "three", "false"));
+        let (last, whole) = (piece("1", "two", "true"), r#"{"log":"whole"}"#);
+        check(
+            &[("mode", "partial_message"), ("multiline.key_content", "log")],
+            &[&[&first, &other], &[whole, &last]],
+            &[
+                r#"3 {"log":"whole"}"#,
+                r#"1 {"c":"x","log":"one two"}"#,
+                r#"2 {"c":"x","log":"three"}"#,
+            ],
+        );
+    }
+
+    #[test]
+    fn a_wrong_configuration_is_refused() {
+        for (given, words) in [
+            (&[][..], "no 'multiline.parser' is given"),
+            (&[("multiline.parser", "cobol")], "multiline parser 'cobol' is not known"),
+        ] {
+            let error = testing::build(&SPEC, given).map(drop).unwrap_err();
+            assert!(error.message.contains(words), "{error}");
+        }
+    }
+}

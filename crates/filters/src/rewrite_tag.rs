@@ -1,0 +1,255 @@
+//! `rewrite_tag`: gives records another tag, by regular expressions on their values.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flb_event::{Accessor, AccessorError, Chunk, ChunkBuilder, Event, Scene, Tag, Template};
+use flb_plugin::{
+    Build, BuildError, Filter, Filtered, Groups, Kind, OptionSpec, Options, Regex, Spec,
+};
+
+use super::each::{Decision, each};
+use flb_plugin::log::{Label, Mishaps};
+
+pub(super) const SPEC: Spec<dyn Filter> = Spec {
+    name: "rewrite_tag",
+    about: "Give records another tag",
+    options: &[
+        OptionSpec::new(
+            "rule",
+            Kind::Fields(4),
+            None,
+            "$KEY REGEX NEW_TAG KEEP: records whose value matches get the new tag",
+        )
+        .repeated(),
+        OptionSpec::new("emitter_name", Kind::Text, None, "Accepted, without effect"),
+        OptionSpec::new("emitter_storage.type", Kind::Text, None, "Accepted, without effect"),
+        OptionSpec::new("emitter_mem_buf_limit", Kind::Text, None, "Accepted, without effect"),
+    ],
+    build,
+};
+
+fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildError> {
+    let rules: Vec<Rule> =
+        options.lists().map(|(_, words)| rule(words)).collect::<Result<_, _>>()?;
+    if rules.is_empty() {
+        return Err(BuildError::new("no rules have been defined").help(EXAMPLE));
+    }
+    Ok(Box::new(RewriteTag {
+        shared: Arc::new(Common {
+            rules,
+            label: Label::filter("rewrite_tag", build),
+            refused: Mishaps::default(),
+        }),
+        emitted: BTreeMap::new(),
+    }))
+}
+
+const EXAMPLE: &str = "for example: Rule $app ^(web|api)$ $app.$TAG false";
+
+fn rule(words: &[String]) -> Result<Rule, BuildError> {
+    let [key, pattern, tag, keep] = words else {
+        return Err(BuildError::new(format!(
+            "invalid rule '{}': a key, a pattern, a tag and true or false are expected",
+            words.join(" ")
+        ))
+        .help(EXAMPLE));
+    };
+    let invalid = |what: &str, error: AccessorError| {
+        BuildError::new(format!("invalid {what} of a rule: {error}")).help(error.hint())
+    };
+    let keeps = match keep.to_ascii_lowercase().as_str() {
+        "true" | "on" | "yes" => true,
+        "false" | "off" | "no" => false,
+        _ => {
+            return Err(BuildError::new(format!(
+                "invalid rule: '{keep}' is neither true nor false"
+            ))
+            .help("the last word says whether the record also stays under its old tag"));
+        }
+    };
+    // Without a `$` it is a key of the record itself, as it stands.
+    let key = match key.starts_with('$') {
+        true => Accessor::parse(key).map_err(|error| invalid("key", error))?,
+        false => Accessor::of_key(key),
+    };
+    Ok(Rule {
+        key,
+        pattern: Regex::new(pattern).map_err(|error| BuildError::new(error.to_string()))?,
+        tag: Template::parse(tag).map_err(|error| invalid("tag", error))?,
+        keeps,
+    })
+}
+
+#[derive(Debug)]
+struct Rule {
+    key: Accessor,
+    pattern: Regex,
+    tag: Template,
+    /// The record also stays.
+    keeps: bool,
+}
+
+struct Common {
+    rules: Vec<Rule>,
+    label: Label,
+    /// Tags that cannot be.
+    refused: Mishaps,
+}
+
+struct RewriteTag {
+    shared: Arc<Common>,
+    emitted: BTreeMap<Tag, ChunkBuilder>,
+}
+
+impl Filter for RewriteTag {
+    fn filter(&mut self, batch: Chunk) -> Filtered {
+        let tag = batch.tag().clone();
+        let (shared, emitted) = (Arc::clone(&self.shared), &mut self.emitted);
+        each(batch, |event, _| {
+            let Some((rule, new)) = shared.new_tag(&tag, event) else { return Decision::Keep };
+            let builder = emitted.entry(new.clone()).or_insert_with(|| ChunkBuilder::new(new));
+            match builder.push(*event) {
+                Ok(()) if !rule.keeps => Decision::Drop,
+                _ => Decision::Keep,
+            }
+        })
+    }
+
+    fn emitted(&mut self) -> Vec<Chunk> {
+        std::mem::take(&mut self.emitted).into_values().map(ChunkBuilder::build).collect()
+    }
+
+    fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
+        Ok(Box::new(Self { shared: Arc::clone(&self.shared), emitted: BTreeMap::new() }))
+    }
+}
+
+impl Common {
+    /// The first rule that matches, and the tag that it gives. A tag that cannot be leaves the record as it is.
+    fn new_tag(&self, tag: &Tag, event: &Event<'_>) -> Option<(&Rule, Tag)> {
+        let (rule, groups) = self.rules.iter().find_map(|rule| {
+            let text = rule.key.find_str(event.body)?;
+            Some((rule, rule.pattern.find(text).ok()??))
+        })?;
+        match self.write_tag(rule, &groups, tag, event) {
+            Some(new) => Some((rule, new)),
+            None => {
+                if let Some(total) = self.refused.another() {
+                    tracing::warn!(
+                        "{} a record makes no valid tag and keeps its own [{total} so far]",
+                        self.label
+                    );
+                }
+                None
+            }
+        }
+    }
+
+    fn write_tag(
+        &self,
+        rule: &Rule,
+        groups: &Groups<'_>,
+        tag: &Tag,
+        event: &Event<'_>,
+    ) -> Option<Tag> {
+        let mut text = Vec::new();
+        let captures: Vec<Option<&[u8]>> = (0..10).map(|group| groups.get(group)).collect();
+        rule.tag.write(&Scene { tag, body: event.body, captures: &captures }, &mut text);
+        let text = String::from_utf8(text).ok().filter(|text| !text.is_empty())?;
+        Tag::new(&text).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flb_harness as testing;
+
+    /// What stays, and what is emitted.
+    fn check(rules: &[&str], records: &[&str], stays: &[&str], emitted: &[(&str, &[&str])]) {
+        let given: Vec<(&str, &str)> = rules.iter().map(|rule| ("rule", *rule)).collect();
+        let mut filter = testing::build(&SPEC, &given).unwrap();
+        let records: Vec<(u32, u32, &str)> = records.iter().map(|record| (1, 0, *record)).collect();
+        let bodies = |chunk: &Chunk| -> Vec<String> {
+            chunk.records().map(|event| testing::json_text(event.body)).collect()
+        };
+        let filtered = filter.filter(testing::chunk("app.one", &records));
+        assert_eq!(bodies(&filtered.chunk), stays, "{rules:?}");
+        let chunks = filter.emitted();
+        let shown: Vec<(&str, Vec<String>)> =
+            chunks.iter().map(|chunk| (chunk.tag().as_str(), bodies(chunk))).collect();
+        let expected: Vec<(&str, Vec<String>)> = emitted
+            .iter()
+            .map(|(tag, bodies)| (*tag, bodies.iter().map(|body| (*body).to_owned()).collect()))
+            .collect();
+        assert_eq!(shown, expected, "{rules:?}");
+        assert!(filter.emitted().is_empty());
+    }
+
+    const WEB: &str = r#"{"app":"web","level":"error"}"#;
+    const API: &str = r#"{"app":"api"}"#;
+    const OTHER: &str = r#"{"app":7}"#;
+
+    #[test]
+    fn a_record_that_matches_leaves_under_its_new_tag() {
+        check(
+            &["$app ^web$ new.tag false"],
+            &[WEB, API, OTHER],
+            &[API, OTHER],
+            &[("new.tag", &[WEB])],
+        );
+    }
+
+    #[test]
+    fn a_kept_record_is_in_both_places() {
+        check(&["$app ^web$ new true"], &[WEB, API], &[WEB, API], &[("new", &[WEB])]);
+    }
+
+    #[test]
+    fn a_key_may_stand_without_a_dollar() {
+        let dotted = r#"{"app.name":"web"}"#;
+        check(
+            &["app ^web$ new.$app false", "app.name . dotted false"],
+            &[WEB, API, dotted],
+            &[API],
+            &[("dotted", &[dotted]), ("new.web", &[WEB])],
+        );
+    }
+
+    #[test]
+    fn the_first_rule_that_matches_decides() {
+        check(
+            &["$app ^w a false", "$app . b false"],
+            &[API, WEB, API],
+            &[],
+            &[("a", &[WEB]), ("b", &[API, API])],
+        );
+    }
+
+    #[test]
+    fn a_tag_is_made_of_captures_the_old_tag_and_values() {
+        check(
+            &["$app ^(w)(.*)$ $TAG[0].$2.$1.$level.$TAG false"],
+            &[WEB],
+            &[],
+            &[("app.eb.w.error.app.one", &[WEB])],
+        );
+    }
+
+    #[test]
+    fn a_record_that_makes_no_tag_stays() {
+        check(&["$app . $none false"], &[WEB], &[WEB], &[]);
+    }
+
+    #[test]
+    fn rules_that_cannot_be_are_refused() {
+        let refused = |rule: &str| testing::build(&SPEC, &[("rule", rule)]).err().unwrap().message;
+        assert!(refused("$a b c").starts_with("invalid rule '$a b c'"));
+        assert!(refused("$a.b b c false").starts_with("invalid key of a rule"));
+        assert!(refused("$a ( c false").starts_with("'(' is not a regular expression"));
+        assert!(refused("$a b c maybe").contains("'maybe' is neither true nor false"));
+        let none = testing::build(&SPEC, &[]).err().unwrap();
+        assert_eq!(none.message, "no rules have been defined");
+    }
+}

@@ -1,0 +1,137 @@
+//! Filter `wasm`: a function of a WebAssembly module, or of an artifact compiled from one, decides about every record.
+
+use std::sync::Arc;
+
+use flb_artifact::Sha256Hex;
+use flb_event::{Chunk, Spares};
+use flb_guest::filter::{self, Outcome, Policy, Source, Watch, class, module_options};
+use flb_guest::host;
+use flb_plugin::{Build, BuildError, Filter, Filtered, Options, Spec};
+use flb_runtime::FilterInstance;
+
+use flb_plugin::log::Label;
+
+pub(super) const SPEC: Spec<dyn Filter> = Spec {
+    name: "wasm",
+    about: "Call a function of a WebAssembly module (.wasm or .aot) for every record",
+    options: filter::ALL,
+    build,
+};
+
+/// Batches whose memory is kept for later ones. The lane has one at a time.
+const SPARES: usize = 1;
+
+/// One instance of the module with the policy around it.
+struct Wasm {
+    instance: FilterInstance,
+    /// What went on from here, until the lane is through with it.
+    spares: Spares,
+    policy: Arc<Policy>,
+    /// Where newer modules come from, if any may.
+    watch: Option<Arc<Watch>>,
+    /// Which of them is at work.
+    number: u64,
+}
+
+fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildError> {
+    let label = Label::filter("wasm", build);
+    let path = options
+        .text("wasm_path")
+        .ok_or_else(|| BuildError::new("no WASM 'program path' was given").help("add Wasm_Path"))?;
+    let function = options.text("function_name").ok_or_else(|| {
+        BuildError::new("no WASM 'function name' was given").help("add Function_Name")
+    })?;
+    let (engine, bytes, path) = host::open(path, build.service)?;
+    let refused =
+        |error: flb_runtime::LoadError| BuildError::new(format!("{}: {error}", path.display()));
+    let sandbox = host::sandbox(options, &path, &label)?;
+    let module_options = module_options(options, function, build.service, sandbox)?;
+    let digest = Sha256Hex::of(&[&bytes]);
+    let source =
+        Source { engine, path: path.clone(), options: module_options, label: label.clone() };
+    let module = source.load(bytes).map_err(refused)?;
+    let policy = Arc::new(Policy::read(options, label, build, &module, &path)?);
+    if build.service.dry_run {
+        return Ok(Box::new(Checked));
+    }
+    let instance = module.instantiate().map_err(refused)?;
+    let watches = options.bool("watch");
+    let watch = watches.then(|| Watch::start(source, digest)).transpose()?;
+    Ok(Box::new(Wasm { instance, spares: Spares::new(SPARES), policy, watch, number: 0 }))
+}
+
+/// One that was built to be looked at: its module was read and its function found, but no instruction of it has run.
+struct Checked;
+
+impl Filter for Checked {
+    fn filter(&mut self, batch: Chunk) -> Filtered {
+        Filtered::untouched(batch)
+    }
+
+    fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl Wasm {
+    /// Takes the newest module, if there is one.
+    fn renew(&mut self) {
+        let newest = self.watch.as_ref().and_then(|watch| watch.newer_than(self.number));
+        let Some((number, module)) = newest else { return };
+        self.number = number;
+        match module.instantiate() {
+            Ok(instance) => self.instance = instance,
+            Err(error) => {
+                tracing::error!("the new module does not start, the old one stays: {error}")
+            }
+        }
+    }
+}
+
+impl Filter for Wasm {
+    fn filter(&mut self, batch: Chunk) -> Filtered {
+        self.renew();
+        let mut outcome = Outcome::new(self.spares.builder(batch.tag().clone()));
+        let recycled = self.instance.recycled();
+        for event in batch.records() {
+            let answered = match self.instance.call(batch.tag(), event) {
+                Ok(verdict) => outcome.answer(verdict, event),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = answered {
+                let module = self.instance.module().source();
+                let fate =
+                    self.policy.apply((&error, module), batch.tag(), event, &mut outcome.tally);
+                outcome.fail(class(&error), fate, event);
+            }
+        }
+        if let Some(path) = self.instance.denied() {
+            self.policy.denied(&path);
+        }
+        outcome.tally.recycled = self.instance.recycled() - recycled;
+        outcome.finish(batch, &mut self.spares)
+    }
+
+    fn guest_memory(&mut self) -> Option<u64> {
+        Some(self.instance.memory_size())
+    }
+
+    fn module(&self) -> Option<[u8; 32]> {
+        Some(self.instance.module().source().0)
+    }
+
+    fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
+        let instance = self
+            .instance
+            .module()
+            .instantiate()
+            .map_err(|error| BuildError::new(error.to_string()))?;
+        Ok(Box::new(Self {
+            instance,
+            spares: Spares::new(SPARES),
+            policy: Arc::clone(&self.policy),
+            watch: self.watch.clone(),
+            number: self.number,
+        }))
+    }
+}

@@ -1,0 +1,12 @@
+//! What stands around one filter's module: its options, the policy for failures, the quarantine, newer modules.
+
+mod options;
+mod outcome;
+mod policy;
+mod quarantine;
+mod watch;
+
+pub use options::{ALL, module_options};
+pub use outcome::Outcome;
+pub use policy::{Policy, class};
+pub use watch::{Source, Watch};

@@ -1,0 +1,33 @@
+//! Inputs: where records come from.
+
+use flb_plugin::{Input, Spec};
+
+mod cpu;
+mod dummy;
+mod exec;
+#[cfg(feature = "wasi")]
+mod exec_wasi;
+mod forward;
+mod http;
+mod mem;
+mod random;
+mod shared;
+mod stdin;
+mod tail;
+mod tcp;
+
+/// Every input, alphabetic.
+pub static ALL: &[Spec<dyn Input>] = &[
+    cpu::SPEC,
+    dummy::SPEC,
+    exec::SPEC,
+    #[cfg(feature = "wasi")]
+    exec_wasi::SPEC,
+    forward::SPEC,
+    http::SPEC,
+    mem::SPEC,
+    random::SPEC,
+    stdin::SPEC,
+    tail::SPEC,
+    tcp::SPEC,
+];

@@ -1,0 +1,46 @@
+//! What inputs that serve clients have in common: they serve until they are stopped, and then sum up what clients did wrong.
+
+use std::future::Future;
+
+use flb_plugin::{BoxFuture, Context, End, Input, InputError};
+
+use crate::shared::complaints::{Complaint, Complaints};
+use flb_net::server::Server;
+use flb_net::stream::{Client, Left};
+
+/// What all connections have in common.
+pub(crate) trait Clients: Send + Sync {
+    /// What a client can do wrong.
+    type Wrong: Complaint;
+
+    /// Serves one connection to its end, or until another input goes on with it.
+    fn serve(
+        &self,
+        client: Client,
+        context: &dyn Context,
+    ) -> impl Future<Output = Option<Left>> + Send;
+
+    /// What clients did wrong.
+    fn complaints(&self) -> &Complaints<Self::Wrong>;
+}
+
+/// An input that serves clients.
+pub(crate) struct Served<C> {
+    pub(crate) server: Server,
+    pub(crate) clients: C,
+}
+
+impl<C: Clients> Input for Served<C> {
+    fn run<'a>(self: Box<Self>, context: &'a dyn Context) -> BoxFuture<'a, Result<End, InputError>>
+    where
+        Self: 'a,
+    {
+        Box::pin(async move {
+            let Self { server, clients } = *self;
+            let handle = |client| clients.serve(client, context);
+            server.run(context, handle).await?;
+            clients.complaints().sum_up();
+            Ok(End::Quiet)
+        })
+    }
+}

@@ -1,0 +1,298 @@
+//! What the outputs that speak HTTP share: one client with TLS, headers, authentication and compression, and what an answer
+//! means for a chunk.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use flb_config::Variables;
+use flb_plugin::{
+    Build, BuildError, Flush, Kind, OptionSpec, Options, OutputError, Secrecy, is_exhausted,
+};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
+    RETRY_AFTER,
+};
+use reqwest::{Client, Method, NoProxy, Proxy, StatusCode};
+
+use super::options::{multiple, port};
+use super::tls::{self, ClientTls};
+use super::{dial, options};
+use flb_plugin::log::{Label, excerpt, name_only};
+
+/// The options of such outputs, beside their path.
+const OWN: [OptionSpec; 12] = [
+    OptionSpec::new("host", Kind::Text, Some("127.0.0.1"), "Server"),
+    OptionSpec::new("port", Kind::Text, Some("80"), "Its port"),
+    multiple("header", Kind::Text, "Name and value of a header").with(Secrecy::Named),
+    OptionSpec::new("http_user", Kind::Text, None, "User, for basic authentication"),
+    OptionSpec::new("http_passwd", Kind::Text, None, "The user's password").secret(),
+    OptionSpec::new("compress", Kind::Choice(&["gzip", "none"]), Some("none"), "Compression"),
+    OptionSpec::new("proxy", Kind::Text, None, "HTTP proxy: http://host:port")
+        .with(Secrecy::Address),
+    OptionSpec::new("net.proxy_env_ignore", Kind::Bool, Some("off"), "Ignore HTTP_PROXY, NO_PROXY"),
+    OptionSpec::new("log_response_payload", Kind::Bool, Some("on"), "Log what the server answers"),
+    OptionSpec::new("http.response_timeout", Kind::Time, Some("60"), "How long an answer may take"),
+    OptionSpec::new("net.connect_timeout", Kind::Time, Some("10"), "How long connecting may take"),
+    OptionSpec::new("net.keepalive", Kind::Bool, Some("on"), "Keep connections for the next chunk"),
+];
+/// The same, with those of TLS.
+pub const OPTIONS: [OptionSpec; 24] = options::joined(&[&OWN, &tls::CLIENT]);
+
+/// The longest part of an answer that is looked at.
+const LONGEST_ANSWER: usize = 64 * 1024;
+
+/// A client of one server.
+pub struct HttpClient {
+    client: Client,
+    label: Label,
+    method: Method,
+    url: String,
+    /// `host:port`, for the log and for the server.
+    authority: String,
+    headers: HeaderMap,
+    gzip: bool,
+    logs_answer: bool,
+}
+
+/// What a server said to a request that it took.
+#[derive(Debug)]
+pub struct Answer {
+    /// The body, or its beginning.
+    pub body: Vec<u8>,
+}
+
+impl HttpClient {
+    /// A client for `path`, as the options say.
+    pub fn new(
+        label: Label,
+        method: Method,
+        path: &str,
+        options: &Options,
+        build: &Build<'_>,
+    ) -> Result<Self, BuildError> {
+        let host = options.text("host").unwrap_or("127.0.0.1");
+        let port = port(options.text("port").unwrap_or("80"), 1)?;
+        let tls = ClientTls::new(options, build)?;
+        let bracketed = if host.contains(':') && !host.starts_with('[') {
+            format!("[{host}]")
+        } else {
+            host.to_owned()
+        };
+        let (scheme, name) = match &tls {
+            Some(tls) => ("https", tls.vhost().unwrap_or(&bracketed)),
+            None => ("http", bracketed.as_str()),
+        };
+        let slash = if path.starts_with('/') { "" } else { "/" };
+        let url = format!("{scheme}://{name}:{port}{slash}{path}");
+        url.parse::<reqwest::Url>().map_err(|error| {
+            BuildError::new(format!("host, port and uri are no address: {error}"))
+                .help("check host and uri")
+        })?;
+        let authority = format!("{bracketed}:{port}");
+        Ok(Self {
+            client: client(options, &build.service.variables, tls.as_ref(), host, port)?,
+            label,
+            method,
+            url,
+            headers: headers(options, &authority)?,
+            authority,
+            gzip: options.text("compress") == Some("gzip"),
+            logs_answer: options.bool("log_response_payload"),
+        })
+    }
+
+    /// Compresses a body if that is asked for. Takes its time, so it is best called on a thread for such work.
+    pub fn packed(&self, body: Vec<u8>) -> Vec<u8> {
+        if !self.gzip {
+            return body;
+        }
+        let level = flate2::Compression::default();
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
+        encoder.write_all(&body).and_then(|()| encoder.finish()).expect("writing to memory works")
+    }
+
+    /// Sends a body that [`packed`](Self::packed) gave. An error is the chunk's fate.
+    pub async fn send(
+        &self,
+        body: Vec<u8>,
+        content_type: &'static str,
+        more: Option<(HeaderName, HeaderValue)>,
+    ) -> Result<Answer, Flush> {
+        let mut request = self.client.request(self.method.clone(), &self.url);
+        request = request.header(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        if self.gzip {
+            request = request.header(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        // A header of the user's own takes the place of one that is set here.
+        request = request.headers(self.headers.clone());
+        if let Some((name, value)) = more {
+            request = request.header(name, value);
+        }
+        // What stands behind a `?` may be a secret.
+        let sent = request.body(body).send().await.map_err(reqwest::Error::without_url);
+        let response = sent.map_err(|error| match self.retry(&explained(&error), None) {
+            Flush::Retry { reason, .. } if has_no_room(&error) => Flush::NoRoom { reason },
+            retry => retry,
+        })?;
+        let status = response.status();
+        let after = response.headers().get(RETRY_AFTER).and_then(seconds);
+        let body = beginning(response).await;
+        if status.is_success() {
+            self.log_success(status, &body);
+            return Ok(Answer { body });
+        }
+        let text = if self.logs_answer { excerpt(&body) } else { String::new() };
+        let reason = format!("HTTP status={status} {text}");
+        if is_final(status) {
+            let reason = format!("{} {}, {}", self.label, self.authority, reason.trim_end());
+            return Err(Flush::Fail(OutputError(reason)));
+        }
+        Err(self.retry(reason.trim_end(), after))
+    }
+
+    fn retry(&self, why: &str, after: Option<Duration>) -> Flush {
+        Flush::Retry { reason: format!("{} {}, {why}", self.label, self.authority), after }
+    }
+
+    fn log_success(&self, status: StatusCode, body: &[u8]) {
+        let (label, authority, status) = (&self.label, &self.authority, status.as_u16());
+        if self.logs_answer && !body.is_empty() && body.iter().all(|byte| *byte != 0) {
+            tracing::info!("{label} {authority}, HTTP status={status} {}", excerpt(body));
+        } else {
+            tracing::info!("{label} {authority}, HTTP status={status}");
+        }
+    }
+}
+
+/// Whether the server will never take this chunk: it is the chunk's fault.
+fn is_final(status: StatusCode) -> bool {
+    let again = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
+    status.is_client_error() && !again.contains(&status)
+}
+
+/// `Retry-After` in seconds; dates are not looked at.
+fn seconds(value: &HeaderValue) -> Option<Duration> {
+    value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// The beginning of an answer's body, as far as it comes.
+async fn beginning(mut response: reqwest::Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while body.len() < LONGEST_ANSWER
+        && let Ok(Some(piece)) = response.chunk().await
+    {
+        body.extend_from_slice(&piece);
+    }
+    body.truncate(LONGEST_ANSWER);
+    body
+}
+
+/// An error with its causes, the last of which says most.
+fn explained(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text = inner.to_string();
+        cause = inner.source();
+    }
+    if error.is_timeout() { format!("timed out: {text}") } else { text }
+}
+
+/// Whether there was no descriptor or memory for the request.
+fn has_no_room(error: &reqwest::Error) -> bool {
+    let first = std::error::Error::source(error);
+    let mut causes = std::iter::successors(first, |cause| cause.source());
+    causes.any(|cause| cause.downcast_ref().is_some_and(is_exhausted))
+}
+
+fn client(
+    options: &Options,
+    variables: &Variables,
+    tls: Option<&ClientTls>,
+    host: &str,
+    port: u16,
+) -> Result<Client, BuildError> {
+    let refused = |error: reqwest::Error| BuildError::new(format!("HTTP: {}", explained(&error)));
+    let idle = if options.bool("net.keepalive") { 1 } else { 0 };
+    let mut builder = Client::builder()
+        .tls_backend_preconfigured(tls.map_or_else(tls::nobody, ClientTls::config))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(dial::timeout(options, "net.connect_timeout", 10))
+        .timeout(dial::timeout(options, "http.response_timeout", 60))
+        .pool_max_idle_per_host(idle)
+        .pool_idle_timeout(Duration::from_secs(30))
+        .tcp_nodelay(true)
+        .http1_only()
+        .no_proxy();
+    if tls.and_then(ClientTls::vhost).is_some() {
+        builder = builder.dns_resolver(AlwaysTo(host.to_owned(), port));
+    }
+    if let Some(proxy) = proxy(options, variables).map_err(refused)? {
+        builder = builder.proxy(proxy);
+    }
+    builder.build().map_err(refused)
+}
+
+/// The proxy that the options name, or else the environment, as other programs read it.
+fn proxy(options: &Options, variables: &Variables) -> Result<Option<Proxy>, reqwest::Error> {
+    if let Some(proxy) = options.text("proxy") {
+        return Proxy::all(proxy).map(Some);
+    }
+    let said = |name: &str| variables.get(name).or_else(|| variables.get(&name.to_lowercase()));
+    let exceptions = said("NO_PROXY").unwrap_or_default();
+    // The library takes this for all names, but not for addresses.
+    let are_all = exceptions.split(',').any(|entry| entry.trim() == "*");
+    match said("HTTP_PROXY") {
+        Some(proxy) if !are_all && !options.bool("net.proxy_env_ignore") => {
+            Ok(Some(Proxy::all(proxy)?.no_proxy(NoProxy::from_string(exceptions))))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Finds the server, whatever name TLS asks for.
+struct AlwaysTo(String, u16);
+
+impl Resolve for AlwaysTo {
+    fn resolve(&self, _: Name) -> Resolving {
+        let Self(host, port) = self;
+        let (host, port) = (host.clone(), *port);
+        Box::pin(async move {
+            let found: Vec<SocketAddr> =
+                tokio::net::lookup_host((host.as_str(), port)).await?.collect();
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn headers(options: &Options, authority: &str) -> Result<HeaderMap, BuildError> {
+    let mut headers = HeaderMap::new();
+    if let Ok(host) = HeaderValue::from_str(authority) {
+        headers.insert(HOST, host);
+    }
+    if let Some(user) = options.text("http_user") {
+        let password = options.text("http_passwd").unwrap_or_default();
+        let encoded = STANDARD.encode(format!("{user}:{password}"));
+        let mut value = HeaderValue::from_str(&format!("Basic {encoded}"))
+            .map_err(|error| BuildError::new(format!("http_user: {error}")))?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    for text in options.texts("header") {
+        let parts = text.split_once(char::is_whitespace);
+        let read = parts.and_then(|(name, value)| {
+            Some((name.parse().ok()?, HeaderValue::from_str(value.trim()).ok()?))
+        });
+        let Some((name, value)) = read else {
+            return Err(BuildError::new(format!("header{}: it is not a header", name_only(text)))
+                .help("write: header Name value"));
+        };
+        let name: HeaderName = name;
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}

@@ -1,0 +1,13 @@
+//! What the plugins that use the network share: listening and serving, dialling, TLS, memory for what comes in.
+
+pub mod buffer;
+pub mod dial;
+pub mod forward;
+pub mod hex;
+pub mod http_client;
+pub mod listener;
+pub mod options;
+pub mod places;
+pub mod server;
+pub mod stream;
+pub mod tls;

@@ -1,0 +1,115 @@
+//! TLS of those who dial.
+
+use std::io;
+use std::sync::Arc;
+
+use flb_plugin::{Build, BuildError, Kind, OptionSpec, Options};
+use rustls::ClientConfig;
+use rustls::client::WebPkiServerVerifier;
+use rustls::pki_types::ServerName;
+use tokio_rustls::TlsConnector;
+
+use super::{files, provider, refused, verify, versions};
+use crate::stream::Stream;
+
+/// The options of a client.
+pub const CLIENT: [OptionSpec; 12] = [
+    super::SWITCH,
+    OptionSpec::new("tls.verify", Kind::Bool, Some("on"), "Check the server's certificate"),
+    OptionSpec::new(
+        "tls.verify_hostname",
+        Kind::Bool,
+        Some("on"),
+        "Check that it is for this host",
+    ),
+    OptionSpec::new("tls.vhost", Kind::Text, None, "Name to ask for, instead of the host's"),
+    super::AUTHORITIES,
+    super::AUTHORITY_FOLDER,
+    super::CERTIFICATE,
+    super::KEY,
+    super::PASSWORD,
+    super::OLDEST,
+    super::NEWEST,
+    super::DEBUG,
+];
+
+/// What makes TLS connections.
+#[derive(Clone)]
+pub struct ClientTls {
+    config: Arc<ClientConfig>,
+    vhost: Option<String>,
+}
+
+impl ClientTls {
+    /// As the options say; `None` when `tls` is off.
+    pub fn new(options: &Options, build: &Build<'_>) -> Result<Option<Self>, BuildError> {
+        if !options.bool("tls") {
+            return Ok(None);
+        }
+        let config = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&versions(options)?)
+            .map_err(|error| refused(&error))?;
+        let config = if options.bool("tls.verify") {
+            let trusted = Arc::new(files::authorities(options, build, true)?);
+            let verifier = WebPkiServerVerifier::builder_with_provider(trusted, provider()).build();
+            let verifier = verifier.map_err(|error| BuildError::new(format!("TLS: {error}")))?;
+            if options.bool("tls.verify_hostname") {
+                config.with_webpki_verifier(verifier)
+            } else {
+                let lenient = Arc::new(verify::Lenient::any_name(verifier, &provider()));
+                config.dangerous().with_custom_certificate_verifier(lenient)
+            }
+        } else {
+            let lenient = Arc::new(verify::Lenient::anybody(&provider()));
+            config.dangerous().with_custom_certificate_verifier(lenient)
+        };
+        let config = match files::identity(options, build)? {
+            Some((chain, key)) => {
+                config.with_client_auth_cert(chain, key).map_err(|error| refused(&error))?
+            }
+            None => config.with_no_client_auth(),
+        };
+        let vhost = options.text("tls.vhost").map(str::to_owned);
+        Ok(Some(Self { config: Arc::new(config), vhost }))
+    }
+
+    /// The name that the server must have instead of its host's.
+    pub fn vhost(&self) -> Option<&str> {
+        self.vhost.as_deref()
+    }
+
+    /// The settings alone, for clients that dial by themselves.
+    pub fn config(&self) -> ClientConfig {
+        ClientConfig::clone(&self.config)
+    }
+
+    /// Does the handshake with a server.
+    pub async fn connect(&self, host: &str, stream: Stream) -> io::Result<Stream> {
+        let name = ServerName::try_from(self.vhost().unwrap_or(host).to_owned())
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "no name for TLS"))?;
+        let connector = TlsConnector::from(Arc::clone(&self.config));
+        let connected = connector.connect(name, stream).await;
+        Ok(Box::new(connected.map_err(|error| explained(host, error))?))
+    }
+}
+
+/// The settings of a client that speaks no TLS and is made of a library that asks for some.
+pub fn nobody() -> ClientConfig {
+    ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("ring has what the default versions need")
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth()
+}
+
+/// Adds what to do where the certificate is for somebody else.
+fn explained(host: &str, error: io::Error) -> io::Error {
+    let is_name = error.get_ref().and_then(|inner| inner.downcast_ref()).is_some_and(|inner| {
+        matches!(inner, rustls::Error::InvalidCertificate(reason) if verify::is_name(reason))
+    });
+    if !is_name {
+        return error;
+    }
+    let help = "set tls.vhost to the name in it, or tls.verify_hostname off";
+    io::Error::new(error.kind(), format!("the certificate is not for {host} ({error}); {help}"))
+}

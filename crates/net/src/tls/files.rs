@@ -1,0 +1,87 @@
+//! Certificates and keys from files.
+
+use std::path::Path;
+
+use flb_plugin::{Build, BuildError, Options};
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::options::file;
+
+/// One's own certificate with its chain, and its key.
+pub(super) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// What `tls.crt_file` and `tls.key_file` hold, if they are given.
+pub(super) fn identity(
+    options: &Options,
+    build: &Build<'_>,
+) -> Result<Option<Identity>, BuildError> {
+    if options.has("tls.key_passwd") {
+        return Err(BuildError::new("tls.key_passwd: encrypted keys are not supported")
+            .help("decrypt it: openssl pkey -in key.pem -out plain.pem; and protect the file"));
+    }
+    match (options.text("tls.crt_file"), options.text("tls.key_file")) {
+        (Some(certificate), Some(key)) => {
+            let chain = certificates(&file(certificate, build.service), "tls.crt_file")?;
+            let path = file(key, build.service);
+            let key = PrivateKeyDer::from_pem_slice(&read(&path, "tls.key_file")?);
+            let key = key.map_err(|_| {
+                BuildError::new(format!("tls.key_file {}: no private key in it", path.display()))
+                    .help("it must be PEM: -----BEGIN PRIVATE KEY-----, not encrypted")
+            })?;
+            Ok(Some((chain, key)))
+        }
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(BuildError::new("tls.crt_file needs tls.key_file")),
+        (None, Some(_)) => Err(BuildError::new("tls.key_file needs tls.crt_file")),
+    }
+}
+
+/// The authorities that `tls.ca_file` and `tls.ca_path` name; without them, those of the system if `system`.
+pub(super) fn authorities(
+    options: &Options,
+    build: &Build<'_>,
+    system: bool,
+) -> Result<RootCertStore, BuildError> {
+    let mut found = Vec::new();
+    if let Some(path) = options.text("tls.ca_file") {
+        found.extend(certificates(&file(path, build.service), "tls.ca_file")?);
+    }
+    if let Some(path) = options.text("tls.ca_path") {
+        let folder = file(path, build.service);
+        let loaded = rustls_native_certs::load_certs_from_paths(None, Some(&folder));
+        if loaded.certs.is_empty() {
+            let message = format!("tls.ca_path {}: no certificates in it", folder.display());
+            return Err(
+                BuildError::new(message).help("its files must be PEM, named as c_rehash does")
+            );
+        }
+        found.extend(loaded.certs);
+    }
+    if found.is_empty() && system {
+        found = rustls_native_certs::load_native_certs().certs;
+    }
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(found);
+    if store.is_empty() {
+        return Err(BuildError::new("TLS: there are no certificates to trust")
+            .help("name them with tls.ca_file, or install the system's ca-certificates"));
+    }
+    Ok(store)
+}
+
+fn certificates(path: &Path, option: &str) -> Result<Vec<CertificateDer<'static>>, BuildError> {
+    let pem = read(path, option)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        _ => Err(BuildError::new(format!("{option} {}: no certificate in it", path.display()))
+            .help("it must be PEM: -----BEGIN CERTIFICATE-----")),
+    }
+}
+
+fn read(path: &Path, option: &str) -> Result<Vec<u8>, BuildError> {
+    std::fs::read(path)
+        .map_err(|error| BuildError::new(format!("{option} {}: {error}", path.display())))
+}

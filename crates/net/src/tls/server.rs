@@ -1,0 +1,62 @@
+//! TLS of those who listen.
+
+use std::io;
+use std::sync::Arc;
+
+use flb_plugin::{Build, BuildError, Kind, OptionSpec, Options};
+use rustls::ServerConfig;
+use rustls::server::WebPkiClientVerifier;
+use tokio_rustls::TlsAcceptor;
+
+use super::{files, provider, refused, versions};
+use crate::stream::Stream;
+
+/// The options of a server.
+pub const SERVER: [OptionSpec; 11] = [
+    super::SWITCH,
+    super::CERTIFICATE,
+    super::KEY,
+    super::PASSWORD,
+    super::AUTHORITIES,
+    super::AUTHORITY_FOLDER,
+    OptionSpec::new("tls.verify_client_cert", Kind::Bool, Some("off"), "Ask for a certificate"),
+    OptionSpec::new("tls.verify", Kind::Bool, Some("on"), "Without effect on an input"),
+    super::OLDEST,
+    super::NEWEST,
+    super::DEBUG,
+];
+
+/// What accepts TLS connections.
+#[derive(Clone)]
+pub struct ServerTls(TlsAcceptor);
+
+impl ServerTls {
+    /// As the options say; `None` when `tls` is off.
+    pub fn new(options: &Options, build: &Build<'_>) -> Result<Option<Self>, BuildError> {
+        if !options.bool("tls") {
+            return Ok(None);
+        }
+        let Some((chain, key)) = files::identity(options, build)? else {
+            return Err(BuildError::new("tls is on, and there is no certificate to show")
+                .help("name it with tls.crt_file, and its key with tls.key_file"));
+        };
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&versions(options)?)
+            .map_err(|error| refused(&error))?;
+        let config = if options.bool("tls.verify_client_cert") {
+            let trusted = Arc::new(files::authorities(options, build, false)?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(trusted, provider()).build();
+            let verifier = verifier.map_err(|error| BuildError::new(format!("TLS: {error}")))?;
+            config.with_client_cert_verifier(verifier)
+        } else {
+            config.with_no_client_auth()
+        };
+        let config = config.with_single_cert(chain, key).map_err(|error| refused(&error))?;
+        Ok(Some(Self(TlsAcceptor::from(Arc::new(config)))))
+    }
+
+    /// Does the handshake with a client.
+    pub async fn accept(&self, stream: Stream) -> io::Result<Stream> {
+        Ok(Box::new(self.0.accept(stream).await?))
+    }
+}

@@ -1,0 +1,178 @@
+//! `http`: posts chunks to a server.
+
+mod gelf;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use flb_event::json::Printer;
+use flb_event::msgpack::MsgpackError;
+use flb_event::{Chunk, Event};
+use flb_plugin::{
+    BoxFuture, Build, BuildError, Flush, Kind, OptionSpec, Options, Output, OutputError, Secrecy,
+    Spec,
+};
+use reqwest::Method;
+use reqwest::header::{HeaderName, HeaderValue};
+
+use super::json::{self, RecordJson};
+use flb_net::http_client::{self, HttpClient};
+use flb_net::options::joined;
+use flb_plugin::log::{Label, Mishaps};
+use gelf::Gelf;
+
+pub(super) const SPEC: Spec<dyn Output> =
+    Spec { name: "http", about: "Post records to an HTTP server", options: &OPTIONS, build };
+
+const OWN: [OptionSpec; 7] = [
+    OptionSpec::new("uri", Kind::Text, Some("/"), "Path to post to").with(Secrecy::Address),
+    OptionSpec::new("format", Kind::Choice(FORMATS), Some("json"), "How records look"),
+    OptionSpec::new("http_method", Kind::Choice(&["POST", "PUT"]), Some("POST"), "Method"),
+    OptionSpec::new("header_tag", Kind::Text, None, "Name of a header for the tag"),
+    OptionSpec::new("allow_duplicated_headers", Kind::Bool, Some("on"), "The last one counts"),
+    json::DATE_KEY,
+    json::DATE_FORMAT,
+];
+const OPTIONS: [OptionSpec; 36] = joined(&[&OWN, &gelf::OPTIONS, &http_client::OPTIONS]);
+const FORMATS: &[&str] = &["json", "json_stream", "json_lines", "gelf", "msgpack"];
+
+fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildError> {
+    Ok(Box::new(http(options, build)?))
+}
+
+fn http(options: &Options, build: &Build<'_>) -> Result<Http, BuildError> {
+    let label = Label::output("http", build);
+    let method =
+        if options.text("http_method") == Some("PUT") { Method::PUT } else { Method::POST };
+    let path = options.text("uri").unwrap_or("/");
+    let tag_header = options.text("header_tag").map(|name| {
+        name.parse()
+            .map_err(|_| BuildError::new(format!("header_tag '{name}' is not a header name")))
+    });
+    Ok(Http(Arc::new(Poster {
+        client: HttpClient::new(label.clone(), method, path, options, build)?,
+        format: match options.text("format") {
+            Some("json_stream") => Format::JsonStream,
+            Some("json_lines") => Format::JsonLines,
+            Some("gelf") => Format::Gelf(Gelf::new(options)),
+            Some("msgpack") => Format::Msgpack,
+            _ => Format::Json,
+        },
+        json: RecordJson::new(options, build),
+        tag_header: tag_header.transpose()?,
+        label,
+        unprintable: Mishaps::default(),
+    })))
+}
+
+/// How records look.
+#[derive(Debug)]
+enum Format {
+    /// An array of objects.
+    Json,
+    /// Objects one behind the other.
+    JsonStream,
+    /// An object a line.
+    JsonLines,
+    /// A message for Graylog a line.
+    Gelf(Gelf),
+    /// The chunk's bytes.
+    Msgpack,
+}
+
+impl Format {
+    fn content_type(&self) -> &'static str {
+        match self {
+            Self::Json | Self::Gelf(_) => "application/json",
+            Self::JsonStream | Self::JsonLines => "application/x-ndjson",
+            Self::Msgpack => "application/msgpack",
+        }
+    }
+}
+
+struct Http(Arc<Poster>);
+
+struct Poster {
+    client: HttpClient,
+    format: Format,
+    json: RecordJson,
+    tag_header: Option<HeaderName>,
+    label: Label,
+    unprintable: Mishaps,
+}
+
+impl Output for Http {
+    fn flush<'a>(&'a self, chunk: &'a Chunk) -> BoxFuture<'a, Flush> {
+        Box::pin(async move {
+            let (poster, records) = (Arc::clone(&self.0), chunk.clone());
+            let body = move || {
+                let (body, left_out) = poster.body(&records);
+                (poster.client.packed(body), left_out)
+            };
+            let (body, left_out) = match tokio::task::spawn_blocking(body).await {
+                Ok(made) => made,
+                Err(error) => return Flush::Fail(OutputError(error.to_string())),
+            };
+            let poster = &self.0;
+            let tag = poster
+                .tag_header
+                .clone()
+                .and_then(|name| Some((name, HeaderValue::from_str(chunk.tag().as_str()).ok()?)));
+            match poster.client.send(body, poster.format.content_type(), tag).await {
+                Ok(_) => Flush::but(left_out),
+                Err(fate) => fate,
+            }
+        })
+    }
+}
+
+impl Poster {
+    /// The request's body, and how many records are not in it.
+    fn body(&self, chunk: &Chunk) -> (Vec<u8>, usize) {
+        let mut left_out = 0;
+        if matches!(self.format, Format::Msgpack) {
+            return (chunk.bytes().to_vec(), left_out);
+        }
+        let is_array = matches!(self.format, Format::Json);
+        let mut out = Vec::with_capacity(chunk.bytes().len() * 2);
+        if is_array {
+            out.push(b'[');
+        }
+        let mut printer = self.json.printer();
+        for event in chunk.records() {
+            let start = out.len();
+            match self.write(event, &mut printer, &mut out) {
+                Ok(()) => match self.format {
+                    Format::Json => out.push(b','),
+                    Format::JsonLines | Format::Gelf(_) => out.push(b'\n'),
+                    Format::JsonStream | Format::Msgpack => {}
+                },
+                Err(error) => {
+                    out.truncate(start);
+                    left_out += 1;
+                    self.unprintable.left_out(&self.label, &error);
+                }
+            }
+        }
+        if is_array {
+            if out.ends_with(b",") {
+                out.pop();
+            }
+            out.push(b']');
+        }
+        (out, left_out)
+    }
+
+    fn write(
+        &self,
+        event: Event<'_>,
+        printer: &mut Printer,
+        out: &mut Vec<u8>,
+    ) -> Result<(), MsgpackError> {
+        match &self.format {
+            Format::Gelf(gelf) => gelf.write(event, printer, out),
+            _ => self.json.write(event, printer, out),
+        }
+    }
+}

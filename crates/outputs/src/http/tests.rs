@@ -1,0 +1,279 @@
+//! Against servers made by hand, over real sockets.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use flb_harness::net::{Identity, block_on};
+use flb_harness::{build_in, build_with, chunk, options};
+
+fn output(given: &[(&str, &str)]) -> Result<Http, BuildError> {
+    build_with(&options(&OPTIONS, given), http)
+}
+
+/// Reads one request: head, in lower case, and body.
+async fn read(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> (String, Vec<u8>) {
+    let mut data = Vec::new();
+    loop {
+        assert!(stream.read_buf(&mut data).await.unwrap() > 0, "closed within a request");
+        let Some(end) = data.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+        let head = String::from_utf8(data[..end].to_vec()).unwrap();
+        let lower = head.to_lowercase();
+        let length = lower.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let length: usize = length.map_or(0, |length| length.parse().unwrap());
+        if data.len() >= end + 4 + length {
+            return (head, data[end + 4..].to_vec());
+        }
+    }
+}
+
+async fn answer(stream: &mut (impl tokio::io::AsyncWrite + Unpin), status: &str, body: &str) {
+    let length = body.len();
+    let text = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
+    stream.write_all(text.as_bytes()).await.unwrap();
+}
+
+/// Posts two records to a server that answers so; the fate of the chunk, and the request.
+fn post(given: &[(&str, &str)], status: &str) -> (Flush, String, Vec<u8>) {
+    block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let output = output(&[&[("port", port.as_str())], given].concat()).unwrap();
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let (head, body) = read(&mut stream).await;
+            answer(&mut stream, status, "what the server says").await;
+            (head, body)
+        };
+        let chunk = chunk("a.b", &[(1, 500_000_000, r#"{"n":1}"#), (2, 0, r#"{"n":2}"#)]);
+        let (flush, (head, body)) = tokio::join!(output.flush(&chunk), server);
+        (flush, head, body)
+    })
+}
+
+fn check_body(given: &[(&str, &str)], content_type: &str, expected: &str) {
+    let (flush, head, body) = post(given, "200 OK");
+    assert!(matches!(flush, Flush::Done));
+    assert!(head.contains(&format!("content-type: {content_type}\r\n")), "{head}");
+    assert_eq!(String::from_utf8(body).unwrap(), expected);
+}
+
+#[test]
+fn records_are_posted_in_every_format() {
+    let json = r#"[{"date":1.5,"n":1},{"date":2.0,"n":2}]"#;
+    check_body(&[], "application/json", json);
+    let lines = "{\"date\":1.5,\"n\":1}\n{\"date\":2.0,\"n\":2}\n";
+    check_body(&[("format", "json_lines")], "application/x-ndjson", lines);
+    let given = [("format", "json_stream"), ("json_date_key", "off")];
+    check_body(&given, "application/x-ndjson", "{\"n\":1}{\"n\":2}");
+    let gelf = "{\"version\":\"1.1\",\"_n\":1,\"short_message\":\"-\",\"host\":\"unknown\",\"timestamp\":1.500}\n";
+    let gelf = gelf.to_owned() + &gelf.replace("_n\":1", "_n\":2").replace("1.500", "2.000");
+    check_body(&[("format", "gelf")], "application/json", &gelf);
+    let (flush, head, body) = post(&[("format", "msgpack")], "204 No Content");
+    assert!(matches!(flush, Flush::Done));
+    assert!(head.contains("content-type: application/msgpack"), "{head}");
+    let records = chunk("a.b", &[(1, 500_000_000, r#"{"n":1}"#), (2, 0, r#"{"n":2}"#)]);
+    assert_eq!(body, records.bytes());
+}
+
+#[test]
+fn a_proxy_is_named_by_an_option_or_by_the_environment() {
+    let check = |given: &[(&str, &str)], variables: &[(&str, &str)], expected: &str| {
+        block_on(async {
+            let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = server.local_addr().unwrap().port().to_string();
+            let address = format!("http://{}", proxy.local_addr().unwrap());
+            let real = |text: &str| if text == "PROXY" { address.clone() } else { text.to_owned() };
+            let mut service = flb_plugin::Service::default();
+            for (name, value) in variables {
+                service.variables.set(*name, real(value));
+            }
+            let given: Vec<(&str, String)> = given.iter().map(|(n, v)| (*n, real(v))).collect();
+            let mut all = vec![("port", port.as_str())];
+            all.extend(given.iter().map(|(name, value)| (*name, value.as_str())));
+            let output = build_in(&service, &options(&OPTIONS, &all), http).unwrap();
+            let asked = async {
+                let (mut stream, whom) = tokio::select! {
+                    taken = proxy.accept() => (taken.unwrap().0, "proxy"),
+                    taken = server.accept() => (taken.unwrap().0, "server"),
+                };
+                read(&mut stream).await;
+                answer(&mut stream, "200 OK", "").await;
+                whom
+            };
+            let chunk = chunk("t", &[(1, 0, "{}")]);
+            let (flush, whom) = tokio::join!(output.flush(&chunk), asked);
+            assert!(matches!(flush, Flush::Done), "{flush:?}");
+            assert_eq!(whom, expected, "{variables:?}");
+        });
+    };
+    check(&[], &[], "server");
+    check(&[("proxy", "PROXY")], &[], "proxy");
+    check(&[], &[("HTTP_PROXY", "PROXY")], "proxy");
+    check(&[], &[("http_proxy", "PROXY"), ("no_proxy", "example.com")], "proxy");
+    check(&[], &[("HTTP_PROXY", "PROXY"), ("NO_PROXY", "example.com,127.0.0.1")], "server");
+    check(&[], &[("HTTP_PROXY", "PROXY"), ("NO_PROXY", "*")], "server");
+    check(&[("net.proxy_env_ignore", "on")], &[("HTTP_PROXY", "PROXY")], "server");
+}
+
+#[test]
+fn gelf_has_fields_of_its_own() {
+    let given = [("format", "gelf"), ("gelf_short_message_key", "msg"), ("gelf_host_key", "from")];
+    let output = output(&given).unwrap();
+    let body = r#"{"msg":"hello","from":"h","level":3,"id":7,"deep":{"a":1}}"#;
+    let (text, _) = output.0.body(&chunk("t", &[(1, 0, body)]));
+    let expected = r#"{"version":"1.1","short_message":"hello","host":"h","level":3,"_record_id":7,"_deep":{"a":1},"timestamp":1.000}"#;
+    assert_eq!(String::from_utf8(text).unwrap(), format!("{expected}\n"));
+    let (text, _) = output.0.body(&chunk("t", &[(1, 0, r#"{"log":"x"}"#)]));
+    assert!(String::from_utf8(text).unwrap().contains(r#""_log":"x","short_message":"x""#));
+}
+
+#[test]
+fn the_request_is_what_the_options_say() {
+    let given = [
+        ("uri", "path?x=1"),
+        ("http_method", "put"),
+        ("header", "X-One first value"),
+        ("header", "Content-Type application/special"),
+        ("header_tag", "X-Tag"),
+        ("http_user", "me"),
+        ("http_passwd", "secret"),
+    ];
+    let (_, head, _) = post(&given, "200 OK");
+    assert!(head.starts_with("PUT /path?x=1 HTTP/1.1\r\n"), "{head}");
+    for line in [
+        "x-one: first value",
+        "content-type: application/special",
+        "x-tag: a.b",
+        "authorization: Basic bWU6c2VjcmV0",
+        "host: 127.0.0.1:",
+    ] {
+        assert!(head.contains(line), "no {line} in {head}");
+    }
+    assert_eq!(head.matches("content-type").count(), 1);
+}
+
+#[test]
+fn gzip_packs_the_body() {
+    let (_, head, body) = post(&[("compress", "gzip")], "200 OK");
+    assert!(head.contains("content-encoding: gzip"), "{head}");
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&body[..]), &mut text).unwrap();
+    assert_eq!(text, r#"[{"date":1.5,"n":1},{"date":2.0,"n":2}]"#);
+}
+
+#[test]
+fn the_status_is_the_chunk_s_fate() {
+    for status in ["200 OK", "201 Created", "204 No Content"] {
+        assert!(matches!(post(&[], status).0, Flush::Done), "{status}");
+    }
+    for status in ["400 Bad Request", "404 Not Found", "413 Payload Too Large"] {
+        let Flush::Fail(error) = post(&[], status).0 else { panic!("{status}") };
+        let text = error.to_string();
+        assert!(text.contains(status) && text.contains("what the server says"), "{text}");
+    }
+    for status in ["302 Found", "408 Request Timeout", "500 Oops", "503 Busy"] {
+        assert!(matches!(post(&[], status).0, Flush::Retry { after: None, .. }), "{status}");
+    }
+    let Flush::Retry { after, reason } = post(&[], "429 Slow\r\nRetry-After: 7").0 else {
+        panic!()
+    };
+    assert_eq!(after, Some(Duration::from_secs(7)));
+    assert!(reason.contains("HTTP status=429"), "{reason}");
+    let Flush::Fail(error) = post(&[("log_response_payload", "off")], "400 No").0 else { panic!() };
+    assert!(!error.to_string().contains("what the server says"));
+}
+
+#[test]
+fn nobody_there_and_no_answer_are_retries() {
+    block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let output = output(&[("port", port.as_str()), ("http.response_timeout", "1")]).unwrap();
+        let chunk = chunk("t", &[(1, 0, "{}")]);
+        let (flush, stream) = tokio::join!(output.flush(&chunk), listener.accept());
+        drop(stream);
+        let Flush::Retry { reason, .. } = flush else { panic!() };
+        assert!(reason.contains("timed out"), "{reason}");
+        drop(listener);
+        let Flush::Retry { reason, .. } = output.flush(&chunk).await else { panic!() };
+        assert!(reason.contains("refused"), "{reason}");
+    });
+}
+
+#[test]
+fn a_connection_is_kept_for_the_next_chunk() {
+    block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let output = output(&[("port", port.as_str())]).unwrap();
+        let one = chunk("t", &[(1, 0, "{}")]);
+        let mut kept: Option<TcpStream> = None;
+        for _ in 0..2 {
+            let server = async {
+                let mut stream = match kept.take() {
+                    Some(stream) => stream,
+                    None => listener.accept().await.unwrap().0,
+                };
+                read(&mut stream).await;
+                answer(&mut stream, "200 OK", "").await;
+                stream
+            };
+            let (flush, stream) = tokio::join!(output.flush(&one), server);
+            assert!(matches!(flush, Flush::Done));
+            kept = Some(stream);
+        }
+    });
+}
+
+#[test]
+fn posts_go_over_tls() {
+    let identity = Identity::new();
+    for (host, more, words) in [
+        ("localhost", ("tls.verify", "on"), ""),
+        ("127.0.0.1", ("tls.vhost", "localhost"), ""),
+        ("127.0.0.1", ("tls.verify_hostname", "off"), ""),
+        ("127.0.0.1", ("tls.verify_hostname", "on"), "certificate not valid for name"),
+    ] {
+        block_on(async {
+            let (listener, server) = identity.listen().await;
+            let port = listener.local_addr().unwrap().port().to_string();
+            let given = [
+                ("host", host),
+                ("port", port.as_str()),
+                ("tls", "on"),
+                ("tls.ca_file", identity.certificate()),
+                more,
+            ];
+            let output = output(&given).unwrap();
+            let serve = async {
+                let (stream, _) = listener.accept().await.unwrap();
+                let Ok(mut stream) = server.accept(Box::new(stream)).await else { return };
+                let (head, _) = read(&mut stream).await;
+                assert!(head.contains(&format!("host: {host}:{port}")), "{head}");
+                answer(&mut stream, "200 OK", "").await;
+            };
+            let chunk = chunk("t", &[(1, 0, "{}")]);
+            let (flush, ()) = tokio::join!(output.flush(&chunk), serve);
+            match flush {
+                Flush::Done => assert_eq!(words, ""),
+                Flush::Retry { reason, .. } if !words.is_empty() => {
+                    assert!(reason.contains(words), "{reason}");
+                }
+                other => panic!("{host} {more:?}: {other:?}"),
+            }
+        });
+    }
+}
+
+#[test]
+fn a_wrong_configuration_is_refused() {
+    let refused = |given: &[(&str, &str)]| output(given).err().unwrap().to_string();
+    assert!(refused(&[("port", "http")]).contains("is not a port number"));
+    assert!(refused(&[("header", "alone")]).contains("is not a header"));
+    assert!(refused(&[("header_tag", "a b")]).contains("not a header name"));
+    assert!(refused(&[("host", "a b")]).contains("are no address"));
+}

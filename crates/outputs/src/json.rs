@@ -1,0 +1,208 @@
+//! A record as one JSON object: the date, what is known beside the body, the body.
+
+use flb_event::Event;
+use flb_event::json::{self, JsonOptions, Printer};
+use flb_event::msgpack::{self, MsgpackError};
+use flb_plugin::{Build, Kind, OptionSpec, Options};
+
+use super::date::DateFormat;
+
+/// Key of what is known beside the body.
+const INTERNAL: &str = "__internal__";
+
+/// The option that names the date's key.
+pub(super) const DATE_KEY: OptionSpec = OptionSpec::new(
+    "json_date_key",
+    Kind::Text,
+    Some("date"),
+    "Key of the time in JSON; false for no time",
+);
+
+/// The option that says how the date is written.
+pub(super) const DATE_FORMAT: OptionSpec = OptionSpec::new(
+    "json_date_format",
+    Kind::Choice(DateFormat::NAMES),
+    Some("double"),
+    "How the time is written in JSON",
+);
+
+/// How records become JSON objects.
+#[derive(Debug, Clone)]
+pub(super) struct RecordJson {
+    /// Where the date goes, if it shall be there.
+    date: Option<(Key, DateFormat)>,
+    internal: Key,
+    json: JsonOptions,
+}
+
+impl RecordJson {
+    /// As the options [`DATE_KEY`] and [`DATE_FORMAT`] say.
+    pub(super) fn new(options: &Options, build: &Build<'_>) -> Self {
+        let json = json_options(build);
+        let key = options.text("json_date_key").filter(|key| !is_off(key));
+        let format = DateFormat::named(options.text("json_date_format").unwrap_or_default());
+        Self {
+            date: key.map(|key| (Key::new(key, json), format)),
+            internal: Key::new(INTERNAL, json),
+            json,
+        }
+    }
+
+    /// What [`write`](Self::write) prints with; its memory serves for many records.
+    pub(super) fn printer(&self) -> Printer {
+        Printer::new(self.json)
+    }
+
+    /// Appends a record. After an error `out` is as it was.
+    pub(super) fn write(
+        &self,
+        event: Event<'_>,
+        printer: &mut Printer,
+        out: &mut Vec<u8>,
+    ) -> Result<(), MsgpackError> {
+        let start = out.len();
+        let written = self.write_parts(event, printer, out);
+        if written.is_err() {
+            out.truncate(start);
+        }
+        written
+    }
+
+    fn write_parts(
+        &self,
+        event: Event<'_>,
+        printer: &mut Printer,
+        out: &mut Vec<u8>,
+    ) -> Result<(), MsgpackError> {
+        let start = out.len();
+        out.push(b'{');
+        // Of two equal keys only the last is printed, and the body's come last.
+        if let Some((key, format)) = &self.date
+            && !key.is_in(event.body)?
+        {
+            out.extend_from_slice(&key.json);
+            format.write(event.time, out)?;
+        }
+        if event.metadata != Event::NO_METADATA && !self.internal.is_in(event.body)? {
+            if out.len() > start + 1 {
+                out.push(b',');
+            }
+            out.extend_from_slice(&self.internal.json);
+            out.extend_from_slice(b"{\"log_metadata\":");
+            printer.print(event.metadata, out)?;
+            out.push(b'}');
+        }
+        if out.len() == start + 1 {
+            out.truncate(start);
+            return printer.print(event.body, out);
+        }
+        let body = out.len();
+        printer.print(event.body, out)?;
+        // The body joins what stands before it: its opening brace becomes a comma, or nothing.
+        out[body] = b',';
+        if out[body + 1] == b'}' {
+            out.remove(body);
+        }
+        Ok(())
+    }
+}
+
+/// How JSON text is written in this agent.
+pub(super) fn json_options(build: &Build<'_>) -> JsonOptions {
+    JsonOptions { escape_unicode: build.service.escape_unicode }
+}
+
+fn is_off(text: &str) -> bool {
+    ["false", "off", "no"].iter().any(|word| word.eq_ignore_ascii_case(text))
+}
+
+/// A key that is put before a body.
+#[derive(Debug, Clone)]
+struct Key {
+    text: Vec<u8>,
+    /// With quotes and colon.
+    json: Vec<u8>,
+}
+
+impl Key {
+    fn new(text: &str, options: JsonOptions) -> Self {
+        let mut encoded = Vec::new();
+        msgpack::write_str(&mut encoded, text);
+        let mut json = Vec::new();
+        json::write(&encoded, &mut json, options).expect("a string has just been encoded");
+        json.push(b':');
+        Self { text: text.as_bytes().to_vec(), json }
+    }
+
+    fn is_in(&self, body: &[u8]) -> Result<bool, MsgpackError> {
+        for entry in msgpack::entries(body)? {
+            let (key, _) = entry?;
+            if msgpack::as_str(key) == Some(&self.text) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flb_event::Timestamp;
+    use flb_harness as testing;
+
+    fn check(given: &[(&str, &str)], metadata: &str, body: &str, expected: &str) {
+        let options = testing::options(&[DATE_KEY, DATE_FORMAT], given);
+        let build = Build {
+            instance: "x.0",
+            tag: &flb_event::Tag::new("t").unwrap(),
+            parsers: &flb_plugin::Parsers::default(),
+            multiline: &Default::default(),
+            service: &flb_plugin::Service::default(),
+        };
+        let (metadata, body) = (testing::msgpack(metadata), testing::msgpack(body));
+        let time = Timestamp { sec: 5, nsec: 0 };
+        let mut out = b"x".to_vec();
+        let event = Event { time, metadata: &metadata, body: &body };
+        let json = RecordJson::new(&options, &build);
+        json.write(event, &mut json.printer(), &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), format!("x{expected}"));
+    }
+
+    #[test]
+    fn the_date_comes_first() {
+        check(&[], "{}", r#"{"a":1}"#, r#"{"date":5.0,"a":1}"#);
+        check(&[], "{}", "{}", r#"{"date":5.0}"#);
+        check(&[("json_date_key", "\"")], "{}", "{}", r#"{"\"":5.0}"#);
+    }
+
+    #[test]
+    fn the_date_can_be_left_out() {
+        for off in ["false", "Off", "no"] {
+            check(&[("json_date_key", off)], "{}", r#"{"a":1}"#, r#"{"a":1}"#);
+            check(&[("json_date_key", off)], "{}", "{}", "{}");
+        }
+    }
+
+    #[test]
+    fn of_two_equal_keys_the_body_s_is_printed() {
+        check(&[], "{}", r#"{"a":1,"date":2}"#, r#"{"a":1,"date":2}"#);
+        check(&[], r#"{"m":1}"#, r#"{"__internal__":1}"#, r#"{"date":5.0,"__internal__":1}"#);
+    }
+
+    #[test]
+    fn metadata_stands_between_date_and_body() {
+        check(
+            &[],
+            r#"{"m":1}"#,
+            r#"{"a":1}"#,
+            r#"{"date":5.0,"__internal__":{"log_metadata":{"m":1}},"a":1}"#,
+        );
+        check(
+            &[("json_date_key", "off")],
+            r#"{"m":1}"#,
+            "{}",
+            r#"{"__internal__":{"log_metadata":{"m":1}}}"#,
+        );
+    }
+}

@@ -1,0 +1,146 @@
+//! The messages of OpenTelemetry's log protocol, with the numbers and the JSON names that its
+//! specification gives to their fields. In JSON what is empty is not there, and integers are text.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Serialize, Serializer};
+
+/// What a client sends.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ExportLogsServiceRequest {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) resource_logs: Vec<ResourceLogs>,
+}
+
+/// What a server answers.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ExportLogsServiceResponse {
+    #[prost(message, optional, tag = "1")]
+    pub(super) partial_success: Option<ExportLogsPartialSuccess>,
+}
+
+/// What a server did not take of a request that it took.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ExportLogsPartialSuccess {
+    #[prost(int64, tag = "1")]
+    pub(super) rejected_log_records: i64,
+    #[prost(string, tag = "2")]
+    pub(super) error_message: String,
+}
+
+/// Records of one origin. Its description, field 1, is not known here.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ResourceLogs {
+    #[prost(message, repeated, tag = "2")]
+    pub(super) scope_logs: Vec<ScopeLogs>,
+}
+
+/// Records of one library. Its description, field 1, is not known here.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ScopeLogs {
+    #[prost(message, repeated, tag = "2")]
+    pub(super) log_records: Vec<LogRecord>,
+}
+
+/// A record.
+#[derive(Clone, PartialEq, prost::Message, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LogRecord {
+    #[serde(serialize_with = "digits")]
+    #[prost(fixed64, tag = "1")]
+    pub(super) time_unix_nano: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    #[prost(int32, tag = "2")]
+    pub(super) severity_number: i32,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[prost(string, tag = "3")]
+    pub(super) severity_text: String,
+    #[prost(message, optional, tag = "5")]
+    pub(super) body: Option<AnyValue>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[prost(message, repeated, tag = "6")]
+    pub(super) attributes: Vec<KeyValue>,
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "hex")]
+    #[prost(bytes = "vec", tag = "9")]
+    pub(super) trace_id: Vec<u8>,
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "hex")]
+    #[prost(bytes = "vec", tag = "10")]
+    pub(super) span_id: Vec<u8>,
+    /// In JSON it is left out, because it is the time.
+    #[serde(skip)]
+    #[prost(fixed64, tag = "11")]
+    pub(super) observed_time_unix_nano: u64,
+}
+
+/// Any value; none is nothing.
+#[derive(Clone, PartialEq, prost::Message, Serialize)]
+pub(super) struct AnyValue {
+    #[serde(flatten)]
+    #[prost(oneof = "Value", tags = "1, 2, 3, 4, 5, 6, 7")]
+    pub(super) value: Option<Value>,
+}
+
+/// The kinds of values.
+#[derive(Clone, PartialEq, prost::Oneof, Serialize)]
+pub(super) enum Value {
+    #[serde(rename = "stringValue")]
+    #[prost(string, tag = "1")]
+    String(String),
+    #[serde(rename = "boolValue")]
+    #[prost(bool, tag = "2")]
+    Bool(bool),
+    #[serde(rename = "intValue", serialize_with = "digits")]
+    #[prost(int64, tag = "3")]
+    Int(i64),
+    #[serde(rename = "doubleValue")]
+    #[prost(double, tag = "4")]
+    Double(f64),
+    #[serde(rename = "arrayValue")]
+    #[prost(message, tag = "5")]
+    Array(ArrayValue),
+    #[serde(rename = "kvlistValue")]
+    #[prost(message, tag = "6")]
+    Map(KeyValueList),
+    #[serde(rename = "bytesValue", serialize_with = "base64")]
+    #[prost(bytes = "vec", tag = "7")]
+    Bytes(Vec<u8>),
+}
+
+/// A list.
+#[derive(Clone, PartialEq, prost::Message, Serialize)]
+pub(super) struct ArrayValue {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) values: Vec<AnyValue>,
+}
+
+/// A map.
+#[derive(Clone, PartialEq, prost::Message, Serialize)]
+pub(super) struct KeyValueList {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) values: Vec<KeyValue>,
+}
+
+/// An entry of a map.
+#[derive(Clone, PartialEq, prost::Message, Serialize)]
+pub(super) struct KeyValue {
+    #[prost(string, tag = "1")]
+    pub(super) key: String,
+    #[prost(message, optional, tag = "2")]
+    pub(super) value: Option<AnyValue>,
+}
+
+fn digits<S: Serializer>(number: &impl ToString, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&number.to_string())
+}
+
+fn hex<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&flb_net::hex::digits(bytes))
+}
+
+fn base64<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&STANDARD.encode(bytes))
+}
+
+fn is_zero(number: &i32) -> bool {
+    *number == 0
+}

@@ -1,0 +1,189 @@
+//! `opentelemetry`: logs to an OpenTelemetry collector, by OTLP over HTTP.
+
+mod convert;
+pub(super) mod json;
+mod messages;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flb_event::{Accessor, Chunk};
+use flb_plugin::{
+    BoxFuture, Build, BuildError, Flush, Kind, OptionSpec, Options, Output, OutputError, Secrecy,
+    Spec,
+};
+use prost::Message;
+use reqwest::Method;
+
+use convert::Conversion;
+use flb_net::http_client::{self, Answer, HttpClient};
+use flb_net::options::{joined, multiple};
+use flb_plugin::log::{Label, Mishaps};
+use messages::{ExportLogsServiceRequest, ExportLogsServiceResponse, ResourceLogs, ScopeLogs};
+
+pub(super) const SPEC: Spec<dyn Output> = Spec {
+    name: "opentelemetry",
+    about: "Send logs to an OpenTelemetry collector",
+    options: &OPTIONS,
+    build,
+};
+
+const OWN: [OptionSpec; 8] = [
+    OptionSpec::new("logs_uri", Kind::Text, Some("/v1/logs"), "Path to post logs to")
+        .with(Secrecy::Address),
+    OptionSpec::new("batch_size", Kind::Int, Some("0"), "Records a request; 0 for a whole chunk"),
+    multiple("logs_body_key", Kind::Text, "Key of a log's body; $log, $message"),
+    OptionSpec::new(
+        "logs_body_key_attributes",
+        Kind::Bool,
+        None,
+        "Whether what is beside the body becomes attributes",
+    ),
+    OptionSpec::new(
+        "logs_severity_text_message_key",
+        Kind::Text,
+        Some("$SeverityText"),
+        "Key of the severity's name",
+    ),
+    OptionSpec::new(
+        "logs_severity_number_message_key",
+        Kind::Text,
+        Some("$severityNumber"),
+        "Key of the severity, 1 to 24",
+    ),
+    OptionSpec::new(
+        "logs_trace_id_message_key",
+        Kind::Text,
+        Some("$TraceId"),
+        "Key of the trace, in hexadecimal",
+    ),
+    OptionSpec::new(
+        "logs_span_id_message_key",
+        Kind::Text,
+        Some("$SpanId"),
+        "Key of the span, in hexadecimal",
+    ),
+];
+const OPTIONS: [OptionSpec; 32] = joined(&[&OWN, &http_client::OPTIONS]);
+
+fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildError> {
+    Ok(Box::new(opentelemetry(options, build)?))
+}
+
+fn opentelemetry(options: &Options, build: &Build<'_>) -> Result<OpenTelemetry, BuildError> {
+    let label = Label::output("opentelemetry", build);
+    let path = options.text("logs_uri").unwrap_or("/v1/logs");
+    let key = |name: &str| accessor(name, options.text(name).unwrap_or_default());
+    let chosen: Vec<Accessor> = options
+        .texts("logs_body_key")
+        .map(|text| accessor("logs_body_key", text))
+        .collect::<Result<_, _>>()?;
+    // Where nobody said what the body is, nothing beside it may get lost.
+    let keeps_rest = chosen.is_empty() && !options.has("logs_body_key_attributes");
+    let body = if chosen.is_empty() { Conversion::default().body } else { chosen };
+    let batch = usize::try_from(options.int("batch_size").unwrap_or(0)).unwrap_or(0);
+    Ok(OpenTelemetry(Arc::new(Sender {
+        client: HttpClient::new(label.clone(), Method::POST, path, options, build)?,
+        conversion: Conversion {
+            body,
+            rest_is_attributes: keeps_rest || options.bool("logs_body_key_attributes"),
+            severity_text: key("logs_severity_text_message_key")?,
+            severity_number: key("logs_severity_number_message_key")?,
+            trace_id: key("logs_trace_id_message_key")?,
+            span_id: key("logs_span_id_message_key")?,
+        },
+        batch: if batch == 0 { usize::MAX } else { batch },
+        label,
+        unsendable: Mishaps::default(),
+        partial: Mishaps::default(),
+        rejected: AtomicU64::new(0),
+    })))
+}
+
+fn accessor(option: &str, text: &str) -> Result<Accessor, BuildError> {
+    if !text.starts_with('$') {
+        return Ok(Accessor::of_key(text));
+    }
+    Accessor::parse(text)
+        .map_err(|error| BuildError::new(format!("{option}: {error}")).help(error.hint()))
+}
+
+struct OpenTelemetry(Arc<Sender>);
+
+struct Sender {
+    client: HttpClient,
+    conversion: Conversion,
+    /// Most records of one request.
+    batch: usize,
+    label: Label,
+    unsendable: Mishaps,
+    partial: Mishaps,
+    /// Records that the collector did not want.
+    rejected: AtomicU64,
+}
+
+impl Output for OpenTelemetry {
+    fn flush<'a>(&'a self, chunk: &'a Chunk) -> BoxFuture<'a, Flush> {
+        Box::pin(async move {
+            let (mut from, mut left_out) = (0, 0);
+            while from < chunk.len() {
+                let (sender, records) = (Arc::clone(&self.0), chunk.clone());
+                let body = move || {
+                    let (request, left_out) = sender.request(&records, from);
+                    (sender.client.packed(request), left_out)
+                };
+                let (body, unsendable) = match tokio::task::spawn_blocking(body).await {
+                    Ok(made) => made,
+                    Err(error) => return Flush::Fail(OutputError(error.to_string())),
+                };
+                match self.0.client.send(body, "application/x-protobuf", None).await {
+                    Ok(answer) => left_out += unsendable + self.0.rejected_by(&answer),
+                    Err(fate) => return fate,
+                }
+                from = from.saturating_add(self.0.batch);
+            }
+            Flush::but(left_out)
+        })
+    }
+}
+
+impl Sender {
+    /// The request with the records from `from` on, and how many are not in it.
+    fn request(&self, chunk: &Chunk, from: usize) -> (Vec<u8>, usize) {
+        let mut left_out = 0;
+        let mut log_records = Vec::new();
+        for event in chunk.records().skip(from).take(self.batch) {
+            match self.conversion.record(event) {
+                Ok(record) => log_records.push(record),
+                Err(error) => {
+                    left_out += 1;
+                    self.unsendable.left_out(&self.label, &error);
+                }
+            }
+        }
+        let scope_logs = vec![ScopeLogs { log_records }];
+        let resource_logs = vec![ResourceLogs { scope_logs }];
+        (ExportLogsServiceRequest { resource_logs }.encode_to_vec(), left_out)
+    }
+
+    /// How many records of a request the collector did not take. Sending them again would not help.
+    fn rejected_by(&self, answer: &Answer) -> usize {
+        let answer = ExportLogsServiceResponse::decode(&*answer.body).unwrap_or_default();
+        let Some(partial) = answer.partial_success else { return 0 };
+        let rejected = u64::try_from(partial.rejected_log_records).unwrap_or(0);
+        if rejected == 0 && partial.error_message.is_empty() {
+            return 0;
+        }
+        let total = self.rejected.fetch_add(rejected, Ordering::Relaxed) + rejected;
+        if self.partial.another().is_some() {
+            let why = flb_plugin::log::excerpt(partial.error_message.as_bytes());
+            tracing::warn!(
+                "{} the collector dropped {rejected} records: {why} ({total} so far)",
+                self.label
+            );
+        }
+        usize::try_from(rejected).unwrap_or(usize::MAX)
+    }
+}

@@ -1,0 +1,164 @@
+//! Records as requests, and requests against a collector made by hand.
+
+use messages::{AnyValue, ExportLogsPartialSuccess, KeyValue, LogRecord, Value};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+use flb_harness::net::block_on;
+use flb_harness::{build_with, chunk, options};
+
+fn output(given: &[(&str, &str)]) -> Result<OpenTelemetry, BuildError> {
+    build_with(&options(&OPTIONS, given), opentelemetry)
+}
+
+fn record(given: &[(&str, &str)], body: &str) -> LogRecord {
+    let (bytes, _) = output(given).unwrap().0.request(&chunk("t", &[(1, 5, body)]), 0);
+    let request = ExportLogsServiceRequest::decode(&*bytes).unwrap();
+    request.resource_logs[0].scope_logs[0].log_records[0].clone()
+}
+
+fn show(value: &AnyValue) -> String {
+    let list = |values: Vec<String>| values.join(", ");
+    match &value.value {
+        None => "nothing".to_owned(),
+        Some(Value::String(text)) => format!("'{text}'"),
+        Some(Value::Bool(value)) => value.to_string(),
+        Some(Value::Int(value)) => value.to_string(),
+        Some(Value::Double(value)) => format!("{value:?}"),
+        Some(Value::Bytes(bytes)) => format!("{bytes:?}"),
+        Some(Value::Array(array)) => format!("[{}]", list(array.values.iter().map(show).collect())),
+        Some(Value::Map(map)) => format!("{{{}}}", entries(&map.values)),
+    }
+}
+
+fn entries(entries: &[KeyValue]) -> String {
+    let show = |entry: &KeyValue| format!("{}: {}", entry.key, show(entry.value.as_ref().unwrap()));
+    entries.iter().map(show).collect::<Vec<_>>().join(", ")
+}
+
+/// A record's body and attributes.
+fn check(given: &[(&str, &str)], body: &str, expected: &str, attributes: &str) {
+    let record = record(given, body);
+    assert_eq!(record.time_unix_nano, 1_000_000_005);
+    assert_eq!(show(&record.body.unwrap()), expected);
+    assert_eq!(entries(&record.attributes), attributes);
+}
+
+#[test]
+fn a_record_is_the_body_with_every_kind_of_value() {
+    let body = r#"{"s":"x","b":true,"i":-5,"d":1.5,"n":null,"l":[1,"y"],"m":{"k":{}},"u":18446744073709551615}"#;
+    let expected = "{s: 'x', b: true, i: -5, d: 1.5, n: nothing, l: [1, 'y'], m: {k: {}}, u: '18446744073709551615'}";
+    check(&[], body, expected, "");
+}
+
+#[test]
+fn a_log_or_message_is_the_body_and_the_rest_are_attributes() {
+    check(&[], r#"{"a":1,"log":"x","b":"y"}"#, "'x'", "a: 1, b: 'y'");
+    check(&[], r#"{"a":1,"message":"x"}"#, "'x'", "a: 1");
+}
+
+#[test]
+fn the_body_s_key_can_be_chosen() {
+    let body = r#"{"a":1,"deep":{"text":"x"},"log":"y"}"#;
+    let key = ("logs_body_key", "$deep['text']");
+    check(&[key], body, "'x'", "");
+    let with = [("logs_body_key", "$none"), ("logs_body_key", "log")];
+    let with = [with[0], with[1], ("logs_body_key_attributes", "on")];
+    check(&with, body, "'y'", "a: 1, deep: {text: 'x'}");
+    check(&[("logs_body_key_attributes", "off")], body, "'y'", "");
+}
+
+#[test]
+fn severity_and_trace_come_from_the_record() {
+    let body = r#"{"SeverityText":"WARN","severityNumber":13,"TraceId":"000102030405060708090a0B0c0d0e0f","SpanId":"0001020304050607"}"#;
+    let found = record(&[], body);
+    assert_eq!((found.severity_text.as_str(), found.severity_number), ("WARN", 13));
+    assert_eq!(found.trace_id, (0..16).collect::<Vec<u8>>());
+    assert_eq!(found.span_id, (0..8).collect::<Vec<u8>>());
+    let body =
+        r#"{"SeverityText":5,"severityNumber":99,"TraceId":"00","SpanId":"nonsense00112233"}"#;
+    let found = record(&[], body);
+    assert_eq!((found.severity_text.as_str(), found.severity_number), ("", 0));
+    assert!(found.trace_id.is_empty() && found.span_id.is_empty());
+    let own = [("logs_severity_text_message_key", "level")];
+    assert_eq!(record(&own, r#"{"level":"info"}"#).severity_text, "info");
+}
+
+#[test]
+fn the_bytes_are_those_of_the_specification() {
+    let (bytes, _) = output(&[]).unwrap().0.request(&chunk("t", &[(1, 0, r#"{"log":"x"}"#)]), 0);
+    let time = 1_000_000_000_u64.to_le_bytes();
+    let body = [0x2a, 3, 0x0a, 1, b'x'];
+    let record = [&[0x09][..], &time, &body, &[0x59], &time].concat();
+    let length = record.len() as u8;
+    let expected = [&[0x0a, length + 4, 0x12, length + 2, 0x12, length][..], &record].concat();
+    assert_eq!(bytes, expected);
+}
+
+/// Sends three records to a collector that gives these answers; the fate, and how many records each request had.
+fn send(given: &[(&str, &str)], answers: &[(&str, Vec<u8>)]) -> (Flush, Vec<usize>, u64) {
+    block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let given = [&[("port", port.as_str()), ("net.keepalive", "off")], given].concat();
+        let output = output(&given).unwrap();
+        let server = async {
+            let mut counts = Vec::new();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            for (index, (status, answer)) in answers.iter().enumerate() {
+                let mut data = Vec::new();
+                let request = loop {
+                    if stream.read_buf(&mut data).await.unwrap() == 0 {
+                        assert!(data.is_empty() && index > 0);
+                        stream = listener.accept().await.unwrap().0;
+                    }
+                    let Some(end) = data.windows(4).position(|four| four == b"\r\n\r\n") else {
+                        continue;
+                    };
+                    let head = String::from_utf8_lossy(&data[..end]).to_lowercase();
+                    assert!(head.starts_with("post /v1/logs "), "{head}");
+                    assert!(head.contains("content-type: application/x-protobuf"), "{head}");
+                    let length = head.split("content-length: ").nth(1).unwrap();
+                    let length: usize = length.lines().next().unwrap().parse().unwrap();
+                    if data.len() == end + 4 + length {
+                        break ExportLogsServiceRequest::decode(&data[end + 4..]).unwrap();
+                    }
+                };
+                counts.push(request.resource_logs[0].scope_logs[0].log_records.len());
+                let length = answer.len();
+                let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n");
+                stream.write_all(&[head.as_bytes(), answer].concat()).await.unwrap();
+            }
+            counts
+        };
+        let chunk = chunk("t", &[(1, 0, "{}"), (2, 0, "{}"), (3, 0, "{}")]);
+        let (flush, counts) = tokio::join!(output.flush(&chunk), server);
+        (flush, counts, output.0.rejected.load(Ordering::Relaxed))
+    })
+}
+
+#[test]
+fn a_chunk_is_one_request_unless_batches_are_smaller() {
+    let (flush, counts, _) = send(&[], &[("200 OK", vec![])]);
+    assert!(matches!(flush, Flush::Done));
+    assert_eq!(counts, [3]);
+    let (flush, counts, _) =
+        send(&[("batch_size", "2")], &[("200 OK", vec![]), ("200 OK", vec![])]);
+    assert!(matches!(flush, Flush::Done));
+    assert_eq!(counts, [2, 1]);
+}
+
+#[test]
+fn the_status_decides_and_what_was_dropped_is_counted() {
+    let partial =
+        ExportLogsPartialSuccess { rejected_log_records: 2, error_message: "too old".to_owned() };
+    let partial = ExportLogsServiceResponse { partial_success: Some(partial) }.encode_to_vec();
+    let (flush, _, rejected) = send(&[], &[("200 OK", partial)]);
+    assert!(matches!(flush, Flush::Partly { left_out: 2, .. }));
+    assert_eq!(rejected, 2);
+    assert!(matches!(send(&[], &[("503 Busy", vec![])]).0, Flush::Retry { .. }));
+    assert!(matches!(send(&[], &[("400 Bad", vec![])]).0, Flush::Fail(_)));
+    // An answer that is no protocol buffer is a good one all the same.
+    assert!(matches!(send(&[], &[("200 OK", b"{}".to_vec())]).0, Flush::Done));
+}
