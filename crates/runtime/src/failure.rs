@@ -9,10 +9,10 @@ use crate::state::State;
 pub(crate) fn failure(error: &wasmtime::Error, state: &State) -> FilterError {
     let backtrace = backtrace(error);
     let printed = state.printed();
-    // What `Lane::run` says of a call comes before how the guest itself ended it.
+    // What `Leash::run` says of a call comes before how the guest itself ended it.
     let reason = match (error.downcast_ref::<wasmtime::Trap>(), exit_code(error)) {
         (Some(wasmtime::Trap::Interrupt), _) => {
-            let milliseconds = state.lane.deadline().as_millis();
+            let milliseconds = state.leash.deadline().as_millis();
             return FilterError::Deadline { milliseconds, first: state.is_first, backtrace };
         }
         (Some(trap), _) => trap_text(*trap),

@@ -9,7 +9,7 @@ use wasmtime::{Instance, Memory, Store, Table, TypedFunc};
 
 use crate::abi::{Function, Returned};
 use crate::failure::failure;
-use crate::interrupt::Lane;
+use crate::interrupt::Leash;
 use crate::space::{self, HOST_PAGES, KEPT, PAGE};
 use crate::state::State;
 use crate::{FilterError, FilterModule, LoadError, Recycle};
@@ -17,8 +17,8 @@ use crate::{FilterError, FilterModule, LoadError, Recycle};
 /// One instance of the module.
 pub(crate) struct Guest {
     store: Store<State>,
-    /// Where it stands.
-    pub(crate) lane: Arc<Lane>,
+    /// By which it is ended.
+    pub(crate) leash: Arc<Leash>,
     memory: Memory,
     filter: Function,
     place: Place,
@@ -73,9 +73,9 @@ impl Guest {
         let start_deadline = options.start_deadline.unwrap_or(options.deadline);
         let (ready, memory_limit) = (module.ready(), options.memory_limit);
         let arguments = ready.interface().arguments;
-        let lane = ready.lane(start_deadline);
+        let leash = ready.leash(start_deadline);
         let memories = ready.memories();
-        let mut state = State::new(memories, memory_limit, &options.sandbox, Arc::clone(&lane))?;
+        let mut state = State::new(memories, memory_limit, &options.sandbox, Arc::clone(&leash))?;
         state.is_first = true;
         let mut store = Store::new(ready.pre.module().engine(), state);
         let instance = ready.instantiate(&mut store, memory_limit);
@@ -85,8 +85,8 @@ impl Guest {
             .ok_or_else(|| missing("a memory, so its result can't be read"))?;
         let mut run = |name: &str| {
             let function = instance.get_typed_func::<(), ()>(&mut store, name).ok()?;
-            lane.restart();
-            let result = lane.run(&mut store, |store| function.call(store, ()));
+            leash.restart();
+            let result = leash.run(&mut store, |store| function.call(store, ()));
             Some(result.map_err(|error| failed(&error, &store)))
         };
         ["_initialize", "__wasm_call_ctors"].into_iter().find_map(&mut run).transpose()?;
@@ -97,12 +97,12 @@ impl Guest {
         let free_result = instance.get_typed_func(&mut store, FREE_RESULT).ok();
         let pages = space::pages(&mut store, &instance);
         let deadline = options.deadline;
-        Ok(Self { store, lane, memory, filter, place, free_result, calls: 0, pages, deadline })
+        Ok(Self { store, leash, memory, filter, place, free_result, calls: 0, pages, deadline })
     }
 
     /// Copies tag and record into the guest's memory, each with a NUL behind it.
     pub(crate) fn place(&mut self, tag: &[u8], record: &[u8]) -> Result<Placed, FilterError> {
-        self.lane.restart();
+        self.leash.restart();
         self.store.data_mut().bounds.begin();
         // Both are found room for in a 32-bit memory below.
         let (tag_len, record_len) = (tag.len() as u32, record.len() as u32);
@@ -138,7 +138,7 @@ impl Guest {
         }
         if wanted > *open {
             let more = wanted.next_multiple_of(PAGE).next_power_of_two();
-            if let Err(error) = self.lane.fence.open(*offset + *open..*offset + more) {
+            if let Err(error) = self.leash.fence.open(*offset + *open..*offset + more) {
                 return memory(format!("the record takes {wanted} bytes: {error}"));
             }
             *open = more;
@@ -150,7 +150,7 @@ impl Guest {
     fn close_pages(&mut self) {
         if let Place::Pages { offset, open } = &mut self.place
             && *open > KEPT
-            && self.lane.fence.empty(*offset + KEPT..*offset + *open).is_ok()
+            && self.leash.fence.empty(*offset + KEPT..*offset + *open).is_ok()
         {
             *open = KEPT;
         }
@@ -165,15 +165,15 @@ impl Guest {
             }
         };
         let wanted = u32::try_from(length).map_err(|_| none(&self.store))?;
-        let Self { lane, store, place, .. } = self;
+        let Self { leash, store, place, .. } = self;
         let allocated = match place {
             Place::Malloc { malloc, .. } => {
-                lane.run(&mut *store, |store| malloc.call(store, wanted))
+                leash.run(&mut *store, |store| malloc.call(store, wanted))
             }
             // The id is that of any object.
-            Place::New { new, pin, .. } => lane
+            Place::New { new, pin, .. } => leash
                 .run(&mut *store, |store| new.call(store, (wanted, 0)))
-                .and_then(|pointer| lane.run(&mut *store, |store| pin.call(store, pointer))),
+                .and_then(|pointer| leash.run(&mut *store, |store| pin.call(store, pointer))),
             Place::Pages { .. } => Ok(0),
         };
         match allocated.map_err(|error| failure(&error, store.data()))? {
@@ -208,7 +208,7 @@ impl Guest {
         self.store.data_mut().is_asked = true;
         let Placed { tag, tag_len, record, record_len } = placed;
         let arguments = (tag, tag_len, sec, nsec, record, record_len);
-        self.lane
+        self.leash
             .run(&mut self.store, |store| self.filter.call(store, arguments))
             .map_err(|error| failure(&error, self.store.data()))
     }
@@ -218,7 +218,7 @@ impl Guest {
         let state = self.store.data_mut();
         if state.is_first {
             state.is_first = false;
-            state.lane.set_deadline(self.deadline);
+            state.leash.set_deadline(self.deadline);
         }
     }
 
@@ -252,7 +252,7 @@ impl Guest {
             && answer != 0
             && !placed.has(answer)
         {
-            self.lane
+            self.leash
                 .run(&mut self.store, |store| free_result.call(store, answer))
                 .map_err(|error| failure(&error, self.store.data()))?;
         }
@@ -261,7 +261,7 @@ impl Guest {
             return Ok(());
         };
         for pointer in [placed.tag, placed.record] {
-            self.lane
+            self.leash
                 .run(&mut self.store, |store| free.call(store, pointer))
                 .map_err(|error| failure(&error, self.store.data()))?;
         }

@@ -59,7 +59,7 @@ fn poll(
         .collect();
     let Some(asked) = asked else { return Ok(FAULT) };
     let wait = asked.iter().map(|one| one.wait).min().unwrap_or_default();
-    if !wait.is_zero() && !state.lane.sleep(wait) {
+    if !wait.is_zero() && !state.leash.sleep(wait) {
         return Err(Trap::Interrupt.into());
     }
     let due: Vec<_> = asked.iter().filter(|one| one.wait <= wait).collect();

@@ -88,7 +88,7 @@ impl Program {
             options.memory_limit,
             &options.sandbox,
             capture.clone(),
-            ready.lane(options.deadline),
+            ready.leash(options.deadline),
         )?;
         let mut store = Store::new(ready.pre.module().engine(), state);
         let ended = ready
@@ -117,8 +117,8 @@ impl Program {
         // No arguments: argc and argv are zero.
         let params = vec![Val::I32(0); params.len()];
         let mut results = vec![Val::I32(0); results.len()];
-        let lane = Arc::clone(&store.data().lane);
-        lane.run(store, |store| function.call(store, &params, &mut results))?;
+        let leash = Arc::clone(&store.data().leash);
+        leash.run(store, |store| function.call(store, &params, &mut results))?;
         Ok(results.first().and_then(Val::i32).unwrap_or(0))
     }
 }

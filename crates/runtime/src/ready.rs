@@ -8,7 +8,7 @@ use flb_artifact::{Artifact, Interface, Interruption, Metadata, Required};
 use wasmtime::{Instance, InstancePre, Store};
 
 use crate::imports::link;
-use crate::interrupt::{self, Lane, Way};
+use crate::interrupt::{self, Leash, Way};
 use crate::load::{Loaded, load, load_without_signals};
 use crate::space::{Memories, lay_out};
 use crate::state::State;
@@ -82,9 +82,9 @@ impl Ready {
         Memories::of(self.pre.module(), self.interface().arguments)
     }
 
-    /// A new guest's lane.
-    pub(crate) fn lane(&self, deadline: Duration) -> Arc<Lane> {
-        Lane::new(self.engine.watchdog(), deadline, self.way.clone())
+    /// A new guest's leash.
+    pub(crate) fn leash(&self, deadline: Duration) -> Arc<Leash> {
+        Leash::new(self.engine.watchdog(), deadline, self.way.clone())
     }
 
     /// Instantiates the module in a fresh store, and runs its start function.
@@ -95,8 +95,8 @@ impl Ready {
     ) -> wasmtime::Result<Instance> {
         store.limiter(|state| &mut state.bounds);
         interrupt::set_up(store);
-        let lane = Arc::clone(&store.data().lane);
-        let instance = lane.run(store, |store| self.pre.instantiate(store)).map_err(|error| {
+        let leash = Arc::clone(&store.data().leash);
+        let instance = leash.run(store, |store| self.pre.instantiate(store)).map_err(|error| {
             let bounds = &mut store.data_mut().bounds;
             let Some(too_large) = bounds.too_large() else { return error };
             // That is all there is to say.
@@ -106,7 +106,7 @@ impl Ready {
         interrupt::find_flag(store, &instance);
         lay_out(store, &instance, memory_limit)?;
         if let Ok(start) = instance.get_typed_func::<(), ()>(&mut *store, START) {
-            lane.run(store, |store| start.call(store, ()))?;
+            leash.run(store, |store| start.call(store, ()))?;
         }
         Ok(instance)
     }
@@ -119,10 +119,10 @@ fn way(engine: &FilterEngine, loaded: &Loaded, pre: &InstancePre<State>) -> Resu
     }
     let way = Way::of(loaded.interruption, &loaded.module)?;
     if let Way::Signal(_) = way {
-        let lane = Lane::new(engine.watchdog(), Duration::ZERO, way.clone());
+        let leash = Leash::new(engine.watchdog(), Duration::ZERO, way.clone());
         let arguments = loaded.artifact.metadata().interface.arguments;
         let memories = Memories::of(pre.module(), arguments);
-        let state = State::new(memories, u64::MAX, &Sandbox::default(), lane);
+        let state = State::new(memories, u64::MAX, &Sandbox::default(), leash);
         let state = state.map_err(|error| error.to_string())?;
         interrupt::prove(pre, state)?;
     }

@@ -77,7 +77,7 @@ pub(crate) fn lay_out(
     store.data_mut().bounds.end_layout();
     grown.map_err(|error| error.context("there is no address space for its memory"))?;
     let (base, length) = (memory.data_ptr(&*store), memory.data_size(&*store));
-    let fence = &store.data().lane.fence;
+    let fence = &store.data().leash.fence;
     fence.put(base, length);
     fence.close(initial * PAGE..length)?;
     Ok(())

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::bounds::Bounds;
 #[cfg(feature = "wasi")]
 use crate::capture::Capture;
-use crate::interrupt::Lane;
+use crate::interrupt::Leash;
 use crate::libc::{Console, Library};
 #[cfg(feature = "wasi")]
 use crate::printed::Printed;
@@ -16,8 +16,8 @@ use crate::{LoadError, Sandbox};
 /// What the host keeps for one guest.
 pub(crate) struct State {
     pub(crate) bounds: Bounds,
-    /// Where the guest stands, for whoever waits in its name.
-    pub(crate) lane: Arc<Lane>,
+    /// By which the guest is ended, for whoever waits in its name.
+    pub(crate) leash: Arc<Leash>,
     /// Whether it starts, or has its first call.
     pub(crate) is_first: bool,
     /// Whether it has been called since it started.
@@ -41,15 +41,15 @@ impl State {
         memories: Memories,
         memory_limit: u64,
         sandbox: &Sandbox,
-        lane: Arc<Lane>,
+        leash: Arc<Leash>,
     ) -> Result<Self, LoadError> {
         Self::make(
-            Bounds::new(memories, memory_limit, Arc::clone(&lane.fence)),
+            Bounds::new(memories, memory_limit, Arc::clone(&leash.fence)),
             sandbox,
             #[cfg(feature = "wasi")]
             None,
             Console::new(&sandbox.output),
-            lane,
+            leash,
         )
     }
 
@@ -60,11 +60,11 @@ impl State {
         memory_limit: u64,
         sandbox: &Sandbox,
         stdout: Capture,
-        lane: Arc<Lane>,
+        leash: Arc<Leash>,
     ) -> Result<Self, LoadError> {
-        let bounds = Bounds::new(memories, memory_limit, Arc::clone(&lane.fence));
+        let bounds = Bounds::new(memories, memory_limit, Arc::clone(&leash.fence));
         let console = Console::Capture(stdout.clone());
-        Self::make(bounds, sandbox, Some(stdout), console, lane)
+        Self::make(bounds, sandbox, Some(stdout), console, leash)
     }
 
     fn make(
@@ -76,7 +76,7 @@ impl State {
         sandbox: &Sandbox,
         #[cfg(feature = "wasi")] stdout: Option<Capture>,
         console: Console,
-        lane: Arc<Lane>,
+        leash: Arc<Leash>,
     ) -> Result<Self, LoadError> {
         let started = Instant::now();
         #[cfg(feature = "wasi")]
@@ -86,21 +86,21 @@ impl State {
             is_first: false,
             is_asked: false,
             #[cfg(feature = "wasi")]
-            wasi: crate::wasi::context(sandbox, stdout, started, &lane, &printed)?,
+            wasi: crate::wasi::context(sandbox, stdout, started, &leash, &printed)?,
             library: Library::new(console),
             started,
             #[cfg(feature = "wasi")]
             printed,
             #[cfg(feature = "wasi")]
             denied: None,
-            lane,
+            leash,
         })
     }
 
     /// What the guest's language said on stderr during the call under way, or the last one.
     pub(crate) fn printed(&self) -> Option<String> {
         #[cfg(feature = "wasi")]
-        return self.printed.words(self.lane.number());
+        return self.printed.words(self.leash.number());
         #[cfg(not(feature = "wasi"))]
         None
     }

@@ -13,7 +13,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::{FsPerms, HostMonotonicClock, I32Exit, WasiCtxBuilder, async_trait, p0, p1};
 
 use crate::capture::Capture;
-use crate::interrupt::Lane;
+use crate::interrupt::Leash;
 use crate::output::Lines;
 use crate::printed::Printed;
 use crate::state::State;
@@ -37,13 +37,13 @@ pub(crate) fn context(
     sandbox: &Sandbox,
     stdout: Option<Capture>,
     started: Instant,
-    lane: &Arc<Lane>,
+    leash: &Arc<Leash>,
     printed: &Printed,
 ) -> Result<Wasi, LoadError> {
     let mut builder = WasiCtxBuilder::new();
     let pipe = |stream, target| {
         let printed = (stream == GuestStream::Stderr).then(|| printed.clone());
-        Pipe { lane: Arc::clone(lane), printed, target: Arc::new(Mutex::new(target)) }
+        Pipe { leash: Arc::clone(leash), printed, target: Arc::new(Mutex::new(target)) }
     };
     builder.monotonic_clock(Monotonic(started));
     builder.envs(&sandbox.environment).args(&sandbox.arguments);
@@ -123,7 +123,7 @@ impl Target {
 /// The guest's end of its output.
 #[derive(Clone)]
 struct Pipe {
-    lane: Arc<Lane>,
+    leash: Arc<Leash>,
     /// Keeps the end of what goes through.
     printed: Option<Printed>,
     target: Arc<Mutex<Target>>,
@@ -155,11 +155,11 @@ impl Pollable for Pipe {
 impl OutputStream for Pipe {
     /// A long text comes in small parts: between two of them the deadline may pass.
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        if self.lane.is_killed() {
+        if self.leash.is_killed() {
             return Err(StreamError::trap("the deadline has passed"));
         }
         if let Some(printed) = &self.printed {
-            printed.add(self.lane.number(), &bytes);
+            printed.add(self.leash.number(), &bytes);
         }
         self.target.lock().unwrap_or_else(PoisonError::into_inner).take(&bytes)
     }

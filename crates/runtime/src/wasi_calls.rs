@@ -14,7 +14,7 @@ use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
 use wasmtime_wasi::runtime::in_tokio;
 use wiggle::GuestMemory;
 
-use crate::interrupt::Lane;
+use crate::interrupt::Leash;
 use crate::links::{refuses_link, refuses_rename, refuses_symlink};
 use crate::state::State;
 use crate::wasi::Wasi;
@@ -119,13 +119,13 @@ pub(crate) fn link(linker: &mut Linker<State>, module: &'static str) -> wasmtime
 /// What calls of one guest are answered with.
 pub(crate) struct Host<'s> {
     wasi: &'s mut Wasi,
-    lane: Arc<Lane>,
+    leash: Arc<Leash>,
     denied: &'s mut Option<String>,
 }
 
 impl<'s> Host<'s> {
     pub(crate) fn new(state: &'s mut State) -> Self {
-        Self { wasi: &mut state.wasi, lane: Arc::clone(&state.lane), denied: &mut state.denied }
+        Self { wasi: &mut state.wasi, leash: Arc::clone(&state.leash), denied: &mut state.denied }
     }
 
     /// Waits for a call, until the guest's deadline has passed.
@@ -137,12 +137,12 @@ impl<'s> Host<'s> {
         F: Future<Output = wasmtime::Result<i32>>,
     {
         self.wasi.set_hostcall_fuel(COPIED);
-        let (lane, call) = (&self.lane, call(&mut *self.wasi));
+        let (leash, call) = (&self.leash, call(&mut *self.wasi));
         in_tokio(async {
             tokio::select! {
                 biased;
                 result = call => result,
-                () = lane.killed() => Err(Trap::Interrupt.into()),
+                () = leash.killed() => Err(Trap::Interrupt.into()),
             }
         })
     }
@@ -265,7 +265,7 @@ fn random_get(mut caller: Caller<'_, State>, at: i32, length: i32) -> wasmtime::
     let end = (at.cast_unsigned() as usize).saturating_add(length.cast_unsigned() as usize);
     let Some(bytes) = bytes.get_mut(at.cast_unsigned() as usize..end) else { return Ok(FAULT) };
     for part in bytes.chunks_mut(RANDOM) {
-        if state.lane.is_killed() {
+        if state.leash.is_killed() {
             return Err(Trap::Interrupt.into());
         }
         // A part has at most RANDOM bytes.

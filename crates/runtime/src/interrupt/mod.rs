@@ -1,7 +1,7 @@
 //! Ends calls that run past their deadline, at no cost for those that don't.
 //!
-//! Every guest has a [`Lane`], a record of where it stands. A call writes into it that it began and that it ended: a few
-//! plain stores, no clock, no lock. One thread, the [`Watchdog`], reads all lanes every now and then and ends what has been
+//! Every guest has a [`Leash`], a record of where it stands. A call writes into it that it began and that it ended: a few
+//! plain stores, no clock, no lock. One thread, the [`Watchdog`], reads all leashes every now and then and ends what has been
 //! under way for too long, in the [`Way`] that the code was compiled for:
 //!
 //! * by a signal to the guest's thread, `signal.rs`, which holds all that is unsafe about it and says why it is sound;
@@ -10,7 +10,7 @@
 //!
 //! `docs/deadlines.md` says what users may rely on.
 
-mod lane;
+mod leash;
 mod proof;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod signal;
@@ -29,7 +29,7 @@ use wasmtime::{Engine, Instance, Module, Store, UpdateDeadline};
 
 use crate::state::State;
 
-pub(crate) use lane::Lane;
+pub(crate) use leash::Leash;
 pub(crate) use proof::prove;
 pub(crate) use watchdog::Watchdog;
 
@@ -57,11 +57,11 @@ impl Way {
 
 /// To be done once for a store, before any of its guest's code runs.
 pub(crate) fn set_up(store: &mut Store<State>) {
-    if let Way::Epoch(_) = store.data().lane.way() {
+    if let Way::Epoch(_) = store.data().leash.way() {
         // The counter moves only when somebody is to be ended. Everybody else goes on to the next time.
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|store| {
-            let killed = store.data().lane.is_killed();
+            let killed = store.data().leash.is_killed();
             Ok(if killed { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(1) })
         });
     }
@@ -71,6 +71,6 @@ pub(crate) fn set_up(store: &mut Store<State>) {
 pub(crate) fn find_flag(store: &mut Store<State>, instance: &Instance) {
     if let Some(flag) = instance.get_memory(&mut *store, FLAG) {
         let at = flag.data_ptr(&*store);
-        store.data().lane.set_flag(at.cast());
+        store.data().leash.set_flag(at.cast());
     }
 }

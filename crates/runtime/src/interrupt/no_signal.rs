@@ -2,7 +2,7 @@
 
 use wasmtime::Module;
 
-use super::Lane;
+use super::Leash;
 
 /// There is none: no code can be interrupted by signals here.
 pub(crate) enum Code {}
@@ -13,10 +13,10 @@ impl Code {
     }
 }
 
-pub(super) fn with_lane<R>(_: &Lane, f: impl FnOnce() -> R) -> R {
+pub(super) fn with_leash<R>(_: &Leash, f: impl FnOnce() -> R) -> R {
     f()
 }
 
 pub(super) fn send(_: i32) {}
 
-pub(super) fn clear_flag(_: &Lane) {}
+pub(super) fn clear_flag(_: &Leash) {}

@@ -13,9 +13,9 @@ const COUNT: i32 = 1 << 28;
 /// How many times it does, for the case that the watchdog does not get to run.
 const TIMES: usize = 8;
 
-/// Calls the function that only traps, and ends one that goes on. `state` has a lane whose deadline is zero.
+/// Calls the function that only traps, and ends one that goes on. `state` has a leash whose deadline is zero.
 pub(crate) fn prove(pre: &InstancePre<State>, state: State) -> Result<(), String> {
-    let lane = Arc::clone(&state.lane);
+    let leash = Arc::clone(&state.leash);
     let mut store = Store::new(pre.module().engine(), state);
     store.limiter(|state| &mut state.bounds);
     // What cannot be instantiated has no code that runs; whoever wants to use it learns why.
@@ -27,13 +27,13 @@ pub(crate) fn prove(pre: &InstancePre<State>, state: State) -> Result<(), String
     }
     let spin = function::<i32>(&mut store, &instance, SPIN)?;
     for _ in 0..TIMES {
-        lane.restart();
-        let ended = lane.run(&mut store, |store| {
+        leash.restart();
+        let ended = leash.run(&mut store, |store| {
             // By the time that it has woken up, the guest runs; if not, it tries again.
-            lane.hurry();
+            leash.hurry();
             spin.call(store, COUNT)
         });
-        match (ended.is_ok(), lane.is_killed() && is_stop(ended)) {
+        match (ended.is_ok(), leash.is_killed() && is_stop(ended)) {
             (true, _) => {}
             (false, true) => return Ok(()),
             (false, false) => return Err(format!("{SPIN} does not do what it should")),

@@ -28,13 +28,13 @@
 //! 5. **Nothing of the host's is left half done.** Guest code writes to the guest's memories, globals and tables, which are
 //!    dropped with the store. What keeps account of host objects in several steps (references, exceptions) is not compiled
 //!    for signals; the engine has it switched off for such modules. There are no threads, fibers or stack switches.
-//! 6. **Only who is to end is ended.** Signals are but hints to look. The handler finds the lane that its own thread runs
-//!    through a thread-local pointer, and goes on only if that lane runs the very deadline which the watchdog found to have
+//! 6. **Only who is to end is ended.** Signals are but hints to look. The handler finds the leash of the guest that its own thread runs
+//!    through a thread-local pointer, and goes on only if that guest runs under the very deadline which the watchdog found to have
 //!    passed. A signal that is late, doubled, or for another thread, changes nothing. A thread that is stopped in a handler
 //!    cannot move on, so what was compared holds until the handler returns.
-//! 7. **Pointers are valid when they are used.** The thread-local one is set to a borrowed lane and set back before the
-//!    borrow ends (`with_lane`). The lane owns its `Code`, which owns the module. The flag lies in a memory of the lane's
-//!    store that never grows or moves, and is written to only while the lane runs, when `Lane::run` has that store borrowed.
+//! 7. **Pointers are valid when they are used.** The thread-local one is set to a borrowed leash and set back before the
+//!    borrow ends (`with_leash`). The leash owns its `Code`, which owns the module. The flag lies in a memory of the leash's
+//!    store that never grows or moves, and is written to only while its guest runs, when `Leash::run` has that store borrowed.
 //! 8. **Signals that meet do no harm.** If the guest's own fault is handled first, our handler finds the thread in the
 //!    engine's handler, so in the host. If ours comes first, the fault does not happen. Ours again on the way to the trap
 //!    moves the program counter to where it is. Both use the thread's alternate stack; ours is done before `SIGILL` comes.
@@ -54,7 +54,7 @@ use std::sync::atomic::Ordering;
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use wasmtime::Module;
 
-use super::{Lane, Way};
+use super::{Leash, Way};
 
 /// `si_code` of a signal that a thread was sent by name.
 const SENT_TO_THREAD: c_int = -6;
@@ -71,8 +71,8 @@ const STEP: usize = 1;
 const STEP: usize = 4;
 
 thread_local! {
-    /// The lane that this thread runs, if any.
-    static LANE: Cell<*const Lane> = const { Cell::new(ptr::null()) };
+    /// The leash of the guest that this thread runs, if any.
+    static LEASH: Cell<*const Leash> = const { Cell::new(ptr::null()) };
     /// This thread's number, once it was asked for.
     static THREAD: Cell<c_int> = const { Cell::new(0) };
 }
@@ -120,21 +120,21 @@ impl Code {
     }
 }
 
-/// Runs `f` with signals to this thread being about the lane.
+/// Runs `f` with signals to this thread being about the leash.
 #[inline]
-pub(super) fn with_lane<R>(lane: &Lane, f: impl FnOnce() -> R) -> R {
-    struct Back(*const Lane);
+pub(super) fn with_leash<R>(leash: &Leash, f: impl FnOnce() -> R) -> R {
+    struct Back(*const Leash);
     impl Drop for Back {
         fn drop(&mut self) {
-            LANE.set(self.0);
+            LEASH.set(self.0);
         }
     }
     let this = match THREAD.get() {
         0 => thread(),
         this => this,
     };
-    lane.thread.store(this, Ordering::Relaxed);
-    let _back = Back(LANE.replace(ptr::from_ref(lane)));
+    leash.thread.store(this, Ordering::Relaxed);
+    let _back = Back(LEASH.replace(ptr::from_ref(leash)));
     f()
 }
 
@@ -159,15 +159,15 @@ fn thread() -> c_int {
 /// Sends the signal to a thread of this process. One that has ended since, or is another by now, takes no harm.
 pub(super) fn send(thread: c_int) {
     let Ok(signal) = signal() else { return };
-    // SAFETY: plain numbers go in. A signal that this process handles changes nothing for threads that run no lane.
+    // SAFETY: plain numbers go in. A signal that this process handles changes nothing for threads that run no guest.
     unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal) };
 }
 
-/// Takes back what a signal said, between two runs of the lane or at the end of one.
-pub(super) fn clear_flag(lane: &Lane) {
-    let flag = lane.flag.load(Ordering::Relaxed);
+/// Takes back what a signal said, between two runs of the guest or at the end of one.
+pub(super) fn clear_flag(leash: &Leash) {
+    let flag = leash.flag.load(Ordering::Relaxed);
     if !flag.is_null() {
-        // SAFETY: `Lane::run`, from which this is called, has the store borrowed whose memory the flag lies in.
+        // SAFETY: `Leash::run`, from which this is called, has the store borrowed whose memory the flag lies in.
         unsafe { flag.write_volatile(0) };
     }
 }
@@ -207,15 +207,15 @@ extern "C" fn handle(_: c_int, info: *mut siginfo_t, context: *mut c_void) {
     if info.si_code != SENT_TO_THREAD || unsafe { info.si_pid() != libc::getpid() } {
         return;
     }
-    // SAFETY: null, or a lane that `with_lane`, which this thread is in, has borrowed (7 above).
-    let Some(lane) = (unsafe { LANE.get().as_ref() }) else { return };
-    let Way::Signal(code) = lane.way() else { return };
-    if !lane.is_to_end() {
+    // SAFETY: null, or a leash that `with_leash`, which this thread is in, has borrowed (7 above).
+    let Some(leash) = (unsafe { LEASH.get().as_ref() }) else { return };
+    let Way::Signal(code) = leash.way() else { return };
+    if !leash.is_to_end() {
         return;
     }
-    let flag = lane.flag.load(Ordering::Relaxed);
+    let flag = leash.flag.load(Ordering::Relaxed);
     if !flag.is_null() {
-        // SAFETY: the lane runs, so its store is borrowed by `Lane::run`, which this thread is in (7 above).
+        // SAFETY: the guest runs, so its store is borrowed by `Leash::run`, which this thread is in (7 above).
         unsafe { flag.write_volatile(1) };
     }
     #[cfg(target_arch = "x86_64")]
@@ -226,10 +226,10 @@ extern "C" fn handle(_: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let found = *counter as usize;
     if code.holds(found) {
         if found != code.stop {
-            lane.interrupted.store(found, Ordering::Relaxed);
+            leash.interrupted.store(found, Ordering::Relaxed);
         }
         *counter = code.stop as _;
         #[cfg(test)]
-        lane.hits.fetch_add(1, Ordering::Relaxed);
+        leash.hits.fetch_add(1, Ordering::Relaxed);
     }
 }

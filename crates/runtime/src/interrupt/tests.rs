@@ -10,13 +10,13 @@ use flb_artifact::{Interruption, Levels, Target};
 use flb_compiler::{CompileOptions, Compiler};
 use wasmtime::{Caller, Linker, Store};
 
-use super::{Lane, Way, find_flag, set_up, signal};
+use super::{Leash, Way, find_flag, set_up, signal};
 use crate::guest::Guest;
 use crate::space::Memories;
 use crate::state::State;
 use crate::{EngineOptions, FilterEngine, FilterError, FilterModule, FilterOptions, Sandbox};
 
-const LANES: usize = 2;
+const LEASHES: usize = 2;
 /// How many of the programs end of themselves.
 const FINITE: usize = 10;
 const AN_HOUR: Duration = Duration::from_secs(3600);
@@ -117,7 +117,7 @@ fn call(guest: &mut Guest) -> Answer {
 
 #[derive(Default)]
 struct Shared {
-    lanes: [Mutex<Option<Arc<Lane>>>; LANES],
+    leashes: [Mutex<Option<Arc<Leash>>>; LEASHES],
     kills: AtomicU64,
     calls: AtomicU64,
     over: AtomicBool,
@@ -136,20 +136,20 @@ impl Drop for Ended<'_> {
 
 type Answer = Result<Vec<u8>, FilterError>;
 
-/// Runs programs on one lane, another guest after each failure, until it is over.
+/// Runs programs on one thread, another guest after each failure, until it is over.
 fn run(shared: &Shared, index: usize, modules: &[FilterModule], expected: &[Answer]) {
     let _ended = Ended(shared);
     let mut chance = Chance(0x9e37_79b9 + index as u64);
     while !shared.over.load(Ordering::Relaxed) {
         let chosen = chance.below(modules.len() as u64) as usize;
         let mut guest = Guest::start(&modules[chosen]).unwrap();
-        *shared.lanes[index].lock().unwrap() = Some(Arc::clone(&guest.lane));
+        *shared.leashes[index].lock().unwrap() = Some(Arc::clone(&guest.leash));
         // Those that answer are called some times.
         for _ in 0..8 {
-            let hits = guest.lane.hits.load(Ordering::Relaxed);
+            let hits = guest.leash.hits.load(Ordering::Relaxed);
             let found = call(&mut guest);
             shared.calls.fetch_add(1, Ordering::Relaxed);
-            let hit = guest.lane.hits.load(Ordering::Relaxed) != hits;
+            let hit = guest.leash.hits.load(Ordering::Relaxed) != hits;
             match &found {
                 Err(FilterError::Deadline { .. }) => {
                     shared.kills.fetch_add(1, Ordering::Relaxed);
@@ -172,31 +172,31 @@ fn disturb(shared: &Shared, kills: u64) {
     let mut chance = Chance(42);
     while shared.kills.load(Ordering::Relaxed) < kills && !shared.over.load(Ordering::Relaxed) {
         thread::sleep(Duration::from_micros(chance.below(100)));
-        let lane = shared.lanes[chance.below(LANES as u64) as usize].lock().unwrap().clone();
-        let Some(lane) = lane else { continue };
-        match (chance.below(8), lane.running()) {
+        let leash = shared.leashes[chance.below(LEASHES as u64) as usize].lock().unwrap().clone();
+        let Some(leash) = leash else { continue };
+        match (chance.below(8), leash.running()) {
             // For nobody.
-            (0, _) | (_, None) => signal::send(lane.thread.load(Ordering::Relaxed)),
+            (0, _) | (_, None) => signal::send(leash.thread.load(Ordering::Relaxed)),
             // Doubled.
             (1, Some(number)) => {
-                lane.kill(number);
-                signal::send(lane.thread.load(Ordering::Relaxed));
+                leash.kill(number);
+                signal::send(leash.thread.load(Ordering::Relaxed));
             }
             // Late.
             (2, Some(number)) => {
                 thread::yield_now();
-                lane.kill(number);
+                leash.kill(number);
             }
-            (_, Some(number)) => lane.kill(number),
+            (_, Some(number)) => leash.kill(number),
         }
     }
     shared.over.store(true, Ordering::Relaxed);
     // Whoever is in a program without end needs to be told, and then left alone for as long as it takes to end: each of these
     // signals has its own place in the thread's queue, and a thread whose queue is never empty never runs.
-    while shared.ended.load(Ordering::Relaxed) < LANES {
-        for lane in &shared.lanes {
-            if let Some(lane) = lane.lock().unwrap().clone() {
-                lane.running().inspect(|number| lane.kill(*number));
+    while shared.ended.load(Ordering::Relaxed) < LEASHES {
+        for leash in &shared.leashes {
+            if let Some(leash) = leash.lock().unwrap().clone() {
+                leash.running().inspect(|number| leash.kill(*number));
             }
         }
         thread::sleep(Duration::from_millis(1));
@@ -212,7 +212,7 @@ fn stress(kills: u64) {
         finite.iter().map(|module| call(&mut Guest::start(module).unwrap())).collect();
     let started = Instant::now();
     thread::scope(|scope| {
-        for index in 0..LANES {
+        for index in 0..LEASHES {
             let (shared, modules, expected) = (&shared, &modules, &expected);
             scope.spawn(move || run(shared, index, modules, expected));
         }
@@ -282,10 +282,10 @@ fn a_guest_under_a_host_function_under_a_guest_is_ended() {
     let way = Way::of(loaded.interruption, &loaded.module).unwrap();
     assert!(matches!(way, Way::Signal(_)));
     for swallows in [true, false] {
-        let lane = Lane::new(engine.watchdog(), Duration::from_millis(5), way.clone());
+        let leash = Leash::new(engine.watchdog(), Duration::from_millis(5), way.clone());
         let arguments = loaded.artifact.metadata().interface.arguments;
         let memories = Memories::of(&loaded.module, arguments);
-        let state = State::new(memories, 1 << 20, &Sandbox::default(), Arc::clone(&lane)).unwrap();
+        let state = State::new(memories, 1 << 20, &Sandbox::default(), Arc::clone(&leash)).unwrap();
         let mut store = Store::new(loaded.module.engine(), state);
         set_up(&mut store);
         let mut linker = Linker::<State>::new(loaded.module.engine());
@@ -299,8 +299,8 @@ fn a_guest_under_a_host_function_under_a_guest_is_ended() {
         let instance = linker.instantiate(&mut store, &loaded.module).unwrap();
         find_flag(&mut store, &instance);
         let outer = instance.get_typed_func::<(), ()>(&mut store, "outer").unwrap();
-        lane.restart();
-        let error = lane.run(&mut store, |store| outer.call(store, ())).unwrap_err();
+        leash.restart();
+        let error = leash.run(&mut store, |store| outer.call(store, ())).unwrap_err();
         assert_eq!(error.downcast_ref(), Some(&wasmtime::Trap::Interrupt));
     }
 }

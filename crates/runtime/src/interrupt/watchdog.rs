@@ -1,11 +1,11 @@
-//! The thread that looks at all lanes every now and then, and ends what has been under way for too long.
+//! The thread that looks at all leashes every now and then, and ends what has been under way for too long.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use super::Lane;
+use super::Leash;
 
 /// How often the watchdog looks while a guest runs: a call may be as much older than it looks.
 const TICK: Duration = Duration::from_millis(2);
@@ -19,7 +19,7 @@ const PATIENCE: u32 = 50;
 /// How long it sleeps at most. Whoever runs wakes it; this is for the case that nobody can be wrong about.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Watches lanes until it is dropped.
+/// Watches leashes until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
     shared: Arc<Shared>,
@@ -27,8 +27,8 @@ pub(crate) struct Watchdog {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Lanes that the thread does not know yet.
-    arrivals: Mutex<Vec<Weak<Lane>>>,
+    /// Leashes that the thread does not know yet.
+    arrivals: Mutex<Vec<Weak<Leash>>>,
     sleep: Arc<Sleep>,
     over: AtomicBool,
 }
@@ -46,10 +46,10 @@ impl Watchdog {
         Ok(Self { shared })
     }
 
-    /// Watches the lane for as long as it is there.
-    pub(super) fn watch(&self, lane: &Arc<Lane>) {
+    /// Watches the leash for as long as it is there.
+    pub(super) fn watch(&self, leash: &Arc<Leash>) {
         let mut arrivals = self.shared.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
-        arrivals.push(Arc::downgrade(lane));
+        arrivals.push(Arc::downgrade(leash));
     }
 
     pub(super) fn sleep(&self) -> Arc<Sleep> {
@@ -80,7 +80,7 @@ impl Sleep {
         }
     }
 
-    /// Makes the watchdog look at all lanes now.
+    /// Makes the watchdog look at all leashes now.
     #[cold]
     pub(super) fn wake(&self) {
         self.asleep.store(false, Ordering::Relaxed);
@@ -93,13 +93,13 @@ impl Sleep {
 /// What the thread knows.
 #[derive(Default)]
 struct Watch {
-    lanes: Vec<Watched>,
+    leashes: Vec<Watched>,
     /// Looks since a guest ran.
     idle: u32,
 }
 
 struct Watched {
-    lane: Weak<Lane>,
+    leash: Weak<Leash>,
     /// The deadline under way when it was looked at last, and since when.
     number: u64,
     since: Instant,
@@ -114,7 +114,7 @@ impl Watch {
                 let mut lock = shared.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
                 std::mem::take(&mut *lock)
             };
-            self.lanes.extend(arrivals.into_iter().map(Watched::new));
+            self.leashes.extend(arrivals.into_iter().map(Watched::new));
             match self.look() {
                 Some(next) => {
                     self.idle = 0;
@@ -130,9 +130,9 @@ impl Watch {
     fn look(&mut self) -> Option<Duration> {
         let now = Instant::now();
         let mut next = None;
-        self.lanes.retain_mut(|watched| {
-            let Some(lane) = watched.lane.upgrade() else { return false };
-            if let Some(wait) = watched.look(&lane, now) {
+        self.leashes.retain_mut(|watched| {
+            let Some(leash) = watched.leash.upgrade() else { return false };
+            if let Some(wait) = watched.look(&leash, now) {
                 next = Some(next.map_or(wait, |next: Duration| next.min(wait)));
             }
             true
@@ -155,21 +155,21 @@ impl Watch {
 }
 
 impl Watched {
-    fn new(lane: Weak<Lane>) -> Self {
-        Self { lane, number: 0, since: Instant::now(), kills: 0 }
+    fn new(leash: Weak<Leash>) -> Self {
+        Self { leash, number: 0, since: Instant::now(), kills: 0 }
     }
 
     /// Ends the call if it is to end. How long to wait for the next look, if the guest runs.
-    fn look(&mut self, lane: &Lane, now: Instant) -> Option<Duration> {
-        let number = lane.running()?;
+    fn look(&mut self, leash: &Leash, now: Instant) -> Option<Duration> {
+        let number = leash.running()?;
         if self.number != number {
             (self.number, self.since, self.kills) = (number, now, 0);
         }
-        let left = lane.deadline().saturating_sub(now.duration_since(self.since));
+        let left = leash.deadline().saturating_sub(now.duration_since(self.since));
         if !left.is_zero() {
             return Some(left.min(TICK));
         }
-        lane.kill(number);
+        leash.kill(number);
         self.kills = self.kills.saturating_add(1);
         Some(if self.kills < AT_FIRST { AGAIN } else { AGAIN_LATER })
     }

@@ -9,14 +9,14 @@ use super::call::Call;
 use super::console::Console;
 use super::format::{Sink, print};
 use super::table::Answer;
-use crate::interrupt::Lane;
+use crate::interrupt::Leash;
 
 /// The most that is printed between two looks at the deadline.
 const PIECE: usize = 64 << 10;
 
 pub(super) fn printf(call: &mut Call<'_>, format: u32, arguments: u32) -> Answer {
     let (memory, state) = call.parts();
-    let mut screen = Screen { console: &mut state.library.console, lane: &state.lane };
+    let mut screen = Screen { console: &mut state.library.console, leash: &state.leash };
     print(memory, format, arguments, &mut screen)
 }
 
@@ -24,7 +24,7 @@ pub(super) fn sprintf(call: &mut Call<'_>, to: u32, format: u32, arguments: u32)
     let (memory, state) = call.parts();
     // Without an end, but for that of the memory.
     let room = range(memory, to, 0)?.start..memory.len();
-    let mut buffer = Buffer { room, is_bounded: false, lane: &state.lane };
+    let mut buffer = Buffer { room, is_bounded: false, leash: &state.leash };
     let count = print(memory, format, arguments, &mut buffer)?;
     buffer.end(memory)?;
     Ok(count)
@@ -40,7 +40,7 @@ pub(super) fn snprintf(
     let (memory, state) = call.parts();
     let place = range(memory, to, size)?;
     let room = place.start..place.end.saturating_sub(1).max(place.start);
-    let mut buffer = Buffer { room, is_bounded: true, lane: &state.lane };
+    let mut buffer = Buffer { room, is_bounded: true, leash: &state.leash };
     let count = print(memory, format, arguments, &mut buffer)?;
     if size > 0 {
         buffer.end(memory)?;
@@ -51,7 +51,7 @@ pub(super) fn snprintf(
 pub(super) fn puts(call: &mut Call<'_>, s: u32) -> Answer {
     let (memory, state) = call.parts();
     let length = text(memory, s)?.len();
-    let mut screen = Screen { console: &mut state.library.console, lane: &state.lane };
+    let mut screen = Screen { console: &mut state.library.console, leash: &state.leash };
     screen.copy(memory, s as usize..s as usize + length)?;
     screen.write(memory, b"\n")?;
     Ok((length as u32).wrapping_add(1))
@@ -66,7 +66,7 @@ pub(super) fn putchar(call: &mut Call<'_>, character: u32) -> Answer {
 /// The guest's output.
 struct Screen<'a> {
     console: &'a mut Console,
-    lane: &'a Lane,
+    leash: &'a Leash,
 }
 
 impl Sink for Screen<'_> {
@@ -87,7 +87,7 @@ impl Sink for Screen<'_> {
     }
 
     fn look_at_the_clock(&self) -> Result<(), Trap> {
-        if self.lane.is_killed() { Err(Trap::Interrupt) } else { Ok(()) }
+        if self.leash.is_killed() { Err(Trap::Interrupt) } else { Ok(()) }
     }
 }
 
@@ -97,7 +97,7 @@ struct Buffer<'a> {
     room: Range<usize>,
     /// Whether what does not fit is left out.
     is_bounded: bool,
-    lane: &'a Lane,
+    leash: &'a Leash,
 }
 
 impl Buffer<'_> {
@@ -134,6 +134,6 @@ impl Sink for Buffer<'_> {
     }
 
     fn look_at_the_clock(&self) -> Result<(), Trap> {
-        if self.lane.is_killed() { Err(Trap::Interrupt) } else { Ok(()) }
+        if self.leash.is_killed() { Err(Trap::Interrupt) } else { Ok(()) }
     }
 }

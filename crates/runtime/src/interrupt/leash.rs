@@ -1,4 +1,4 @@
-//! Where a guest stands: what its thread writes at each call, and its watchdog reads.
+//! A guest's leash: what its thread writes at each call, and its watchdog reads.
 
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering, compiler_fence};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -12,16 +12,16 @@ use crate::backtrace::Interrupted;
 use crate::fence::Fence;
 use crate::state::State;
 
-/// One guest's record. It has cache lines of its own, as its thread writes to it at each call.
+/// What a guest is held by. It has cache lines of its own, as its thread writes to it at each call.
 #[repr(align(128))]
-pub(crate) struct Lane {
+pub(crate) struct Leash {
     /// Twice the number of the deadline under way; odd while the guest runs.
     at: AtomicU64,
     /// The number of the deadline that has passed. Deadlines are numbered from 1.
     killed: AtomicU64,
     /// The thread that the guest runs on, as the system numbers it.
     pub(super) thread: AtomicI32,
-    /// What the guest's code looks at where no signal can reach it: null, or in the memory of this lane's store.
+    /// What the guest's code looks at where no signal can reach it: null, or in the memory of this leash's store.
     pub(super) flag: AtomicPtr<u32>,
     /// Where in the code the last signal found the thread that it led out.
     pub(super) interrupted: AtomicUsize,
@@ -41,10 +41,10 @@ pub(crate) struct Lane {
     pub(super) hits: AtomicU64,
 }
 
-impl Lane {
-    /// A lane that the watchdog watches from its first call on.
+impl Leash {
+    /// A leash that the watchdog watches from its first call on.
     pub(crate) fn new(watchdog: &Watchdog, deadline: Duration, way: Way) -> Arc<Self> {
-        let lane = Arc::new(Self {
+        let leash = Arc::new(Self {
             at: AtomicU64::new(2),
             killed: AtomicU64::new(0),
             thread: AtomicI32::new(0),
@@ -61,8 +61,8 @@ impl Lane {
             #[cfg(test)]
             hits: AtomicU64::new(0),
         });
-        watchdog.watch(&lane);
-        lane
+        watchdog.watch(&leash);
+        leash
     }
 
     pub(super) fn way(&self) -> &Way {
@@ -105,10 +105,10 @@ impl Lane {
         store: &mut Store<State>,
         f: impl FnOnce(&mut Store<State>) -> wasmtime::Result<R>,
     ) -> wasmtime::Result<R> {
-        // The flag lies in the lane's store: nobody may run with the one and drop the other.
-        assert!(std::ptr::eq(self, Arc::as_ptr(&store.data().lane)), "a store has its own lane");
+        // The flag lies in the leash's store: nobody may run with the one and drop the other.
+        assert!(std::ptr::eq(self, Arc::as_ptr(&store.data().leash)), "a store has its own leash");
         let (result, killed) = self.fence.run(|| match self.way {
-            Way::Signal(_) => signal::with_lane(self, || self.run_armed(store, f)),
+            Way::Signal(_) => signal::with_leash(self, || self.run_armed(store, f)),
             Way::Epoch(_) | Way::None => self.run_armed(store, f),
         });
         match result {
@@ -196,18 +196,18 @@ fn nanoseconds(deadline: Duration) -> u64 {
 
 /// While it is there, the guest runs.
 struct Armed<'a> {
-    lane: &'a Lane,
+    leash: &'a Leash,
     before: u64,
 }
 
 impl<'a> Armed<'a> {
     #[inline]
-    fn new(lane: &'a Lane) -> Self {
-        let before = lane.at.load(Ordering::Relaxed);
-        lane.at.store(before | 1, Ordering::Relaxed);
+    fn new(leash: &'a Leash) -> Self {
+        let before = leash.at.load(Ordering::Relaxed);
+        leash.at.store(before | 1, Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
-        lane.sleep.end();
-        Self { lane, before }
+        leash.sleep.end();
+        Self { leash, before }
     }
 }
 
@@ -215,11 +215,11 @@ impl Drop for Armed<'_> {
     #[inline]
     fn drop(&mut self) {
         compiler_fence(Ordering::SeqCst);
-        self.lane.at.store(self.before, Ordering::Relaxed);
+        self.leash.at.store(self.before, Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
         // From here on no signal sets the flag, and what it said holds no longer.
-        if self.lane.is_killed() {
-            signal::clear_flag(self.lane);
+        if self.leash.is_killed() {
+            signal::clear_flag(self.leash);
         }
     }
 }
