@@ -3,6 +3,7 @@
 //! A record is stored as Fluent Bit's second event format, `[[time, metadata], body]` with the time as EventTime
 //! (extension type 0, eight bytes). Offsets are kept beside the bytes, so nobody walks msgpack to find a record.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::{Tag, Timestamp, msgpack};
@@ -232,15 +233,25 @@ impl ChunkBuilder {
 
     /// Adds all records of `chunk`, whatever its tag. One copy of the bytes.
     pub fn append(&mut self, chunk: &Chunk) -> Result<(), RecordTooLarge> {
-        let base = u32::try_from(self.data.len()).map_err(|_| RecordTooLarge)?;
-        u32::try_from(self.data.len() + chunk.bytes().len()).map_err(|_| RecordTooLarge)?;
-        self.data.extend_from_slice(chunk.bytes());
+        self.append_run(chunk, 0..chunk.len())
+    }
+
+    /// Adds a run of `chunk`'s records, those of these numbers, whatever its tag. One copy of the bytes. Numbers beyond the
+    /// last record stand for none.
+    pub fn append_run(&mut self, chunk: &Chunk, run: Range<usize>) -> Result<(), RecordTooLarge> {
+        let Shared { data, ends } = &*chunk.shared;
+        let run = run.start.min(ends.len())..run.end.min(ends.len());
+        let before = ends[..run.start].last().map_or(0, |ends| ends.body);
+        let ends = ends.get(run).unwrap_or_default();
+        let Some(last) = ends.last() else { return Ok(()) };
+        let base = self.data.len();
+        let bytes = &data[before as usize..last.body as usize];
+        u32::try_from(base + bytes.len()).map_err(|_| RecordTooLarge)?;
+        self.data.extend_from_slice(bytes);
+        // All of them are within the new end, which was looked at above.
+        let moved = |end: u32| (base + (end - before) as usize) as u32;
         self.ends.extend(
-            chunk
-                .shared
-                .ends
-                .iter()
-                .map(|ends| Ends { metadata: base + ends.metadata, body: base + ends.body }),
+            ends.iter().map(|ends| Ends { metadata: moved(ends.metadata), body: moved(ends.body) }),
         );
         Ok(())
     }
@@ -319,6 +330,23 @@ mod tests {
         assert!(again.is_empty());
         again.push(event(2, &[0x80])).unwrap();
         assert_eq!(again.build().bytes().as_ptr(), memory);
+    }
+
+    #[test]
+    fn a_run_of_a_chunk_is_appended_alone() {
+        let mut first = ChunkBuilder::new(Tag::new("t").unwrap());
+        let bodies: [&[u8]; 4] = [&[0x80], &[0x81, 0xa1, b'a', 1], &[0x80], &[0x81, 0xa1, b'b', 2]];
+        for (sec, body) in (1..).zip(bodies) {
+            first.push(event(sec, body)).unwrap();
+        }
+        let first = first.build();
+        let mut second = ChunkBuilder::new(Tag::new("u").unwrap());
+        for run in [3..4, 1..3, 2..2, 4..9, 9..12] {
+            second.append_run(&first, run).unwrap();
+        }
+        let second = second.build();
+        let expected = [event(4, bodies[3]), event(2, bodies[1]), event(3, bodies[2])];
+        assert_eq!(second.records().collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flb_artifact::Sha256Hex;
 use flb_event::{Chunk, Spares};
-use flb_guest::filter::{self, Outcome, Policy, Source, Watch, class, module_options};
+use flb_guest::filter::{self, Outcome, Policy, Source, Watch, module_options};
 use flb_guest::host;
 use flb_plugin::{Build, BuildError, Filter, Filtered, Options, Spec};
 use flb_runtime::FilterInstance;
@@ -91,25 +91,17 @@ impl Wasm {
 impl Filter for Wasm {
     fn filter(&mut self, batch: Chunk) -> Filtered {
         self.renew();
-        let mut outcome = Outcome::new(self.spares.builder(batch.tag().clone()));
+        let output = self.spares.builder(batch.tag().clone());
+        let module = self.instance.module().source();
+        let mut outcome = Outcome::new(&batch, (&self.policy, module), output);
         let recycled = self.instance.recycled();
-        for event in batch.records() {
-            let answered = match self.instance.call(batch.tag(), event) {
-                Ok(verdict) => outcome.answer(verdict, event),
-                Err(error) => Err(error),
-            };
-            if let Err(error) = answered {
-                let module = self.instance.module().source();
-                let fate =
-                    self.policy.apply((&error, module), batch.tag(), event, &mut outcome.tally);
-                outcome.fail(class(&error), fate, event);
-            }
-        }
+        self.instance.filter(&batch, &mut outcome);
         if let Some(path) = self.instance.denied() {
             self.policy.denied(&path);
         }
-        outcome.tally.recycled = self.instance.recycled() - recycled;
-        outcome.finish(batch, &mut self.spares)
+        let (chunk, mut tally) = outcome.finish(&mut self.spares);
+        tally.recycled = self.instance.recycled() - recycled;
+        Filtered { chunk, tally }
     }
 
     fn guest_memory(&mut self) -> Option<u64> {

@@ -6,13 +6,18 @@
 #![expect(clippy::print_stdout, reason = "the answer goes to standard output")]
 #![expect(clippy::unwrap_used, reason = "whoever measures sees the panic")]
 
+#[path = "support/filtered.rs"]
+mod filtered;
+
 use std::hint::black_box;
 use std::time::Duration;
 
 use flb_event::json::{self, JsonOptions, Printer, Sent};
-use flb_event::{Chunk, ChunkBuilder, Event, RecordTooLarge, Tag, Timestamp, Verdict};
+use flb_event::{Chunk, ChunkBuilder, Event, RecordTooLarge, Tag, Timestamp};
 use flb_runtime::{EngineOptions, EventFormat, FilterEngine, FilterModule, FilterOptions};
 use rustix::time::ClockId;
+
+use filtered::filtered;
 
 /// The JSON that a filter gets, as the agent writes it.
 const JSON: EventFormat = EventFormat::Json { escape_unicode: true };
@@ -68,7 +73,7 @@ fn trap(module: &FilterModule, times: usize) -> f64 {
     let mut filter = module.instantiate().unwrap();
     let chunk = parse(b"{\"a\":1}", 1);
     let event = chunk.records().next().unwrap();
-    each(times, || assert!(black_box(filter.call(chunk.tag(), event)).is_err()))
+    each(times, || assert!(black_box(filter.ask(chunk.tag(), event)).is_err()))
 }
 
 /// So many records, of the lines in turn.
@@ -89,17 +94,9 @@ fn parse(text: &[u8], records: usize) -> Chunk {
 /// Nanoseconds that the whole call takes, its answer in the next chunk, and those of the conversions alone.
 fn call(chunk: &Chunk, module: &FilterModule, format: EventFormat) -> (f64, f64) {
     let mut filter = module.instantiate().unwrap();
-    let mut answers = ChunkBuilder::new(chunk.tag().clone());
     let started = cpu_time();
-    for event in chunk.records() {
-        match filter.call(chunk.tag(), event).unwrap() {
-            Verdict::Keep => answers.push(event).unwrap(),
-            Verdict::Replace(body) => answers.push(Event { body, ..event }).unwrap(),
-            Verdict::Drop | Verdict::Split(_) => {}
-        }
-    }
+    let answers = filtered(&mut filter, chunk);
     let whole = cpu_time() - started;
-    let answers = answers.build();
     let conversions = if format == EventFormat::Msgpack {
         copies(chunk, &answers)
     } else {

@@ -4,12 +4,17 @@
 #![expect(clippy::print_stdout, reason = "the answer goes to standard output")]
 #![expect(clippy::unwrap_used, reason = "whoever measures sees the panic")]
 
+#[path = "support/filtered.rs"]
+mod filtered;
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use flb_event::json::{self, JsonOptions, Printer, Sent};
-use flb_event::{Chunk, ChunkBuilder, Event, RecordTooLarge, Tag, Timestamp, Verdict};
+use flb_event::{Chunk, ChunkBuilder, Event, RecordTooLarge, Tag, Timestamp};
 use flb_runtime::{EngineOptions, FilterEngine, FilterInstance, FilterModule, FilterOptions};
+
+use filtered::filtered;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -95,14 +100,6 @@ fn again(chunk: &Chunk) -> Duration {
 /// A filter and all around it: msgpack to JSON, the call, its answer to msgpack into another chunk.
 fn call(chunk: &Chunk, mut filter: FilterInstance) -> Duration {
     let start = Instant::now();
-    let mut filtered = ChunkBuilder::new(chunk.tag().clone());
-    for event in chunk.records() {
-        match filter.call(chunk.tag(), event).unwrap() {
-            Verdict::Keep => filtered.push(event).unwrap(),
-            Verdict::Replace(body) => filtered.push(Event { body, ..event }).unwrap(),
-            Verdict::Drop | Verdict::Split(_) => {}
-        }
-    }
-    black_box(filtered.build());
+    black_box(filtered(&mut filter, chunk));
     start.elapsed()
 }

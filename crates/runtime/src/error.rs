@@ -1,10 +1,9 @@
 //! Why a module cannot be loaded, and why a call came to nothing.
 
-use std::fmt;
+use flb_artifact::ArtifactError;
+use flb_event::RecordTooLarge;
 
-use flb_artifact::{ArtifactError, ValueType};
-
-use crate::Abi;
+use crate::abi::{Abi, PARAMETERS, Signature};
 
 /// Why a module cannot be loaded. Messages say what to do; whoever knows the file's name puts it before them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,8 +54,8 @@ pub enum LoadError {
     /// The function has another type than a filter.
     #[error(
         "the function '{name}' has the type {found}, a filter has {}; help: give it the parameters \
-         (tag, tag_len, sec, nsec, record, record_len) and one result, a pointer",
-        Abi::One.signature()
+         ({}) and one result, a pointer",
+        Abi::One.signature(), PARAMETERS.join(", ")
     )]
     FunctionType {
         /// The function.
@@ -145,31 +144,6 @@ fn list(names: &[String]) -> String {
     }
 }
 
-/// A function's type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signature {
-    /// Types of the parameters.
-    pub params: Vec<ValueType>,
-    /// Types of the results.
-    pub results: Vec<ValueType>,
-}
-
-impl fmt::Display for Signature {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let write = |f: &mut fmt::Formatter<'_>, types: &[ValueType]| {
-            f.write_str("(")?;
-            for (index, ty) in types.iter().enumerate() {
-                let comma = if index == 0 { "" } else { ", " };
-                write!(f, "{comma}{ty}")?;
-            }
-            f.write_str(")")
-        };
-        write(f, &self.params)?;
-        f.write_str(" -> ")?;
-        write(f, &self.results)
-    }
-}
-
 /// Why a call gave no verdict.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -241,6 +215,12 @@ fn within(backtrace: &[String]) -> String {
 /// What was printed before.
 fn after(printed: &Option<String>) -> String {
     printed.as_ref().map(|text| format!(": {text}")).unwrap_or_default()
+}
+
+impl From<RecordTooLarge> for FilterError {
+    fn from(error: RecordTooLarge) -> Self {
+        Self::Memory { reason: error.to_string() }
+    }
 }
 
 impl FilterError {

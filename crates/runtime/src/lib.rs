@@ -5,7 +5,6 @@
 //! its end instead, and what it writes is kept. A [`Sandbox`] says what either may see of the host.
 
 mod abi;
-mod answer;
 mod backtrace;
 mod bounds;
 #[cfg(feature = "jit")]
@@ -21,6 +20,7 @@ mod fence;
 #[path = "no_fence.rs"]
 mod fence;
 mod guest;
+mod guests;
 mod imports;
 mod instance;
 mod interrupt;
@@ -30,6 +30,7 @@ mod links;
 mod load;
 mod module;
 mod native;
+mod options;
 mod output;
 #[cfg(feature = "wasi")]
 mod poll;
@@ -48,12 +49,13 @@ mod wasi;
 #[cfg(feature = "wasi")]
 mod wasi_calls;
 
-pub use abi::Abi;
+pub use abi::{Abi, Answers, Signature};
 pub use engine::{EngineOptions, FilterEngine};
-pub use error::{FilterError, LoadError, Signature};
+pub use error::{FilterError, LoadError};
 pub use imports::unprovided;
 pub use instance::FilterInstance;
-pub use module::{EventFormat, FilterModule, FilterOptions, Recycle};
+pub use module::FilterModule;
+pub use options::{EventFormat, FilterOptions, Recycle};
 pub use output::{GuestLog, GuestOutput, GuestStream, Heard, LINE};
 #[cfg(feature = "wasi")]
 pub use program::{Program, ProgramOptions, ProgramRun};

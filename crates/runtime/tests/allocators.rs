@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use flb_artifact::{Levels, Target};
 use flb_compiler::{CompileOptions, Compiler};
-use flb_event::{Event, Tag, Timestamp, Verdict, msgpack};
+use flb_event::{Event, Tag, Timestamp, msgpack};
 use flb_runtime::{EngineOptions, EventFormat, FilterEngine, FilterModule, FilterOptions};
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -60,13 +60,11 @@ fn check(path: &Path, kind: &str) -> Result<(), Failed> {
     for call in 0..CALLS {
         let body = record(call);
         let time = Timestamp { sec: call, nsec: 0 };
-        match instance.call(&tag, Event { time, metadata: Event::NO_METADATA, body: &body })? {
-            Verdict::Keep => {}
-            Verdict::Replace(answer) if answer == body => {}
-            Verdict::Replace(_) => return Err(format!("call {call}: the answer differs").into()),
-            Verdict::Drop | Verdict::Split(_) => {
-                return Err(format!("call {call}: the guest overwrote it").into());
-            }
+        let event = Event { time, metadata: Event::NO_METADATA, body: &body };
+        match instance.ask(&tag, event)?.as_slice() {
+            [answer] if *answer == body => {}
+            [_] => return Err(format!("call {call}: the answer differs").into()),
+            _ => return Err(format!("call {call}: the guest overwrote it").into()),
         }
     }
     Ok(())

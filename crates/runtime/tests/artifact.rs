@@ -6,7 +6,7 @@ use flb_artifact::{
     Artifact, ArtifactBuilder, EngineSettings, Host, Levels, SecretKey, SliceCode, Target, Trust,
 };
 use flb_compiler::{CompileOptions, Compiler};
-use flb_event::{Event, Tag, Timestamp, Verdict};
+use flb_event::{Event, Tag, Timestamp};
 use flb_runtime::{EngineOptions, FilterEngine, FilterModule, FilterOptions};
 
 const C_ENRICH: &[u8] = include_bytes!("../../../examples/filters/c-enrich.wasm");
@@ -48,10 +48,7 @@ fn an_artifact_answers_as_its_module_does() {
         let body = [0x81, 0xa1, b'a', 0x01];
         let time = Timestamp { sec: 1_700_000_000, nsec: 5 };
         let event = Event { time, metadata: Event::NO_METADATA, body: &body };
-        match instance.call(&Tag::new("t").unwrap(), event).unwrap() {
-            Verdict::Replace(body) => body.to_vec(),
-            other => panic!("{other:?}"),
-        }
+        instance.ask(&Tag::new("t").unwrap(), event).unwrap().concat()
     };
     let aot = answer(compile(Target::host().unwrap()));
     assert_eq!(aot, answer(C_ENRICH.to_vec()));
@@ -296,7 +293,7 @@ fn a_trap_names_the_function_at_the_smallest_size_too() {
         let mut instance = load(bytes).unwrap().instantiate().unwrap();
         let time = Timestamp { sec: 0, nsec: 0 };
         let event = Event { time, metadata: Event::NO_METADATA, body: &[0x80] };
-        let error = instance.call(&Tag::new("t").unwrap(), event).unwrap_err().to_string();
+        let error = instance.ask(&Tag::new("t").unwrap(), event).unwrap_err().to_string();
         assert_eq!(error, "Exception: unreachable (in inner)");
     }
 }

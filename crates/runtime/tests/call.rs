@@ -2,10 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test panic as the test does")]
 
-use flb_event::{Event, Tag, Timestamp, Verdict, json};
+use flb_event::{ChunkBuilder, Event, Tag, Timestamp, Verdict, json};
 use flb_runtime::{
-    Abi, EngineOptions, EventFormat, FilterEngine, FilterInstance, FilterModule, FilterOptions,
-    Recycle, Sandbox,
+    Abi, Answers, EngineOptions, EventFormat, FilterEngine, FilterError, FilterInstance,
+    FilterModule, FilterOptions, Recycle, Sandbox,
 };
 
 /// Data at address 16 and a function `f` with the given body.
@@ -44,10 +44,9 @@ fn ask(instance: &mut FilterInstance, record: &str) -> String {
     let body = body(record);
     let time = Timestamp { sec: 1_700_000_000, nsec: 123_456_789 };
     let event = Event { time, metadata: Event::NO_METADATA, body: &body };
-    match instance.call(&Tag::new("dummy.local").unwrap(), event) {
-        Ok(Verdict::Keep) => "keep".to_owned(),
-        Ok(Verdict::Drop) => "drop".to_owned(),
-        Ok(verdict) => verdict.bodies(&body).map(text).collect::<Vec<_>>().join(" | "),
+    match instance.ask(&Tag::new("dummy.local").unwrap(), event) {
+        Ok(bodies) if bodies.is_empty() => "drop".to_owned(),
+        Ok(bodies) => bodies.iter().map(|body| text(body)).collect::<Vec<_>>().join(" | "),
         Err(error) => format!("error: {error}"),
     }
 }
@@ -576,4 +575,60 @@ fn what_is_no_module_is_refused_by_content() {
         let error = FilterModule::load(&engine, bytes.to_vec(), options()).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
+}
+
+/// What a batch was answered, as it came.
+#[derive(Default)]
+struct Answered(Vec<String>);
+
+impl Answers for Answered {
+    fn keep(&mut self, records: usize) {
+        self.0.push(format!("{records} pass"));
+    }
+
+    fn decide(&mut self, event: Event<'_>, verdict: Verdict<'_>) {
+        let bodies: Vec<String> = verdict.bodies(event.body).map(text).collect();
+        self.0.push(format!("{}: {}", event.time.sec, bodies.join(" | ")));
+    }
+
+    fn edit(
+        &mut self,
+        event: Event<'_>,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), FilterError>,
+    ) {
+        let mut body = Vec::new();
+        match write(&mut body) {
+            Ok(()) => self.decide(event, Verdict::Replace(&body)),
+            Err(error) => self.fail(event, error),
+        }
+    }
+
+    fn fail(&mut self, event: Event<'_>, error: FilterError) {
+        self.0.push(format!("{}: {error}", event.time.sec));
+    }
+}
+
+#[test]
+fn a_batch_is_answered_in_its_order_and_a_failure_costs_its_own_record() {
+    // Counts its calls in its answer, drops what comes at 2, and traps at 4.
+    let code = r#"(i32.store8 (i32.const 21) (i32.add (i32.load8_u (i32.const 21)) (i32.const 1)))
+        (if (i32.eq (local.get $sec) (i32.const 2)) (then (return (i32.const 0))))
+        (if (i32.eq (local.get $sec) (i32.const 4)) (then unreachable))
+        (i32.const 16)"#;
+    let mut instance = load(&module(r#"{\22n\22:0}\00"#, code), options()).unwrap();
+    let mut batch = ChunkBuilder::new(Tag::new("t").unwrap());
+    for sec in 1..=5 {
+        let time = Timestamp { sec, nsec: 0 };
+        batch.push(Event { time, metadata: Event::NO_METADATA, body: &[0x80] }).unwrap();
+    }
+    let mut answered = Answered::default();
+    instance.filter(&batch.build(), &mut answered);
+    let expected = [
+        r#"1: {"n":1}"#,
+        "2: ",
+        r#"3: {"n":3}"#,
+        "4: Exception: unreachable (in decide)",
+        r#"5: {"n":1}"#,
+    ];
+    assert_eq!(answered.0, expected);
 }

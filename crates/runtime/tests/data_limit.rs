@@ -27,7 +27,7 @@ fn a_guest_that_goes_astray_ends_alone_where_memory_is_limited() {
     setrlimit(Resource::Data, limited).unwrap();
     let time = Timestamp { sec: 0, nsec: 0 };
     let event = Event { time, metadata: Event::NO_METADATA, body: &[0x80] };
-    let error = instance.call(&Tag::new("a").unwrap(), event).unwrap_err().to_string();
+    let error = instance.ask(&Tag::new("a").unwrap(), event).unwrap_err().to_string();
     setrlimit(Resource::Data, before).unwrap();
     assert!(error.contains("out of bounds memory access"), "{error}");
 }

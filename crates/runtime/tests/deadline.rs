@@ -41,7 +41,7 @@ fn call(bytes: Vec<u8>) -> [FilterError; 2] {
     let time = Timestamp { sec: 1, nsec: 2 };
     let event = Event { time, metadata: Event::NO_METADATA, body: &[0x80] };
     let tag = Tag::new("t").unwrap();
-    [(); 2].map(|()| instance.call(&tag, event).unwrap_err())
+    [(); 2].map(|()| instance.ask(&tag, event).unwrap_err())
 }
 
 fn is_deadline(error: &FilterError) -> bool {
@@ -309,7 +309,7 @@ fn where_signals_may_not_be_used_the_module_inside_is_compiled_for_epochs() {
     let mut instance = module.instantiate().unwrap();
     let time = Timestamp { sec: 1, nsec: 2 };
     let event = Event { time, metadata: Event::NO_METADATA, body: &[0x80] };
-    let error = instance.call(&Tag::new("t").unwrap(), event).unwrap_err();
+    let error = instance.ask(&Tag::new("t").unwrap(), event).unwrap_err();
     assert!(is_deadline(&error), "{error}");
 
     let compiler = Compiler::new(CompileOptions {
@@ -334,5 +334,5 @@ fn code_without_interruption_runs_and_says_so() {
     let mut instance = module.instantiate().unwrap();
     let time = Timestamp { sec: 1, nsec: 2 };
     let event = Event { time, metadata: Event::NO_METADATA, body: &[0x80] };
-    assert_eq!(instance.call(&Tag::new("t").unwrap(), event).unwrap(), flb_event::Verdict::Drop);
+    assert!(instance.ask(&Tag::new("t").unwrap(), event).unwrap().is_empty());
 }

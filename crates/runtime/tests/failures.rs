@@ -42,7 +42,7 @@ fn call(instance: &mut FilterInstance, record: &str) -> Result<(), FilterError> 
     json::parse_object(record.as_bytes(), &mut body).unwrap();
     let event =
         Event { time: Timestamp { sec: 1, nsec: 2 }, metadata: Event::NO_METADATA, body: &body };
-    instance.call(&Tag::new("t").unwrap(), event).map(drop)
+    instance.ask(&Tag::new("t").unwrap(), event).map(drop)
 }
 
 /// Calls `f` of the module in each of its forms: how it fails.

@@ -26,7 +26,7 @@ fn check(bodies: &[&str], calls: usize) {
                 for _ in 0..calls {
                     let time = Timestamp { sec: 0, nsec: 0 };
                     let event = Event { time, metadata: Event::NO_METADATA, body: &[0x80] };
-                    let error = instance.call(&tag, event).unwrap_err().to_string();
+                    let error = instance.ask(&tag, event).unwrap_err().to_string();
                     assert!(error.contains("out of bounds memory access"), "{error}");
                 }
             });

@@ -4,7 +4,7 @@
 
 use flb_artifact::{Levels, Target};
 use flb_compiler::{CompileOptions, Compiler};
-use flb_event::{Event, Tag, Timestamp, Verdict, json};
+use flb_event::{Event, Tag, Timestamp, json};
 use flb_runtime::{EngineOptions, FilterEngine, FilterModule, FilterOptions};
 
 /// An example filter by its name.
@@ -55,10 +55,7 @@ fn answers(bytes: Vec<u8>, function: &str) -> Vec<String> {
         let mut body = Vec::new();
         json::parse_object(record.as_bytes(), &mut body).unwrap();
         let event = Event { time, metadata: Event::NO_METADATA, body: &body };
-        match instance.call(&tag, event) {
-            Ok(Verdict::Replace(body)) => format!("{body:?}"),
-            other => format!("{other:?}"),
-        }
+        format!("{:?}", instance.ask(&tag, event))
     };
     records().iter().map(answer).collect()
 }

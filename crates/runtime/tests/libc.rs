@@ -8,7 +8,7 @@ mod library;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flb_event::{Event, Tag, Timestamp, Verdict, json};
+use flb_event::{Event, Tag, Timestamp, json};
 use flb_runtime::{
     EngineOptions, FilterEngine, FilterInstance, FilterModule, FilterOptions, GuestLog,
     GuestOutput, Heard, Recycle, Sandbox,
@@ -26,13 +26,12 @@ fn ask(instance: &mut FilterInstance, sec: u32) -> String {
     json::parse_object(br#"{"message":"hello"}"#, &mut body).unwrap();
     let time = Timestamp { sec, nsec: 5 };
     let event = Event { time, metadata: Event::NO_METADATA, body: &body };
-    match instance.call(&Tag::new("dummy.local").unwrap(), event) {
-        Ok(Verdict::Replace(body)) => {
+    match instance.ask(&Tag::new("dummy.local").unwrap(), event) {
+        Ok(bodies) => {
             let mut text = Vec::new();
-            json::write(body, &mut text, json::JsonOptions::default()).unwrap();
+            json::write(&bodies.concat(), &mut text, json::JsonOptions::default()).unwrap();
             String::from_utf8(text).unwrap()
         }
-        Ok(verdict) => format!("{verdict:?}"),
         Err(error) => format!("error: {error}"),
     }
 }

@@ -4,7 +4,7 @@
 
 use flb_artifact::{Architecture, Interruption, Levels, Target};
 use flb_compiler::{CompileOptions, Compiler};
-use flb_event::{Event, Tag, Timestamp, Verdict, json};
+use flb_event::{Event, Tag, Timestamp, json};
 use flb_runtime::{
     EngineOptions, EventFormat, FilterEngine, FilterInstance, FilterModule, FilterOptions,
     LoadError,
@@ -64,16 +64,15 @@ fn ask(instance: &mut FilterInstance, record: &str) -> String {
     json::parse_object(record.as_bytes(), &mut body).unwrap();
     let time = Timestamp { sec: 1_700_000_000, nsec: 123_456_789 };
     let event = Event { time, metadata: Event::NO_METADATA, body: &body };
-    match instance.call(&Tag::new("dummy.local").unwrap(), event) {
-        Ok(Verdict::Keep) => "keep".to_owned(),
-        Ok(Verdict::Drop) => "drop".to_owned(),
-        Ok(verdict) => {
+    match instance.ask(&Tag::new("dummy.local").unwrap(), event) {
+        Ok(bodies) if bodies.is_empty() => "drop".to_owned(),
+        Ok(bodies) => {
             let show = |body: &[u8]| {
                 let mut text = Vec::new();
                 json::write(body, &mut text, json::JsonOptions::default()).unwrap();
                 String::from_utf8(text).unwrap()
             };
-            verdict.bodies(&body).map(show).collect::<Vec<_>>().join(" | ")
+            bodies.iter().map(|body| show(body)).collect::<Vec<_>>().join(" | ")
         }
         Err(error) => format!("error: {error}"),
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use flb_artifact::{Interruption, Levels, Target};
 use flb_compiler::{CompileOptions, Compiler};
-use flb_event::{Event, Tag, Timestamp, Verdict, json};
+use flb_event::{Event, Tag, Timestamp, json};
 use flb_runtime::{
     Directory, EngineOptions, FilterEngine, FilterError, FilterInstance, FilterModule,
     FilterOptions, Sandbox,
@@ -87,11 +87,9 @@ fn start(bytes: Vec<u8>, milliseconds: u64, folders: &[&Path]) -> FilterInstance
 fn call(instance: &mut FilterInstance) -> Result<String, FilterError> {
     let time = Timestamp { sec: 1, nsec: 2 };
     let event = Event { time, metadata: Event::NO_METADATA, body: &[0x80] };
-    let Verdict::Replace(body) = instance.call(&Tag::new("t").unwrap(), event)? else {
-        panic!("no body");
-    };
+    let body = instance.ask(&Tag::new("t").unwrap(), event)?.concat();
     let mut text = Vec::new();
-    json::write(body, &mut text, json::JsonOptions::default()).unwrap();
+    json::write(&body, &mut text, json::JsonOptions::default()).unwrap();
     Ok(String::from_utf8(text).unwrap())
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use flb_artifact::contract::{FREE_RESULT, MEMORY_LIMIT};
-use flb_event::{Event, Tag, Timestamp, Verdict};
+use flb_event::{Event, Tag, Timestamp};
 use flb_runtime::{
     EngineOptions, EventFormat, FilterEngine, FilterInstance, FilterModule, FilterOptions,
     GuestLog, GuestOutput, Heard,
@@ -126,7 +126,7 @@ fn trial(instance: &mut FilterInstance, records: &[Vec<u8>]) -> Trial {
     let started = Instant::now();
     for body in records.iter().cycle() {
         match call(instance, trial.calls, body) {
-            Ok(Verdict::Drop) => trial.dropped += 1,
+            Ok(bodies) if bodies.is_empty() => trial.dropped += 1,
             Ok(_) => trial.replaced += 1,
             Err(error) => trial.fail(error.to_string(), body),
         }
@@ -142,14 +142,11 @@ fn trial(instance: &mut FilterInstance, records: &[Vec<u8>]) -> Trial {
     trial
 }
 
-fn call<'i>(
-    instance: &'i mut FilterInstance,
-    number: u64,
-    body: &'i [u8],
-) -> anyhow::Result<Verdict<'i>> {
+/// The bodies that come of a record; none if it is dropped.
+fn call(instance: &mut FilterInstance, number: u64, body: &[u8]) -> anyhow::Result<Vec<Vec<u8>>> {
     let time = Timestamp { sec: u32::try_from(number).unwrap_or_default(), nsec: 0 };
     let event = Event { time, metadata: Event::NO_METADATA, body };
-    Ok(instance.call(&Tag::new("flb-wamrc")?, event)?)
+    Ok(instance.ask(&Tag::new("flb-wamrc")?, event)?)
 }
 
 impl Trial {
@@ -195,9 +192,9 @@ impl Trial {
             EventFormat::Msgpack => (EventFormat::Json { escape_unicode: true }, "json"),
         };
         let mut instance = load(other).ok()?.instantiate().ok()?;
-        let answers = records.iter().all(
-            |body| matches!(call(&mut instance, 0, body), Ok(verdict) if verdict != Verdict::Drop),
-        );
+        let answers = records
+            .iter()
+            .all(|body| call(&mut instance, 0, body).is_ok_and(|bodies| !bodies.is_empty()));
         let text = format!(
             "it answers records that come as {name}; help: check it with --format {name}, and write \
              Event_Format {name} in the agent's configuration"

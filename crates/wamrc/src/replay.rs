@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use flb_event::{Event, Tag, Timestamp, Verdict, json, msgpack};
+use flb_event::{Event, Tag, Timestamp, json, msgpack};
 use flb_runtime::{EventFormat, FilterError, FilterInstance, FilterModule};
 use flb_text::tame_line;
 use serde_json::json as object;
@@ -170,10 +170,10 @@ struct Filters<'a> {
 impl Filters<'_> {
     fn ask(&mut self, entry: &Entry) -> anyhow::Result<Now> {
         let event = Event { time: entry.time, metadata: Event::NO_METADATA, body: &entry.body };
-        match self.instance(entry)?.call(&entry.tag, event) {
-            Ok(Verdict::Drop) => Ok(Now::Dropped),
-            Ok(verdict) => {
-                let texts = verdict.bodies(&entry.body).map(text).collect::<Result<_, _>>()?;
+        match self.instance(entry)?.ask(&entry.tag, event) {
+            Ok(bodies) if bodies.is_empty() => Ok(Now::Dropped),
+            Ok(bodies) => {
+                let texts = bodies.iter().map(|body| text(body)).collect::<Result<_, _>>()?;
                 Ok(Now::Passes(texts))
             }
             Err(error) => Ok(Now::Fails(error)),

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 use flb_artifact::{Artifact, Interface};
 use flb_event::json::{self, JsonOptions};
-use flb_event::{Event, Tag, Timestamp, Verdict};
+use flb_event::{Event, Tag, Timestamp};
 use flb_runtime::{
     Abi, Directory, EngineOptions, EventFormat, FilterEngine, FilterModule, FilterOptions,
     GuestLog, GuestOutput, Heard, Sandbox, variable,
@@ -126,26 +126,18 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
     }
     let mut instance = module.instantiate().with_context(|| file.display().to_string())?;
     let event = Event { time, metadata: Event::NO_METADATA, body: &body };
-    let failed = match instance.call(&tag, event) {
-        Ok(verdict) => {
-            print(verdict, &body)?;
-            None
-        }
-        Err(error) => Some(error),
-    };
+    let answer = instance.ask(&tag, event);
+    answer.iter().try_for_each(|bodies| print(bodies))?;
     instance.denied().iter().for_each(|path| note(denied(path)));
-    match failed {
-        Some(error) => Err(error).with_context(|| file.display().to_string()),
-        None => Ok(Outcome::Done),
-    }
+    answer.map(|_| Outcome::Done).with_context(|| file.display().to_string())
 }
 
 /// Prints the records that became of one.
-fn print(verdict: Verdict<'_>, body: &[u8]) -> anyhow::Result<()> {
-    if verdict == Verdict::Drop {
+fn print(bodies: &[Vec<u8>]) -> anyhow::Result<()> {
+    if bodies.is_empty() {
         say("dropped\n")?;
     }
-    verdict.bodies(body).try_for_each(|body| say_json(text(body)?))
+    bodies.iter().try_for_each(|body| say_json(text(body)?))
 }
 
 /// What to do about a file that a filter asked for and was not granted. Its path is not always known.

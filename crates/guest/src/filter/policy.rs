@@ -61,14 +61,30 @@ impl Policy {
             }
             _ => OnError::Keep,
         };
-        Ok(Self {
+        Ok(Self::new(on_error, label))
+    }
+
+    fn new(on_error: OnError, label: Label) -> Self {
+        Self {
             on_error,
             label,
             failures: Default::default(),
             refusals: Mishaps::default(),
             overflows: Mishaps::default(),
             denied: AtomicBool::new(false),
-        })
+        }
+    }
+
+    /// One whose records pass.
+    #[cfg(test)]
+    pub(super) fn keeping() -> Self {
+        Self::new(OnError::Keep, Label::named("test".to_owned()))
+    }
+
+    /// One whose records are removed.
+    #[cfg(test)]
+    pub(super) fn dropping() -> Self {
+        Self::new(OnError::Drop, Label::named("test".to_owned()))
     }
 
     /// Decides about a record that the function of this module failed on, and says so, ever less often.
@@ -184,7 +200,7 @@ fn shown(body: &[u8]) -> String {
 }
 
 /// The class that a failure is counted under.
-pub fn class(error: &FilterError) -> Failure {
+pub(super) fn class(error: &FilterError) -> Failure {
     match error {
         FilterError::Deadline { .. } => Failure::Deadline,
         FilterError::Memory { .. } | FilterError::OutOfMemory { .. } => Failure::Memory,

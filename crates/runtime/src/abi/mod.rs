@@ -1,88 +1,69 @@
-//! How a filter is called. What the module exports decides: the function's type says which ABI it speaks.
+//! How a filter is asked about a batch of records. What the module exports decides: each way to ask is one file here, behind
+//! [`Asker`], and [`Abi`] says by a function's type which one it is.
 
+mod answer;
+mod answers;
+mod arguments;
+mod check;
 mod record;
+mod signature;
 
-use flb_artifact::{Export, Interface, ValueType};
+use flb_event::Chunk;
 
-use crate::{LoadError, Signature};
+use crate::{FilterModule, LoadError};
 
-pub(crate) use record::{Function, Returned};
+pub use answers::Answers;
+pub(crate) use answers::One;
+pub(crate) use check::check;
+#[cfg(test)]
+pub(crate) use record::Entry;
+pub(crate) use signature::PARAMETERS;
+pub use signature::{Abi, Signature};
 
-/// The ways to call a filter, as `ABI_Version` numbers them. All get the same six arguments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Abi {
-    /// The function returns its answer's address; the answer itself says where it ends.
-    One,
-    /// The function returns `length << 32 | address`.
-    Two,
+/// Asks the guests of one module about batches, as its function wants to be asked.
+pub(crate) enum Asker {
+    /// Once a record, which is copied in and whose answer is copied out.
+    Record(record::Asker),
 }
 
-impl Abi {
-    const ALL: [Self; 2] = [Self::One, Self::Two];
-
-    /// The ABI of this number.
-    pub fn numbered(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|abi| abi.number() == number)
+impl Asker {
+    /// Starts the first guest.
+    pub(crate) fn start(module: &FilterModule) -> Result<Self, LoadError> {
+        record::Asker::start(module).map(Self::Record)
     }
 
-    /// Its number.
-    pub fn number(self) -> u8 {
+    /// Asks about all records of a batch, in their order.
+    pub(crate) fn filter(&mut self, batch: &Chunk, answers: &mut impl Answers) {
         match self {
-            Self::One => 1,
-            Self::Two => 2,
+            Self::Record(asker) => asker.filter(batch, answers),
         }
     }
 
-    /// The type of a function that speaks it.
-    pub fn signature(self) -> Signature {
-        let result = match self {
-            Self::One => ValueType::I32,
-            Self::Two => ValueType::I64,
-        };
-        Signature { params: vec![ValueType::I32; 6], results: vec![result] }
-    }
-
-    /// The ABI that an exported function speaks, if any.
-    pub fn of(export: &Export) -> Option<Self> {
-        let found = signature(export);
-        Self::ALL.into_iter().find(|abi| abi.signature() == found)
-    }
-}
-
-fn signature(export: &Export) -> Signature {
-    Signature { params: export.params.clone(), results: export.results.clone() }
-}
-
-/// The function must be there and speak an ABI, the one that was asked for if one was.
-pub(crate) fn check(
-    interface: &Interface,
-    name: &str,
-    wanted: Option<Abi>,
-) -> Result<(), LoadError> {
-    let Some(export) = interface.exports.iter().find(|export| export.name == name) else {
-        return Err(LoadError::FunctionMissing {
-            name: name.to_owned(),
-            exports: interface.exports.iter().map(|export| export.name.clone()).collect(),
-            near: nearest(interface, name),
-        });
-    };
-    let name = name.to_owned();
-    match (Abi::of(export), wanted) {
-        (None, _) => Err(LoadError::FunctionType { name, found: signature(export) }),
-        (Some(found), Some(wanted)) if found != wanted => {
-            Err(LoadError::AbiVersion { name, found, wanted })
+    /// Bytes of memory that the guest has taken so far; 0 after a call that ended it.
+    pub(crate) fn memory_size(&self) -> u64 {
+        match self {
+            Self::Record(asker) => asker.guests.memory_size(),
         }
-        (Some(_), _) => Ok(()),
     }
-}
 
-/// The export that was probably meant: the same but for case and `_` or `-`, or the only one with a filter's type.
-fn nearest(interface: &Interface, name: &str) -> Option<String> {
-    let plain = |name: &str| -> String {
-        name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
-    };
-    let same = interface.exports.iter().find(|export| plain(&export.name) == plain(name));
-    let mut filters = interface.exports.iter().filter(|export| Abi::of(export).is_some());
-    let only = filters.next().filter(|_| filters.next().is_none());
-    same.or(only).map(|export| export.name.clone())
+    /// How often a sound guest was replaced.
+    pub(crate) fn recycled(&self) -> u64 {
+        match self {
+            Self::Record(asker) => asker.guests.recycled(),
+        }
+    }
+
+    /// A file that a guest asked for and that the sandbox does not grant; told once.
+    pub(crate) fn denied(&mut self) -> Option<String> {
+        match self {
+            Self::Record(asker) => asker.guests.denied(),
+        }
+    }
+
+    /// Whether the last answer was JSON without its NUL.
+    pub(crate) fn was_unterminated(&self) -> bool {
+        match self {
+            Self::Record(asker) => asker.was_unterminated(),
+        }
+    }
 }

@@ -11,7 +11,8 @@ use flb_compiler::{CompileOptions, Compiler};
 use wasmtime::{Caller, Linker, Store};
 
 use super::{Leash, Way, find_flag, set_up, signal};
-use crate::guest::Guest;
+use crate::abi::Entry;
+use crate::guests::Live;
 use crate::space::Memories;
 use crate::state::State;
 use crate::{EngineOptions, FilterEngine, FilterError, FilterModule, FilterOptions, Sandbox};
@@ -105,12 +106,14 @@ fn programs(engine: &FilterEngine) -> Vec<FilterModule> {
     modules
 }
 
+type Guest = Live<Entry>;
+
 /// What a call gives: its answer's first bytes, or how it failed.
-fn call(guest: &mut Guest) -> Answer {
+fn call(Live { guest, entry }: &mut Guest) -> Answer {
     let record = br#"{"log":"GET / HTTP/1.1\" 200","n":[1,-2.5e3,true,null],"o":{"p":"q"}}"#;
-    let placed = guest.place(b"app.web", record)?;
-    let answer = guest.call(placed, (1_700_000_000, 5))?;
-    let bytes = guest.read(answer.address, placed).unwrap_or_default();
+    let placed = entry.put(guest, b"app.web", record)?;
+    let answer = entry.call(guest, placed, (1_700_000_000, 5))?;
+    let bytes = Entry::read(guest, answer.address, placed).unwrap_or_default();
     let end = memchr::memchr(0, bytes).unwrap_or(0);
     Ok([&answer.address.to_le_bytes(), &bytes[..end.min(1000)]].concat())
 }
@@ -143,13 +146,13 @@ fn run(shared: &Shared, index: usize, modules: &[FilterModule], expected: &[Answ
     while !shared.over.load(Ordering::Relaxed) {
         let chosen = chance.below(modules.len() as u64) as usize;
         let mut guest = Guest::start(&modules[chosen]).unwrap();
-        *shared.leashes[index].lock().unwrap() = Some(Arc::clone(&guest.leash));
+        *shared.leashes[index].lock().unwrap() = Some(Arc::clone(&guest.guest.leash));
         // Those that answer are called some times.
         for _ in 0..8 {
-            let hits = guest.leash.hits.load(Ordering::Relaxed);
+            let hits = guest.guest.leash.hits.load(Ordering::Relaxed);
             let found = call(&mut guest);
             shared.calls.fetch_add(1, Ordering::Relaxed);
-            let hit = guest.leash.hits.load(Ordering::Relaxed) != hits;
+            let hit = guest.guest.leash.hits.load(Ordering::Relaxed) != hits;
             match &found {
                 Err(FilterError::Deadline { .. }) => {
                     shared.kills.fetch_add(1, Ordering::Relaxed);
@@ -366,7 +369,7 @@ fn cpu_time() -> f64 {
 }
 
 /// Nanoseconds that a call takes, with records that differ.
-fn time(guest: &mut Guest) -> f64 {
+fn time(Live { guest, entry }: &mut Guest) -> f64 {
     const CALLS: usize = 20_000;
     let mut chance = Chance(7);
     let records: Vec<String> = (0..64)
@@ -379,9 +382,9 @@ fn time(guest: &mut Guest) -> f64 {
     let started = cpu_time();
     for index in 0..CALLS {
         let record = records[index % records.len()].as_bytes();
-        let placed = guest.place(b"app.web", record).unwrap();
-        let answer = guest.call(placed, (1_700_000_000, 5)).unwrap();
-        guest.release(placed, answer.address).unwrap();
+        let placed = entry.put(guest, b"app.web", record).unwrap();
+        let answer = entry.call(guest, placed, (1_700_000_000, 5)).unwrap();
+        entry.release(guest, placed, answer.address).unwrap();
     }
     (cpu_time() - started) / CALLS as f64
 }

@@ -73,7 +73,7 @@ impl Library {
         msgpack::write_str(&mut body, data);
         let time = Timestamp { sec: 0, nsec: data.len() as u32 };
         let event = Event { time, metadata: Event::NO_METADATA, body: &body };
-        if let Err(error) = filter.call(&Tag::new("fuzz").unwrap(), event) {
+        if let Err(error) = filter.ask(&Tag::new("fuzz").unwrap(), event) {
             assert!(!error.to_string().is_empty());
         }
         assert!(filter.memory_size() <= LIMIT);

@@ -7,8 +7,11 @@ mod library;
 use std::time::Duration;
 
 use flb_event::json::{JsonOptions, Printer};
-use flb_event::{Event, Tag, Timestamp, Verdict, msgpack};
-use flb_runtime::{EngineOptions, EventFormat, FilterEngine, FilterModule, FilterOptions, Recycle};
+use flb_event::{ChunkBuilder, Event, Tag, Timestamp, Verdict, msgpack};
+use flb_runtime::{
+    Answers, EngineOptions, EventFormat, FilterEngine, FilterError, FilterModule, FilterOptions,
+    Recycle,
+};
 
 pub(crate) use library::Library;
 
@@ -72,10 +75,11 @@ impl Calls {
             }
             let time = Timestamp { sec, nsec };
             let event = Event { time, metadata: Event::NO_METADATA, body: &body };
-            match filter.call(&tag, event) {
-                Ok(verdict) => check_verdict(verdict, &body),
-                Err(error) => assert!(!error.to_string().is_empty()),
-            }
+            let mut batch = ChunkBuilder::new(tag.clone());
+            batch.push(event).unwrap();
+            let mut checked = Checked(0);
+            filter.filter(&batch.build(), &mut checked);
+            assert_eq!(checked.0, 1, "each record has one answer");
         }
     }
 }
@@ -88,6 +92,37 @@ fn next<'a>(data: &mut &'a [u8]) -> Option<(u32, u32, &'a [u8])> {
     let (text, rest) = rest.split_at(length);
     *data = rest;
     Some((u32::from_le_bytes(*sec), u32::from_le_bytes(*nsec), text))
+}
+
+/// How many answers were sound.
+struct Checked(usize);
+
+impl Answers for Checked {
+    fn keep(&mut self, records: usize) {
+        self.0 += records;
+    }
+
+    fn decide(&mut self, event: Event<'_>, verdict: Verdict<'_>) {
+        check_verdict(verdict, event.body);
+        self.0 += 1;
+    }
+
+    fn edit(
+        &mut self,
+        event: Event<'_>,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), FilterError>,
+    ) {
+        let mut body = Vec::new();
+        match write(&mut body) {
+            Ok(()) => self.decide(event, Verdict::Replace(&body)),
+            Err(error) => self.fail(event, error),
+        }
+    }
+
+    fn fail(&mut self, _event: Event<'_>, error: FilterError) {
+        assert!(!error.to_string().is_empty());
+        self.0 += 1;
+    }
 }
 
 fn check_verdict(verdict: Verdict<'_>, body: &[u8]) {

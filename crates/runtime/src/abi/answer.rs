@@ -3,7 +3,6 @@
 use flb_event::json::{self, Kind, Parsed, Sent};
 use flb_event::msgpack::{self, MsgpackError};
 
-use crate::abi::Returned;
 use crate::{EventFormat, FilterError};
 
 /// Longest answer, in bytes: as long as the longest record that goes in.
@@ -12,6 +11,15 @@ const MAX_LENGTH: usize = 64 << 20;
 const MAX_RECORDS: u32 = 65_536;
 /// Bytes of an answer that is refused, for the log.
 const SHOWN: usize = 120;
+
+/// What the function returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Returned {
+    /// Where the answer is; 0 for none.
+    pub(crate) address: u32,
+    /// How long it is, where the function says so.
+    pub(crate) length: Option<u32>,
+}
 
 /// What a guest's answer means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,62 @@
+//! Where the answers to a batch go.
+
+use flb_event::{Event, Verdict};
+
+use crate::FilterError;
+
+/// Takes the answers to a batch. Each call is about the next record, or the next few: in the batch's order, each record once,
+/// and before the filter is asked about a later one if asking goes record by record.
+pub trait Answers {
+    /// So many records pass as they are.
+    fn keep(&mut self, records: usize);
+
+    /// The filter decided about `event`. What the verdict borrows is gone afterwards.
+    fn decide(&mut self, event: Event<'_>, verdict: Verdict<'_>);
+
+    /// The filter edited `event`: `write` appends the new body to what is there, one msgpack map, or says why it cannot, and
+    /// then has failed on the record.
+    fn edit(
+        &mut self,
+        event: Event<'_>,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), FilterError>,
+    );
+
+    /// The filter failed on `event`.
+    fn fail(&mut self, event: Event<'_>, error: FilterError);
+}
+
+/// The answer to a batch of one: the bodies that came of the record.
+pub(crate) struct One<'e> {
+    body: &'e [u8],
+    pub(crate) answer: Result<Vec<Vec<u8>>, FilterError>,
+}
+
+impl<'e> One<'e> {
+    /// For a record with this body.
+    pub(crate) fn new(body: &'e [u8]) -> Self {
+        Self { body, answer: Ok(Vec::new()) }
+    }
+}
+
+impl Answers for One<'_> {
+    fn keep(&mut self, _records: usize) {
+        self.answer = Ok(vec![self.body.to_vec()]);
+    }
+
+    fn decide(&mut self, event: Event<'_>, verdict: Verdict<'_>) {
+        self.answer = Ok(verdict.bodies(event.body).map(<[u8]>::to_vec).collect());
+    }
+
+    fn edit(
+        &mut self,
+        _event: Event<'_>,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), FilterError>,
+    ) {
+        let mut body = Vec::new();
+        self.answer = write(&mut body).map(|()| vec![body]);
+    }
+
+    fn fail(&mut self, _event: Event<'_>, error: FilterError) {
+        self.answer = Err(error);
+    }
+}

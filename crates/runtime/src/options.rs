@@ -1,0 +1,70 @@
+//! What a filter is allowed, and how it is called.
+
+use std::time::Duration;
+
+use flb_artifact::Required;
+use flb_artifact::contract::MEMORY_LIMIT;
+
+use crate::{Abi, Sandbox};
+
+/// How a record's body is given to the guest and taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventFormat {
+    /// Compact JSON text with a NUL behind it.
+    Json {
+        /// Whether non-ASCII characters are escaped.
+        escape_unicode: bool,
+    },
+    /// The msgpack map itself.
+    Msgpack,
+}
+
+/// When a sound guest is replaced by a fresh one, between records. A guard against guests that leak; what the guest keeps
+/// in memory is gone then.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recycle {
+    /// After so many calls.
+    pub calls: Option<u64>,
+    /// When its memory has grown past so many bytes.
+    pub memory: Option<u64>,
+}
+
+/// What a filter is allowed and how it is called.
+#[derive(Debug, Clone)]
+pub struct FilterOptions {
+    /// Name of the exported function.
+    pub function: String,
+    /// How it is called, if its type may not say so alone.
+    pub abi: Option<Abi>,
+    /// How records are given to it.
+    pub format: EventFormat,
+    /// Longest time for one call.
+    pub deadline: Duration,
+    /// Longest time for a guest's start, and for its first call, where that is another.
+    pub start_deadline: Option<Duration>,
+    /// Most bytes that the guest's memory may grow to.
+    pub memory_limit: u64,
+    /// When the guest is replaced.
+    pub recycle: Recycle,
+    /// Which filter an artifact must be, by its signer's word.
+    pub required: Option<Required>,
+    /// What the guest may see and use of the host.
+    pub sandbox: Sandbox,
+}
+
+impl FilterOptions {
+    /// The function `function` with JSON records, one second, [`MEMORY_LIMIT`] and nothing of the host.
+    pub fn new(function: impl Into<String>) -> Self {
+        Self {
+            function: function.into(),
+            abi: None,
+            format: EventFormat::Json { escape_unicode: true },
+            deadline: Duration::from_secs(1),
+            start_deadline: None,
+            memory_limit: MEMORY_LIMIT,
+            recycle: Recycle::default(),
+            required: None,
+            sandbox: Sandbox::default(),
+        }
+    }
+}
