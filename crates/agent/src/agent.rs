@@ -6,18 +6,21 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use anstyle::Style;
 use anyhow::Context;
+use flb_cli::{ERROR, NOTE};
 use flb_config::{Diagnostic, Diagnostics, Document};
 use flb_plugin::Shared;
 use flb_text::tame;
 
-use crate::command_line::{self, CommandLine, Mistake, Request};
+use crate::arguments::{self, Request};
+use crate::command_line::{CommandLine, Mistake};
 use crate::configuration::Origin;
 use crate::descriptors::Descriptors;
-use crate::help::{AgentHelp, PluginHelp, VERSION};
+use crate::help::VERSION;
 use crate::logging::Log;
 use crate::operate::operate;
-use crate::{completions, configuration, exit, man, schema};
+use crate::{configuration, exit, grammar, man, schema};
 
 /// Does what the arguments ask for; returns the exit code.
 pub(crate) fn run(
@@ -25,21 +28,16 @@ pub(crate) fn run(
     environment: BTreeMap<String, String>,
 ) -> anyhow::Result<u8> {
     let registry = &flb_plugins::REGISTRY;
-    let line = match command_line::read(arguments, registry) {
+    let line = match arguments::read(arguments, registry) {
         Ok(Request::Run(line)) => line,
-        Ok(Request::Help) => return print(AgentHelp(registry)),
-        Ok(Request::PluginHelp(role, name)) => {
-            let help = PluginHelp::find(registry, role, &name);
-            return print(help.context("the plugin is gone")?);
-        }
+        Ok(Request::Help(text)) => return printed(write!(anstream::stdout(), "{}", text.ansi())),
         Ok(Request::Json(None)) => return print(schema::all(registry)),
-        Ok(Request::Json(Some((role, name)))) => {
-            let help = PluginHelp::find(registry, role, &name).context("the plugin is gone")?;
-            return print(schema::one(&help));
-        }
+        Ok(Request::Json(Some(plugin))) => return print(schema::one(&plugin)),
         Ok(Request::Version) => return print(format_args!("{VERSION}\n")),
-        Ok(Request::Completions(shell)) => return print(completions::script(shell, registry)),
-        Ok(Request::Man) => return print(man::page(registry)),
+        Ok(Request::Completions(shell)) => {
+            return print(flb_cli::script(shell, grammar::offered(registry)));
+        }
+        Ok(Request::Man) => return print(man::page(registry)?),
         Ok(Request::Config(line)) => return show_configuration(&line, environment),
         Err(mistake) => return Ok(explain(&mistake)),
     };
@@ -83,7 +81,7 @@ fn show_configuration(
 fn begin(line: &CommandLine, banner: Option<String>) -> Option<Log> {
     let log = Log::install(line.log_level(), line.log_format, banner);
     let mut found = Diagnostics::default();
-    found.extend(line.warnings.iter().map(Diagnostic::warning));
+    found.extend(line.warnings.iter().map(Mistake::as_warning));
     let changed = line.workdir.as_deref().map_or(Ok(()), |folder| {
         std::env::set_current_dir(folder).map_err(|error| {
             format!("cannot change to the directory '{}': {error}", folder.display())
@@ -94,19 +92,30 @@ fn begin(line: &CommandLine, banner: Option<String>) -> Option<Log> {
     (!found.has_errors()).then_some(log)
 }
 
+/// Says on stderr what is wrong or what to do, in colours where the terminal has them.
+pub(crate) fn complain(label: &str, style: Style, text: &str) {
+    // When that cannot be written there is nowhere left to say so.
+    let _ = writeln!(anstream::stderr().lock(), "{style}{label}:{style:#} {}", tame(text));
+}
+
 fn explain(mistake: &Mistake) -> u8 {
-    eprintln!("error: {}", tame(&mistake.message));
+    complain("error", ERROR, &mistake.message);
     if let Some(help) = &mistake.help {
-        eprintln!("help: {}", tame(help));
+        complain("help", NOTE, help);
     }
-    eprintln!("\nTry 'flb-agent --help'.");
+    let _ = writeln!(io::stderr(), "\nTry 'flb-agent --help'.");
     exit::CONFIG
 }
 
-/// Writes to standard output. Somebody who stops reading has read enough.
+/// Writes to standard output.
 fn print(text: impl Display) -> anyhow::Result<u8> {
     let mut out = io::stdout().lock();
-    match write!(out, "{text}").and_then(|()| out.flush()) {
+    printed(write!(out, "{text}").and_then(|()| out.flush()))
+}
+
+/// Somebody who stops reading has read enough.
+fn printed(written: io::Result<()>) -> anyhow::Result<u8> {
+    match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).context("cannot write to standard output")
         }

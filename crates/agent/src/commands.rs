@@ -1,38 +1,49 @@
-//! The words that may stand first on the command line in place of options: one row a command.
+//! The words that may stand first on the command line in place of options.
 
-/// A command.
-pub(crate) struct Command {
-    pub(crate) name: &'static str,
-    /// What stands behind it, as the help text calls it.
-    pub(crate) argument: Option<&'static str>,
-    pub(crate) about: &'static str,
+use clap::{Arg, ArgAction, Command, ValueHint};
+use clap::builder::OsStringValueParser;
+use flb_cli::{SHELLS, offer};
+
+/// The names of the commands.
+pub(crate) const COMMANDS: [&str; 3] = ["config", "completions", "man"];
+
+/// What clap calls the words that are no options.
+pub(crate) const WORDS: &str = "words";
+
+/// Every command, in the order of the help text. All but the first have no options but `-h`.
+pub(crate) fn commands() -> [Command; 3] {
+    let help = || Arg::new("help").short('h').long("help").action(ArgAction::Help);
+    let simple = |command: Command| command.arg(help().help("Prints this help."));
+    [
+        Command::new("config")
+            .about("Prints the configuration as it takes effect: with includes, variables and defaults.")
+            .override_usage("flb-agent config [OPTION].. FILE")
+            .arg(words("FILE").help("The configuration file.")),
+        simple(
+            Command::new("completions")
+                .about("Prints completions for bash, zsh or fish.")
+                .override_usage("flb-agent completions SHELL")
+                .arg(words("SHELL").value_hint(ValueHint::Other).value_parser(offer(
+                    OsStringValueParser::new(),
+                    SHELLS.map(|(name, _)| name),
+                ))),
+        ),
+        simple(
+            Command::new("man")
+                .about("Prints the manual page.")
+                .override_usage("flb-agent man")
+                .arg(words("WORD")),
+        ),
+    ]
 }
 
-const fn row(name: &'static str, argument: Option<&'static str>, about: &'static str) -> Command {
-    Command { name, argument, about }
-}
-
-/// Every command, in the order of the help text.
-pub(crate) static COMMANDS: &[Command] = &[
-    row(
-        "config",
-        Some("FILE"),
-        "Prints the configuration as it takes effect: with includes, variables and defaults.",
-    ),
-    row("completions", Some("SHELL"), "Prints completions for bash, zsh or fish."),
-    row("man", None, "Prints the manual page."),
-];
-
-/// A shell that completions are for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shell {
-    Bash,
-    Zsh,
-    Fish,
-}
-
-impl Shell {
-    /// Every shell with its name.
-    pub(crate) const ALL: [(&str, Self); 3] =
-        [("bash", Self::Bash), ("zsh", Self::Zsh), ("fish", Self::Fish)];
+/// What is no option.
+pub(crate) fn words(name: &'static str) -> Arg {
+    Arg::new(WORDS)
+        .value_name(name)
+        .num_args(0..)
+        .action(ArgAction::Append)
+        .value_hint(ValueHint::FilePath)
+        .value_parser(OsStringValueParser::new())
+        .hide(true)
 }

@@ -1,63 +1,73 @@
-//! Help texts: of the agent from its tables of options and plugins, of a plugin from its row.
+//! Help texts: of the agent from its tables of options, commands and plugins, of a plugin from its row.
 
-use std::fmt::{self, Display, Write};
+use std::fmt::{self, Display};
 
+use clap::Command;
+use clap::builder::StyledStr;
+use flb_cli::{HEADING, entry};
 use flb_pipeline::{Role, core_properties};
 use flb_plugin::{Kind, OptionSpec, Registry, Spec};
 
-use crate::commands::{COMMANDS, Command};
-use crate::exit;
-use crate::options::{Handle, OPTIONS, Row};
+use crate::{exit, grammar};
 
 /// The agent's name and version.
 pub(crate) const VERSION: &str = concat!("flb-agent v", env!("CARGO_PKG_VERSION"));
 
-/// The help text of the agent.
-pub(crate) struct AgentHelp<'a>(pub(crate) &'a Registry);
+/// Where a plugin's properties are described.
+const PROPERTY_COLUMN: usize = 32;
 
-impl Display for AgentHelp<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Usage: flb-agent [OPTION]\n       flb-agent COMMAND\n\nAvailable Options")?;
-        let (refused, taken): (Vec<_>, Vec<_>) =
-            OPTIONS.iter().partition(|row| matches!(row.handle, Handle::NotYet(_)));
-        for row in taken {
-            write_option(f, row)?;
-        }
-        writeln!(f, "\nCommands")?;
-        for Command { name, argument, about } in COMMANDS {
-            let call = argument.map_or((*name).to_owned(), |argument| format!("{name} {argument}"));
-            writeln!(f, "  {call:<32} {about}")?;
-        }
-        writeln!(f, "\nNot supported yet")?;
-        for row in refused {
-            write_option(f, row)?;
-        }
-        writeln!(f, "\nInputs")?;
-        write_plugins(f, self.0.inputs)?;
-        writeln!(f, "\nProcessors\n  every filter is one")?;
-        writeln!(f, "\nFilters")?;
-        write_plugins(f, self.0.filters)?;
-        writeln!(f, "\nOutputs")?;
-        write_plugins(f, self.0.outputs)?;
-        writeln!(f, "\nExit codes")?;
-        exit::ABOUT.iter().try_for_each(|(code, about)| writeln!(f, "  {code:<24}{about}"))
+/// What does something, on one screen.
+pub(crate) fn short(registry: &Registry) -> StyledStr {
+    let mut rest = heading("Plugins (flb-agent -i NAME -h shows the properties of one, so do -F, -o and -r)");
+    let filters = format!("{}; each is a processor, too", names(registry.filters));
+    for (kind, names) in [
+        ("inputs", names(registry.inputs)),
+        ("filters", filters),
+        ("outputs", names(registry.outputs)),
+    ] {
+        rest += &entry(&format!("  {kind}"), 11, &names);
     }
+    render(grammar::offered(registry), rest + &exit_codes())
 }
 
-fn write_option(f: &mut fmt::Formatter<'_>, row: &Row) -> fmt::Result {
-    let short = row.short.map_or("    ".to_owned(), |short| format!("-{short}, "));
-    let mut name = format!("  {short}--{}", row.longs[0]);
-    if let Some(argument) = row.argument() {
-        write!(name, "={argument}")?;
-    }
-    writeln!(f, "{name:<32} {}", row.about)
+/// The same with what each plugin does, and with the options that are refused.
+pub(crate) fn all(registry: &Registry) -> StyledStr {
+    let rest = plugins("Inputs", registry.inputs)
+        + &plugins("Filters (each is a processor, too)", registry.filters)
+        + &plugins("Outputs", registry.outputs);
+    render(grammar::all(registry), rest + &exit_codes())
 }
 
-fn write_plugins<T: ?Sized>(f: &mut fmt::Formatter<'_>, specs: &[Spec<T>]) -> fmt::Result {
-    specs.iter().try_for_each(|spec| writeln!(f, "  {:<24}{}", spec.name, spec.about))
+/// Help for the command `config`.
+pub(crate) fn config(registry: &Registry) -> StyledStr {
+    let mut program = grammar::offered(registry);
+    program.find_subcommand_mut("config").map(Command::render_help).unwrap_or_default()
+}
+
+fn render(program: Command, rest: String) -> StyledStr {
+    program.after_help(rest.trim_end().to_owned()).render_help()
+}
+
+fn heading(text: &str) -> String {
+    format!("{HEADING}{text}:{HEADING:#}\n")
+}
+
+fn names<T: ?Sized>(specs: &[Spec<T>]) -> String {
+    specs.iter().map(|spec| spec.name).collect::<Vec<_>>().join(", ")
+}
+
+fn plugins<T: ?Sized>(title: &str, specs: &[Spec<T>]) -> String {
+    let rows = specs.iter().map(|spec| entry(&format!("  {}", spec.name), 26, spec.about));
+    heading(title) + &rows.collect::<String>() + "\n"
+}
+
+fn exit_codes() -> String {
+    let rows = exit::ABOUT.iter().map(|(code, about)| entry(&format!("  {code}"), 11, about));
+    format!("\n{}", heading("Exit codes")) + &rows.collect::<String>()
 }
 
 /// The help text of a plugin.
+#[derive(Debug)]
 pub(crate) struct PluginHelp {
     pub(crate) role: Role,
     pub(crate) name: &'static str,
@@ -84,16 +94,17 @@ impl PluginHelp {
 impl Display for PluginHelp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { role, name, about, options } = self;
+        let entry = |name: &str, about: &str| entry(name, PROPERTY_COLUMN, about);
         writeln!(f, "HELP\n{name} {role} plugin\n\nDESCRIPTION\n{about}\n\nPROPERTIES")?;
         for option in *options {
-            writeln!(f, "{:<32}{}", option.name, option.about)?;
             let default = option.default.map(|text| format!("default: {text}, "));
             let several = if option.multiple { ", may be given more than once" } else { "" };
             let (default, kind) = (default.unwrap_or_default(), describe(option.kind));
-            writeln!(f, "{:<32}> {default}type: {kind}{several}\n", "")?;
+            let value = format!("> {default}type: {kind}{several}");
+            writeln!(f, "{}{}", entry(option.name, option.about), entry("", &value))?;
         }
         writeln!(f, "GLOBAL PROPERTIES")?;
-        core_properties(*role).try_for_each(|(name, about)| writeln!(f, "{name:<32}{about}"))
+        core_properties(*role).try_for_each(|(name, about)| f.write_str(&entry(name, about)))
     }
 }
 

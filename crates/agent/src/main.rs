@@ -2,13 +2,14 @@
 
 mod agent;
 mod api;
+mod arguments;
 mod command_line;
 mod commands;
-mod completions;
 mod configuration;
 mod descriptors;
 mod effective;
 mod exit;
+mod grammar;
 mod help;
 mod logging;
 mod man;
@@ -21,6 +22,8 @@ mod signals;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use flb_cli::ERROR;
+
 fn main() -> ExitCode {
     // Variables that are not UTF-8 cannot be named in a configuration.
     let environment: BTreeMap<String, String> = std::env::vars_os()
@@ -29,7 +32,7 @@ fn main() -> ExitCode {
     match agent::run(std::env::args_os().skip(1), environment) {
         Ok(code) => code.into(),
         Err(error) => {
-            eprintln!("error: {}", flb_text::tame(&format!("{error:#}")));
+            agent::complain("error", ERROR, &format!("{error:#}"));
             exit::START.into()
         }
     }

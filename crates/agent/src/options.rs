@@ -1,14 +1,14 @@
 //! The table of command line options: one row says all about an option.
 
 use flb_config::SectionKind;
-use flb_pipeline::LogFormat;
+use flb_pipeline::{LogFormat, Role};
 
 use crate::command_line::{CommandLine, Given, Mistake};
 
 /// One option.
 pub(crate) struct Row {
     pub(crate) short: Option<char>,
-    /// The first one is shown in the help text.
+    /// The first one is shown first.
     pub(crate) longs: &'static [&'static str],
     pub(crate) about: &'static str,
     pub(crate) handle: Handle,
@@ -20,41 +20,75 @@ pub(crate) struct Row {
 pub(crate) enum Handle {
     /// Takes no value.
     Flag(fn(&mut CommandLine)),
-    /// Takes a value, which the help text calls by this name.
-    Value(&'static str, fn(&mut CommandLine, &Given) -> Result<(), Mistake>),
+    /// Takes a value.
+    Value(Operand, fn(&mut CommandLine, &Given) -> Result<(), Mistake>),
+    /// Takes the value of a service key.
+    Service(Operand, &'static str),
     /// Gives a service key this value.
     Set(&'static str, &'static str),
-    /// Prints help and ends.
-    Help,
-    /// Prints help as JSON and ends.
-    HelpJson,
-    /// Prints the version and ends.
-    Version,
-    /// Known, refused.
-    NotYet(Argument),
+    /// Prints something and ends.
+    Show(Show),
+    /// Known, refused; with a value, if it has one.
+    NotYet(Option<Operand>),
 }
 
-/// Whether a refused option takes a value.
-pub(crate) enum Argument {
-    None,
-    Named(&'static str),
+/// What an option prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Show {
+    Help,
+    /// With the options that are refused, and what the plugins do.
+    HelpAll,
+    /// Help as JSON.
+    Json,
+    Version,
+}
+
+/// The value of an option.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Operand {
+    /// What help calls it.
+    pub(crate) name: &'static str,
+    pub(crate) offer: Offer,
+}
+
+/// What completions offer for a value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Offer {
+    Nothing,
+    Files,
+    Folders,
+    Words(&'static [&'static str]),
+    /// The plugins that can be this.
+    Plugins(Role),
+    /// The properties of all plugins.
+    Properties,
 }
 
 impl Row {
-    /// What the help text calls the option's value, if it takes one.
-    pub(crate) fn argument(&self) -> Option<&'static str> {
+    /// What tells it from all others.
+    pub(crate) fn id(&self) -> &'static str {
+        self.longs.first().copied().unwrap_or_default()
+    }
+
+    /// Its value, if it takes one.
+    pub(crate) fn operand(&self) -> Option<Operand> {
         match self.handle {
-            Handle::Value(name, _) | Handle::NotYet(Argument::Named(name)) => Some(name),
+            Handle::Value(operand, _) | Handle::Service(operand, _) => Some(operand),
+            Handle::NotYet(operand) => operand,
             _ => None,
         }
     }
 
     /// The option as a person would type it.
+    pub(crate) fn spelling(&self) -> String {
+        self.short.map_or_else(|| format!("--{}", self.id()), |short| format!("-{short}"))
+    }
+
+    /// The option as messages call it.
     pub(crate) fn name(&self) -> String {
-        match (self.short, self.longs.first()) {
-            (Some(short), Some(long)) => format!("-{short} (--{long})"),
-            (Some(short), None) => format!("-{short}"),
-            (None, long) => format!("--{}", long.unwrap_or(&"")),
+        match self.short {
+            Some(short) => format!("-{short} (--{})", self.id()),
+            None => self.spelling(),
         }
     }
 }
@@ -71,45 +105,57 @@ const fn row(
 const fn not_yet(
     short: Option<char>,
     longs: &'static [&'static str],
-    argument: Argument,
+    operand: Option<Operand>,
     about: &'static str,
 ) -> Row {
-    Row { short, longs, about, handle: Handle::NotYet(argument), is_ours: false }
+    Row { short, longs, about, handle: Handle::NotYet(operand), is_ours: false }
 }
 
 const fn ours(longs: &'static [&'static str], handle: Handle, about: &'static str) -> Row {
     Row { short: None, longs, about, handle, is_ours: true }
 }
 
-use Argument::{Named, None as Nothing};
-use Handle::{Flag, Help, HelpJson, Set, Value, Version};
+const fn free(name: &'static str) -> Operand {
+    Operand { name, offer: Offer::Nothing }
+}
+
+const fn plugin(role: Role) -> Operand {
+    Operand { name: "NAME", offer: Offer::Plugins(role) }
+}
+
+const FILE: Operand = Operand { name: "FILE", offer: Offer::Files };
+const FOLDER: Operand = Operand { name: "DIR", offer: Offer::Folders };
+const PROPERTY: Operand = Operand { name: "KEY=VALUE", offer: Offer::Properties };
+const LOG_FORMAT: Operand = Operand { name: "FORMAT", offer: Offer::Words(&["text", "json"]) };
+
+use Handle::{Flag, Service, Set, Value};
 
 /// Every option, in the order of the help text.
 pub(crate) static OPTIONS: &[Row] = &[
-    row('c', &["config"], Value("FILE", config), "Configuration file."),
-    row('i', &["input"], Value("NAME", input), "Adds an input; -p and -t are for it."),
-    row('F', &["filter"], Value("NAME", filter), "Adds a filter; -p and -m are for it."),
-    row('o', &["output"], Value("NAME", output), "Adds an output; -p and -m are for it."),
-    row('p', &["prop"], Value("KEY=VALUE", prop), "Property of the last plugin."),
-    row('m', &["match"], Value("PATTERN", pattern), "Match of the last filter or output."),
-    row('t', &["tag"], Value("TAG", tag), "Tag of the last input."),
-    row('f', &["flush"], Value("SECONDS", flush), "How long records wait in a chunk."),
-    row('R', &["parser"], Value("FILE", parser), "Parsers file."),
-    row('l', &["log_file"], Value("FILE", log_file), "Appends the log to a file."),
+    row('c', &["config"], Value(FILE, config), "Configuration file."),
+    row('i', &["input"], Value(plugin(Role::Input), input), "Adds an input; -p and -t are for it."),
+    row('F', &["filter"], Value(plugin(Role::Filter), filter), "Adds a filter; -p and -m are for it."),
+    row('o', &["output"], Value(plugin(Role::Output), output), "Adds an output; -p and -m are for it."),
+    row('p', &["prop"], Value(PROPERTY, prop), "Property of the last plugin."),
+    row('m', &["match"], Value(free("PATTERN"), pattern), "Match of the last filter or output."),
+    row('t', &["tag"], Value(free("TAG"), tag), "Tag of the last input."),
+    row('f', &["flush"], Service(free("SECONDS"), "flush"), "How long records wait in a chunk."),
+    row('R', &["parser"], Service(FILE, "parsers_file"), "Parsers file."),
+    row('l', &["log_file"], Service(FILE, "log_file"), "Appends the log to a file."),
     ours(
         &["log-format"],
-        Value("FORMAT", log_format),
+        Value(LOG_FORMAT, log_format),
         "What the log's lines look like: text, or json for an object each.",
     ),
     row('v', &["verbose"], Flag(verbose), "Logs more; -vv still more."),
     row('q', &["quiet"], Flag(quiet), "Logs nothing."),
-    row('w', &["workdir"], Value("DIR", workdir), "Working directory."),
+    row('w', &["workdir"], Value(FOLDER, workdir), "Working directory."),
     row('D', &["dry-run"], Flag(dry_run), "Builds everything, runs nothing."),
-    row('s', &["coro_stack_size"], Value("BYTES", stack_size), "Accepted, without effect."),
-    row('b', &["storage_path"], Value("PATH", storage_path), "Folder for chunks on disk."),
+    row('s', &["coro_stack_size"], Service(free("BYTES"), "coro_stack_size"), "Accepted, without effect."),
+    row('b', &["storage_path"], Service(FOLDER, "storage.path"), "Folder for chunks on disk."),
     row('H', &["http", "http_server"], Set("http_server", "on"), "HTTP server."),
-    row('L', &["http_listen"], Value("ADDR", http_listen), "Address of the HTTP server."),
-    row('P', &["port", "http_port"], Value("PORT", http_port), "Port of the HTTP server."),
+    row('L', &["http_listen"], Service(free("ADDR"), "http_listen"), "Address of the HTTP server."),
+    row('P', &["port", "http_port"], Service(free("PORT"), "http_port"), "Port of the HTTP server."),
     row('Y', &["enable-hot-reload"], Set("hot_reload", "on"), "Reloads on SIGHUP."),
     row(
         'W',
@@ -118,22 +164,27 @@ pub(crate) static OPTIONS: &[Row] = &[
         "Reloads without waiting for plugins.",
     ),
     row('d', &["daemon"], Set("daemon", "on"), "Refused: a service manager does that better."),
-    row('V', &["version"], Version, "Prints the version."),
-    row('h', &["help"], Help, "Prints this help, or that of the last plugin."),
-    row('J', &["help-json"], HelpJson, "Prints all plugins, or the last one, as JSON."),
-    row('r', &["processor"], Value("NAME", processor), "For the help of a processor: -r NAME -h."),
-    not_yet(Some('C'), &["custom"], Named("NAME"), "Adds a custom plugin."),
-    not_yet(Some('e'), &["plugin"], Named("FILE"), "Loads a shared library."),
-    not_yet(Some('S'), &["sosreport"], Nothing, "Support report."),
-    not_yet(Some('T'), &["sp-task"], Named("SQL"), "Stream processor task."),
-    not_yet(Some('Z'), &["enable-chunk-trace"], Nothing, "Traces chunks."),
-    not_yet(None, &["trace"], Named("TEXT"), "Traces chunks."),
-    not_yet(None, &["trace-input"], Named("NAME"), "Traces chunks of an input."),
-    not_yet(None, &["trace-output"], Named("NAME"), "Where traces go."),
-    not_yet(None, &["trace-output-property"], Named("KEY=VALUE"), "Property of that output."),
-    not_yet(None, &["supervisor"], Nothing, "Restarts the agent when it fails."),
-    not_yet(None, &["enable-fips"], Nothing, "FIPS mode."),
-    not_yet(Some('M'), &["windows_maxstdio"], Named("N"), "Windows only."),
+    row('V', &["version"], Handle::Show(Show::Version), "Prints the version."),
+    row('h', &["help"], Handle::Show(Show::Help), "Prints this help, or that of the last plugin."),
+    ours(
+        &["help-all"],
+        Handle::Show(Show::HelpAll),
+        "Prints this help, what each plugin does, and the options that are refused.",
+    ),
+    row('J', &["help-json"], Handle::Show(Show::Json), "Prints all plugins, or the last one, as JSON."),
+    row('r', &["processor"], Value(plugin(Role::Processor), processor), "For the help of a processor: -r NAME -h."),
+    not_yet(Some('C'), &["custom"], Some(free("NAME")), "Adds a custom plugin."),
+    not_yet(Some('e'), &["plugin"], Some(FILE), "Loads a shared library."),
+    not_yet(Some('S'), &["sosreport"], None, "Support report."),
+    not_yet(Some('T'), &["sp-task"], Some(free("SQL")), "Stream processor task."),
+    not_yet(Some('Z'), &["enable-chunk-trace"], None, "Traces chunks."),
+    not_yet(None, &["trace"], Some(free("TEXT")), "Traces chunks."),
+    not_yet(None, &["trace-input"], Some(free("NAME")), "Traces chunks of an input."),
+    not_yet(None, &["trace-output"], Some(free("NAME")), "Where traces go."),
+    not_yet(None, &["trace-output-property"], Some(free("KEY=VALUE")), "Property of that output."),
+    not_yet(None, &["supervisor"], None, "Restarts the agent when it fails."),
+    not_yet(None, &["enable-fips"], None, "FIPS mode."),
+    not_yet(Some('M'), &["windows_maxstdio"], Some(free("N")), "Windows only."),
 ];
 
 fn config(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
@@ -175,7 +226,8 @@ fn pattern(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
             line.property(given.named("match"), given.whole(), given)
         }
         _ => {
-            line.warn(format!("-m {} is ignored: it is for filters and outputs", given.value()));
+            let message = format!("-m {} is ignored: it is for filters and outputs", given.value());
+            line.warn(Mistake::new(message));
             Ok(())
         }
     }
@@ -185,45 +237,10 @@ fn tag(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
     line.property(given.named("tag"), given.whole(), given)
 }
 
-fn flush(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
-    line.service("flush", given);
-    Ok(())
-}
-
-fn parser(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
-    line.service("parsers_file", given);
-    Ok(())
-}
-
-fn log_file(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
-    line.service("log_file", given);
-    Ok(())
-}
-
 fn log_format(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
     // A wrong one is found where the service keys are read.
     line.log_format = LogFormat::parse(given.value()).unwrap_or(line.log_format);
     line.service("log_format", given);
-    Ok(())
-}
-
-fn storage_path(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
-    line.service("storage.path", given);
-    Ok(())
-}
-
-fn http_listen(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
-    line.service("http_listen", given);
-    Ok(())
-}
-
-fn http_port(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
-    line.service("http_port", given);
-    Ok(())
-}
-
-fn stack_size(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
-    line.service("coro_stack_size", given);
     Ok(())
 }
 

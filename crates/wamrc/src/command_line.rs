@@ -64,8 +64,8 @@ impl Command {
             Self::Verify(args) => verify::run(args),
             Self::Keygen(args) => keys::keygen(args),
             Self::Sign(args) => keys::sign(args),
-            Self::Completions(args) => completions::run(args),
-            Self::Man(args) => man::run(args),
+            Self::Completions(args) => completions::run(args, ours()),
+            Self::Man(args) => man::run(args, all()),
         }
     }
 }

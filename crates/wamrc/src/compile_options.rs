@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::StringValueParser;
 use flb_artifact::{Architecture, CpuTable, Interruption, TARGET_NAMES};
+use flb_cli::offer;
 use flb_text::did_you_mean;
 
 use crate::usage::UsageError;
-use crate::value::{Value, text};
 
 /// What the original compiler takes for `--target-abi`, and `musl`, which has the same code as `gnu`.
 pub(crate) const ABIS: [&str; 13] = [
@@ -26,6 +27,8 @@ pub(crate) const ABIS: [&str; 13] = [
     "lp64d",
 ];
 
+const LEVELS: [&str; 4] = ["0", "1", "2", "3"];
+
 // No documentation comment: clap would take it for the program's.
 #[derive(Debug, Args)]
 pub(crate) struct CompileArgs {
@@ -34,36 +37,36 @@ pub(crate) struct CompileArgs {
     pub(crate) output: Option<PathBuf>,
     /// Compile for this architecture or target triple (default: this host), or for several; 'help' lists them
     #[arg(long, value_name = "TARGET[:CPU],..", require_equals = true, hide_possible_values = true,
-        value_parser = text(|| with_help(TARGET_NAMES)))]
+        value_parser = offer(StringValueParser::new(), with_help(TARGET_NAMES)))]
     pub(crate) target: Option<String>,
     /// The target's ABI: gnu (default), or msvc for Windows; 'help' lists them
     #[arg(long = "target-abi", value_name = "ABI", require_equals = true, hide_possible_values = true,
-        value_parser = Value { read: abi, known: || with_help(ABIS) })]
+        value_parser = offer(abi, with_help(ABIS)))]
     pub(crate) abi: Option<String>,
     /// Compile for this CPU (default: this host's, or the target's baseline); 'help' lists them
     #[arg(long, value_name = "CPU", require_equals = true, hide_possible_values = true,
-        value_parser = text(cpus))]
+        value_parser = offer(StringValueParser::new(), cpus()))]
     pub(crate) cpu: Option<String>,
     /// Switch single CPU features on and off; '+help' lists them
     #[arg(long, value_name = "+A,-B", require_equals = true)]
     pub(crate) cpu_features: Option<String>,
     /// How hard to work for fast code (default 3): 0 compiles fastest, 1 optimises, 2 and 3 rewrite branches and loops first
     #[arg(long, value_name = "0..3", require_equals = true, hide_possible_values = true,
-        value_parser = Value { read: level, known: levels })]
+        value_parser = offer(level, LEVELS))]
     pub(crate) opt_level: Option<u8>,
     /// How hard to work for a small file (default 3): 0 keeps everything, 1 drops unwind tables, 2 address maps and dead
     /// code too, 3 compresses
     #[arg(long, value_name = "0..3", require_equals = true, hide_possible_values = true,
-        value_parser = Value { read: level, known: levels })]
+        value_parser = offer(level, LEVELS))]
     pub(crate) size_level: Option<u8>,
     /// How calls end that run past their deadline: signal (default; free, on Linux x86_64 and aarch64, else epoch), epoch
     /// (the code looks at a counter), none
     #[arg(long, value_name = "KIND", require_equals = true, hide_possible_values = true,
-        value_parser = Value { read: interruption, known: || vec!["signal", "epoch", "none"] })]
+        value_parser = offer(interruption, ["signal", "epoch", "none"]))]
     pub(crate) interruption: Option<Interruption>,
     /// The output format; there is one
     #[arg(long, value_name = "aot", require_equals = true, hide_possible_values = true,
-        value_parser = Value { read: format, known: || vec!["aot"] })]
+        value_parser = offer(format, ["aot"]))]
     format: Option<()>,
     /// Leave the module out of the artifact: smaller, but it can't be rebuilt for another host or checked
     #[arg(long)]
@@ -122,10 +125,6 @@ fn cpus() -> Vec<&'static str> {
     names.sort_unstable();
     names.dedup();
     with_help(names)
-}
-
-fn levels() -> Vec<&'static str> {
-    vec!["0", "1", "2", "3"]
 }
 
 fn level(value: &str) -> Result<u8, UsageError> {

@@ -31,7 +31,6 @@ mod run;
 mod run;
 mod targets;
 mod usage;
-mod value;
 mod verify;
 mod versions;
 

@@ -5,8 +5,9 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use anyhow::Context as _;
+use flb_cli::{ERROR, NOTE};
 use flb_text::{tame, tame_json, tame_line};
 use serde_json::json;
 
@@ -56,9 +57,6 @@ fn written(written: io::Result<()>) -> anyhow::Result<()> {
 pub(crate) fn note(text: impl Display) {
     labelled(NOTE, "note", text);
 }
-
-const ERROR: Style = AnsiColor::Red.on_default().bold();
-const NOTE: Style = Style::new().bold();
 
 /// A line on stderr that begins with a word in colours, where the terminal has them.
 fn labelled(style: Style, label: &str, text: impl Display) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use flb_artifact::{Artifact, Interface};
+use flb_cli::offer;
 use flb_event::json::{self, JsonOptions};
 use flb_event::{Event, Tag, Timestamp};
 use flb_runtime::{
@@ -21,7 +22,6 @@ use crate::module;
 use crate::output::{Outcome, aside, note, say, say_json};
 pub(crate) use crate::replay::{ReplayArgs, replay};
 use crate::usage::UsageError;
-use crate::value::Value;
 
 // How a filter is called. No documentation comment: clap would take it for the command's.
 #[derive(Debug, Clone, Args)]
@@ -31,7 +31,7 @@ pub(crate) struct Call {
     pub(crate) function: Option<String>,
     /// How the record is handed over (default json)
     #[arg(long, value_name = "json|msgpack", allow_hyphen_values = true, hide_possible_values = true,
-        value_parser = Value { read: format, known: || vec!["json", "msgpack"] })]
+        value_parser = offer(format, ["json", "msgpack"]))]
     pub(crate) format: Option<EventFormat>,
     /// Longest time for one call, as Deadline (default 1)
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, value_parser = seconds)]

@@ -3,9 +3,9 @@
 use std::error::Error as _;
 use std::ffi::OsString;
 
-use clap::error::{ContextKind, ErrorKind};
 use clap::{Arg, Command};
 use flb_artifact::ReleaseError;
+use flb_cli::Slip;
 use flb_text::did_you_mean;
 
 /// What is wrong with the command line. The message says what to do.
@@ -42,26 +42,17 @@ impl UsageError {
 
     /// What clap found wrong with the words of a command.
     pub(crate) fn explain(error: &clap::Error, command: &Command, words: &[OsString]) -> Self {
-        let said = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
-        let culprit = said(ContextKind::InvalidArg);
-        let option = || command.get_arguments().find(|option| option.to_string() == culprit);
         let own = error.source().and_then(|source| source.downcast_ref::<Self>());
-        match (error.kind(), own, option()) {
-            (_, Some(own), _) => own.clone(),
-            (ErrorKind::UnknownArgument, ..) => Self::unknown(&whole(&culprit, words), command),
-            (ErrorKind::TooManyValues, _, Some(option)) => Self::written_otherwise(option),
-            (ErrorKind::NoEquals | ErrorKind::InvalidValue, _, Some(option)) => {
-                Self::needs_value(option)
-            }
-            (ErrorKind::InvalidUtf8, ..) => {
+        match (own, Slip::of(error, command)) {
+            (Some(own), _) => own.clone(),
+            (None, Slip::Unknown(option)) => Self::unknown(&whole(&option, words), command),
+            (None, Slip::NeedsNoValue(option)) => Self::written_otherwise(option),
+            (None, Slip::NeedsValue(option)) => Self::needs_value(option),
+            (None, Slip::NotUtf8) => {
                 let message = format!("the value of option '{}' is not UTF-8", wild(words));
                 Self::new(message, "give it another name")
             }
-            _ => {
-                let text = error.to_string();
-                let line = text.lines().next().unwrap_or_default();
-                Self::new(line.trim_start_matches("error: "), "see flb-wamrc --help")
-            }
+            (None, Slip::Other(message)) => Self::new(message, "see flb-wamrc --help"),
         }
     }
 }

@@ -102,7 +102,9 @@ impl Log {
         }
         self.begin();
         if !self.is_json() {
-            eprintln!("{}", diagnostics.render(document.sources()).trim_end());
+            // In colours where the terminal has them.
+            let text = diagnostics.render_coloured(document.sources());
+            let _ = writeln!(anstream::stderr().lock(), "{}", text.trim_end());
             return;
         }
         for diagnostic in diagnostics {

@@ -1,0 +1,421 @@
+//! From the words of the command line to what they ask for: clap takes them apart, and they are taken from left to right.
+
+use std::ffi::{OsStr, OsString};
+use std::iter;
+
+use clap::builder::StyledStr;
+use clap::{Arg, ArgMatches, Command};
+use clap_complete::Shell;
+use flb_cli::{SHELLS, Slip};
+use flb_config::did_you_mean;
+use flb_plugin::Registry;
+
+use crate::command_line::{CommandLine, Mistake};
+use crate::commands::{COMMANDS, WORDS};
+use crate::grammar;
+use crate::help::{self, PluginHelp};
+use crate::options::{Handle, OPTIONS, Row, Show};
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// To run with this configuration, or to try it.
+    Run(CommandLine),
+    /// A help text.
+    Help(StyledStr),
+    /// The plugins as JSON, or one of them.
+    Json(Option<PluginHelp>),
+    /// The version.
+    Version,
+    /// The configuration as it takes effect.
+    Config(CommandLine),
+    /// Completions for a shell.
+    Completions(Shell),
+    /// The manual page.
+    Man,
+}
+
+/// Reads the arguments, without the program's name.
+pub(crate) fn read(
+    arguments: impl IntoIterator<Item = OsString>,
+    registry: &Registry,
+) -> Result<Request, Mistake> {
+    let mut command = grammar::reader(registry);
+    let matches = match take_apart(&mut command, arguments) {
+        Ok(matches) => matches,
+        Err(error) if !error.use_stderr() => return Ok(Request::Help(error.render())),
+        Err(error) => return Err(explain(&error, &command)),
+    };
+    let mut reader = Reader { registry, is_for_config: false, line: CommandLine::default() };
+    match matches.subcommand() {
+        Some(("config", matches)) => {
+            reader.is_for_config = true;
+            let asked = reader.take(matches)?;
+            Ok(asked.unwrap_or(Request::Config(reader.line)))
+        }
+        Some(("completions", matches)) => shell(matches).map(Request::Completions),
+        Some(_) => Ok(Request::Man),
+        None => {
+            let asked = reader.take(&matches)?;
+            Ok(asked.unwrap_or(Request::Run(reader.line)))
+        }
+    }
+}
+
+fn take_apart(
+    command: &mut Command,
+    words: impl IntoIterator<Item = OsString>,
+) -> Result<ArgMatches, clap::Error> {
+    command.try_get_matches_from_mut(iter::once("flb-agent".into()).chain(words))
+}
+
+fn shell(matches: &ArgMatches) -> Result<Shell, Mistake> {
+    let help = "write flb-agent completions bash, zsh or fish";
+    let Some(given) = matches.get_one::<OsString>(WORDS) else {
+        return Err(Mistake::new("no shell was given").help(help));
+    };
+    let shell = SHELLS.into_iter().find(|(name, _)| *name == given);
+    let unknown = || Mistake::new(format!("unknown shell '{}'", given.display())).help(help);
+    shell.map(|(_, shell)| shell).ok_or_else(unknown)
+}
+
+/// An option with its values, or words that are none.
+struct Occurrence {
+    index: usize,
+    row: Option<&'static Row>,
+    values: Vec<OsString>,
+}
+
+/// All that stands on the command line, from left to right.
+fn occurrences(matches: &ArgMatches) -> Vec<Occurrence> {
+    let rows = OPTIONS.iter().map(|row| (Some(row), row.id()));
+    let mut found = Vec::new();
+    for (row, id) in rows.chain([(None, WORDS)]) {
+        // Each value has one.
+        let mut indices = matches.indices_of(id).into_iter().flatten();
+        for values in matches.get_occurrences(id).into_iter().flatten() {
+            let values: Vec<OsString> = values.cloned().collect();
+            let index = indices.by_ref().take(values.len()).min().unwrap_or_default();
+            found.push(Occurrence { index, row, values });
+        }
+    }
+    found.sort_by_key(|occurrence| occurrence.index);
+    found
+}
+
+/// A command line while it is read.
+struct Reader<'a> {
+    registry: &'a Registry,
+    /// Whether the first word that is no option is the configuration file.
+    is_for_config: bool,
+    line: CommandLine,
+}
+
+impl Reader<'_> {
+    /// Takes what stands there, up to what is to be shown in place of everything else.
+    fn take(&mut self, matches: &ArgMatches) -> Result<Option<Request>, Mistake> {
+        for Occurrence { row, values, .. } in occurrences(matches) {
+            let asked = match row {
+                Some(row) => self.option(row, values)?,
+                None => {
+                    values.iter().for_each(|word| self.word(word));
+                    None
+                }
+            };
+            if asked.is_some() {
+                return Ok(asked);
+            }
+        }
+        Ok(None)
+    }
+
+    fn option(&mut self, row: &Row, values: Vec<OsString>) -> Result<Option<Request>, Mistake> {
+        let line = &mut self.line;
+        match row.handle {
+            Handle::Flag(handle) => handle(line),
+            Handle::Value(_, handle) => {
+                let given = line.give(&row.spelling(), text(row, values)?);
+                handle(line, &given)?;
+            }
+            Handle::Service(_, key) => {
+                let given = line.give(&row.spelling(), text(row, values)?);
+                line.service(key, &given);
+            }
+            Handle::Set(key, value) => {
+                let given = line.give_alone(&row.spelling(), value);
+                line.service(key, &given);
+            }
+            Handle::Show(show) => return self.show(show, values),
+            Handle::NotYet(_) => {
+                let message = format!("option {} is not supported yet", row.name());
+                return Err(Mistake::new(message).help("leave it out"));
+            }
+        }
+        Ok(None)
+    }
+
+    fn show(&mut self, show: Show, rest: Vec<OsString>) -> Result<Option<Request>, Mistake> {
+        let about = match (show, self.line.last_plugin()) {
+            (Show::Version, _) => return Ok(Some(Request::Version)),
+            (Show::HelpAll, _) => return Ok(Some(Request::Help(help::all(self.registry)))),
+            (Show::Help | Show::Json, None) => None,
+            (Show::Help | Show::Json, Some((role, name))) => {
+                let Some(help) = PluginHelp::find(self.registry, role, &name) else {
+                    self.line.warn(Mistake::new(format!("invalid {role} plugin '{name}'")));
+                    return self.take_rest(rest);
+                };
+                Some(help)
+            }
+        };
+        Ok(Some(match (show, about) {
+            (Show::Json, about) => Request::Json(about),
+            (_, Some(plugin)) => Request::Help(plugin.to_string().into()),
+            (_, None) if self.is_for_config => Request::Help(help::config(self.registry)),
+            (_, None) => Request::Help(help::short(self.registry)),
+        }))
+    }
+
+    /// Reads on behind a plugin's help that there is not.
+    fn take_rest(&mut self, rest: Vec<OsString>) -> Result<Option<Request>, Mistake> {
+        let mut command = grammar::options(self.registry);
+        let given = rest.into_iter().filter(|word| !word.is_empty());
+        let matches = take_apart(&mut command, given);
+        self.take(&matches.map_err(|error| explain(&error, &command))?)
+    }
+
+    /// A word that is no option: the file that a command is for, or nothing.
+    fn word(&mut self, word: &OsStr) {
+        if self.is_for_config && self.line.config.is_none() {
+            self.line.config = Some(word.into());
+            return;
+        }
+        let text = word.to_string_lossy();
+        let ignored = Mistake::new(format!("argument '{text}' is ignored"));
+        let help = match did_you_mean(&text, COMMANDS) {
+            _ if self.is_for_config => None,
+            Some(command) if command == text => {
+                Some(format!("a command stands before all options: flb-agent {command}"))
+            }
+            Some(command) => Some(format!("did you mean the command '{command}'?")),
+            None if [".conf", ".yaml", ".yml"].iter().any(|end| text.ends_with(end)) => {
+                Some(format!("name a configuration with -c {text}"))
+            }
+            None => None,
+        };
+        self.line.warn(Mistake { help, ..ignored });
+    }
+}
+
+/// The value of an option that takes one.
+fn text(row: &Row, values: Vec<OsString>) -> Result<String, Mistake> {
+    let value = values.into_iter().next().unwrap_or_default();
+    value.into_string().map_err(|value| {
+        Mistake::new(format!("'{}' behind {} is not UTF-8", value.display(), row.name()))
+    })
+}
+
+/// What clap found wrong.
+fn explain(error: &clap::Error, command: &Command) -> Mistake {
+    let row = |option: &Arg| OPTIONS.iter().find(|row| option.get_id() == row.id());
+    let name = |option: &Arg| row(option).map_or_else(|| option.to_string(), Row::name);
+    match Slip::of(error, command) {
+        Slip::Unknown(option) => match option.strip_prefix("--") {
+            Some(long) => unknown(long),
+            None => Mistake::new(format!("unrecognized option '{option}'")),
+        },
+        Slip::NeedsValue(option) => {
+            let operand = row(option).and_then(Row::operand).map_or("a value", |value| value.name);
+            Mistake::new(format!("option {} needs {operand}", name(option)))
+        }
+        Slip::NeedsNoValue(option) => {
+            Mistake::new(format!("option {} takes no value", name(option)))
+                .help("leave out '=' and what stands behind it")
+        }
+        Slip::NotUtf8 => Mistake::new("an argument is not UTF-8"),
+        Slip::Other(message) => Mistake::new(message),
+    }
+}
+
+/// No option has this name, or more than one begins with it.
+fn unknown(long: &str) -> Mistake {
+    let names = || OPTIONS.iter().flat_map(|row| row.longs.iter().map(move |name| (*name, row)));
+    let mut beginning: Vec<(&str, &Row)> =
+        names().filter(|(name, _)| name.starts_with(long)).collect();
+    if beginning.iter().any(|(_, row)| !row.is_ours) {
+        beginning.retain(|(_, row)| !row.is_ours);
+    }
+    if beginning.is_empty() {
+        let mistake = Mistake::new(format!("unrecognized option '--{long}'"));
+        return match did_you_mean(long, names().map(|(name, _)| name)) {
+            Some(near) => mistake.help(format!("did you mean --{near}?")),
+            None => mistake,
+        };
+    }
+    let names: Vec<String> = beginning.iter().map(|(name, _)| format!("--{name}")).collect();
+    Mistake::new(format!("option '--{long}' is ambiguous: {}", names.join(", ")))
+        .help("write more of it")
+}
+
+#[cfg(test)]
+mod tests {
+    use flb_config::{Property, Section};
+    use flb_pipeline::LogLevel;
+
+    use super::*;
+
+    static REGISTRY: Registry = Registry {
+        inputs: &[],
+        filters: &[],
+        outputs: &[],
+        parsers: &[],
+        multiline: &[],
+        absent: &[],
+    };
+
+    fn ask(arguments: &[&str]) -> Result<Request, Mistake> {
+        read(arguments.iter().map(OsString::from), &REGISTRY)
+    }
+
+    fn run(arguments: &[&str]) -> CommandLine {
+        match ask(arguments) {
+            Ok(Request::Run(line)) => line,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The sections as text, each value as its span finds it in the source.
+    fn sections(arguments: &[&str]) -> Vec<String> {
+        let document = run(arguments).document();
+        let source = &document.sources()[0].text;
+        let property = |property: &Property| {
+            assert_eq!(source[property.value.span.range()], property.value.text);
+            format!(" {}={}", property.key.text, property.value.text)
+        };
+        let section = |section: &Section| {
+            let properties: String = section.properties.iter().map(property).collect();
+            format!("{}{properties}", section.name.text)
+        };
+        document.sections.iter().map(section).collect()
+    }
+
+    fn mistake(arguments: &[&str]) -> String {
+        let Mistake { message, help } = ask(arguments).unwrap_err();
+        format!("{message}; {}", help.unwrap_or_default())
+    }
+
+    #[test]
+    fn options_are_taken_in_order() {
+        assert_eq!(
+            sections(&[
+                "-i", "dummy", "-p", "Rate=5", "-f", "0.5", "-t", "a.b", "-F", "wasm", "-m", "*",
+                "-p", "a=b=c", "-o", "stdout",
+            ]),
+            [
+                "INPUT name=dummy rate=5 tag=a.b",
+                "SERVICE flush=0.5",
+                "FILTER name=wasm match=* a=b=c",
+                "OUTPUT name=stdout",
+            ]
+        );
+    }
+
+    #[test]
+    fn short_options_are_bundled_and_long_ones_abbreviated() {
+        let line = run(&["-vvDctest.conf", "--workdir=/x"]);
+        assert!(line.dry_run);
+        assert_eq!(line.log_level(), LogLevel::Trace);
+        assert_eq!(line.config.as_deref(), Some("test.conf".as_ref()));
+        assert_eq!(line.workdir.as_deref(), Some("/x".as_ref()));
+        assert_eq!(sections(&["--log=a"]), ["SERVICE log_file=a"], "as if --log-format were not");
+        assert_eq!(sections(&["--log-=json"]), ["SERVICE log_format=json"]);
+        assert_eq!(sections(&["--inp", "a", "--out=b"]), ["INPUT name=a", "OUTPUT name=b"]);
+    }
+
+    #[test]
+    fn mistakes_say_what_to_do() {
+        assert_eq!(
+            mistake(&["--confg", "x"]),
+            "unrecognized option '--confg'; did you mean --config?"
+        );
+        assert_eq!(mistake(&["-x"]), "unrecognized option '-x'; ");
+        assert_eq!(
+            mistake(&["--ver"]),
+            "option '--ver' is ambiguous: --verbose, --version; write more of it"
+        );
+        assert_eq!(mistake(&["-c"]), "option -c (--config) needs FILE; ");
+        assert_eq!(
+            mistake(&["-p", "a=b"]),
+            "-p a=b is for no plugin; put it behind the -i, -F or -o that it is for"
+        );
+        assert_eq!(
+            mistake(&["-i", "x", "-p", "a"]),
+            "'a' has no '='; give a property as -p key=value"
+        );
+        let refused = "option -T (--sp-task) is not supported yet; leave it out";
+        assert_eq!(mistake(&["--sp-task"]), refused);
+        assert_eq!(mistake(&["--trace=x"]), "option --trace is not supported yet; leave it out");
+    }
+
+    #[test]
+    fn options_stand_for_service_keys() {
+        let document = run(&["-HYWdb", "/x", "-L::1", "--http_port=80"]).document();
+        let properties = document.sections.iter().map(|section| &section.properties[0]);
+        let shown: Vec<String> = properties
+            .map(|property| format!("{}={}", property.key.text, property.value.text))
+            .collect();
+        let expected = [
+            "http_server=on",
+            "hot_reload=on",
+            "hot_reload.ensure_thread_safety=off",
+            "daemon=on",
+            "storage.path=/x",
+            "http_listen=::1",
+            "http_port=80",
+        ];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn commands_stand_first() {
+        let Ok(Request::Config(line)) = ask(&["config", "-vi", "dummy", "a.conf"]) else {
+            panic!("no command");
+        };
+        assert_eq!(line.config.as_deref(), Some("a.conf".as_ref()));
+        assert_eq!(line.document().sections.len(), 1);
+        assert!(matches!(ask(&["completions", "fish"]), Ok(Request::Completions(Shell::Fish))));
+        assert!(matches!(ask(&["man"]), Ok(Request::Man)));
+        let [warning] = &run(&["-v", "config"]).warnings[..] else { panic!("not one warning") };
+        assert_eq!(warning.message, "argument 'config' is ignored");
+        assert_eq!(
+            warning.help.as_deref(),
+            Some("a command stands before all options: flb-agent config")
+        );
+    }
+
+    #[test]
+    fn a_processor_is_opened_for_its_help_only() {
+        assert!(run(&["-r", "wasm", "-p", "a=b"]).document().sections.is_empty());
+        assert!(matches!(ask(&["-J"]), Ok(Request::Json(None))));
+    }
+
+    #[test]
+    fn what_is_passed_over_is_told() {
+        let line = run(&["-i", "x", "-m", "*", "word", "-o", "nothing", "-h"]);
+        let warnings: Vec<&str> =
+            line.warnings.iter().map(|warning| warning.message.as_str()).collect();
+        assert_eq!(
+            warnings,
+            [
+                "-m * is ignored: it is for filters and outputs",
+                "argument 'word' is ignored",
+                "invalid output plugin 'nothing'",
+            ]
+        );
+    }
+
+    #[test]
+    fn help_and_version_end_the_reading() {
+        assert!(matches!(ask(&["-V", "--nonsense"]), Ok(Request::Version)));
+        assert!(matches!(ask(&["-h", "--nonsense"]), Ok(Request::Help(_))));
+    }
+}

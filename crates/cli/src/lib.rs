@@ -1,0 +1,25 @@
+//! What the command lines of both programs share beyond clap: what is wrong with one, names that completions offer,
+//! completions, manual pages, tables as wide as the terminal, and colours.
+
+mod completions;
+mod offer;
+mod page;
+mod slip;
+mod table;
+
+use anstyle::{AnsiColor, Style};
+
+pub use completions::{SHELLS, script};
+pub use offer::{Offer, offer};
+pub use page::Page;
+pub use slip::Slip;
+pub use table::{entry, wrapped};
+
+/// How a word looks that begins an error.
+pub const ERROR: Style = AnsiColor::Red.on_default().bold();
+
+/// How a word looks that begins advice, or what is worth knowing.
+pub const NOTE: Style = Style::new().bold();
+
+/// How a heading in a help text looks: as clap's own.
+pub const HEADING: Style = Style::new().bold().underline();
