@@ -221,6 +221,10 @@ fn explain(error: &clap::Error, command: &Command) -> Mistake {
     match Slip::of(error, command) {
         Slip::Unknown(option) => match option.strip_prefix("--") {
             Some(long) => unknown(long),
+            None if option == "-=" => {
+                Mistake::new("a letter that takes no value stands before '='")
+                    .help("leave out '=' and what stands behind it")
+            }
             None => Mistake::new(format!("unrecognized option '{option}'")),
         },
         Slip::NeedsValue(option) => {
@@ -298,9 +302,13 @@ mod tests {
         document.sections.iter().map(section).collect()
     }
 
+    fn shown(mistakes: Vec<Mistake>) -> Vec<String> {
+        let shown = |Mistake { message, help }| format!("{message}; {}", help.unwrap_or_default());
+        mistakes.into_iter().map(shown).collect()
+    }
+
     fn mistake(arguments: &[&str]) -> String {
-        let Mistake { message, help } = ask(arguments).unwrap_err();
-        format!("{message}; {}", help.unwrap_or_default())
+        shown(vec![ask(arguments).unwrap_err()]).join("")
     }
 
     #[test]
@@ -354,6 +362,12 @@ mod tests {
         let refused = "option -T (--sp-task) is not supported yet; leave it out";
         assert_eq!(mistake(&["--sp-task"]), refused);
         assert_eq!(mistake(&["--trace=x"]), "option --trace is not supported yet; leave it out");
+        assert_eq!(mistake(&["-Sx"]), "option -S (--sosreport) is not supported yet; leave it out");
+        assert_eq!(
+            mistake(&["--quiet=x"]),
+            "option -q (--quiet) takes no value; leave out '=' and what stands behind it"
+        );
+        assert_eq!(mistake(&["-vx"]), "unrecognized option '-x'; ");
     }
 
     #[test]
@@ -384,12 +398,6 @@ mod tests {
         assert_eq!(line.document().sections.len(), 1);
         assert!(matches!(ask(&["completions", "fish"]), Ok(Request::Completions(Shell::Fish))));
         assert!(matches!(ask(&["man"]), Ok(Request::Man)));
-        let [warning] = &run(&["-v", "config"]).warnings[..] else { panic!("not one warning") };
-        assert_eq!(warning.message, "argument 'config' is ignored");
-        assert_eq!(
-            warning.help.as_deref(),
-            Some("a command stands before all options: flb-agent config")
-        );
     }
 
     #[test]
@@ -401,21 +409,113 @@ mod tests {
     #[test]
     fn what_is_passed_over_is_told() {
         let line = run(&["-i", "x", "-m", "*", "word", "-o", "nothing", "-h"]);
-        let warnings: Vec<&str> =
-            line.warnings.iter().map(|warning| warning.message.as_str()).collect();
         assert_eq!(
-            warnings,
+            shown(line.warnings),
             [
-                "-m * is ignored: it is for filters and outputs",
-                "argument 'word' is ignored",
-                "invalid output plugin 'nothing'",
+                "-m * is ignored: it is for filters and outputs; ",
+                "argument 'word' is ignored; ",
+                "invalid output plugin 'nothing'; ",
             ]
         );
+    }
+
+    #[test]
+    fn behind_the_help_of_no_plugin_reading_goes_on() {
+        let line = run(&["-o", "nothing", "-h", "config", "-vf", "3", "-o", "no", "-J", "-v"]);
+        assert_eq!(line.verbosity, 2);
+        assert_eq!(line.document().sections.len(), 3);
+        let warnings = [
+            "invalid output plugin 'nothing'; ",
+            "argument 'config' is ignored; a command stands before all options: flb-agent config",
+            "invalid output plugin 'no'; ",
+        ];
+        assert_eq!(shown(line.warnings), warnings);
+        assert_eq!(mistake(&["-o", "nothing", "-h", "-x", "-V"]), "unrecognized option '-x'; ");
+    }
+
+    #[test]
+    fn a_word_that_looks_like_a_command_or_a_file_is_told_where_it_belongs() {
+        let warning = |words: &[&str]| shown(run(words).warnings).join("\n");
+        let command =
+            "argument 'config' is ignored; a command stands before all options: flb-agent config";
+        assert_eq!(warning(&["-v", "config"]), command);
+        assert_eq!(warning(&["--", "config"]), command);
+        assert_eq!(
+            warning(&["confg"]),
+            "argument 'confg' is ignored; did you mean the command 'config'?"
+        );
+        assert_eq!(
+            warning(&["a.conf", "-v"]),
+            "argument 'a.conf' is ignored; name a configuration with -c a.conf"
+        );
+        let Ok(Request::Config(line)) = ask(&["config", "--", "-a.conf", "b.conf"]) else {
+            panic!("no command");
+        };
+        assert_eq!(line.config.as_deref(), Some("-a.conf".as_ref()));
+        assert_eq!(shown(line.warnings), ["argument 'b.conf' is ignored; "]);
+    }
+
+    #[test]
+    fn a_value_may_look_like_an_option() {
+        let words = ["-i", "-o", "-p", "--x=-h", "-t", "--", "-p=a=b", "--prop=c=", "-m", "-V"];
+        assert_eq!(sections(&words), ["INPUT name=-o --x=-h tag=-- a=b c="]);
+        assert_eq!(run(&["-vc", "-h"]).config.as_deref(), Some("-h".as_ref()));
+        assert_eq!(run(&["--config="]).config.as_deref(), Some("".as_ref()));
+    }
+
+    #[test]
+    fn our_own_options_leave_abbreviations_as_they_are() {
+        assert!(matches!(ask(&["--help-"]), Ok(Request::Json(None))));
+        assert!(matches!(ask(&["--help-a"]), Ok(Request::Help(_))));
+        for beginning in ["--l=a", "--lo=a", "--log=a"] {
+            assert_eq!(sections(&[beginning]), ["SERVICE log_file=a"]);
+        }
+        assert_eq!(
+            mistake(&["--hel"]),
+            "option '--hel' is ambiguous: --help, --help-json; write more of it"
+        );
+        assert_eq!(
+            mistake(&["--http_"]),
+            "option '--http_' is ambiguous: --http_server, --http_listen, --http_port; write more of it"
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_value_that_is_not_utf_8_is_refused_and_a_file_is_not() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let wild = OsString::from_vec(b"a\xff".to_vec());
+        let of = |words: [&OsStr; 2]| read(words.map(OsString::from), &REGISTRY);
+        let refused = of(["-i".as_ref(), &wild]).unwrap_err();
+        assert_eq!(refused.message, "'a\u{fffd}' behind -i (--input) is not UTF-8");
+        let Ok(Request::Config(line)) = of(["config".as_ref(), &wild]) else {
+            panic!("no command");
+        };
+        assert_eq!(line.config, Some(wild.into()));
+    }
+
+    #[test]
+    fn clap_finds_nothing_wrong_with_the_tables() {
+        for command in [
+            grammar::offered(&REGISTRY),
+            grammar::all(&REGISTRY),
+            grammar::reader(&REGISTRY),
+            grammar::options(&REGISTRY),
+        ] {
+            command.debug_assert();
+        }
     }
 
     #[test]
     fn help_and_version_end_the_reading() {
         assert!(matches!(ask(&["-V", "--nonsense"]), Ok(Request::Version)));
         assert!(matches!(ask(&["-h", "--nonsense"]), Ok(Request::Help(_))));
+        assert!(matches!(ask(&["-vV", "-c"]), Ok(Request::Version)));
+        assert!(matches!(ask(&["-hx"]), Ok(Request::Help(_))));
+        assert!(matches!(ask(&["--version=x"]), Ok(Request::Version)));
+        assert!(matches!(ask(&["-J", "--", "-p"]), Ok(Request::Json(None))));
+        for command in ["config", "completions", "man"] {
+            assert!(matches!(ask(&[command, "-h"]), Ok(Request::Help(_))), "{command}");
+        }
     }
 }

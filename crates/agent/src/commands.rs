@@ -1,7 +1,7 @@
 //! The words that may stand first on the command line in place of options.
 
-use clap::{Arg, ArgAction, Command, ValueHint};
 use clap::builder::OsStringValueParser;
+use clap::{Arg, ArgAction, Command, ValueHint};
 use flb_cli::{SHELLS, offer};
 
 /// The names of the commands.

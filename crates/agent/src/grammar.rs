@@ -20,7 +20,8 @@ pub(crate) fn all(registry: &Registry) -> Command {
     program(&OPTIONS.iter().map(|row| argument(row, registry)).collect::<Vec<_>>())
 }
 
-/// What the words are read by: all options. Those that end the reading take the words behind them, whatever these are.
+/// What the words are read by: all options. Those that end the reading take the words behind them, whatever these are, and
+/// what is refused is so with a value and without.
 pub(crate) fn reader(registry: &Registry) -> Command {
     program(&reading(registry))
 }
@@ -33,6 +34,7 @@ pub(crate) fn options(registry: &Registry) -> Command {
 fn reading(registry: &Registry) -> Vec<Arg> {
     let option = |row: &Row| match row.handle {
         Handle::Show(_) => argument(row, registry).num_args(0..).allow_hyphen_values(true),
+        Handle::NotYet(_) => argument(row, registry).num_args(0..=1).default_missing_value(""),
         _ => argument(row, registry),
     };
     OPTIONS.iter().map(option).collect()
@@ -67,32 +69,27 @@ fn argument(row: &Row, registry: &Registry) -> Arg {
         .visible_aliases(row.longs.iter().skip(1).copied())
         .aliases(abbreviations(row))
         .help(row.about)
-        .action(ArgAction::Append)
-        .hide_possible_values(true);
+        .help_heading(row.heading)
+        .action(ArgAction::Append);
     let argument = match row.short {
         Some(short) => argument.short(short),
         None => argument,
     };
-    match (row.operand(), &row.handle) {
-        (operand, Handle::NotYet(_)) => refused(argument, operand),
-        (Some(operand), _) => taken(argument, operand, registry),
-        (None, _) => argument.num_args(0).default_missing_value("").value_parser(OsStringValueParser::new()),
+    match row.operand() {
+        Some(operand) => taken(argument, operand, registry),
+        None => {
+            argument.num_args(0).default_missing_value("").value_parser(OsStringValueParser::new())
+        }
     }
-}
-
-/// An option that is refused, however it is written.
-fn refused(argument: Arg, operand: Option<Operand>) -> Arg {
-    argument
-        .value_name(operand.map_or("", |operand| operand.name))
-        .num_args(0..=1)
-        .default_missing_value("")
-        .help_heading("Not supported yet")
-        .value_parser(OsStringValueParser::new())
 }
 
 /// An option that takes a value, which may begin with `-`.
 fn taken(argument: Arg, operand: Operand, registry: &Registry) -> Arg {
-    let argument = argument.value_name(operand.name).num_args(1).allow_hyphen_values(true);
+    let argument = argument
+        .value_name(operand.name)
+        .num_args(1)
+        .allow_hyphen_values(true)
+        .hide_possible_values(true);
     let text = OsStringValueParser::new();
     match operand.offer {
         Offer::Nothing => argument.value_parser(text).value_hint(ValueHint::Other),
@@ -109,7 +106,10 @@ fn abbreviations(row: &Row) -> Vec<&'static str> {
     let ours = OPTIONS.iter().filter(|row| row.is_ours).flat_map(|row| row.longs);
     let beginnings = ours.flat_map(|name| (1..name.len()).filter_map(|length| name.get(..length)));
     let theirs = || {
-        OPTIONS.iter().filter(|row| !row.is_ours).flat_map(|row| row.longs.iter().map(move |name| (row, *name)))
+        OPTIONS
+            .iter()
+            .filter(|row| !row.is_ours)
+            .flat_map(|row| row.longs.iter().map(move |name| (row, *name)))
     };
     let is_only = |beginning: &&str| {
         let mut begun = theirs().filter(|(_, name)| name.starts_with(beginning));

@@ -18,7 +18,7 @@ const PROPERTY_COLUMN: usize = 32;
 
 /// What does something, on one screen.
 pub(crate) fn short(registry: &Registry) -> StyledStr {
-    let mut rest = heading("Plugins (flb-agent -i NAME -h shows the properties of one, so do -F, -o and -r)");
+    let mut rest = heading("Plugins (see flb-agent -i NAME -h, or -F, -o, -r)");
     let filters = format!("{}; each is a processor, too", names(registry.filters));
     for (kind, names) in [
         ("inputs", names(registry.inputs)),
@@ -27,7 +27,7 @@ pub(crate) fn short(registry: &Registry) -> StyledStr {
     ] {
         rest += &entry(&format!("  {kind}"), 11, &names);
     }
-    render(grammar::offered(registry), rest + &exit_codes())
+    render(grammar::offered(registry), rest + "\n" + &exit_codes())
 }
 
 /// The same with what each plugin does, and with the options that are refused.
@@ -41,6 +41,7 @@ pub(crate) fn all(registry: &Registry) -> StyledStr {
 /// Help for the command `config`.
 pub(crate) fn config(registry: &Registry) -> StyledStr {
     let mut program = grammar::offered(registry);
+    program.build();
     program.find_subcommand_mut("config").map(Command::render_help).unwrap_or_default()
 }
 
@@ -63,7 +64,7 @@ fn plugins<T: ?Sized>(title: &str, specs: &[Spec<T>]) -> String {
 
 fn exit_codes() -> String {
     let rows = exit::ABOUT.iter().map(|(code, about)| entry(&format!("  {code}"), 11, about));
-    format!("\n{}", heading("Exit codes")) + &rows.collect::<String>()
+    heading("Exit codes") + &rows.collect::<String>()
 }
 
 /// The help text of a plugin.

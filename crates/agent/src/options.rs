@@ -14,6 +14,8 @@ pub(crate) struct Row {
     pub(crate) handle: Handle,
     /// Whether Fluent Bit does not have it, so that it must not make an abbreviation ambiguous.
     pub(crate) is_ours: bool,
+    /// What it stands under in help, if it does not stand under the first heading.
+    pub(crate) heading: Option<&'static str>,
 }
 
 /// What an option does.
@@ -79,6 +81,12 @@ impl Row {
         }
     }
 
+    /// Puts it under a heading of its own, for a long name would push the texts of all others aside.
+    const fn under(mut self, heading: &'static str) -> Self {
+        self.heading = Some(heading);
+        self
+    }
+
     /// The option as a person would type it.
     pub(crate) fn spelling(&self) -> String {
         self.short.map_or_else(|| format!("--{}", self.id()), |short| format!("-{short}"))
@@ -99,7 +107,7 @@ const fn row(
     handle: Handle,
     about: &'static str,
 ) -> Row {
-    Row { short: Some(short), longs, about, handle, is_ours: false }
+    Row { short: Some(short), longs, about, handle, is_ours: false, heading: None }
 }
 
 const fn not_yet(
@@ -108,11 +116,12 @@ const fn not_yet(
     operand: Option<Operand>,
     about: &'static str,
 ) -> Row {
-    Row { short, longs, about, handle: Handle::NotYet(operand), is_ours: false }
+    let heading = Some("Not supported yet");
+    Row { short, longs, about, handle: Handle::NotYet(operand), is_ours: false, heading }
 }
 
 const fn ours(longs: &'static [&'static str], handle: Handle, about: &'static str) -> Row {
-    Row { short: None, longs, about, handle, is_ours: true }
+    Row { short: None, longs, about, handle, is_ours: true, heading: None }
 }
 
 const fn free(name: &'static str) -> Operand {
@@ -134,8 +143,18 @@ use Handle::{Flag, Service, Set, Value};
 pub(crate) static OPTIONS: &[Row] = &[
     row('c', &["config"], Value(FILE, config), "Configuration file."),
     row('i', &["input"], Value(plugin(Role::Input), input), "Adds an input; -p and -t are for it."),
-    row('F', &["filter"], Value(plugin(Role::Filter), filter), "Adds a filter; -p and -m are for it."),
-    row('o', &["output"], Value(plugin(Role::Output), output), "Adds an output; -p and -m are for it."),
+    row(
+        'F',
+        &["filter"],
+        Value(plugin(Role::Filter), filter),
+        "Adds a filter; -p and -m are for it.",
+    ),
+    row(
+        'o',
+        &["output"],
+        Value(plugin(Role::Output), output),
+        "Adds an output; -p and -m are for it.",
+    ),
     row('p', &["prop"], Value(PROPERTY, prop), "Property of the last plugin."),
     row('m', &["match"], Value(free("PATTERN"), pattern), "Match of the last filter or output."),
     row('t', &["tag"], Value(free("TAG"), tag), "Tag of the last input."),
@@ -151,18 +170,30 @@ pub(crate) static OPTIONS: &[Row] = &[
     row('q', &["quiet"], Flag(quiet), "Logs nothing."),
     row('w', &["workdir"], Value(FOLDER, workdir), "Working directory."),
     row('D', &["dry-run"], Flag(dry_run), "Builds everything, runs nothing."),
-    row('s', &["coro_stack_size"], Service(free("BYTES"), "coro_stack_size"), "Accepted, without effect."),
+    row(
+        's',
+        &["coro_stack_size"],
+        Service(free("SIZE"), "coro_stack_size"),
+        "Accepted, without effect.",
+    ),
     row('b', &["storage_path"], Service(FOLDER, "storage.path"), "Folder for chunks on disk."),
     row('H', &["http", "http_server"], Set("http_server", "on"), "HTTP server."),
     row('L', &["http_listen"], Service(free("ADDR"), "http_listen"), "Address of the HTTP server."),
-    row('P', &["port", "http_port"], Service(free("PORT"), "http_port"), "Port of the HTTP server."),
-    row('Y', &["enable-hot-reload"], Set("hot_reload", "on"), "Reloads on SIGHUP."),
+    row(
+        'P',
+        &["port", "http_port"],
+        Service(free("PORT"), "http_port"),
+        "Port of the HTTP server.",
+    ),
+    row('Y', &["enable-hot-reload"], Set("hot_reload", "on"), "Reloads on SIGHUP.")
+        .under("Reloading"),
     row(
         'W',
         &["disable-thread-safety-on-hot-reload"],
         Set("hot_reload.ensure_thread_safety", "off"),
         "Reloads without waiting for plugins.",
-    ),
+    )
+    .under("Reloading"),
     row('d', &["daemon"], Set("daemon", "on"), "Refused: a service manager does that better."),
     row('V', &["version"], Handle::Show(Show::Version), "Prints the version."),
     row('h', &["help"], Handle::Show(Show::Help), "Prints this help, or that of the last plugin."),
@@ -171,8 +202,18 @@ pub(crate) static OPTIONS: &[Row] = &[
         Handle::Show(Show::HelpAll),
         "Prints this help, what each plugin does, and the options that are refused.",
     ),
-    row('J', &["help-json"], Handle::Show(Show::Json), "Prints all plugins, or the last one, as JSON."),
-    row('r', &["processor"], Value(plugin(Role::Processor), processor), "For the help of a processor: -r NAME -h."),
+    row(
+        'J',
+        &["help-json"],
+        Handle::Show(Show::Json),
+        "Prints all plugins, or the last one, as JSON.",
+    ),
+    row(
+        'r',
+        &["processor"],
+        Value(plugin(Role::Processor), processor),
+        "For the help of a processor: -r NAME -h.",
+    ),
     not_yet(Some('C'), &["custom"], Some(free("NAME")), "Adds a custom plugin."),
     not_yet(Some('e'), &["plugin"], Some(FILE), "Loads a shared library."),
     not_yet(Some('S'), &["sosreport"], None, "Support report."),

@@ -159,20 +159,26 @@ fn the_version_is_one_line() {
 
 #[test]
 fn the_help_text_has_options_plugins_and_exit_codes() {
-    let run = run(&["--help"]);
-    run.check(0, &[]);
-    for words in [
-        "Usage: flb-agent [OPTION]",
-        "-c, --config=FILE",
-        "\nInputs\n",
-        "\n  dummy ",
-        "\nFilters\n",
-        "\n  wasm ",
-        "\nOutputs\n",
-        "\n  stdout ",
-        "\n  255 ",
+    for (option, words) in [
+        (
+            "--help",
+            &["\n  inputs   cpu, dummy, ", "\n  filters  ", ", wasm; ", "\n  outputs  "][..],
+        ),
+        (
+            "--help-all",
+            &["\nInputs:\n", "\n  dummy ", "\nFilters", "\n  wasm ", "\nOutputs:\n", "\n  stdout "],
+        ),
     ] {
-        assert!(run.stdout.contains(words), "no {words:?} in\n{}", run.stdout);
+        let run = run(&[option]);
+        run.check(0, &[]);
+        let always =
+            ["Usage: flb-agent [OPTION]", "-c, --config <FILE>", "\n  config  ", "\n  255 "];
+        for words in words.iter().chain(&always) {
+            assert!(run.stdout.contains(words), "no {words:?} in\n{}", run.stdout);
+        }
+        let refused = run.stdout.contains("\nNot supported yet:\n");
+        assert_eq!(refused, option == "--help-all", "{}", run.stdout);
+        assert!(!run.stdout.contains('\u{1b}'), "no terminal, no colours: {}", run.stdout);
     }
 }
 

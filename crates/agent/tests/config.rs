@@ -409,12 +409,28 @@ fn completions_and_the_manual_page_have_every_option_and_plugin() {
 fn bash_takes_its_completions() {
     let folder = folder(&[]);
     let script = agent(folder.path(), &["completions", "bash"]).stdout;
-    let ask = "COMP_WORDS=(flb-agent -i du); COMP_CWORD=2; _flb_agent; echo \"${COMPREPLY[*]}\"";
+    let ask = |words: &str, at: usize| {
+        format!(
+            "COMP_WORDS=({words}); COMP_CWORD={at}; _flb_agent 2>/dev/null; echo \"${{COMPREPLY[*]}}\""
+        )
+    };
+    let ask = [
+        ask("flb-agent -i du", 2),
+        ask("flb-agent --output = std", 3),
+        ask("flb-agent -i tail -p refr", 4),
+        ask("flb-agent comp", 1),
+        ask("flb-agent completions f", 2),
+    ]
+    .join("\n");
     let Ok(output) = Command::new("bash").args(["-c", &format!("{script}\n{ask}")]).output() else {
         eprintln!("skipped: there is no bash");
         return;
     };
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "dummy\n", "{output:?}");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "dummy\nstdout\nrefresh_interval=\ncompletions\nfish\n",
+        "{output:?}"
+    );
 }
 
 #[test]

@@ -32,7 +32,11 @@ pub fn script(shell: Shell, mut command: Command) -> String {
 fn for_bash(script: String, command: &Command, program: &str) -> String {
     let generated = program.replace('-', "__");
     let mut script = script.replace(&program.replace('-', "__subcmd__"), &generated);
-    for name in command.get_arguments().filter(|option| option.is_require_equals_set()).filter_map(Arg::get_long) {
+    for name in command
+        .get_arguments()
+        .filter(|option| option.is_require_equals_set())
+        .filter_map(Arg::get_long)
+    {
         script = script.replace(&format!(" --{name} "), &format!(" --{name}= "));
     }
     let own = BASH.replace("@GENERATED", &generated).replace("@PROGRAM", program);

@@ -13,10 +13,7 @@ pub struct Offer<P> {
 }
 
 /// Offers these names for values that the parser reads.
-pub fn offer<P>(
-    parser: P,
-    names: impl IntoIterator<Item = impl Into<PossibleValue>>,
-) -> Offer<P> {
+pub fn offer<P>(parser: P, names: impl IntoIterator<Item = impl Into<PossibleValue>>) -> Offer<P> {
     Offer { parser, names: names.into_iter().map(Into::into).collect() }
 }
 
