@@ -122,7 +122,7 @@ impl Operation {
             // Whoever forgets the key, or saves half a file, can reload what is right.
             is_on = built.hot_reload.is_on.unwrap_or(is_on);
             pipeline.take_over(left);
-            self.meter.follow(&pipeline);
+            self.meter.follow(&pipeline.meter());
             if let Servers::Becomes(server) = server {
                 self.serve(server);
             }

@@ -11,10 +11,9 @@ use std::sync::Arc;
 
 use flb_event::{Chunk, Tag};
 
-use super::pipeline::OutputPart;
+use super::parts::{OutputKey, OutputPart};
 use crate::books::{Counters, InputRow};
 use crate::flow::{Full, Router, Task};
-use crate::instance::Instance;
 use crate::storage::{ChunkName, Held, Lock};
 
 /// Everything that a pipeline leaves to the next one.
@@ -122,24 +121,6 @@ pub(crate) fn gather(
     left.collect()
 }
 
-/// By what an output is known again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct OutputKey {
-    pub(crate) instance: Instance,
-    /// All that its section says.
-    pub(crate) section: String,
-}
-
-impl OutputKey {
-    fn is_alike(&self, other: &Self) -> bool {
-        self.section == other.section
-    }
-
-    fn is_same(&self, other: &Self) -> bool {
-        self.instance.is_same(&other.instance)
-    }
-}
-
 /// How an output is known again, the surest way first.
 const WAYS: [fn(&OutputKey, &OutputKey) -> bool; 3] =
     [|a, b| a.is_alike(b) && a.is_same(b), OutputKey::is_alike, OutputKey::is_same];
@@ -161,7 +142,7 @@ fn heirs(old: &[&OutputKey], new: &[&OutputKey]) -> Vec<Option<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::instance::Role;
+    use crate::instance::{Instance, Role};
 
     /// `name=section` of each output.
     fn keys(outputs: &[&str]) -> Vec<OutputKey> {

@@ -1,95 +1,33 @@
 //! A pipeline that was built: takes over from another one, and starts workers, lanes and inputs. `running` sees to them.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use flb_event::Spares;
-use flb_plugin::{Input, Output};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
-use super::handover::{Assigned, Left, OutputKey};
+use super::error::RunError;
+use super::handover::{Assigned, Left};
 use super::leftovers::Leftovers;
-use super::running::{Running, Wish, run_input};
+use super::meter::Meter;
+use super::parts::{InputPart, OutputPart, StoragePart, Timing};
+use super::running::{Running, Wish};
 use super::threads::{LaneThread, threads};
-use crate::books::{Counters, InputRow, OutputRow, Report};
-use crate::flow::{
-    Backoff, Delivery, Lane, LaneFilter, Match, Pause, RetryLimit, Route, Router, Worker,
-};
+use crate::books::{Counters, Report};
+use crate::flow::{Delivery, Lane, Pause, Route, Router, Worker};
 use crate::log_level::LogLevel;
-use crate::source::{InputContext, queue};
+use crate::source::{InputContext, queue, run_input};
 use crate::stop::Stop;
-use crate::storage::{Lock, Rejected, Storage, StorageError};
+use crate::storage::Lock;
 
 /// Batches between an input and a lane.
 const INPUT_QUEUE: usize = 4;
 /// Chunks whose memory a lane keeps for later ones: the one that has just left is with an output when the next begins, the one
 /// before it mostly is not any more.
 const SPARE_CHUNKS: usize = 2;
-
-/// Why a pipeline that was built could not run.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The system gives no thread.
-    #[error("[engine] cannot start a thread for {instance}: {source}")]
-    Thread {
-        /// What it was for.
-        instance: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// Chunks cannot be stored.
-    #[error("{0}")]
-    Storage(#[from] StorageError),
-}
-
-/// An input and what its lanes need.
-pub(crate) struct InputPart {
-    pub(crate) input: Box<dyn Input>,
-    /// The filters of each lane.
-    pub(crate) lanes: Vec<Vec<LaneFilter>>,
-    /// Whether it waits while too many stored chunks are in memory.
-    pub(crate) pauses: bool,
-    pub(crate) row: Arc<InputRow>,
-}
-
-/// An output and what its worker needs.
-#[derive(Clone)]
-pub(crate) struct OutputPart {
-    pub(crate) output: Arc<dyn Output>,
-    pub(crate) matching: Match,
-    /// Whether it is gone from the configuration, and only delivers what it is owed.
-    pub(crate) is_leaving: bool,
-    pub(crate) limit: RetryLimit,
-    pub(crate) workers: usize,
-    /// Most bytes of stored chunks that may wait for it.
-    pub(crate) storage_limit: Option<usize>,
-    pub(crate) row: Arc<OutputRow>,
-    pub(crate) key: OutputKey,
-}
-
-impl OutputPart {
-    /// The same, in a pipeline whose configuration has it no more.
-    pub(crate) fn leaving(&self) -> Self {
-        let row = Arc::new(OutputRow::new(self.row.instance.clone()));
-        Self { is_leaving: true, row, ..self.clone() }
-    }
-}
-
-/// When things happen.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Timing {
-    pub(crate) flush_every: Duration,
-    /// Nothing means for ever.
-    pub(crate) grace: Option<Duration>,
-    /// How long deliveries and inputs get to end when the pipeline is replaced. Nothing means for ever.
-    pub(crate) patience: Option<Duration>,
-    pub(crate) backoff: Backoff,
-}
 
 /// Inputs, filters and outputs, built and ready to run.
 pub struct Pipeline {
@@ -120,45 +58,16 @@ pub enum Outcome {
     Replaced(Left),
 }
 
-/// Where chunks are stored.
-pub(crate) struct StoragePart {
-    pub(crate) storage: Arc<Storage>,
-    /// Most bytes of what is there at the start to keep in memory.
-    pub(crate) leftovers_memory: usize,
-    /// The place for chunks that outputs refuse, if they are kept.
-    pub(crate) rejected: Option<Arc<Rejected>>,
-    /// Whether all that is stored is to be delivered before the end.
-    pub(crate) is_flushed: bool,
-}
-
 impl std::fmt::Debug for Pipeline {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pipeline").field("counters", &self.counters).finish_non_exhaustive()
     }
 }
 
-/// Reads a pipeline's counters while it runs, and after. Clones share one.
-#[derive(Debug, Clone)]
-pub struct Meter(Arc<Mutex<Arc<Counters>>>);
-
-impl Meter {
-    /// The numbers now.
-    pub fn read(&self) -> Report {
-        let counters = Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        Report::of(&counters)
-    }
-
-    /// Reads those of another pipeline from now on.
-    pub fn follow(&self, pipeline: &Pipeline) {
-        let counters = Arc::clone(&pipeline.counters);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = counters;
-    }
-}
-
 impl Pipeline {
     /// Reads the pipeline's counters, also while it runs.
     pub fn meter(&self) -> Meter {
-        Meter(Arc::new(Mutex::new(Arc::clone(&self.counters))))
+        Meter::new(&self.counters)
     }
 
     /// Where chunks are stored, if they are.

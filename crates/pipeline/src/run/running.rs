@@ -6,18 +6,16 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flb_plugin::{End, Input, InputError};
 use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::Instrument;
 
 use super::handover::{LeftChunk, gather};
-use super::pipeline::{Meter, OutputPart, Timing};
-use crate::books::{InputRow, Report};
+use super::meter::Meter;
+use super::parts::{OutputPart, Timing};
+use crate::books::Report;
 use crate::flow::Task;
-use crate::panics::caught_async;
-use crate::source::InputContext;
+use crate::source::{Ended, Told, ended};
 use crate::stop::Stop;
 use crate::storage::Lock;
 
@@ -26,23 +24,6 @@ const FIRST_FLUSHES: u32 = 60;
 
 /// What is left after the grace period gets this long to notice that it is over.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
-
-/// An input that has ended, and how.
-pub(crate) struct Ended {
-    row: Arc<InputRow>,
-    /// Whether the agent waited for its end.
-    was_awaited: bool,
-    /// The outer error is a panic's message.
-    how: Result<Result<End, InputError>, String>,
-}
-
-pub(crate) async fn run_input(input: Box<dyn Input>, context: InputContext) -> Ended {
-    let row = Arc::clone(&context.row);
-    let span = row.instance.span();
-    let was_awaited = input.ends_agent();
-    let how = caught_async(input.run(&context)).instrument(span).await;
-    Ended { row, was_awaited, how }
-}
 
 /// All that runs.
 pub(crate) struct Running {
@@ -67,14 +48,6 @@ pub(crate) struct Running {
     pub(crate) is_flushed: bool,
     pub(crate) outputs: Vec<OutputPart>,
     pub(crate) lock: Option<Lock>,
-}
-
-/// What the end of an input means for the agent.
-#[derive(Debug, Clone, Copy, Default)]
-struct Told {
-    was_awaited: bool,
-    /// The agent shall stop, with this code.
-    asks: Option<u8>,
 }
 
 /// What a pipeline at work is asked for.
@@ -248,37 +221,6 @@ async fn before<T>(over: impl Future<Output = ()>, work: impl Future<Output = T>
         done = work => Some(done),
         () = over => None,
     }
-}
-
-/// Logs how an input ended, and asks to stop if the input says so.
-fn ended(joined: Result<Ended, JoinError>) -> Told {
-    let Ended { row, was_awaited, how } = match joined {
-        Ok(ended) => ended,
-        Err(error) => {
-            if !error.is_cancelled() {
-                tracing::error!("[engine] an input was cut off: {error}");
-            }
-            return Told::default();
-        }
-    };
-    let span = row.instance.span();
-    let _entered = span.enter();
-    match how {
-        Ok(Ok(End::Quiet)) => tracing::debug!("nothing more to read"),
-        Ok(Ok(End::StopAgent { code })) => {
-            tracing::debug!("nothing more to read, the agent stops with the last such input");
-            return Told { was_awaited, asks: Some(code) };
-        }
-        Ok(Err(error)) => {
-            row.failures.add(1);
-            tracing::error!("{error}; the input has ended");
-        }
-        Err(panic) => {
-            row.failures.add(1);
-            tracing::error!("the input panicked and has ended: {panic}");
-        }
-    }
-    Told { was_awaited, asks: None }
 }
 
 /// What `future` comes to, if it does by `deadline`.

@@ -7,7 +7,8 @@ use std::sync::mpsc::{Sender, channel};
 
 use tokio::sync::mpsc;
 
-use super::pipeline::{InputPart, RunError};
+use super::error::RunError;
+use super::parts::InputPart;
 use crate::flow::Lane;
 
 /// A thread that waits for its lane, and ends if none comes.
