@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of the engine and touches no file. `docs/artifact-format.md` draws the bytes.
 
+mod architecture;
 mod artifact;
 mod builder;
 pub mod contract;
@@ -16,6 +17,7 @@ mod release;
 mod signing;
 mod target;
 
+pub use architecture::Architecture;
 pub use artifact::{Artifact, Verified};
 pub use builder::{ArtifactBuilder, SliceCode};
 pub use cpu::{Cpu, CpuTable, Feature, Meaning};
@@ -28,4 +30,4 @@ pub use metadata::{
 };
 pub use release::{Name, Release, ReleaseError, Required, Version};
 pub use signing::{KeyError, PublicKey, SecretKey, Trust};
-pub use target::{Architecture, TARGET_NAMES, Target, TargetError};
+pub use target::{TARGET_NAMES, Target, TargetError};
