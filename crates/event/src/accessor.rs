@@ -20,7 +20,7 @@ enum Step {
     Index(u32),
 }
 
-/// Why a text is no accessor or no template. `at` is the byte where it goes wrong.
+/// Why a text is neither an accessor nor a template. `at` is the byte where it goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AccessorError {

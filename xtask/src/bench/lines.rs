@@ -49,7 +49,7 @@ pub(super) fn file(shape: Shape, length: usize, lines: usize) -> String {
     text
 }
 
-/// All that a parser can trip over: values, texts, and lines that are no objects.
+/// All that a parser can trip over: values, texts, and lines that are not objects.
 pub(super) fn hostile() -> Vec<u8> {
     const LINES: &[&[u8]] = &[
         br#"{"int":[0,-1,127,128,255,256,65535,65536,4294967295,4294967296,18446744073709551615]}"#,

@@ -160,7 +160,7 @@ impl<'p> System<'p> {
         let record = record.with_context(|| format!("no record came:\n{log}"))?;
         ensure!(status.success(), "the agent ends with {status}:\n{log}");
         let fields: Value = serde_json::from_str(&record).context("the record is no JSON")?;
-        ensure!(fields["cpu_p"].is_number(), "this is no record of the CPU: {record}");
+        ensure!(fields["cpu_p"].is_number(), "this is not a record of the CPU: {record}");
         Ok(format!("cpu_p={}", fields["cpu_p"]))
     }
 

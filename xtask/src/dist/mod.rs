@@ -190,11 +190,11 @@ fn debian(machine: &str) -> Result<(&'static str, &'static str)> {
 fn epoch() -> Result<String> {
     if let Some(epoch) = std::env::var_os("SOURCE_DATE_EPOCH") {
         let epoch = epoch.to_string_lossy().into_owned();
-        ensure!(epoch.parse::<u64>().is_ok(), "SOURCE_DATE_EPOCH is no number of seconds");
+        ensure!(epoch.parse::<u64>().is_ok(), "SOURCE_DATE_EPOCH is not a number of seconds");
         return Ok(epoch);
     }
     let epoch = output(&mut command("git log -1 --format=%ct"));
-    let epoch = epoch.context("set SOURCE_DATE_EPOCH if this is no git repository")?;
+    let epoch = epoch.context("no commit says when it was made; set SOURCE_DATE_EPOCH")?;
     Ok(epoch.trim().to_owned())
 }
 

@@ -25,7 +25,7 @@ pub(super) fn undocumented(tree: &Tree) -> Vec<String> {
         .collect()
 }
 
-/// Files of too many lines that are no tables.
+/// Files of too many lines that are not tables.
 pub(super) fn too_long(tree: &Tree) -> Vec<String> {
     tree.rust()
         .map(|(path, text)| (path, text.lines().count()))

@@ -37,7 +37,7 @@ pub enum Reason {
     /// In a number.
     #[error("expected a digit")]
     Digit,
-    /// `007` is no number in JSON.
+    /// `007` is not a number in JSON.
     #[error("a number with a leading zero")]
     LeadingZero,
     /// The number is beyond the greatest float64, as `1e400` is.

@@ -9,7 +9,7 @@ use crate::text;
 
 /// Appends the first value of `value` as JSON, without blanks. After an error `out` is as it was before.
 ///
-/// * Whole floats print as C's `%.1f` (`1.0`), others as `%.16g` (`0.1`, `1e+300`), those that are no number as `null`.
+/// * Whole floats print as C's `%.1f` (`1.0`), others as `%.16g` (`0.1`, `1e+300`), those that are not numbers as `null`.
 /// * Of entries with the same string key only the last is printed.
 /// * In strings and bytes, `"` and `\` and control characters are escaped; `/` is not.
 /// * Invalid UTF-8 never gets out. With `escape_unicode` a byte `xx` that begins no valid sequence becomes U+E0xx,
@@ -249,7 +249,7 @@ impl<'a> Writer<'a, '_> {
         Ok(key)
     }
 
-    /// A key that is no string, as one.
+    /// A key that is not a string, as one.
     fn odd_key(&mut self, depth: usize) -> Result<(), MsgpackError> {
         let before = self.reader.clone();
         match self.reader.next()? {

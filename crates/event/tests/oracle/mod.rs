@@ -151,7 +151,7 @@ fn lossy(text: Vec<u8>) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// What our text must say, or `None` if a key is no string (its text is nobody's standard).
+/// What our text must say, or `None` if a key is not a string (its text is nobody's standard).
 fn expected(value: &ValueRef<'_>, options: JsonOptions) -> Option<Json> {
     Some(match value {
         ValueRef::Nil => Json::Null,
