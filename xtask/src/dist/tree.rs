@@ -3,7 +3,6 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -30,6 +29,9 @@ const SHELLS: [(&str, &str); 3] = [
 
 /// What Debian's tools run; the others are only read.
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
+
+/// How long a program gets to say something of itself, in seconds.
+const PATIENCE: &str = "60";
 
 /// Puts all files into the folder, which is made anew.
 pub(super) fn plant(dist: &Dist, tree: &Path) -> Result<()> {
@@ -59,7 +61,7 @@ fn plant_program(dist: &Dist, tree: &Path, program: &str) -> Result<()> {
         true => drop(output(command("strip --strip-all").arg(&to))?),
         false => println!("== strip: SKIPPED, it is not here; {program} stays as it was built"),
     }
-    let said = |words: &[&str]| output(Command::new(&to).args(words));
+    let said = |words: &[&str]| said(&to, words, PATIENCE);
     let man = format!("usr/share/man/man1/{program}.1");
     write(tree, &man, said(&["man"])?.as_bytes(), 0o644)?;
     pack(&tree.join(man))?;
@@ -68,6 +70,16 @@ fn plant_program(dist: &Dist, tree: &Path, program: &str) -> Result<()> {
         write(tree, &place.replace('@', program), script.as_bytes(), 0o644)?;
     }
     Ok(())
+}
+
+/// What the program says to these words. One of another release may not know them, and go to work.
+fn said(program: &Path, words: &[&str], seconds: &str) -> Result<String> {
+    let mut command = command("timeout --kill-after=1");
+    let said = output(command.arg(seconds).arg(program).args(words));
+    said.with_context(|| {
+        let (program, words) = (program.display(), words.join(" "));
+        format!("{program} does not answer to '{words}' within {seconds} seconds; is it of this release?")
+    })
 }
 
 /// Adds the folder `DEBIAN`.
@@ -120,4 +132,16 @@ fn write(tree: &Path, name: &str, bytes: &[u8], mode: u32) -> Result<()> {
     }
     fs::write(&path, bytes).with_context(cannot)?;
     fs::set_permissions(&path, Permissions::from_mode(mode)).with_context(cannot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_goes_to_work_is_not_waited_for() {
+        let error = said(Path::new("sleep"), &["infinity"], "0.01").unwrap_err();
+        assert!(error.to_string().contains("is it of this release?"), "{error}");
+        assert_eq!(said(Path::new("echo"), &["man"], PATIENCE).unwrap(), "man\n");
+    }
 }
