@@ -553,6 +553,16 @@ fn a_tag_in_a_filter_is_taken_as_its_match() {
 }
 
 #[test]
+fn an_agent_without_an_input_or_an_output_says_so() {
+    for (arguments, lacks) in [(["-i", "dummy"], "no output"), (["-o", "null"], "no input")] {
+        let agent = Agent::start(command(&arguments));
+        agent.wait_for(&format!("[engine] there is {lacks}, so"));
+        agent.signal("TERM");
+        agent.wait().check(0, &[]);
+    }
+}
+
+#[test]
 fn an_output_that_matches_nothing_is_told_of() {
     let conf = "[SERVICE]\n Flush 0.01\n[INPUT]\n Name dummy\n Flush_On_Startup on\n[OUTPUT]\n Name null\n \
                 Match *\n[OUTPUT]\n Name file\n Match dumy.*\n";

@@ -159,7 +159,21 @@ impl Pipeline {
         Ok(Outcome::Stopped(report))
     }
 
+    /// Without an input or an output a pipeline does nothing. It runs all the same, as Fluent Bit's does.
+    fn warn_of_missing_ends(&self) {
+        let lacks = |what: &str| {
+            tracing::warn!("[engine] there is no {what}; help: add one to the configuration");
+        };
+        if self.inputs.is_empty() {
+            lacks("input, so no records come");
+        }
+        if self.outputs.iter().all(|part| part.is_leaving) {
+            lacks("output, so records go nowhere");
+        }
+    }
+
     async fn start(self, asked: &Stop) -> Result<Running, RunError> {
+        self.warn_of_missing_ends();
         let storage = self.storage.as_ref().map(|part| Arc::clone(&part.storage));
         let Reserved { lock, threads: mut lane_threads } = self.reserved;
         let lock = match (lock, &storage) {
