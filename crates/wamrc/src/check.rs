@@ -10,58 +10,20 @@ use flb_runtime::Abi;
 use flb_text::{did_you_mean, tame_line};
 use serde_json::{Value, json};
 
+use crate::call::{few, only_filter};
+use crate::findings::{Finding, Level, size};
 use crate::input::{self, Filter};
 use crate::inspect::type_of;
 use crate::module::{compile, measures};
 use crate::output::{Outcome, say, say_json};
-use crate::probe;
-use crate::run::{Call, Grants, few, only_filter};
-
-/// How serious a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Level {
-    /// As it should be.
-    Ok,
-    /// It works here, but somebody should know.
-    Warning,
-    /// Records would be lost, or the agent would not start.
-    Problem,
-}
-
-impl Level {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Problem => "problem",
-        }
-    }
-}
-
-/// One thing that was looked at.
-pub(crate) struct Finding {
-    level: Level,
-    about: &'static str,
-    text: String,
-}
-
-impl Finding {
-    pub(crate) fn new(level: Level, about: &'static str, text: impl Into<String>) -> Self {
-        Self { level, about, text: text.into() }
-    }
-}
+use crate::probe::{self, TrialArgs};
 
 /// Prove before deploying that a filter fits the agent, by its interface and by a trial run
 #[derive(Debug, Args)]
 #[command(override_usage = "flb-wamrc check [options] FILE.wasm|FILE.aot")]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
-    pub(crate) call: Call,
-    #[command(flatten)]
-    pub(crate) grants: Grants,
-    /// The record's body, a JSON object; @FILE takes it from a file, - from standard input
-    #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
-    pub(crate) record: Option<String>,
+    trial: TrialArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -70,7 +32,7 @@ pub(crate) struct CheckArgs {
 }
 
 /// The command `check`.
-pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Outcome> {
     let file = input::only_file(&args.files)?;
     let findings = findings(file, args)?;
     let problems = findings.iter().filter(|one| one.level == Level::Problem).count();
@@ -96,14 +58,14 @@ fn findings(file: &Path, args: &CheckArgs) -> anyhow::Result<Vec<Finding>> {
     let metadata = artifact.metadata();
     let size = metadata.source.size;
     let mut findings = vec![Finding::new(Level::Ok, "module", format!("{size} bytes, valid"))];
-    let (finding, function) = function(&metadata.interface, args.call.function.as_deref());
+    let (finding, function) = function(&metadata.interface, args.trial.call.function.as_deref());
     findings.push(finding);
     findings.extend(imports(&metadata.interface)?);
     findings.extend(memory(&artifact)?);
     let (code, finding) = runnable(&artifact)?;
     findings.extend(finding);
     if let (Some(code), Some(function)) = (code, function) {
-        findings.extend(probe::findings(code, file, function, args)?);
+        findings.extend(probe::findings(code, file, function, &args.trial)?);
     }
     Ok(findings)
 }
@@ -234,15 +196,6 @@ fn memory(artifact: &Artifact) -> anyhow::Result<Vec<Finding>> {
     let text =
         format!("{text}; help: the agent grants {}: lower --initial-memory", size(MEMORY_LIMIT));
     Ok(vec![Finding::new(Level::Problem, "memory", text)])
-}
-
-/// Bytes as people say them.
-pub(crate) fn size(bytes: u64) -> String {
-    if bytes >= 1 << 20 && bytes.is_multiple_of(1 << 20) {
-        format!("{} MiB", bytes >> 20)
-    } else {
-        format!("{} KiB", bytes >> 10)
-    }
 }
 
 fn object(file: &Path, findings: &[Finding], problems: usize) -> Value {

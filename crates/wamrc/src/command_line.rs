@@ -7,6 +7,7 @@ use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::check::CheckArgs;
 use crate::compile_options::CompileArgs;
 use crate::completions::CompletionsArgs;
 use crate::disasm::DisasmArgs;
@@ -15,10 +16,11 @@ use crate::keys::{KeygenArgs, SignArgs};
 use crate::man::ManArgs;
 use crate::original;
 use crate::output::Outcome;
-use crate::run::{CheckArgs, ReplayArgs, RunArgs};
+use crate::replay::ReplayArgs;
+use crate::run::RunArgs;
 use crate::usage::UsageError;
 use crate::verify::VerifyArgs;
-use crate::{completions, disasm, inspect, keys, man, run, verify};
+use crate::{check, completions, disasm, inspect, keys, man, replay, run, verify};
 
 /// How the compiler is called.
 pub(crate) const USAGE: &str = "flb-wamrc [options] -o output.aot input.wasm";
@@ -57,9 +59,9 @@ impl Command {
     pub(crate) fn run(&self) -> anyhow::Result<Outcome> {
         match self {
             Self::Inspect(args) => inspect::run(args),
-            Self::Check(args) => run::check(args),
+            Self::Check(args) => check::run(args),
             Self::Run(args) => run::run(args),
-            Self::Replay(args) => run::replay(args),
+            Self::Replay(args) => replay::run(args),
             Self::Disasm(args) => disasm::run(args),
             Self::Verify(args) => verify::run(args),
             Self::Keygen(args) => keys::keygen(args),

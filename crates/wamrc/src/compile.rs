@@ -12,10 +12,8 @@ use serde_json::{Value, json};
 use crate::compile_options::CompileArgs;
 use crate::output::{self, Outcome, prove_writable, say, say_json, write_whole};
 use crate::request::{Asked, Request, asked};
+use crate::versions::PRODUCER;
 use crate::{features, input};
-
-/// Name and version of this program, as artifacts record it.
-pub(crate) const PRODUCER: &str = concat!("flb-wamrc ", env!("CARGO_PKG_VERSION"));
 
 /// Does what the command line asks the compiler for.
 pub(crate) fn run(given: CompileArgs, notes: Vec<String>) -> anyhow::Result<Outcome> {

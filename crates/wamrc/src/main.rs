@@ -1,6 +1,8 @@
 //! `flb-wamrc`: compiles WebAssembly filters to native artifacts ahead of time, and looks at what came out.
 
 #[cfg(feature = "run")]
+mod call;
+#[cfg(feature = "run")]
 mod check;
 mod command_line;
 mod compile;
@@ -10,6 +12,8 @@ mod disasm;
 #[cfg(all(test, feature = "run"))]
 mod docs;
 mod features;
+#[cfg(feature = "run")]
+mod findings;
 #[cfg(feature = "run")]
 mod growth;
 mod input;
@@ -21,6 +25,8 @@ mod original;
 mod output;
 #[cfg(feature = "run")]
 mod probe;
+#[cfg(feature = "run")]
+mod record;
 #[cfg(feature = "run")]
 mod replay;
 mod request;
@@ -39,6 +45,8 @@ use std::process::ExitCode;
 
 use command_line::Understood;
 use output::{Outcome, complain, show};
+#[cfg(not(feature = "run"))]
+use {run as check, run as replay};
 
 /// Exit code of every failure, be it of usage, input or output, and of every problem that was looked for and found.
 const FAILURE: u8 = 1;

@@ -157,7 +157,7 @@ pub(crate) fn compile(wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
         targets: vec![target],
         levels: Levels { opt_level: 3, size_level: 0 },
         embed_wasm: true,
-        producer: crate::compile::PRODUCER.to_owned(),
+        producer: crate::versions::PRODUCER.to_owned(),
         jobs: std::thread::available_parallelism().map_or(1, usize::from),
     });
     Ok(compiler.compile(wasm)?)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use flb_artifact::contract::{FREE_RESULT, MEMORY_LIMIT};
 use flb_event::{Event, Tag, Timestamp};
 use flb_runtime::{
@@ -13,9 +14,10 @@ use flb_runtime::{
 };
 use flb_text::excerpt;
 
-use crate::check::{CheckArgs, Finding, Level, size};
+use crate::call::{Call, Grants, denied, options};
+use crate::findings::{Finding, Level, size};
 use crate::growth::Growth;
-use crate::run::{body, denied, options, record, text};
+use crate::record::{body, record, text};
 
 /// How many calls a trial has at least, if it has the time.
 const CALLS: u64 = 10_000;
@@ -25,6 +27,18 @@ const MOST_CALLS: u64 = 200_000;
 const TIME: Duration = Duration::from_secs(10);
 /// Bytes of a record that are shown.
 const SHOWN: usize = 200;
+
+// What is tried, and how. No documentation comment: clap would take it for the command's.
+#[derive(Debug, Args)]
+pub(crate) struct TrialArgs {
+    #[command(flatten)]
+    pub(crate) call: Call,
+    #[command(flatten)]
+    grants: Grants,
+    /// The record's body, a JSON object; @FILE takes it from a file, - from standard input
+    #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
+    record: Option<String>,
+}
 
 /// What a trial came to.
 #[derive(Debug, Default)]
@@ -51,7 +65,7 @@ pub(crate) fn findings(
     bytes: Vec<u8>,
     file: &Path,
     function: String,
-    args: &CheckArgs,
+    args: &TrialArgs,
 ) -> anyhow::Result<Vec<Finding>> {
     let problem = |text: String| Finding::new(Level::Problem, "trial", text);
     let records = records(args.record.as_deref())?;

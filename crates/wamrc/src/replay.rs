@@ -13,9 +13,10 @@ use flb_runtime::{EventFormat, FilterError, FilterInstance, FilterModule};
 use flb_text::tame_line;
 use serde_json::json as object;
 
+use crate::call::{Call, Grants, load};
 use crate::input;
 use crate::output::{Outcome, note, say, say_json};
-use crate::run::{Call, Grants, load, text, time};
+use crate::record::{text, time};
 
 /// So many lines in a row that are no records make another file than a quarantine.
 const STRANGE: usize = 100;
@@ -39,7 +40,7 @@ pub(crate) struct ReplayArgs {
 }
 
 /// The command `replay`.
-pub(crate) fn replay(args: &ReplayArgs) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<Outcome> {
     let file = input::only_file(&args.files)?;
     let sum = replay_all(file, args)?;
     if let (Some((number, why)), true) = (sum.unreadable.first(), sum.is_of_another_file(1)) {

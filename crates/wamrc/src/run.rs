@@ -1,59 +1,16 @@
 //! Runs a filter on one record and prints its verdict.
 
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use flb_artifact::{Artifact, Interface};
-use flb_cli::offer;
-use flb_event::json::{self, JsonOptions};
-use flb_event::{Event, Tag, Timestamp};
-use flb_runtime::{
-    Abi, Directory, EngineOptions, EventFormat, FilterEngine, FilterModule, FilterOptions,
-    GuestLog, GuestOutput, Heard, Sandbox, variable,
-};
-use flb_text::excerpt;
+use flb_event::{Event, Tag};
 
-pub(crate) use crate::check::{CheckArgs, check};
-use crate::input::{self, Filter};
-use crate::module;
-use crate::output::{Outcome, aside, note, say, say_json};
-pub(crate) use crate::replay::{ReplayArgs, replay};
+use crate::call::{Call, Grants, denied, load};
+use crate::input;
+use crate::output::{Outcome, note, say, say_json};
+use crate::record::{record, text, time};
 use crate::usage::UsageError;
-
-// How a filter is called. No documentation comment: clap would take it for the command's.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Call {
-    /// The exported function that is the filter
-    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
-    pub(crate) function: Option<String>,
-    /// How the record is handed over (default json)
-    #[arg(long, value_name = "json|msgpack", allow_hyphen_values = true, hide_possible_values = true,
-        value_parser = offer(format, ["json", "msgpack"]))]
-    pub(crate) format: Option<EventFormat>,
-    /// Longest time for one call, as Deadline (default 1)
-    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, value_parser = seconds)]
-    pub(crate) deadline: Option<Duration>,
-    /// Longest time for the start and for the first call, as Start_Deadline (default: the deadline)
-    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, value_parser = seconds)]
-    pub(crate) start_deadline: Option<Duration>,
-}
-
-// What a filter may see of the host.
-#[derive(Debug, Default, Args)]
-pub(crate) struct Grants {
-    /// A directory that it may use, as in Accessible_Paths; may be given several times
-    #[arg(long = "dir", value_name = "DIR[:ro]", allow_hyphen_values = true)]
-    directories: Vec<String>,
-    /// A variable of its environment; may be given several times
-    #[arg(long = "env", value_name = "KEY=VALUE", allow_hyphen_values = true)]
-    variables: Vec<String>,
-    /// One of its arguments; may be given several times
-    #[arg(long = "arg", value_name = "TEXT", allow_hyphen_values = true)]
-    arguments: Vec<String>,
-}
 
 /// Run a filter on one record and print its verdict
 #[derive(Debug, Args)]
@@ -88,29 +45,6 @@ pub(crate) struct RunArgs {
     files: Vec<PathBuf>,
 }
 
-/// Between a millisecond and an hour, as in the agent's configuration.
-fn seconds(value: &str) -> Result<Duration, UsageError> {
-    let time = value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    time.filter(|time| (Duration::from_millis(1)..=Duration::from_secs(3600)).contains(time))
-        .ok_or_else(|| {
-            let message = format!("'{value}' is no deadline");
-            UsageError::new(message, "give seconds between 0.001 and 3600")
-        })
-}
-
-const JSON: EventFormat = EventFormat::Json { escape_unicode: true };
-
-fn format(value: &str) -> Result<EventFormat, UsageError> {
-    match value {
-        "json" => Ok(JSON),
-        "msgpack" => Ok(EventFormat::Msgpack),
-        _ => {
-            let message = format!("'{value}' is not a record format");
-            Err(UsageError::new(message, "give json or msgpack"))
-        }
-    }
-}
-
 /// The command `run`.
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
     let file = input::only_file(&args.files)?;
@@ -138,182 +72,4 @@ fn print(bodies: &[Vec<u8>]) -> anyhow::Result<()> {
         say("dropped\n")?;
     }
     bodies.iter().try_for_each(|body| say_json(text(body)?))
-}
-
-/// What to do about a file that a filter asked for and was not granted. Its path is not always known.
-pub(crate) fn denied(path: &str) -> String {
-    let asked = if path.is_empty() { "a file".to_owned() } else { format!("'{path}'") };
-    format!(
-        "it asked for {asked}, which is not granted; help: give its folder with --dir, and the agent with Accessible_Paths"
-    )
-}
-
-/// Loads the file as the agent would. Without a name the function is the only one with a filter's type.
-pub(crate) fn load(file: &Path, call: &Call, grants: &Grants) -> anyhow::Result<FilterModule> {
-    let named = || file.display().to_string();
-    let bytes = match Filter::read(file)? {
-        Filter::Wasm(wasm) => module::compile(&wasm).with_context(named)?,
-        Filter::Aot(artifact) => artifact.bytes().to_vec(),
-    };
-    let interface = Artifact::parse(bytes.clone())?.metadata().interface.clone();
-    let function = match &call.function {
-        Some(name) => name.clone(),
-        None => only_filter(&interface).with_context(named)?,
-    };
-    let engine = FilterEngine::new(EngineOptions::default()).context("cannot start the clock")?;
-    let options = options(function, file, call, grants, printed())?;
-    FilterModule::load(&engine, bytes, options).with_context(named)
-}
-
-/// What the guest prints: lines on stderr that say so, as stdout is for what the program says of the guest.
-fn printed() -> GuestOutput {
-    GuestOutput::Lines(GuestLog::new(u32::MAX, |heard| {
-        if let Heard::Line { stream, text } = heard {
-            aside(format_args!("{}: {}", stream.name(), String::from_utf8_lossy(text)));
-        }
-    }))
-}
-
-/// How a filter is called, and what it may see of the host.
-pub(crate) fn options(
-    function: String,
-    file: &Path,
-    call: &Call,
-    grants: &Grants,
-    output: GuestOutput,
-) -> Result<FilterOptions, UsageError> {
-    let sandbox = sandbox(file, grants, output)?;
-    let defaults = FilterOptions::new(function);
-    Ok(FilterOptions {
-        format: call.format.unwrap_or(JSON),
-        sandbox,
-        deadline: call.deadline.unwrap_or(defaults.deadline),
-        start_deadline: call.start_deadline,
-        ..defaults
-    })
-}
-
-fn sandbox(file: &Path, grants: &Grants, output: GuestOutput) -> Result<Sandbox, UsageError> {
-    let variables = grants.variables.iter().map(|text| {
-        let refused = |error| UsageError::new(format!("'{text}': {error}"), "--env LEVEL=debug");
-        variable(text).map_err(refused)
-    });
-    let name = file.file_name().filter(|_| !grants.arguments.is_empty());
-    let name = name.map(|name| name.to_string_lossy().into_owned());
-    Ok(Sandbox {
-        directories: grants.directories.iter().map(|text| Directory::from(text.as_str())).collect(),
-        environment: variables.collect::<Result<_, _>>()?,
-        arguments: name.into_iter().chain(grants.arguments.iter().cloned()).collect(),
-        output,
-    })
-}
-
-/// The first names of a list: a module may have a hundred thousand.
-pub(crate) fn few(names: &[&str]) -> String {
-    const SHOWN: usize = 20;
-    match names.len() {
-        0..=SHOWN => names.join(", "),
-        all => format!("{}, and {} more", names[..SHOWN].join(", "), all - SHOWN),
-    }
-}
-
-/// The function that is meant when none is named: the only one with a filter's type.
-pub(crate) fn only_filter(interface: &Interface) -> Result<String, UsageError> {
-    let filters: Vec<&str> = interface
-        .exports
-        .iter()
-        .filter(|export| Abi::of(export).is_some())
-        .map(|export| export.name.as_str())
-        .collect();
-    match filters.as_slice() {
-        [only] => Ok((*only).to_owned()),
-        [] => {
-            let all: Vec<&str> =
-                interface.exports.iter().map(|export| export.name.as_str()).collect();
-            Err(UsageError::new(
-                format!(
-                    "no exported function has a filter's type; exported functions: {}",
-                    few(&all)
-                ),
-                "see what is wrong with flb-wamrc check --function NAME",
-            ))
-        }
-        several => Err(UsageError::new(
-            format!("several functions have a filter's type: {}", few(several)),
-            "name one with --function",
-        )),
-    }
-}
-
-/// The record's body that `--record` gives: as it stands there, or in a file, or on stdin.
-pub(crate) fn record(text: Option<&str>) -> anyhow::Result<Option<Vec<u8>>> {
-    let Some(text) = text else { return Ok(None) };
-    let text = match text.strip_prefix('@') {
-        Some(path) => std::fs::read(path).with_context(|| format!("cannot read {path}"))?,
-        None if text == "-" => {
-            let mut text = Vec::new();
-            std::io::stdin().lock().read_to_end(&mut text).context("cannot read stdin")?;
-            text
-        }
-        None => text.as_bytes().to_vec(),
-    };
-    Ok(Some(body(&text)?))
-}
-
-/// A record's body: JSON text as msgpack.
-pub(crate) fn body(record: &[u8]) -> Result<Vec<u8>, UsageError> {
-    let mut body = Vec::new();
-    let end = json::parse_object(record, &mut body).map_err(|error| {
-        UsageError::new(
-            format!("the record is no JSON object: {error}"),
-            "write it like '{\"log\":\"hello\"}'",
-        )
-    })?;
-    let rest = record[end..].trim_ascii();
-    if !rest.is_empty() {
-        let message = format!("'{}' follows the record", excerpt(rest, 80));
-        return Err(UsageError::new(message, "give one record at a time"));
-    }
-    Ok(body)
-}
-
-/// `SEC` or `SEC.FRACTION`.
-pub(crate) fn time(text: &str) -> Result<Timestamp, UsageError> {
-    let wrong = || {
-        UsageError::new(format!("'{text}' is not a time"), "give seconds since 1970: 1700000000.5")
-    };
-    let (sec, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = !fraction.is_empty() && fraction.bytes().all(|digit| digit.is_ascii_digit());
-    if !digits || fraction.len() > 9 {
-        return Err(wrong());
-    }
-    Ok(Timestamp {
-        sec: sec.parse().map_err(|_| wrong())?,
-        nsec: format!("{fraction:0<9}").parse().map_err(|_| wrong())?,
-    })
-}
-
-/// A body as JSON.
-pub(crate) fn text(body: &[u8]) -> anyhow::Result<String> {
-    let mut out = Vec::new();
-    json::write(body, &mut out, JsonOptions { escape_unicode: false })?;
-    Ok(String::from_utf8_lossy(&out).into_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_seconds_with_a_fraction() {
-        let check = |text: &str, sec, nsec| {
-            assert_eq!(time(text).unwrap(), Timestamp { sec, nsec }, "{text}");
-        };
-        check("0", 0, 0);
-        check("1700000000.5", 1_700_000_000, 500_000_000);
-        check("1.000000001", 1, 1);
-        for wrong in ["", "x", "1.", "-1", "1.0000000001", "1.-5", "4294967296"] {
-            assert!(time(wrong).is_err(), "{wrong}");
-        }
-    }
 }

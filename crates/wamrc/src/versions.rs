@@ -1,6 +1,9 @@
-//! What `--version` and `--llvm-version` print.
+//! Versions: what `--version` and `--llvm-version` print, and what artifacts record.
 
 use flb_artifact::FORMAT_VERSION;
+
+/// Name and version of this program, as artifacts record it.
+pub(crate) const PRODUCER: &str = concat!("flb-wamrc ", env!("CARGO_PKG_VERSION"));
 
 /// What `--version` prints.
 pub(crate) fn version() -> String {

@@ -25,6 +25,3 @@ pub(crate) fn run(_: &RunArgs) -> anyhow::Result<Outcome> {
         "this flb-wamrc is built without a runtime; help: build it with the cargo feature 'run'"
     )
 }
-
-pub(crate) use run as check;
-pub(crate) use run as replay;
