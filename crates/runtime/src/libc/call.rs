@@ -1,9 +1,14 @@
-//! One call of the library: the guest's memory, and what the host keeps for the guest.
+//! One call of the library: the guest's memory, what the host keeps for the guest, and what the call comes to.
 
+use flb_artifact::contract::MEMORY;
 use wasmtime::{AsContextMut, Caller, Extern, Memory, Trap};
 
 use crate::state::State;
-use flb_artifact::contract::MEMORY;
+
+/// What most functions answer: an `i32`, or a trap.
+pub(super) type Answer = wasmtime::Result<u32>;
+/// What the others answer.
+pub(super) type Done = wasmtime::Result<()>;
 
 /// One call of the library.
 pub(crate) struct Call<'a> {

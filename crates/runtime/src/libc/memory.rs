@@ -3,13 +3,14 @@
 use wasmtime::Trap;
 
 use super::bytes::{bytes, bytes_mut, find, range};
-use super::call::Call;
-use super::table::Answer;
+use super::call::{Answer, Call};
+use super::pieces::same;
 
 pub(super) fn memcmp(call: &mut Call<'_>, a: u32, b: u32, length: u32) -> Answer {
-    let memory = call.memory();
+    let (memory, state) = call.parts();
     let (a, b) = (bytes(memory, a, length)?, bytes(memory, b, length)?);
-    let difference = a.iter().zip(b).find(|(a, b)| a != b);
+    let same = same(a, b, |byte| byte, &|| state.look())?;
+    let difference = a.get(same).zip(b.get(same));
     Ok(difference.map_or(0, |(a, b)| (i32::from(*a) - i32::from(*b)).cast_unsigned()))
 }
 

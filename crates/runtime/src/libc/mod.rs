@@ -13,6 +13,7 @@ mod heap;
 mod memory;
 mod number;
 mod pages;
+mod pieces;
 mod print;
 mod process;
 mod strings;

@@ -2,13 +2,16 @@
 //!
 //! Numbers are read with 64 bits, as on the original's hosts, and of these the guest gets the lower 32.
 
+use wasmtime::Trap;
+
 use super::bytes::{put_word, text};
-use super::call::Call;
+use super::call::{Answer, Call};
 use super::ctype::is_space;
-use super::table::Answer;
+use super::pieces::{Look, run};
 
 pub(super) fn atoi(call: &mut Call<'_>, s: u32) -> Answer {
-    Ok(Parsed::read(text(call.memory(), s)?, 10).signed())
+    let (memory, state) = call.parts();
+    Ok(Parsed::read(text(memory, s)?, 10, &|| state.look())?.signed())
 }
 
 pub(super) fn strtol(call: &mut Call<'_>, s: u32, end: u32, base: u32) -> Answer {
@@ -21,8 +24,8 @@ pub(super) fn strtoul(call: &mut Call<'_>, s: u32, end: u32, base: u32) -> Answe
 
 /// Reads a number, and writes where it ends unless nobody wants to know.
 fn parse(call: &mut Call<'_>, s: u32, end: u32, base: u32) -> wasmtime::Result<Parsed> {
-    let memory = call.memory();
-    let parsed = Parsed::read(text(memory, s)?, base);
+    let (memory, state) = call.parts();
+    let parsed = Parsed::read(text(memory, s)?, base, &|| state.look())?;
     if end != 0 {
         put_word(memory, end, s + parsed.length as u32)?;
     }
@@ -40,29 +43,24 @@ struct Parsed {
 }
 
 impl Parsed {
-    fn read(text: &[u8], base: u32) -> Self {
+    fn read(text: &[u8], base: u32, look: Look<'_>) -> Result<Self, Trap> {
         let none = Self { magnitude: Some(0), ..Self::default() };
-        let blanks = text.iter().take_while(|byte| is_space(byte)).count();
+        let blanks = run(text, is_space, look)?;
         let (is_negative, signs) = match text.get(blanks) {
             Some(b'-') => (true, 1),
             Some(b'+') => (false, 1),
             _ => (false, 0),
         };
         let start = blanks + signs;
-        let Some((base, prefix)) = base_of(&text[start..], base) else { return none };
-        let digits =
-            text[start + prefix..].iter().map_while(|byte| char::from(*byte).to_digit(base));
-        let mut magnitude = Some(0_u64);
-        let mut count = 0;
-        for digit in digits {
-            let shifted = magnitude.and_then(|value| value.checked_mul(base.into()));
-            magnitude = shifted.and_then(|value| value.checked_add(digit.into()));
-            count += 1;
+        let Some((base, prefix)) = base_of(&text[start..], base) else { return Ok(none) };
+        let text = &text[start + prefix..];
+        let count = run(text, |byte| char::from(*byte).is_digit(base), look)?;
+        if count == 0 {
+            return Ok(none);
         }
-        match count {
-            0 => none,
-            count => Self { is_negative, magnitude, length: start + prefix + count },
-        }
+        let zeros = run(&text[..count], |byte| *byte == b'0', look)?;
+        let magnitude = magnitude(&text[zeros..count], base);
+        Ok(Self { is_negative, magnitude, length: start + prefix + count })
     }
 
     fn signed(self) -> u32 {
@@ -78,6 +76,14 @@ impl Parsed {
             Some(magnitude) => magnitude as u32,
         }
     }
+}
+
+/// What digits come to, the first of which is not zero; `None` for more than 64 bits, which the first of them show.
+fn magnitude(digits: &[u8], base: u32) -> Option<u64> {
+    digits.iter().try_fold(0_u64, |value, byte| {
+        let digit = char::from(*byte).to_digit(base)?;
+        value.checked_mul(base.into())?.checked_add(digit.into())
+    })
 }
 
 /// The base of a number, and how long the prefix is that says it; `None` where there is no such base.
@@ -99,7 +105,7 @@ mod tests {
     #[test]
     fn numbers_are_read_as_c_reads_them() {
         let check = |text: &str, base, signed: i32, unsigned: u32, length| {
-            let parsed = Parsed::read(text.as_bytes(), base);
+            let parsed = Parsed::read(text.as_bytes(), base, &|| Ok(())).unwrap();
             let read = (parsed.signed().cast_signed(), parsed.unsigned(), parsed.length);
             assert_eq!(read, (signed, unsigned, length), "{text:?} in base {base}");
         };
@@ -128,7 +134,7 @@ mod tests {
     #[test]
     fn of_large_numbers_the_lower_32_bits_count() {
         let check = |text: &str, signed: i32, unsigned: u32| {
-            let parsed = Parsed::read(text.as_bytes(), 10);
+            let parsed = Parsed::read(text.as_bytes(), 10, &|| Ok(())).unwrap();
             let read = (parsed.signed().cast_signed(), parsed.unsigned(), parsed.length);
             assert_eq!(read, (signed, unsigned, text.len()), "{text}");
         };
@@ -140,5 +146,6 @@ mod tests {
         check("-9223372036854775809", 0, u32::MAX);
         check("18446744073709551616", -1, u32::MAX);
         check("-99999999999999999999", 0, u32::MAX);
+        check("00000000000000000000000000000000000000000000000000000000000000000000007", 7, 7);
     }
 }

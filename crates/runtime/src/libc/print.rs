@@ -5,10 +5,9 @@ use std::ops::Range;
 use wasmtime::Trap;
 
 use super::bytes::{range, text};
-use super::call::Call;
+use super::call::{Answer, Call};
 use super::console::Console;
 use super::format::{Sink, print};
-use super::table::Answer;
 use crate::interrupt::Leash;
 
 /// The most that is printed between two looks at the deadline.

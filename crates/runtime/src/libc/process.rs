@@ -6,11 +6,10 @@ use flb_artifact::contract::PAGE;
 use wasmtime::Trap;
 
 use super::bytes::{bytes_mut, text};
-use super::call::Call;
+use super::call::{Answer, Call, Done};
 use super::heap::Heap;
 use super::memory::copy;
 use super::pages;
-use super::table::{Answer, Done};
 
 /// The guest ended itself, with this code.
 #[derive(Debug, Clone, Copy, thiserror::Error)]

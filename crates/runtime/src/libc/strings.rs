@@ -3,9 +3,9 @@
 use wasmtime::Trap;
 
 use super::bytes::{bytes_mut, text, text_within};
-use super::call::Call;
+use super::call::{Answer, Call};
 use super::memory::copy;
-use super::table::Answer;
+use super::pieces::{Look, PIECE, run, same, search};
 
 pub(super) fn strlen(call: &mut Call<'_>, s: u32) -> Answer {
     Ok(text(call.memory(), s)?.len() as u32)
@@ -21,8 +21,8 @@ pub(super) fn strchr(call: &mut Call<'_>, s: u32, byte: u32) -> Answer {
 }
 
 pub(super) fn strstr(call: &mut Call<'_>, s: u32, find: u32) -> Answer {
-    let memory = call.memory();
-    let found = memchr::memmem::find(text(memory, s)?, text(memory, find)?);
+    let (memory, state) = call.parts();
+    let found = search(text(memory, s)?, text(memory, find)?, &|| state.look())?;
     Ok(found.map_or(0, |found| s + found as u32))
 }
 
@@ -36,37 +36,38 @@ pub(super) fn strcspn(call: &mut Call<'_>, s: u32, reject: u32) -> Answer {
 
 /// How many bytes of a text are in a set of bytes, or are not.
 fn span(call: &mut Call<'_>, s: u32, set: u32, within: bool) -> Answer {
-    let memory = call.memory();
+    let (memory, state) = call.parts();
     let mut is_in = [false; 256];
-    for byte in text(memory, set)? {
-        is_in[usize::from(*byte)] = true;
+    for piece in text(memory, set)?.chunks(PIECE) {
+        state.look()?;
+        piece.iter().for_each(|byte| is_in[usize::from(*byte)] = true);
     }
-    let text = text(memory, s)?;
-    let end = text.iter().position(|byte| is_in[usize::from(*byte)] != within);
-    Ok(end.unwrap_or(text.len()) as u32)
+    let is_of_the_kind = |byte: &u8| is_in[usize::from(*byte)] == within;
+    Ok(run(text(memory, s)?, is_of_the_kind, &|| state.look())? as u32)
 }
 
 pub(super) fn strcmp(call: &mut Call<'_>, a: u32, b: u32) -> Answer {
-    let memory = call.memory();
-    Ok(compare(text(memory, a)?, text(memory, b)?, |byte| byte))
+    let (memory, state) = call.parts();
+    compare(text(memory, a)?, text(memory, b)?, |byte| byte, &|| state.look())
 }
 
 pub(super) fn strncmp(call: &mut Call<'_>, a: u32, b: u32, most: u32) -> Answer {
-    let memory = call.memory();
-    Ok(compare(text_within(memory, a, most)?, text_within(memory, b, most)?, |byte| byte))
+    let (memory, state) = call.parts();
+    let (a, b) = (text_within(memory, a, most)?, text_within(memory, b, most)?);
+    compare(a, b, |byte| byte, &|| state.look())
 }
 
 pub(super) fn strncasecmp(call: &mut Call<'_>, a: u32, b: u32, most: u32) -> Answer {
-    let memory = call.memory();
+    let (memory, state) = call.parts();
     let (a, b) = (text_within(memory, a, most)?, text_within(memory, b, most)?);
-    Ok(compare(a, b, |byte| byte.to_ascii_lowercase()))
+    compare(a, b, |byte| byte.to_ascii_lowercase(), &|| state.look())
 }
 
 /// The difference of the first bytes that differ; behind a text's end stands its NUL.
-fn compare(a: &[u8], b: &[u8], plain: fn(u8) -> u8) -> u32 {
+fn compare(a: &[u8], b: &[u8], plain: fn(u8) -> u8, look: Look<'_>) -> Answer {
     let padded = |text: &[u8], at| text.get(at).copied().map_or(0, plain);
-    let same = a.iter().zip(b).take_while(|(a, b)| plain(**a) == plain(**b)).count();
-    (i32::from(padded(a, same)) - i32::from(padded(b, same))).cast_unsigned()
+    let same = same(a, b, plain, look)?;
+    Ok((i32::from(padded(a, same)) - i32::from(padded(b, same))).cast_unsigned())
 }
 
 pub(super) fn strcpy(call: &mut Call<'_>, to: u32, from: u32) -> Answer {

@@ -2,17 +2,12 @@
 
 use wasmtime::{Caller, Engine, FuncType, Linker, ValType};
 
-use super::call::Call;
+use super::call::{Answer, Call, Done};
 use super::{ctype, memory, number, print, process, strings};
 use crate::state::State;
 
 /// The module name that functions are imported from.
 pub(crate) const ENV: &str = "env";
-
-/// What most functions answer: an `i32`, or a trap.
-pub(super) type Answer = wasmtime::Result<u32>;
-/// What the others answer.
-pub(super) type Done = wasmtime::Result<()>;
 
 /// A function by what it takes and gives: so many `i32`, for an `i32`.
 #[derive(Clone, Copy)]
