@@ -8,8 +8,9 @@ use wasmtime::{Instance, Memory, Store, Table, TypedFunc, WasmParams, WasmResult
 
 use crate::failure::failure;
 use crate::interrupt::Leash;
+use crate::layout;
 use crate::ready::Ready;
-use crate::space::{self, PAGE};
+use crate::space::PAGE;
 use crate::state::State;
 use crate::{FilterError, FilterOptions, LoadError, Recycle};
 
@@ -49,7 +50,7 @@ impl Guest {
             Some(result.map_err(|error| failed(&error, &store)))
         };
         ["_initialize", "__wasm_call_ctors"].into_iter().find_map(&mut run).transpose()?;
-        let pages = space::pages(&mut store, &instance);
+        let pages = layout::pages(&mut store, &instance);
         let deadline = options.deadline;
         Ok(Self { store, leash, instance, memory, asked: 0, pages, deadline })
     }

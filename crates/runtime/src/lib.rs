@@ -24,18 +24,13 @@ mod guests;
 mod imports;
 mod instance;
 mod interrupt;
+mod layout;
 mod libc;
-#[cfg(feature = "wasi")]
-mod links;
 mod load;
 mod module;
 mod native;
 mod options;
 mod output;
-#[cfg(feature = "wasi")]
-mod poll;
-#[cfg(feature = "wasi")]
-mod printed;
 #[cfg(feature = "wasi")]
 mod program;
 mod ready;
@@ -43,11 +38,7 @@ mod sandbox;
 mod space;
 mod state;
 #[cfg(feature = "wasi")]
-mod unstable;
-#[cfg(feature = "wasi")]
 mod wasi;
-#[cfg(feature = "wasi")]
-mod wasi_calls;
 
 pub use abi::{Abi, Answers, Signature};
 pub use engine::{EngineOptions, FilterEngine};

@@ -9,8 +9,9 @@ use wasmtime::{Instance, InstancePre, Store};
 
 use crate::imports::link;
 use crate::interrupt::{self, Leash, Way};
+use crate::layout::lay_out;
 use crate::load::{Loaded, load, load_without_signals};
-use crate::space::{Memories, lay_out};
+use crate::space::Memories;
 use crate::state::State;
 use crate::{FilterEngine, LoadError, Sandbox};
 
@@ -84,7 +85,7 @@ impl Ready {
 
     /// A new guest's leash.
     pub(crate) fn leash(&self, deadline: Duration) -> Arc<Leash> {
-        Leash::new(self.engine.watchdog(), deadline, self.way.clone())
+        self.engine.watchdog().leash(deadline, self.way.clone())
     }
 
     /// Instantiates the module in a fresh store, and runs its start function.
@@ -119,7 +120,7 @@ fn way(engine: &FilterEngine, loaded: &Loaded, pre: &InstancePre<State>) -> Resu
     }
     let way = Way::of(loaded.interruption, &loaded.module)?;
     if let Way::Signal(_) = way {
-        let leash = Leash::new(engine.watchdog(), Duration::ZERO, way.clone());
+        let leash = engine.watchdog().leash(Duration::ZERO, way.clone());
         let arguments = loaded.artifact.metadata().interface.arguments;
         let memories = Memories::of(pre.module(), arguments);
         let state = State::new(memories, u64::MAX, &Sandbox::default(), leash);

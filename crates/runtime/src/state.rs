@@ -10,9 +10,9 @@ use crate::bounds::Bounds;
 use crate::capture::Capture;
 use crate::interrupt::Leash;
 use crate::libc::{Console, Library};
-#[cfg(feature = "wasi")]
-use crate::printed::Printed;
 use crate::space::Memories;
+#[cfg(feature = "wasi")]
+use crate::wasi::{Printed, Wasi};
 use crate::{LoadError, Sandbox};
 
 /// What the host keeps for one guest.
@@ -25,7 +25,7 @@ pub(crate) struct State {
     /// Whether it has been called since it started.
     pub(crate) is_asked: bool,
     #[cfg(feature = "wasi")]
-    pub(crate) wasi: crate::wasi::Wasi,
+    pub(crate) wasi: Wasi,
     /// The C library, for a guest that imports it.
     pub(crate) library: Library,
     /// When its monotonic clock was zero.

@@ -12,11 +12,13 @@
 
 mod leash;
 mod proof;
+mod run;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod signal;
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 #[path = "no_signal.rs"]
 mod signal;
+mod sleep;
 #[cfg(test)]
 mod tests;
 mod watchdog;

@@ -1,11 +1,12 @@
 //! The thread that looks at all leashes every now and then, and ends what has been under way for too long.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::thread::{self, Thread};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Leash;
+use super::sleep::Sleep;
+use super::{Leash, Way};
 
 /// How often the watchdog looks while a guest runs: a call may be as much older than it looks.
 const TICK: Duration = Duration::from_millis(2);
@@ -46,14 +47,12 @@ impl Watchdog {
         Ok(Self { shared })
     }
 
-    /// Watches the leash for as long as it is there.
-    pub(super) fn watch(&self, leash: &Arc<Leash>) {
+    /// A leash that is watched for as long as it is there.
+    pub(crate) fn leash(&self, deadline: Duration, way: Way) -> Arc<Leash> {
+        let leash = Arc::new(Leash::new(Arc::clone(&self.shared.sleep), deadline, way));
         let mut arrivals = self.shared.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
-        arrivals.push(Arc::downgrade(leash));
-    }
-
-    pub(super) fn sleep(&self) -> Arc<Sleep> {
-        Arc::clone(&self.shared.sleep)
+        arrivals.push(Arc::downgrade(&leash));
+        leash
     }
 }
 
@@ -61,32 +60,6 @@ impl Drop for Watchdog {
     fn drop(&mut self) {
         self.shared.over.store(true, Ordering::Relaxed);
         self.shared.sleep.wake();
-    }
-}
-
-/// Whether the watchdog sleeps, or is about to.
-#[derive(Debug, Default)]
-pub(super) struct Sleep {
-    asleep: AtomicBool,
-    thread: OnceLock<Thread>,
-}
-
-impl Sleep {
-    /// Wakes the watchdog if it sleeps.
-    #[inline]
-    pub(super) fn end(&self) {
-        if self.asleep.load(Ordering::Relaxed) {
-            self.wake();
-        }
-    }
-
-    /// Makes the watchdog look at all leashes now.
-    #[cold]
-    pub(super) fn wake(&self) {
-        self.asleep.store(false, Ordering::Relaxed);
-        if let Some(thread) = self.thread.get() {
-            thread.unpark();
-        }
     }
 }
 

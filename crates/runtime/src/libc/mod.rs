@@ -10,6 +10,7 @@ mod console;
 mod ctype;
 mod format;
 mod heap;
+mod library;
 mod memory;
 mod number;
 mod pages;
@@ -22,10 +23,9 @@ mod table;
 use wasmtime::FuncType;
 
 pub(crate) use console::Console;
+pub(crate) use library::Library;
 pub(crate) use process::Exit;
 pub(crate) use table::{Code, ENV};
-
-use heap::Heap;
 
 /// The function that a module imports by this name and type, if the library has it.
 pub(crate) fn find(module: &str, name: &str, ty: &FuncType) -> Option<Code> {
@@ -45,19 +45,4 @@ fn named<'a>(module: &str, name: &'a str) -> impl Iterator<Item = Code> + 'a {
         .iter()
         .filter(move |(known, _)| is_env && (*known == name || *known == plain))
         .map(|(_, code)| *code)
-}
-
-/// What the library keeps for one guest.
-pub(crate) struct Library {
-    /// The guest's memory, once it was looked for.
-    memory: Option<wasmtime::Memory>,
-    heap: Heap,
-    console: Console,
-}
-
-impl Library {
-    /// A library that prints to `console`.
-    pub(crate) fn new(console: Console) -> Self {
-        Self { memory: None, heap: Heap::default(), console }
-    }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use flb_artifact::contract::PAGE;
 use wasmtime::{Caller, Extern};
 
-use crate::space::grow;
+use crate::layout::grow;
 use crate::state::State;
 
 /// Grows the guest's memory by whole pages with so many bytes; `None`: it may not grow as far.

@@ -5,19 +5,15 @@
 //! and long paths are refused. A guest has so many descriptors at most, and what it does with symbolic links cannot make one
 //! that leads out of its directories: `links.rs`.
 
-use std::future::Future;
-use std::sync::Arc;
-
-use wasmtime::{Caller, Extern, Linker, Memory, Trap};
+use wasmtime::{Caller, Linker, Trap};
 use wasmtime_wasi::p1::wasi_snapshot_preview1 as functions;
-use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
-use wasmtime_wasi::runtime::in_tokio;
 use wiggle::GuestMemory;
 
-use crate::interrupt::Leash;
-use crate::links::{refuses_link, refuses_rename, refuses_symlink};
+use super::host::{
+    BAD_DESCRIPTOR, FAULT, Host, NAME_TOO_LONG, NOT_PERMITTED, PATH, SUCCESS, memory, slice,
+};
+use super::links::{refuses_link, refuses_rename, refuses_symlink};
 use crate::state::State;
-use crate::wasi::Wasi;
 
 /// Most bytes that are read or written at once.
 const PART: u32 = 1 << 20;
@@ -25,23 +21,13 @@ const PART: u32 = 1 << 20;
 const BUFFERS: i32 = 1024;
 /// Bytes of a buffer's address and length.
 const BUFFER: usize = 8;
-/// Most bytes that the host copies for one call: a part, and the list of buffers.
-const COPIED: usize = 2 << 20;
-/// The longest path, in bytes.
-pub(crate) const PATH: i32 = 4096;
 /// Bytes of random numbers that are made between two looks at the deadline.
 const RANDOM: usize = 64 << 10;
 /// Most descriptors that a guest may have, its standard streams and its directories included.
 const DESCRIPTORS: u32 = 256;
 
-pub(crate) const SUCCESS: i32 = 0;
-const BAD_DESCRIPTOR: i32 = 8;
-pub(crate) const FAULT: i32 = 21;
 const INVALID: i32 = 28;
 const TOO_MANY_FILES: i32 = 33;
-pub(crate) const NAME_TOO_LONG: i32 = 37;
-pub(crate) const NOT_PERMITTED: i32 = 63;
-const NOT_CAPABLE: i32 = 76;
 
 /// The first descriptor behind the standard streams.
 const FIRST: i32 = 3;
@@ -76,7 +62,7 @@ macro_rules! define {
 }
 
 /// Provides the functions instead of those that there are.
-pub(crate) fn link(linker: &mut Linker<State>, module: &'static str) -> wasmtime::Result<()> {
+pub(super) fn link(linker: &mut Linker<State>, module: &'static str) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     define! {linker, module;
         fd_advise(fd: i32, offset: i64, length: i64, advice: i32);
@@ -114,83 +100,6 @@ pub(crate) fn link(linker: &mut Linker<State>, module: &'static str) -> wasmtime
     linker.func_wrap(module, "random_get", random_get)?;
     linker.allow_shadowing(false);
     Ok(())
-}
-
-/// What calls of one guest are answered with.
-pub(crate) struct Host<'s> {
-    wasi: &'s mut Wasi,
-    leash: Arc<Leash>,
-    denied: &'s mut Option<String>,
-}
-
-impl<'s> Host<'s> {
-    pub(crate) fn new(state: &'s mut State) -> Self {
-        Self { wasi: &mut state.wasi, leash: Arc::clone(&state.leash), denied: &mut state.denied }
-    }
-
-    /// Waits for a call, until the guest's deadline has passed.
-    pub(crate) fn within_deadline<'h, F>(
-        &'h mut self,
-        call: impl FnOnce(&'h mut Wasi) -> F,
-    ) -> wasmtime::Result<i32>
-    where
-        F: Future<Output = wasmtime::Result<i32>>,
-    {
-        self.wasi.set_hostcall_fuel(COPIED);
-        let (leash, call) = (&self.leash, call(&mut *self.wasi));
-        in_tokio(async {
-            tokio::select! {
-                biased;
-                result = call => result,
-                () = leash.killed() => Err(Trap::Interrupt.into()),
-            }
-        })
-    }
-
-    /// What stands at a path, as WASI numbers types; links are not followed.
-    pub(crate) fn kind(&mut self, fd: i32, path: &[u8]) -> wasmtime::Result<Option<u8>> {
-        /// Bytes of what is known of a file, and where in them the type stands.
-        const FILE: usize = 64;
-        const TYPE: usize = 16;
-        let at = path.len().next_multiple_of(FILE);
-        let mut bytes = vec![0; at + FILE];
-        bytes[..path.len()].copy_from_slice(path);
-        // A path has at most PATH bytes.
-        let (length, out) = (path.len() as i32, at as i32);
-        let mut memory = GuestMemory::Unshared(&mut bytes);
-        let result = self.within_deadline(|wasi| {
-            functions::path_filestat_get(wasi, &mut memory, fd, 0, 0, length, out)
-        })?;
-        Ok((result == SUCCESS).then(|| bytes[at + TYPE]))
-    }
-
-    /// Notes the first path that the sandbox does not grant.
-    pub(crate) fn note_denied(
-        &mut self,
-        bytes: &[u8],
-        result: &wasmtime::Result<i32>,
-        path: i32,
-        length: i32,
-    ) {
-        if let Ok(BAD_DESCRIPTOR | NOT_PERMITTED | NOT_CAPABLE) = result
-            && self.denied.is_none()
-        {
-            let path = slice(bytes, path, length).unwrap_or_default();
-            *self.denied = Some(String::from_utf8_lossy(path).into_owned());
-        }
-    }
-}
-
-/// The guest's memory.
-pub(crate) fn memory(caller: &mut Caller<'_, State>) -> wasmtime::Result<Memory> {
-    let memory = caller.get_export("memory").and_then(Extern::into_memory);
-    memory.ok_or_else(|| wasmtime::Error::msg("missing required memory export"))
-}
-
-/// Bytes of the guest's memory.
-pub(crate) fn slice(bytes: &[u8], at: i32, length: i32) -> Option<&[u8]> {
-    let (at, length) = (at.cast_unsigned() as usize, length.cast_unsigned() as usize);
-    bytes.get(at..)?.get(..length)
 }
 
 /// The length of the buffer that a call reads or writes, where it was made shorter for the call.

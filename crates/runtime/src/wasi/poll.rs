@@ -30,7 +30,7 @@ const FAULT: i32 = 21;
 const INVALID: i32 = 28;
 
 /// Provides the function instead of the one that there is.
-pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     for (module, form) in [("wasi_snapshot_preview1", PREVIEW_1), ("wasi_unstable", UNSTABLE)] {
         let poll = move |caller: Caller<'_, State>, subscriptions, events, count, event_count| {

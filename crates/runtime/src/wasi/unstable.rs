@@ -6,8 +6,9 @@ use wasmtime::{Caller, Linker};
 use wasmtime_wasi::p1::wasi_snapshot_preview1 as functions;
 use wiggle::GuestMemory;
 
+use super::calls;
+use super::host::{FAULT, Host, NAME_TOO_LONG, PATH, SUCCESS, memory, slice};
 use crate::state::State;
-use crate::wasi_calls::{self, FAULT, Host, NAME_TOO_LONG, PATH, SUCCESS, memory, slice};
 
 const MODULE: &str = "wasi_unstable";
 /// Bytes of what is known of a file in preview 1.
@@ -19,8 +20,8 @@ const LINKS: usize = 24;
 const OLD_LINKS: usize = 20;
 
 /// Provides the functions instead of those that there are.
-pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    wasi_calls::link(linker, MODULE)?;
+pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    calls::link(linker, MODULE)?;
     linker.allow_shadowing(true);
     linker.func_wrap(MODULE, "fd_seek", seek)?;
     linker.func_wrap(MODULE, "fd_filestat_get", file)?;

@@ -1,35 +1,24 @@
-//! WASI preview 1, and `wasi_unstable` before it, for guests that import it: no network, and of the host only what the sandbox grants.
+//! What WASI shows a guest of the host: no network, and only what the sandbox grants.
 
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use wasmtime::Linker;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
-use wasmtime_wasi::{FsPerms, HostMonotonicClock, I32Exit, WasiCtxBuilder, async_trait, p0, p1};
+use wasmtime_wasi::{FsPerms, HostMonotonicClock, I32Exit, WasiCtxBuilder, async_trait};
 
+use super::printed::Printed;
 use crate::capture::Capture;
 use crate::interrupt::Leash;
 use crate::output::Lines;
-use crate::printed::Printed;
-use crate::state::State;
 use crate::{GuestOutput, GuestStream, LoadError, Sandbox};
 
 /// What WASI keeps for one guest.
 pub(crate) type Wasi = WasiP1Ctx;
-
-/// Provides WASI's functions, and those that older toolchains took for them.
-pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    p1::add_to_linker_sync(linker, |state| &mut state.wasi)?;
-    crate::wasi_calls::link(linker, "wasi_snapshot_preview1")?;
-    p0::add_to_linker_sync(linker, |state| &mut state.wasi)?;
-    crate::unstable::link(linker)?;
-    crate::poll::link(linker)
-}
 
 /// What the sandbox grants, with a monotonic clock from `started` on. With `stdout`, the guest's output is kept there. The end
 /// of what it prints to its stderr is `printed`, wherever it goes.

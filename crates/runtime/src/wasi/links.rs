@@ -5,19 +5,19 @@
 //! that are there another place: it neither renames nor links them, and renames directories, which may hold some, only
 //! within theirs.
 
-use crate::wasi_calls::{Host, slice};
+use super::host::{Host, slice};
 
 /// Types of files, as WASI numbers them.
 const DIRECTORY: u8 = 3;
 const SYMBOLIC_LINK: u8 = 7;
 
 /// No guest makes a symbolic link: where its target leads depends on who renames what around it later.
-pub(crate) fn refuses_symlink(_: &mut Host<'_>, _: &[u8], (): ()) -> wasmtime::Result<bool> {
+pub(super) fn refuses_symlink(_: &mut Host<'_>, _: &[u8], (): ()) -> wasmtime::Result<bool> {
     Ok(true)
 }
 
 /// A symbolic link's second name stands where its target leads elsewhere.
-pub(crate) fn refuses_link(
+pub(super) fn refuses_link(
     host: &mut Host<'_>,
     bytes: &[u8],
     (fd, path, length): (i32, i32, i32),
@@ -27,7 +27,7 @@ pub(crate) fn refuses_link(
 }
 
 /// As [`refuses_link`], for what holds symbolic links, too.
-pub(crate) fn refuses_rename(
+pub(super) fn refuses_rename(
     host: &mut Host<'_>,
     bytes: &[u8],
     (fd, path, length, to, new, new_length): (i32, i32, i32, i32, i32, i32),
