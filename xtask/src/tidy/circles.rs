@@ -11,15 +11,6 @@ use super::uses::{Named, Uses};
 /// Names that make circles still: the folder of the crate's sources, the file that names, and the one that is named. Each must
 /// be a part of a circle; without them there must be none.
 const KNOWN: &[Arrow] = &[
-    ("crates/runtime/src/", "bounds.rs", "space.rs"),
-    ("crates/runtime/src/", "interrupt/leash.rs", "interrupt/signal.rs"),
-    ("crates/runtime/src/", "interrupt/leash.rs", "state.rs"),
-    ("crates/runtime/src/", "interrupt/watchdog.rs", "interrupt/leash.rs"),
-    ("crates/runtime/src/", "links.rs", "wasi_calls.rs"),
-    ("crates/runtime/src/", "state.rs", "libc/mod.rs"),
-    ("crates/runtime/src/", "state.rs", "space.rs"),
-    ("crates/runtime/src/", "state.rs", "wasi.rs"),
-    ("crates/runtime/src/", "wasi_calls.rs", "wasi.rs"),
 ];
 
 /// That one file of a folder names another one.
