@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use flb_plugin::{Build, BuildError};
 use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
-use super::file::Followed;
+use super::file::{Followed, Standing};
 use super::patterns::{Identity, is_missing};
 use flb_plugin::log::Label;
 
@@ -45,20 +45,13 @@ pub(super) struct Database {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) identity: Identity,
-    pub(super) position: u64,
-    mark: u64,
+    pub(super) standing: Standing,
     path: PathBuf,
 }
 
 impl Row {
     pub(super) fn of(file: &Followed) -> Self {
-        let position = file.settled();
-        Self {
-            identity: file.identity(),
-            position,
-            mark: file.mark(position),
-            path: file.path.clone(),
-        }
+        Self { identity: file.identity(), standing: file.standing(), path: file.path.clone() }
     }
 }
 
@@ -90,16 +83,22 @@ pub(super) fn open(
 
 /// Whether the file could be opened or made, without doing so: another agent may have it.
 pub(super) fn look(path: &Path) -> Result<(), BuildError> {
-    refuse_sqlite(path)?;
+    refuse_others(path)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    match folder.unwrap_or(Path::new(".")).is_dir() && !path.is_dir() {
+    match folder.unwrap_or(Path::new(".")).is_dir() {
         true => Ok(()),
         false => Err(BuildError::new(format!("db {}: it cannot be made there", path.display()))
             .help("give a file in a folder that is there")),
     }
 }
 
-fn refuse_sqlite(path: &Path) -> Result<(), BuildError> {
+/// Refuses what is there and is no database of ours. A pipe must not be opened: that waits until somebody writes.
+fn refuse_others(path: &Path) -> Result<(), BuildError> {
+    if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        let message = format!("db {}: it is not a file", path.display());
+        return Err(BuildError::new(message)
+            .help("give the name of a file, which is made if it is missing"));
+    }
     if !is_sqlite(path) {
         return Ok(());
     }
@@ -111,7 +110,7 @@ fn refuse_sqlite(path: &Path) -> Result<(), BuildError> {
 /// Opens the file, and tells whether it is a new one in the place of a broken one.
 fn open_file(path: &Path, build: &Build<'_>) -> Result<(redb::Database, bool), BuildError> {
     let shown = path.display();
-    refuse_sqlite(path)?;
+    refuse_others(path)?;
     let error = match create(path) {
         Ok(database) => return Ok((database, false)),
         Err(error) => error,
@@ -223,8 +222,7 @@ fn beside(path: &Path, what: &str) -> PathBuf {
 }
 
 impl Database {
-    /// The position in a file. It is 0 if what stands before the saved one is not what was read: the file is new under an old
-    /// number, or was written anew.
+    /// Where to read on in a file.
     pub(super) fn find(&self, file: &Followed) -> Result<Option<u64>, DatabaseError> {
         let (inode, device) = file.identity().numbers();
         let found = self.rows(inode..=inode)?.into_iter().find(|row| {
@@ -232,8 +230,7 @@ impl Database {
             let is_same = row.identity.numbers().1 == device || row.path == file.path;
             is_same && (!self.by_name || row.path == file.path)
         });
-        let is_whole = |row: &Row| file.mark(row.position) == row.mark;
-        Ok(found.map(|row| if is_whole(&row) { row.position } else { 0 }))
+        Ok(found.map(|row| file.resumes_at(row.standing)))
     }
 
     /// Whether positions are lost that were saved once.
@@ -268,8 +265,7 @@ impl Database {
                 let ((inode, device), (position, mark, path)) = (key.value(), value.value());
                 rows.push(Row {
                     identity: Identity::new(device, inode),
-                    position,
-                    mark,
+                    standing: Standing { position, mark },
                     path: path_of(path),
                 });
             }
@@ -309,8 +305,9 @@ impl Database {
         self.write(|table| {
             for row in rows {
                 let (inode, device) = row.identity.numbers();
+                let Standing { position, mark } = row.standing;
                 let path = row.path.as_os_str().as_encoded_bytes();
-                table.insert((inode, device), (row.position, row.mark, path))?;
+                table.insert((inode, device), (position, mark, path))?;
             }
             Ok(())
         })

@@ -41,6 +41,13 @@ pub(super) enum Start {
     At(u64),
 }
 
+/// Where reading stands in a file, with what stands before it made small: as long as that is the same, so is the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) position: u64,
+    pub(super) mark: u64,
+}
+
 /// A file that is followed. It is held open, so nothing else gets its identity.
 pub(super) struct Followed {
     /// Its name now, or its last one.
@@ -147,8 +154,19 @@ impl Followed {
         self.join.as_ref().is_some_and(|join| join.waits_from().is_some())
     }
 
-    /// What stands before a position, made small: as long as it is the same, so is the file. Of a packed file, its first bytes.
-    pub(super) fn mark(&self, position: u64) -> u64 {
+    /// Where reading stands: who reads on from there loses nothing.
+    pub(super) fn standing(&self) -> Standing {
+        Standing { position: self.settled, mark: self.mark(self.settled) }
+    }
+
+    /// Where to read on, where reading stood there. At the head if what stands before it is not what was read: the file is new
+    /// under an old number, or was written anew.
+    pub(super) fn resumes_at(&self, standing: Standing) -> u64 {
+        if self.mark(standing.position) == standing.mark { standing.position } else { 0 }
+    }
+
+    /// What stands before a position, made small. Of a packed file, its first bytes.
+    fn mark(&self, position: u64) -> u64 {
         let mut bytes = [0; MARK];
         let from = if self.source.is_packed() { 0 } else { position.saturating_sub(MARK as u64) };
         let wanted = usize::try_from(position - from).map_or(MARK, |length| length.min(MARK));
@@ -173,6 +191,12 @@ impl Followed {
     pub(super) fn modified(&self) -> Option<i64> {
         use std::os::unix::fs::MetadataExt as _;
         self.source.file().metadata().ok().map(|metadata| metadata.mtime())
+    }
+
+    /// Whether it has no name any more, so that nobody can find it again.
+    pub(super) fn is_deleted(&self) -> bool {
+        use std::os::unix::fs::MetadataExt as _;
+        !self.source.file().metadata().is_ok_and(|metadata| metadata.nlink() > 0)
     }
 
     /// Looks at what the path names.

@@ -11,7 +11,7 @@ use flb_plugin::{BoxFuture, Closed, Context, End, Input, InputError};
 
 use super::Settings;
 use super::database::DatabaseError;
-use super::file::{Followed, Sight, Start};
+use super::file::{Followed, Sight, Standing, Start};
 use super::patterns::{Found, Identity, Patterns, is_missing};
 use super::positions::Positions;
 use super::take::{Source, Taker};
@@ -24,6 +24,8 @@ use flb_plugin::log::{Label, Mishaps};
 const LOOK: Duration = Duration::from_millis(250);
 /// How long to wait for more after a change, so that a busy writer's lines make batches.
 const GATHER: Duration = Duration::from_millis(20);
+/// In so many files that are not followed it is known where reading stood; beyond, one of them is read again should it come back.
+const MOST_LEFT: usize = 10_000;
 /// How often to save positions, at most.
 const SAVE: Duration = Duration::from_secs(1);
 
@@ -38,7 +40,7 @@ pub(super) struct Tail {
     unreadable: BTreeSet<PathBuf>,
     positions: Positions,
     /// Where reading stood in files that are not followed now.
-    left: BTreeMap<Identity, u64>,
+    left: BTreeMap<Identity, Standing>,
     watch: Watch,
     /// When positions were saved last, but for those of files that were found.
     saved: Timestamp,
@@ -73,7 +75,7 @@ impl Input for Tail {
         Box::pin(async move {
             let end = self.follow(context).await.unwrap_or(End::Quiet);
             self.save();
-            self.positions.leave(&self.files);
+            self.positions.leave(&self.files, std::mem::take(&mut self.left));
             Ok(end)
         })
     }
@@ -299,8 +301,8 @@ impl Tail {
 
     /// Where to begin: where this input left off, else where the database says, else at an end.
     fn start(&mut self, file: &Followed, from_head: bool) -> Start {
-        if let Some(position) = self.left.remove(&file.identity()) {
-            return Start::At(position);
+        if let Some(standing) = self.left.remove(&file.identity()) {
+            return Start::At(file.resumes_at(standing));
         }
         match self.positions.find(file) {
             Ok(Some(position)) => Start::At(position),
@@ -399,15 +401,15 @@ impl Tail {
                 .is_some_and(|since| clock::between(since, now) >= self.settings.rotate_wait);
             if is_over && !file.is_behind() {
                 self.take(index, Source::End, context).await?;
+                self.save();
                 let file = self.files.remove(index);
-                let forgotten = self.positions.forget(&[file.identity()]);
-                self.report_database(forgotten);
+                self.leave(&file);
                 tracing::debug!("{} file={} let go", self.settings.label, file.path.display());
             } else if self.is_asleep(file, now) {
                 self.take(index, Source::Stop, context).await?;
                 self.save();
                 let file = self.files.remove(index);
-                self.left.insert(file.identity(), file.settled());
+                self.leave(&file);
                 tracing::info!(
                     "{} file={} has grown old",
                     self.settings.label,
@@ -418,6 +420,22 @@ impl Tail {
             }
         }
         Ok(())
+    }
+
+    /// Keeps where reading stood in a file that is let go: it may be written to again, or have its name again when that of its
+    /// folder is given back. One that has no name at all never comes back.
+    fn leave(&mut self, file: &Followed) {
+        let mut gone = Vec::new();
+        if file.is_deleted() {
+            gone.push(file.identity());
+        } else {
+            self.left.insert(file.identity(), file.standing());
+            if self.left.len() > MOST_LEFT {
+                gone.extend(self.left.pop_first().map(|(identity, _)| identity));
+            }
+        }
+        let forgotten = self.positions.forget(&gone);
+        self.report_database(forgotten);
     }
 
     /// Whether a file was read to its end and is older than is wanted.

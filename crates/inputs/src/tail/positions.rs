@@ -7,7 +7,7 @@ use flb_event::Timestamp;
 use flb_plugin::{Build, Generation};
 
 use super::database::{Database, DatabaseError, Past, Row};
-use super::file::Followed;
+use super::file::{Followed, Standing};
 use super::patterns::Identity;
 
 /// How many seconds a file's time may be behind the clock.
@@ -36,7 +36,7 @@ struct Left(Mutex<BTreeMap<String, LeftBy>>);
 struct LeftBy {
     paths: [String; 2],
     generation: Generation,
-    positions: BTreeMap<Identity, u64>,
+    positions: BTreeMap<Identity, Standing>,
 }
 
 impl Left {
@@ -62,7 +62,7 @@ impl Positions {
 
     /// What this instance left when it stopped last: it is known by its files, as it may have another number now, or else by
     /// its name. `None` if it has not run before.
-    pub(super) fn left(&self) -> Option<BTreeMap<Identity, u64>> {
+    pub(super) fn left(&self) -> Option<BTreeMap<Identity, Standing>> {
         let left = self.shared.lock();
         let same_name = left.get(&self.instance);
         // Another one of this configuration that has ended already may mean the same files, and is none of this one's business.
@@ -72,11 +72,12 @@ impl Positions {
         own.or_else(same_files).or(same_name).map(|left| left.positions.clone())
     }
 
-    /// Leaves the positions to the instance of the same name that comes next.
-    pub(super) fn leave(&self, files: &[Followed]) {
-        let positions = files.iter().map(|file| (file.identity(), file.settled()));
+    /// Leaves the positions to the instance of the same name that comes next: of these files, and of those that are not followed
+    /// now.
+    pub(super) fn leave(&self, files: &[Followed], mut positions: BTreeMap<Identity, Standing>) {
+        positions.extend(files.iter().map(|file| (file.identity(), file.standing())));
         let (paths, generation) = (self.paths.clone(), self.generation.clone());
-        let left = LeftBy { paths, generation, positions: positions.collect() };
+        let left = LeftBy { paths, generation, positions };
         self.shared.lock().insert(self.instance.clone(), left);
     }
 
@@ -135,7 +136,7 @@ impl Positions {
         let rows: Vec<Row> = files.iter().filter(moved).map(Row::of).collect();
         if !rows.is_empty() {
             database.save(&rows)?;
-            self.saved.extend(rows.iter().map(|row| (row.identity, row.position)));
+            self.saved.extend(rows.iter().map(|row| (row.identity, row.standing.position)));
         }
         Ok(!rows.is_empty())
     }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::super::SPEC;
+use super::super::database::look;
 use super::{Folder, append};
 use flb_harness::Scene;
 
@@ -106,6 +107,22 @@ fn a_folder_that_cannot_be_looked_at_has_lost_no_file() {
 }
 
 #[test]
+fn a_file_that_comes_back_to_the_next_agent_is_not_read_again() {
+    let folder = Folder::new(&[]);
+    let db = folder.text("positions.db");
+    fs::create_dir(folder.path("pod")).unwrap();
+    append(&folder.path("pod/a.log"), "one\n");
+    let scene = Scene::new(1000.0).until(1010.0).at(1001.0, folder.renames("pod", "away"));
+    folder.run(&scene, "p*/a.log", &[("db", &db)]);
+    assert_eq!(scene.bodies(), [r#"{"log":"one"}"#]);
+    fs::rename(folder.path("away"), folder.path("pod")).unwrap();
+    append(&folder.path("pod/a.log"), "two\n");
+    let scene = Scene::new(1010.0).until(1012.0);
+    folder.run(&scene, "p*/a.log", &[("db", &db)]);
+    assert_eq!(scene.bodies(), [r#"{"log":"two"}"#]);
+}
+
+#[test]
 fn the_database_knows_a_file_under_another_name_unless_names_count() {
     let folder = Folder::new(&[("a.log", "one\n")]);
     let db = folder.text("positions.db");
@@ -174,6 +191,14 @@ fn a_database_of_another_kind_is_refused_and_left_alone() {
     let error = Scene::new(1000.0).build(&SPEC, &given, SPEC.build).err().unwrap();
     assert!(error.message.contains("it is an SQLite database"), "{error}");
     assert_eq!(fs::read(folder.path("fluent.db")).unwrap(), b"SQLite format 3\0rest");
+    let pipe = folder.text("pipe.db");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let given = [("path", path.as_str()), ("db", &pipe)];
+    let error = Scene::new(1000.0).build(&SPEC, &given, SPEC.build).err().unwrap();
+    assert!(error.message.contains("pipe.db: it is not a file"), "{error}");
+    let error = look(pipe.as_ref()).err().unwrap();
+    assert!(error.message.contains("pipe.db: it is not a file"), "{error}");
     let nowhere = folder.text("no/where.db");
     let given = [("path", path.as_str()), ("db", &nowhere)];
     let error = Scene::new(1000.0).build(&SPEC, &given, SPEC.build).err().unwrap();

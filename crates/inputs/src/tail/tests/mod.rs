@@ -241,6 +241,42 @@ fn rotate_wait_says_how_long_a_renamed_file_is_read() {
     );
 }
 
+/// A folder that is renamed, and has its old name again after `Rotate_Wait`; meanwhile this is done.
+fn away(folder: &Folder, meanwhile: impl FnOnce() + Send + 'static) -> Scene {
+    fs::create_dir(folder.path("pod")).unwrap();
+    append(&folder.path("pod/a.log"), "one\nunfin");
+    Scene::new(1000.0)
+        .until(1025.0)
+        .at(1001.0, folder.renames("pod", "away"))
+        .at(1002.0, folder.appends("away/a.log", "ished\ntwo\n"))
+        .at(1010.0, meanwhile)
+        .at(1015.0, folder.renames("away", "pod"))
+        .at(1020.0, folder.appends("pod/a.log", "four\n"))
+}
+
+#[test]
+fn a_file_that_comes_back_after_rotate_wait_is_not_read_again() {
+    let bodies = |numbers: &[&str]| -> Vec<String> {
+        numbers.iter().map(|number| format!(r#"{{"log":"{number}"}}"#)).collect()
+    };
+    for read_new in ["on", "off"] {
+        let folder = Folder::new(&[]);
+        let scene = away(&folder, folder.appends("away/a.log", "three\n"));
+        let given =
+            [("refresh_interval", "1"), ("read_newly_discovered_files_from_head", read_new)];
+        folder.run(&scene, "p*/a.log", &given);
+        assert_eq!(scene.bodies(), bodies(&["one", "unfinished", "two", "three", "four"]));
+    }
+    // It is another one under its number.
+    let folder = Folder::new(&[]);
+    let path = folder.path("away/a.log");
+    let scene =
+        away(&folder, move || fs::write(path, "another file, as long as before\n").unwrap());
+    folder.run(&scene, "p*/a.log", &[("refresh_interval", "1")]);
+    let expected = ["one", "unfinished", "two", "another file, as long as before", "four"];
+    assert_eq!(scene.bodies(), bodies(&expected));
+}
+
 #[test]
 fn a_file_renamed_to_a_name_that_is_followed_too_is_not_read_again() {
     let folder = Folder::new(&[("a.log", "one\n")]);
