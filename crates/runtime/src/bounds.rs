@@ -43,9 +43,18 @@ enum Layout {
     /// The table with the mark will stand for the memory.
     Coming(Space),
     /// The memory gets the end that it has to the engine. It is not for the guest.
-    Growing(Space, usize),
-    /// The table stands for the memory, in which the guest may have so many pages.
-    Done(Space, usize),
+    Growing(Space, Pages),
+    /// The table stands for the memory.
+    Done(Space, Pages),
+}
+
+/// Whose the pages of the first memory are.
+#[derive(Debug, Clone, Copy)]
+struct Pages {
+    /// So many are the guest's.
+    own: usize,
+    /// It may have so many; behind them are the host's.
+    end: usize,
 }
 
 impl Bounds {
@@ -86,24 +95,33 @@ impl Bounds {
         }
     }
 
-    /// The host grows the first memory, in which the guest may have `end` pages.
-    pub(crate) fn begin_layout(&mut self, end: usize) {
+    /// The host grows the first memory, in which the guest has `own` pages and may have `end`.
+    pub(crate) fn begin_layout(&mut self, own: usize, end: usize) {
         if let Layout::Coming(space) = self.layout {
-            self.layout = Layout::Growing(space, end);
+            self.layout = Layout::Growing(space, Pages { own, end });
         }
     }
 
     /// It is done.
     pub(crate) fn end_layout(&mut self) {
-        if let Layout::Growing(space, end) = self.layout {
-            self.layout = Layout::Done(space, end);
+        if let Layout::Growing(space, pages) = self.layout {
+            self.layout = Layout::Done(space, pages);
         }
     }
 
     /// The page at which the host's begin.
     pub(crate) fn end(&self) -> Option<usize> {
         match self.layout {
-            Layout::Done(_, end) => Some(end),
+            Layout::Done(_, pages) => Some(pages.end),
+            _ => None,
+        }
+    }
+
+    /// Bytes of the first memory that are the guest's, if there are others behind them.
+    #[inline]
+    pub(crate) fn own(&self) -> Option<usize> {
+        match self.layout {
+            Layout::Done(_, pages) => Some(pages.own.saturating_mul(PAGE)),
             _ => None,
         }
     }
@@ -183,8 +201,12 @@ impl ResourceLimiter for Bounds {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         match self.layout {
-            Layout::Done(space, end) if maximum == Some(space.mark) => {
-                return Ok(self.take_pages(current, desired, end));
+            Layout::Done(space, pages) if maximum == Some(space.mark) => {
+                let is_granted = self.take_pages(current, desired, pages.end);
+                if is_granted {
+                    self.layout = Layout::Done(space, Pages { own: desired, ..pages });
+                }
+                return Ok(is_granted);
             }
             // It is made as large as the memory, which was counted.
             Layout::Coming(space) if maximum == Some(space.mark) => return Ok(true),

@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flb_artifact::contract::MEMORY;
-use wasmtime::{Instance, Memory, Store, Table, TypedFunc, WasmParams, WasmResults};
+use wasmtime::{Instance, Memory, Store, TypedFunc, WasmParams, WasmResults};
 
 use crate::failure::failure;
 use crate::interrupt::Leash;
-use crate::layout;
 use crate::ready::Ready;
-use crate::space::PAGE;
 use crate::state::State;
 use crate::{FilterError, FilterOptions, LoadError, Recycle};
 
@@ -23,8 +21,6 @@ pub(crate) struct Guest {
     memory: Memory,
     /// Records that it was asked about.
     asked: u64,
-    /// The table whose size is the guest's memory's, where the memory itself has the host's pages, too.
-    pages: Option<Table>,
     deadline: Duration,
 }
 
@@ -50,9 +46,8 @@ impl Guest {
             Some(result.map_err(|error| failed(&error, &store)))
         };
         ["_initialize", "__wasm_call_ctors"].into_iter().find_map(&mut run).transpose()?;
-        let pages = layout::pages(&mut store, &instance);
         let deadline = options.deadline;
-        Ok(Self { store, leash, instance, memory, asked: 0, pages, deadline })
+        Ok(Self { store, leash, instance, memory, asked: 0, deadline })
     }
 
     /// The exported function of this name and type.
@@ -100,11 +95,9 @@ impl Guest {
 
     /// How many bytes of its memory are the guest's own; behind them are the host's pages, where it has some.
     #[inline]
-    pub(crate) fn own(&self) -> Option<usize> {
-        match &self.pages {
-            Some(pages) => usize::try_from(pages.size(&self.store)).ok()?.checked_mul(PAGE),
-            None => Some(self.memory.data_size(&self.store)),
-        }
+    pub(crate) fn own(&self) -> usize {
+        let own = self.store.data().bounds.own();
+        own.unwrap_or_else(|| self.memory.data_size(&self.store))
     }
 
     /// How many pages the guest may ever have, where the host's follow.

@@ -1,15 +1,10 @@
 //! Lays out a new guest's memory, and grows it later: the guest's own part, and the host's pages behind it (`space.rs`).
 
 use flb_artifact::contract::{MEMORY, PAGES};
-use wasmtime::{AsContextMut, Caller, Extern, Instance, Ref, Store, Table};
+use wasmtime::{AsContextMut, Caller, Extern, Instance, Ref, Store};
 
 use crate::space::{HOST_PAGES, PAGE};
 use crate::state::State;
-
-/// The guest's table, if it has such a layout.
-pub(crate) fn pages(store: &mut Store<State>, instance: &Instance) -> Option<Table> {
-    instance.get_table(store, PAGES)
-}
 
 /// Gives a new instance's memory its end, and keeps the guest to its own part of it.
 pub(crate) fn lay_out(
@@ -23,7 +18,7 @@ pub(crate) fn lay_out(
         .ok_or_else(|| wasmtime::Error::msg("the module has not got a memory"))?;
     let initial = memory.data_size(&*store) / PAGE;
     let end = space.end(memory_limit, initial);
-    store.data_mut().bounds.begin_layout(end);
+    store.data_mut().bounds.begin_layout(initial, end);
     let grown = memory.grow(&mut *store, (end + HOST_PAGES - initial) as u64);
     store.data_mut().bounds.end_layout();
     grown.map_err(|error| error.context("there is no address space for its memory"))?;

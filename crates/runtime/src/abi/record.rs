@@ -172,7 +172,7 @@ impl Entry {
     /// What is there from an address on: the guest's own memory to its end, or the argument that the address lies in, with its
     /// NUL. `None` elsewhere.
     pub(crate) fn read(guest: &Guest, at: u32, placed: Placed) -> Option<&[u8]> {
-        let (at, own) = (at as usize, guest.own()?);
+        let (at, own) = (at as usize, guest.own());
         let end = if at < own { own } else { placed.end_of(at)? };
         guest.memory().get(at..end)
     }
