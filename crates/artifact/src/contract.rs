@@ -1,6 +1,8 @@
 //! What compiler and runtime agree on beside the file itself: names in the modules that become code, sizes in a guest's memory, and
 //! what a guest is granted where nobody says otherwise.
 
+use std::time::Duration;
+
 /// Exports and functions with names that begin like this are the compiler's.
 pub const RESERVED: &str = "flb:";
 
@@ -29,6 +31,8 @@ pub const PAGE: u64 = 64 << 10;
 pub const HOST_PAGES: u64 = 1024;
 /// Most bytes that a guest's memory may grow to where no limit is given (256 MiB).
 pub const MEMORY_LIMIT: u64 = 256 << 20;
+/// Longest time for one call where no deadline is given.
+pub const DEADLINE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flb_artifact::Required;
-use flb_artifact::contract::MEMORY_LIMIT;
+use flb_artifact::contract::{DEADLINE, MEMORY_LIMIT};
 
 use crate::{Abi, Sandbox};
 
@@ -53,13 +53,13 @@ pub struct FilterOptions {
 }
 
 impl FilterOptions {
-    /// The function `function` with JSON records, one second, [`MEMORY_LIMIT`] and nothing of the host.
+    /// The function `function` with JSON records, [`DEADLINE`], [`MEMORY_LIMIT`] and nothing of the host.
     pub fn new(function: impl Into<String>) -> Self {
         Self {
             function: function.into(),
             abi: None,
             format: EventFormat::Json { escape_unicode: true },
-            deadline: Duration::from_secs(1),
+            deadline: DEADLINE,
             start_deadline: None,
             memory_limit: MEMORY_LIMIT,
             recycle: Recycle::default(),

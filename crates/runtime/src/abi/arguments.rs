@@ -1,6 +1,7 @@
 //! Where a call's arguments lie in the guest.
 
 use flb_artifact::Arguments as Kind;
+use flb_artifact::contract::PAGES;
 use wasmtime::TypedFunc;
 
 use crate::guest::{Guest, missing};
@@ -154,7 +155,7 @@ pub(super) struct HostPages {
 impl HostPages {
     /// Those of a guest that has some.
     pub(super) fn of(guest: &Guest) -> Result<Self, LoadError> {
-        let end = guest.end().ok_or_else(|| missing("a table flb:pages"))?;
+        let end = guest.end().ok_or_else(|| missing(&format!("a table {PAGES}")))?;
         Ok(Self { offset: end * PAGE, open: 0 })
     }
 

@@ -51,6 +51,7 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
+use flb_artifact::contract::STOP;
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use wasmtime::Module;
 
@@ -102,7 +103,7 @@ impl Code {
         let is_trap = |at: &usize| code[*at..].starts_with(TRAP);
         let mut traps = (0..code.len()).step_by(STEP).filter(is_trap);
         let (Some(trap), None) = (traps.next(), traps.next()) else {
-            return Err("its function flb:stop is not what it should be".to_owned());
+            return Err(format!("its function {STOP} is not what it should be"));
         };
         let stop = base + stop.offset + trap;
         let body = |function: &wasmtime::ModuleFunction| {
