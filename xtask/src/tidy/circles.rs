@@ -8,29 +8,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::tree::Tree;
 use super::uses::{Named, Uses};
 
-/// Names that make circles still: the folder of the crate's sources, the file that names, and the one that is named. Each must
-/// be a part of a circle; without them there must be none.
-const KNOWN: &[Arrow] = &[
-];
-
-/// That one file of a folder names another one.
-type Arrow = (&'static str, &'static str, &'static str);
-
 /// How many files may pass on a name.
 const PASSED_ON: usize = 8;
 
-/// Circles, and known arrows that make none.
+/// Every circle of each crate.
 pub(super) fn circles(tree: &Tree) -> Vec<String> {
-    found(tree, KNOWN)
-}
-
-fn found(tree: &Tree, known: &[Arrow]) -> Vec<String> {
     let folders: BTreeSet<&str> = tree.rust().filter_map(|(path, _)| source_folder(path)).collect();
-    let found = folders.into_iter().flat_map(|folder| {
-        let known: Vec<_> = known.iter().filter(|(of, ..)| *of == folder).collect();
-        Crate::read(tree, folder).found(&known)
-    });
-    found.collect()
+    folders.into_iter().flat_map(|folder| Crate::read(tree, folder).circles()).collect()
 }
 
 /// The folder with a crate's sources that the file is in.
@@ -116,25 +100,8 @@ impl<'a> Crate<'a> {
             .or(Some((file, rest)))
     }
 
-    fn found(&self, known: &[&Arrow]) -> Vec<String> {
-        let mut edges = self.edges();
-        let mut found = Vec::new();
-        let makes_none = |(_, from, to): &&&Arrow| {
-            let (from, to) = (place(from), place(to));
-            let is_there = edges.get(&from).is_some_and(|named| named.contains_key(&to));
-            !is_there || !reached(&edges, &to).contains(&from)
-        };
-        for (folder, from, to) in known.iter().filter(makes_none) {
-            found.push(format!("{folder}: {from} -> {to} makes no circle; take it from the list"));
-        }
-        for (_, from, to) in known {
-            edges.get_mut(&place(from)).and_then(|named| named.remove(&place(to)));
-        }
-        found.extend(self.circles(&edges));
-        found
-    }
-
-    fn circles(&self, edges: &Edges) -> Vec<String> {
+    fn circles(&self) -> Vec<String> {
+        let edges = &self.edges();
         let reached: BTreeMap<&Place, BTreeSet<&Place>> =
             edges.keys().map(|from| (from, reached(edges, from))).collect();
         let circle_of = |(from, to): (&&Place, &BTreeSet<&Place>)| -> BTreeSet<Place> {
@@ -224,7 +191,7 @@ mod tests {
         let in_crate: Vec<_> =
             files.iter().map(|(path, text)| (format!("crates/a/src/{path}"), *text)).collect();
         let in_crate: Vec<_> = in_crate.iter().map(|(path, text)| (path.as_str(), *text)).collect();
-        let found = found(&Tree::of(&in_crate), &[]);
+        let found = circles(&Tree::of(&in_crate));
         let names = |line: &String| Some(line.split(": ").nth(1)?.replace("a circle of ", ""));
         let found: Vec<_> = found.iter().filter_map(names).collect();
         assert_eq!(found, expected);
@@ -309,24 +276,10 @@ mod tests {
             ("crates/a/src/c.rs", "fn f() { crate::b::g() }"),
         ]);
         assert_eq!(
-            found(&tree, &[]),
+            circles(&tree),
             [
                 "crates/a/src/: a circle of b.rs c.rs: b.rs (crate::c::D) -> c.rs (crate::b::g) -> b.rs"
             ]
         );
-    }
-
-    #[test]
-    fn the_list_of_known_arrows_is_exact() {
-        const BACK: Arrow = ("xtask/src/", "c.rs", "b.rs");
-        let tree = |c| Tree::of(&[("xtask/src/b.rs", "use crate::c::D;"), ("xtask/src/c.rs", c)]);
-        assert!(found(&tree("use crate::b::E;"), &[BACK]).is_empty());
-        for arrow in [BACK, ("xtask/src/", "b.rs", "c.rs"), ("xtask/src/", "d.rs", "e.rs")] {
-            let (folder, from, to) = arrow;
-            assert_eq!(
-                found(&tree("use std::fmt;"), &[arrow]),
-                [format!("{folder}: {from} -> {to} makes no circle; take it from the list")]
-            );
-        }
     }
 }
