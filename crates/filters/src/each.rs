@@ -1,7 +1,7 @@
 //! Goes through a batch record by record. What no record changes is passed on without a copy.
 
 use flb_event::{Chunk, ChunkBuilder, Event, Timestamp};
-use flb_plugin::{Failure, Fate, Filtered, Tally};
+use flb_plugin::{Failure, Fate, Outlet, Tally};
 
 /// What a filter says of one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +20,9 @@ pub(super) enum Decision {
 /// the buffer, which it is given empty.
 pub(super) fn each(
     batch: Chunk,
+    outlet: &mut Outlet,
     mut decide: impl FnMut(&Event<'_>, &mut Vec<u8>) -> Decision,
-) -> Filtered {
+) {
     let mut changed: Option<ChunkBuilder> = None;
     let mut tally = Tally::default();
     let mut body = Vec::new();
@@ -48,19 +49,15 @@ pub(super) fn each(
             Err(_) => tally.fail(Failure::Memory, Fate::Dropped),
         }
     }
-    match changed {
-        Some(builder) => Filtered { chunk: builder.build(), tally },
-        None => Filtered::untouched(batch),
-    }
+    outlet.count(&tally);
+    outlet.pass(changed.map_or(batch, ChunkBuilder::build));
 }
 
 /// A builder that holds the first `count` records.
 fn first(batch: &Chunk, count: usize) -> ChunkBuilder {
     let mut builder = ChunkBuilder::new(batch.tag().clone());
-    for event in batch.records().take(count) {
-        // They fit: they are a part of a chunk.
-        let _ = builder.push(event);
-    }
+    // They fit: they are a part of a chunk.
+    let _ = builder.append_run(batch, 0..count);
     builder
 }
 
@@ -87,11 +84,14 @@ mod tests {
         let records: Vec<(u32, u32, &str)> =
             bodies.iter().map(|body| (1, 2, body.as_str())).collect();
         let batch = testing::chunk("t", &records);
-        let filtered = each(batch.clone(), decide);
-        let texts = filtered.chunk.records().map(|event| testing::json_text(event.body));
+        let mut outlet = Outlet::default();
+        each(batch.clone(), &mut outlet, decide);
+        let records = outlet.passed().iter().flat_map(Chunk::records);
+        let texts = records.map(|event| testing::json_text(event.body));
         assert_eq!(texts.collect::<String>(), expected, "{letters}");
-        assert_eq!(filtered.tally.records(), letters.len() as u64);
-        assert_eq!(filtered.chunk.same(&batch), letters.chars().all(|letter| letter == 'k'));
+        assert_eq!(outlet.tally().records(), letters.len() as u64);
+        let is_same = outlet.passed().first().is_some_and(|chunk| chunk.same(&batch));
+        assert_eq!(is_same, !letters.is_empty() && letters.chars().all(|letter| letter == 'k'));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flb_event::{Accessor, Chunk, Event};
-use flb_plugin::{Build, BuildError, Filter, Filtered, Kind, OptionSpec, Options, Regex, Spec};
+use flb_plugin::{Build, BuildError, Filter, Kind, OptionSpec, Options, Outlet, Regex, Spec};
 
 use super::each::{Decision, each};
 
@@ -102,8 +102,8 @@ struct Grep {
 }
 
 impl Filter for Grep {
-    fn filter(&mut self, batch: Chunk) -> Filtered {
-        each(batch, |event, _| match self.keeps(event) {
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
+        each(batch, outlet, |event, _| match self.keeps(event) {
             true => Decision::Keep,
             false => Decision::Drop,
         })
@@ -157,9 +157,8 @@ mod tests {
     fn check(options: &[(&str, &str)], expected: &[usize]) {
         let mut filter = testing::build(&SPEC, options).unwrap();
         let records: Vec<(u32, u32, &str)> = LINES.iter().map(|line| (1, 0, *line)).collect();
-        let filtered = filter.filter(testing::chunk("t", &records));
-        let kept: Vec<String> =
-            filtered.chunk.records().map(|event| testing::json_text(event.body)).collect();
+        let outlet = testing::given(&mut *filter, testing::chunk("t", &records));
+        let kept = testing::bodies(outlet.passed());
         let expected: Vec<&str> = expected.iter().map(|line| LINES[*line]).collect();
         assert_eq!(kept, expected, "{options:?}");
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flb_event::{Accessor, Chunk, msgpack};
-use flb_plugin::{Build, BuildError, Filter, Filtered, Kind, OptionSpec, Options, Regex, Spec};
+use flb_plugin::{Build, BuildError, Filter, Kind, OptionSpec, Options, Outlet, Regex, Spec};
 
 use super::each::{Decision, each};
 use crate::fields::{Field, Fields};
@@ -290,8 +290,8 @@ struct Modify {
 }
 
 impl Filter for Modify {
-    fn filter(&mut self, batch: Chunk) -> Filtered {
-        each(batch, |event, body| {
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
+        each(batch, outlet, |event, body| {
             let mut fields = Fields::read(event.body);
             if !self.conditions.iter().all(|condition| condition.is_met(event.body, &fields)) {
                 return Decision::Keep;

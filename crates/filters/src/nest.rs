@@ -1,7 +1,7 @@
 //! `nest`: puts fields into a map of their own, or lifts those of a map out of it.
 
 use flb_event::{Chunk, msgpack};
-use flb_plugin::{Build, BuildError, Filter, Filtered, Kind, OptionSpec, Options, Spec};
+use flb_plugin::{Build, BuildError, Filter, Kind, OptionSpec, Options, Outlet, Spec};
 
 use super::each::{Decision, each};
 use crate::fields::{Field, Fields};
@@ -68,8 +68,8 @@ struct Nest {
 }
 
 impl Filter for Nest {
-    fn filter(&mut self, batch: Chunk) -> Filtered {
-        each(batch, |event, body| {
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
+        each(batch, outlet, |event, body| {
             let fields = Fields::read(event.body);
             let changed = match &self.operation {
                 Operation::Nest { under, keys } => self.nest(fields, under, keys),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flb_event::{Accessor, Chunk, Event, Timestamp, msgpack};
-use flb_plugin::{Build, BuildError, Filter, Filtered, Kind, OptionSpec, Options, Parser, Spec};
+use flb_plugin::{Build, BuildError, Filter, Kind, OptionSpec, Options, Outlet, Parser, Spec};
 
 use super::each::{Decision, each};
 use flb_event::msgpack::map;
@@ -86,8 +86,8 @@ struct FieldParser {
 }
 
 impl Filter for FieldParser {
-    fn filter(&mut self, batch: Chunk) -> Filtered {
-        each(batch, |event, body| {
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
+        each(batch, outlet, |event, body| {
             self.parse(event, body).map_or(Decision::Keep, Decision::ReplaceAt)
         })
     }
@@ -148,10 +148,11 @@ mod tests {
     fn filter(given: &[(&str, &str)], records: &[&str]) -> (Vec<String>, Tally) {
         let records: Vec<_> = records.iter().map(|body| (7, 8, *body)).collect();
         let mut filter = testing::build(&SPEC, given).unwrap();
-        let filtered = filter.filter(testing::chunk("t", &records));
+        let outlet = testing::given(&mut *filter, testing::chunk("t", &records));
         let show =
             |event: Event<'_>| format!("{} {}", event.time.sec, testing::json_text(event.body));
-        (filtered.chunk.records().map(show).collect(), filtered.tally)
+        let passed = outlet.passed().iter().flat_map(Chunk::records);
+        (passed.map(show).collect(), *outlet.tally())
     }
 
     fn check(given: &[(&str, &str)], record: &str, expected: &str) {

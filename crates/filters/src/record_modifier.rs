@@ -1,7 +1,7 @@
 //! `record_modifier`: adds fields to records, and takes some away.
 
 use flb_event::Chunk;
-use flb_plugin::{Build, BuildError, Filter, Filtered, Kind, OptionSpec, Options, Spec};
+use flb_plugin::{Build, BuildError, Filter, Kind, OptionSpec, Options, Outlet, Spec};
 
 use super::each::{Decision, each};
 use crate::fields::{Field, Fields};
@@ -95,8 +95,8 @@ struct RecordModifier {
 }
 
 impl Filter for RecordModifier {
-    fn filter(&mut self, batch: Chunk) -> Filtered {
-        each(batch, |event, body| {
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
+        each(batch, outlet, |event, body| {
             let mut fields = Fields::read(event.body);
             let before = fields.0.len();
             fields.0.retain(|field| self.stays(field));

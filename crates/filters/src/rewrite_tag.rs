@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flb_event::{Accessor, AccessorError, Chunk, ChunkBuilder, Event, Scene, Tag, Template};
 use flb_plugin::{
-    Build, BuildError, Filter, Filtered, Groups, Kind, OptionSpec, Options, Regex, Spec,
+    Build, BuildError, Filter, Groups, Kind, OptionSpec, Options, Outlet, Regex, Spec,
 };
 
 use super::each::{Decision, each};
@@ -41,7 +41,6 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildE
             label: Label::filter("rewrite_tag", build),
             refused: Mishaps::default(),
         }),
-        emitted: BTreeMap::new(),
     }))
 }
 
@@ -99,29 +98,26 @@ struct Common {
 
 struct RewriteTag {
     shared: Arc<Common>,
-    emitted: BTreeMap<Tag, ChunkBuilder>,
 }
 
 impl Filter for RewriteTag {
-    fn filter(&mut self, batch: Chunk) -> Filtered {
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
         let tag = batch.tag().clone();
-        let (shared, emitted) = (Arc::clone(&self.shared), &mut self.emitted);
-        each(batch, |event, _| {
+        let shared = &self.shared;
+        let mut emitted: BTreeMap<Tag, ChunkBuilder> = BTreeMap::new();
+        each(batch, outlet, |event, _| {
             let Some((rule, new)) = shared.new_tag(&tag, event) else { return Decision::Keep };
             let builder = emitted.entry(new.clone()).or_insert_with(|| ChunkBuilder::new(new));
             match builder.push(*event) {
                 Ok(()) if !rule.keeps => Decision::Drop,
                 _ => Decision::Keep,
             }
-        })
-    }
-
-    fn emitted(&mut self) -> Vec<Chunk> {
-        std::mem::take(&mut self.emitted).into_values().map(ChunkBuilder::build).collect()
+        });
+        emitted.into_values().for_each(|builder| outlet.emit(builder.build()));
     }
 
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
-        Ok(Box::new(Self { shared: Arc::clone(&self.shared), emitted: BTreeMap::new() }))
+        Ok(Box::new(Self { shared: Arc::clone(&self.shared) }))
     }
 }
 
@@ -171,20 +167,18 @@ mod tests {
         let given: Vec<(&str, &str)> = rules.iter().map(|rule| ("rule", *rule)).collect();
         let mut filter = testing::build(&SPEC, &given).unwrap();
         let records: Vec<(u32, u32, &str)> = records.iter().map(|record| (1, 0, *record)).collect();
-        let bodies = |chunk: &Chunk| -> Vec<String> {
-            chunk.records().map(|event| testing::json_text(event.body)).collect()
-        };
-        let filtered = filter.filter(testing::chunk("app.one", &records));
-        assert_eq!(bodies(&filtered.chunk), stays, "{rules:?}");
-        let chunks = filter.emitted();
-        let shown: Vec<(&str, Vec<String>)> =
-            chunks.iter().map(|chunk| (chunk.tag().as_str(), bodies(chunk))).collect();
+        let mut outlet = testing::given(&mut *filter, testing::chunk("app.one", &records));
+        assert_eq!(testing::bodies(outlet.passed()), stays, "{rules:?}");
+        let chunks: Vec<Chunk> = outlet.take_emitted().collect();
+        let shown: Vec<(&str, Vec<String>)> = chunks
+            .iter()
+            .map(|chunk| (chunk.tag().as_str(), testing::bodies(std::slice::from_ref(chunk))))
+            .collect();
         let expected: Vec<(&str, Vec<String>)> = emitted
             .iter()
             .map(|(tag, bodies)| (*tag, bodies.iter().map(|body| (*body).to_owned()).collect()))
             .collect();
         assert_eq!(shown, expected, "{rules:?}");
-        assert!(filter.emitted().is_empty());
     }
 
     const WEB: &str = r#"{"app":"web","level":"error"}"#;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flb_event::{Chunk, Timestamp};
-use flb_plugin::{Build, BuildError, Filter, Filtered, Kind, OptionSpec, Options, Spec};
+use flb_plugin::{Build, BuildError, Filter, Kind, OptionSpec, Options, Outlet, Spec};
 
 use super::each::{Decision, each};
 use flb_plugin::log::Label;
@@ -49,13 +49,10 @@ impl Throttle {
 }
 
 impl Filter for Throttle {
-    fn clock(&mut self, now: Timestamp) {
-        self.window().advance(now);
-    }
-
-    fn filter(&mut self, batch: Chunk) -> Filtered {
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
         let mut window = self.window();
-        each(batch, |_, _| match window.lets_through() {
+        window.advance(outlet.now());
+        each(batch, outlet, |_, _| match window.lets_through() {
             true => Decision::Keep,
             false => Decision::Drop,
         })
@@ -142,8 +139,9 @@ mod tests {
         let through: Vec<usize> = seconds
             .iter()
             .map(|sec| {
-                filter.clock(Timestamp { sec: *sec, nsec: 0 });
-                filter.filter(testing::chunk("t", &[(0, 0, "{}"); 10])).chunk.len()
+                let mut outlet = Outlet::new(Timestamp { sec: *sec, nsec: 0 });
+                filter.filter(testing::chunk("t", &[(0, 0, "{}"); 10]), &mut outlet);
+                outlet.passed().iter().map(Chunk::len).sum()
             })
             .collect();
         assert_eq!(through, expected, "{options:?}");

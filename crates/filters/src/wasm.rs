@@ -6,7 +6,7 @@ use flb_artifact::Sha256Hex;
 use flb_event::{Chunk, Spares};
 use flb_guest::filter::{self, Outcome, Policy, Source, Watch, module_options};
 use flb_guest::host;
-use flb_plugin::{Build, BuildError, Filter, Filtered, Options, Spec};
+use flb_plugin::{Build, BuildError, Filter, Options, Outlet, Spec};
 use flb_runtime::FilterInstance;
 
 use flb_plugin::log::Label;
@@ -64,8 +64,8 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildE
 struct Checked;
 
 impl Filter for Checked {
-    fn filter(&mut self, batch: Chunk) -> Filtered {
-        Filtered::untouched(batch)
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
+        outlet.keep(batch);
     }
 
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
@@ -89,7 +89,7 @@ impl Wasm {
 }
 
 impl Filter for Wasm {
-    fn filter(&mut self, batch: Chunk) -> Filtered {
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
         self.renew();
         let output = self.spares.builder(batch.tag().clone());
         let module = self.instance.module().source();
@@ -101,7 +101,8 @@ impl Filter for Wasm {
         }
         let (chunk, mut tally) = outcome.finish(&mut self.spares);
         tally.recycled = self.instance.recycled() - recycled;
-        Filtered { chunk, tally }
+        outlet.count(&tally);
+        outlet.pass(chunk);
     }
 
     fn guest_memory(&mut self) -> Option<u64> {

@@ -18,7 +18,7 @@ use flb_event::json::{self, JsonOptions};
 use flb_event::{Chunk, ChunkBuilder, Event, Tag, Timestamp};
 use flb_plugin::{
     BoxFuture, Build, BuildError, Closed, Context, End, Filter, Generation, Input, InputError,
-    LongLines, OptionSpec, Options, Parser, Service, Spec,
+    LongLines, OptionSpec, Options, Outlet, Parser, Service, Spec,
 };
 
 /// A time to parse lines at.
@@ -141,13 +141,24 @@ pub fn chunk(tag: &str, records: &[(u32, u32, &str)]) -> Chunk {
 }
 
 /// What a filter makes of records that are given as JSON, a line each.
-pub fn filtered(spec: &Spec<dyn Filter>, given: &[(&str, &str)], records: &[&str]) -> String {
-    let mut filter = build(spec, given).unwrap();
+pub fn filtered(spec: &Spec<dyn Filter>, options: &[(&str, &str)], records: &[&str]) -> String {
+    let mut filter = build(spec, options).unwrap();
     let records: Vec<(u32, u32, &str)> = records.iter().map(|record| (1, 0, *record)).collect();
-    let filtered = filter.filter(chunk("t", &records));
-    assert_eq!(filtered.tally.records(), records.len() as u64);
-    let bodies = filtered.chunk.records().map(|event| json_text(event.body));
-    bodies.collect::<Vec<_>>().join("\n")
+    let outlet = given(&mut *filter, chunk("t", &records));
+    assert_eq!(outlet.tally().records(), records.len() as u64);
+    bodies(outlet.passed()).join("\n")
+}
+
+/// What a filter does with a batch.
+pub fn given(filter: &mut dyn Filter, batch: Chunk) -> Outlet {
+    let mut outlet = Outlet::new(NOW);
+    filter.filter(batch, &mut outlet);
+    outlet
+}
+
+/// Bodies as JSON text.
+pub fn bodies(chunks: &[Chunk]) -> Vec<String> {
+    chunks.iter().flat_map(Chunk::records).map(|event| json_text(event.body)).collect()
 }
 
 /// JSON text as msgpack.

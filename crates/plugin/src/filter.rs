@@ -1,45 +1,18 @@
-//! Filters: plain functions from a batch of records to a batch of records.
+//! Filters: plain functions from a batch of records to what becomes of it.
 
 use flb_event::{Chunk, Timestamp};
 
 use crate::{BuildError, Tally};
 
-/// A filter's answer to one batch.
-#[derive(Debug, Clone)]
-pub struct Filtered {
-    /// The records that go on; the same chunk when nothing changed.
-    pub chunk: Chunk,
-    /// What became of the records that came in.
-    pub tally: Tally,
-}
-
-impl Filtered {
-    /// The batch as it was.
-    pub fn untouched(chunk: Chunk) -> Self {
-        let tally = Tally::untouched(chunk.len());
-        Self { chunk, tally }
-    }
-}
-
 /// Decides about records, a batch at a time. Runs on its lane's thread and may keep state between batches.
 pub trait Filter: Send {
-    /// Tells the time, before each batch. Few filters want to know.
-    fn clock(&mut self, _now: Timestamp) {}
+    /// Filters one batch. All that becomes of it goes to the outlet, and its tally says of each record what that is. What
+    /// passes has the batch's tag.
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet);
 
-    /// Filters one batch.
-    fn filter(&mut self, batch: Chunk) -> Filtered;
-
-    /// Batches that the last call of [`Filter::filter`] made beside its answer, whatever their tags. They pass all filters
-    /// but this one. Few filters make any.
-    fn emitted(&mut self) -> Vec<Chunk> {
-        Vec::new()
-    }
-
-    /// Records of earlier batches that waited for others and do so no longer: asked for now and then, and at the end, when
-    /// nothing can wait any more. They pass the filters behind this one. Few filters have any wait.
-    fn released(&mut self, _now: Timestamp, _is_end: bool) -> Vec<Filtered> {
-        Vec::new()
-    }
+    /// Lets go of records of earlier batches that waited for others and do so no longer: asked for now and then, and at the
+    /// end, when nothing can wait any more. Few filters have any wait.
+    fn release(&mut self, _outlet: &mut Outlet, _is_end: bool) {}
 
     /// Bytes of memory that the filter's guest has now; `None` if it has none. Few filters have one.
     fn guest_memory(&mut self) -> Option<u64> {
@@ -53,4 +26,115 @@ pub trait Filter: Send {
 
     /// Another of the same filter, with state of its own, for another lane. Whatever is immutable is shared.
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError>;
+}
+
+/// What a filter may do: it is told the time, and gives what passes, what is emitted, and the books about both.
+///
+/// Whoever calls filters keeps one, and empties it between two calls with [`Outlet::begin`]; so a filter that emits nothing
+/// costs no allocation.
+#[derive(Debug, Default)]
+pub struct Outlet {
+    now: Timestamp,
+    passed: Vec<Chunk>,
+    emitted: Vec<Chunk>,
+    tally: Tally,
+}
+
+impl Outlet {
+    /// An empty one at this time.
+    pub fn new(now: Timestamp) -> Self {
+        Self { now, ..Self::default() }
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// These records go on, to the filters behind this one. They are for the filter to count.
+    pub fn pass(&mut self, chunk: Chunk) {
+        if !chunk.is_empty() {
+            self.passed.push(chunk);
+        }
+    }
+
+    /// The whole batch goes on as it was, and is counted so.
+    pub fn keep(&mut self, batch: Chunk) {
+        self.tally.kept += batch.len() as u64;
+        self.pass(batch);
+    }
+
+    /// These records, of whatever tag, pass all filters but this one. They are no part of the batch, nor of its tally.
+    pub fn emit(&mut self, chunk: Chunk) {
+        if !chunk.is_empty() {
+            self.emitted.push(chunk);
+        }
+    }
+
+    /// Counts what became of records.
+    pub fn count(&mut self, tally: &Tally) {
+        self.tally.add(tally);
+    }
+
+    /// Empties it for another call, at this time.
+    pub fn begin(&mut self, now: Timestamp) {
+        self.now = now;
+        self.passed.clear();
+        self.emitted.clear();
+        self.tally = Tally::default();
+    }
+
+    /// What has passed since it was empty.
+    pub fn passed(&self) -> &[Chunk] {
+        &self.passed
+    }
+
+    /// Takes what has passed.
+    pub fn take_passed(&mut self) -> impl Iterator<Item = Chunk> {
+        self.passed.drain(..)
+    }
+
+    /// Takes what was emitted.
+    pub fn take_emitted(&mut self) -> impl Iterator<Item = Chunk> {
+        self.emitted.drain(..)
+    }
+
+    /// What became of all records.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flb_event::{ChunkBuilder, Event, Tag};
+
+    use super::*;
+
+    fn chunk(tag: &str, records: usize) -> Chunk {
+        let mut chunk = ChunkBuilder::new(Tag::new(tag).unwrap());
+        let (time, metadata) = (Timestamp::default(), Event::NO_METADATA);
+        (0..records).for_each(|_| chunk.push(Event { time, metadata, body: &[0x80] }).unwrap());
+        chunk.build()
+    }
+
+    #[test]
+    fn an_outlet_holds_what_a_filter_gives_until_it_begins_again() {
+        let now = Timestamp { sec: 7, nsec: 0 };
+        let mut outlet = Outlet::new(now);
+        assert_eq!(outlet.now(), now);
+        outlet.keep(chunk("a", 2));
+        outlet.pass(chunk("a", 1));
+        outlet.pass(chunk("a", 0));
+        outlet.emit(chunk("b", 3));
+        outlet.emit(chunk("b", 0));
+        outlet.count(&Tally { replaced: 1, dropped: 4, ..Tally::default() });
+        assert_eq!((outlet.tally().records(), outlet.tally().emitted()), (7, 3));
+        let lengths = |chunks: Vec<Chunk>| chunks.iter().map(Chunk::len).collect::<Vec<_>>();
+        assert_eq!(lengths(outlet.take_emitted().collect()), [3]);
+        assert_eq!(lengths(outlet.passed().to_vec()), [2, 1]);
+        outlet.begin(Timestamp { sec: 8, nsec: 0 });
+        assert!(outlet.passed().is_empty());
+        assert_eq!((outlet.now().sec, *outlet.tally()), (8, Tally::default()));
+    }
 }

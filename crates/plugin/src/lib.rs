@@ -20,7 +20,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub use failure::{BuildError, InputError, OutputError, is_exhausted};
-pub use filter::{Filter, Filtered};
+pub use filter::{Filter, Outlet};
 pub use flb_config::Secrecy;
 pub use input::{Closed, Context, End, Input, LongLines};
 pub use multiline::{MultilineParser, MultilineParsers, Rule, Whole};

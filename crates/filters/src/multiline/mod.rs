@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use flb_event::{Chunk, ChunkBuilder, Event, RecordTooLarge, Tag, Timestamp};
 use flb_plugin::{
-    Build, BuildError, Failure, Fate, Filter, Filtered, Kind, MultilineParser, OptionSpec, Options,
+    Build, BuildError, Failure, Fate, Filter, Kind, MultilineParser, OptionSpec, Options, Outlet,
     ParseError, Parsed, Parser, Spec, Tally,
 };
 
@@ -111,56 +111,48 @@ struct Multiline {
     waits: bool,
     /// The most bytes of records that are joined.
     limit: usize,
-    now: Timestamp,
     /// Those of which something waits, or the state counts for what comes.
     streams: BTreeMap<Tag, Stream>,
 }
 
 impl Multiline {
     fn new(way: Arc<Way>, waits: bool, limit: usize) -> Self {
-        Self { way, waits, limit, now: Timestamp::default(), streams: BTreeMap::new() }
+        Self { way, waits, limit, streams: BTreeMap::new() }
     }
 }
 
 impl Filter for Multiline {
-    fn clock(&mut self, now: Timestamp) {
-        self.now = now;
-    }
-
-    fn filter(&mut self, batch: Chunk) -> Filtered {
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
         let tag = batch.tag().clone();
         let mut stream =
             self.streams.remove(&tag).unwrap_or_else(|| Stream::new(self.way.start(self.limit)));
         let mut out = Outcome::new(&stream, &tag);
         for event in batch.records() {
-            stream.take(&event, self.now, &mut out);
+            stream.take(&event, outlet.now(), &mut out);
         }
         if !self.waits {
             stream.join(&mut out, |join, out| join.flush(out));
         }
-        let filtered = out.end(batch.len() as u64);
+        out.end(batch.len() as u64, outlet);
         if self.streams.len() >= IDLE_STREAMS {
             self.streams.retain(|_, stream| stream.waits());
         }
         if stream.waits() || stream.join.remembers() {
             self.streams.insert(tag, stream);
         }
-        filtered
     }
 
-    fn released(&mut self, now: Timestamp, is_end: bool) -> Vec<Filtered> {
-        let mut released = Vec::new();
+    fn release(&mut self, outlet: &mut Outlet, is_end: bool) {
+        let now = outlet.now();
         self.streams.retain(|tag, stream| {
             let mut out = Outcome::new(stream, tag);
             stream.join(&mut out, |join, out| match is_end {
                 true => join.flush(out),
                 false => join.flush_due(now, out),
             });
-            released.push(out.end(0));
+            out.end(0, outlet);
             stream.waits() || stream.join.remembers()
         });
-        released.retain(|filtered| !filtered.chunk.is_empty());
-        released
     }
 
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
@@ -239,10 +231,11 @@ impl Outcome {
     }
 
     /// Of so many records; those that became part of another one, or wait, are gone.
-    fn end(self, records: u64) -> Filtered {
+    fn end(self, records: u64, outlet: &mut Outlet) {
         let mut tally = self.tally;
         tally.dropped = records.saturating_sub(tally.records());
-        Filtered { chunk: self.builder.build(), tally }
+        outlet.count(&tally);
+        outlet.pass(self.builder.build());
     }
 }
 
@@ -254,13 +247,18 @@ mod tests {
     const LATER: Timestamp = Timestamp { sec: NOW.sec + 2, nsec: 0 };
 
     fn filter(given: &[(&str, &str)]) -> Box<dyn Filter> {
-        let mut filter = testing::build(&SPEC, given).unwrap();
-        filter.clock(NOW);
-        filter
+        testing::build(&SPEC, given).unwrap()
     }
 
-    fn shown(filtered: &[Filtered]) -> String {
-        let records = filtered.iter().flat_map(|filtered| filtered.chunk.records());
+    /// What is released at a time.
+    fn released(filter: &mut dyn Filter, now: Timestamp, is_end: bool) -> Outlet {
+        let mut outlet = Outlet::new(now);
+        filter.release(&mut outlet, is_end);
+        outlet
+    }
+
+    fn shown(outlets: &[Outlet]) -> String {
+        let records = outlets.iter().flat_map(Outlet::passed).flat_map(Chunk::records);
         let texts =
             records.map(|event| format!("{} {}", event.time.sec, testing::json_text(event.body)));
         texts.collect::<Vec<_>>().join("\n")
@@ -275,18 +273,20 @@ mod tests {
                 second += 1;
                 (second, 0, *record)
             });
-            let filtered = filter.filter(testing::chunk("t", &records.collect::<Vec<_>>()));
-            assert_eq!(filtered.tally.records(), batch.len() as u64);
-            assert_eq!(filtered.tally.emitted(), filtered.chunk.len() as u64);
+            let batch_of = testing::chunk("t", &records.collect::<Vec<_>>());
+            let outlet = testing::given(&mut *filter, batch_of);
+            assert_eq!(outlet.tally().records(), batch.len() as u64);
+            let passed: usize = outlet.passed().iter().map(Chunk::len).sum();
+            assert_eq!(outlet.tally().emitted(), passed as u64);
             taken += batch.len();
-            out.push(filtered);
+            out.push(outlet);
         }
-        out.extend(filter.released(LATER, true));
-        assert!(filter.released(LATER, true).is_empty());
+        out.push(released(&mut *filter, LATER, true));
+        assert!(released(&mut *filter, LATER, true).passed().is_empty());
         assert_eq!(shown(&out), expected.join("\n"));
-        let gone: u64 = out.iter().map(|filtered| filtered.tally.removed()).sum();
-        let extra: u64 = out.iter().map(|filtered| filtered.tally.emitted_extra).sum();
-        let left: usize = out.iter().map(|filtered| filtered.chunk.len()).sum();
+        let gone: u64 = out.iter().map(|outlet| outlet.tally().removed()).sum();
+        let extra: u64 = out.iter().map(|outlet| outlet.tally().emitted_extra).sum();
+        let left: usize = out.iter().flat_map(Outlet::passed).map(Chunk::len).sum();
         assert_eq!(taken as u64 - gone + extra, left as u64);
     }
 
@@ -341,15 +341,15 @@ mod tests {
     fn what_waited_long_enough_is_released() {
         let mut filter = filter(&[("multiline.parser", "java"), ("flush_ms", "2000")]);
         let records: Vec<_> = JAVA[1..].iter().map(|record| (7, 0, *record)).collect();
-        assert!(filter.filter(testing::chunk("a", &records)).chunk.is_empty());
-        assert!(filter.filter(testing::chunk("b", &records)).chunk.is_empty());
-        assert!(filter.released(NOW, false).is_empty());
-        let released = filter.released(LATER, false);
-        assert_eq!(
-            released.iter().map(|one| one.chunk.tag().as_str()).collect::<Vec<_>>(),
-            ["a", "b"]
-        );
-        assert!(filter.released(LATER, true).is_empty());
+        for tag in ["a", "b"] {
+            let outlet = testing::given(&mut *filter, testing::chunk(tag, &records));
+            assert!(outlet.passed().is_empty());
+        }
+        assert!(released(&mut *filter, NOW, false).passed().is_empty());
+        let late = released(&mut *filter, LATER, false);
+        let tags: Vec<&str> = late.passed().iter().map(|chunk| chunk.tag().as_str()).collect();
+        assert_eq!(tags, ["a", "b"]);
+        assert!(released(&mut *filter, LATER, true).passed().is_empty());
     }
 
     #[test]

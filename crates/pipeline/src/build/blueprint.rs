@@ -9,8 +9,8 @@ use flb_config::{
 };
 use flb_event::Tag;
 use flb_plugin::{
-    Build, BuildError, Filter, Generation, MultilineParsers, Options, Parsers, Registry, Service,
-    Shared, Spec,
+    Build, BuildError, Filter, Generation, MultilineParsers, Options, Outlet, Parsers, Registry,
+    Service, Shared, Spec,
 };
 
 use super::findings::Findings;
@@ -473,6 +473,7 @@ fn lane_filters(filters: Vec<Made<dyn Filter>>, rows: &[Arc<FilterRow>]) -> Vec<
             let mut filter = LaneFilter {
                 matching: core.matching,
                 filter: plugin,
+                outlet: Outlet::default(),
                 row: Arc::clone(row),
                 span: instance.span(),
                 condition: core.condition,

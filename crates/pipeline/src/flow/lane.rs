@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flb_event::{Chunk, ChunkBuilder, RecordTooLarge, Spares, Tag};
-use flb_plugin::{Filter, Filtered, Tally};
+use flb_plugin::{Filter, Outlet};
 use tracing::Span;
 
 use super::condition::Condition;
@@ -34,6 +34,8 @@ const LIKELY_FULL: usize = FULL_CHUNK / 4;
 pub(crate) struct LaneFilter {
     pub(crate) matching: Match,
     pub(crate) filter: Box<dyn Filter>,
+    /// What comes out of it, from one call to the next.
+    pub(crate) outlet: Outlet,
     pub(crate) row: Arc<FilterRow>,
     pub(crate) span: Span,
     /// Which records it is for, if not for all.
@@ -45,77 +47,90 @@ pub(crate) struct LaneFilter {
 }
 
 impl LaneFilter {
-    /// Filters the records of a batch that it is for. The others stay as they are and where they are.
-    pub(crate) fn apply(&mut self, batch: Chunk) -> Chunk {
+    /// Filters the records of a batch that it is for. The others stay as they are and where they are. What comes out of it is
+    /// in the outlet then.
+    pub(crate) fn apply(&mut self, batch: Chunk) {
         let Some(condition) = &self.condition else { return self.filter(batch) };
         let meant: Vec<bool> = batch.records().map(|event| condition.holds(&event)).collect();
         if meant.iter().all(|meant| *meant) {
             return self.filter(batch);
         }
-        if !meant.contains(&true) {
-            return batch;
+        if meant.contains(&true) {
+            match self.filter_runs(&batch, &meant) {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::error!("{error}; {} records pass unfiltered", batch.len());
+                }
+            }
         }
-        self.filter_runs(&batch, &meant).unwrap_or_else(|error| {
-            tracing::error!("{error}; {} records pass unfiltered", batch.len());
-            batch
-        })
+        self.outlet.begin(context::now());
+        self.outlet.pass(batch);
     }
 
     /// Filters each run of records that it is for as a batch of its own, so that all keep their order.
-    fn filter_runs(&mut self, batch: &Chunk, meant: &[bool]) -> Result<Chunk, RecordTooLarge> {
-        let mut out = ChunkBuilder::new(batch.tag().clone());
-        let mut records = batch.records();
+    fn filter_runs(&mut self, batch: &Chunk, meant: &[bool]) -> Result<(), RecordTooLarge> {
+        let mut passed = ChunkBuilder::new(batch.tag().clone());
+        let mut emitted = Vec::new();
+        let mut at = 0;
         for run in meant.chunk_by(|left, right| left == right) {
-            let mut part = ChunkBuilder::new(batch.tag().clone());
-            for event in records.by_ref().take(run.len()) {
-                part.push(event)?;
+            let records = at..at + run.len();
+            at = records.end;
+            if !run[0] {
+                passed.append_run(batch, records)?;
+                continue;
             }
-            let part = part.build();
-            out.append(&if run[0] { self.filter(part) } else { part })?;
+            let mut part = ChunkBuilder::new(batch.tag().clone());
+            part.append_run(batch, records)?;
+            self.filter(part.build());
+            self.outlet.take_passed().try_for_each(|chunk| passed.append(&chunk))?;
+            emitted.extend(self.outlet.take_emitted());
         }
-        Ok(out.build())
+        self.outlet.begin(context::now());
+        self.outlet.pass(passed.build());
+        emitted.into_iter().for_each(|chunk| self.outlet.emit(chunk));
+        Ok(())
     }
 
     /// Filters a batch. When the filter panics the batch passes as it was, and a fresh copy takes the filter's place.
-    fn filter(&mut self, batch: Chunk) -> Chunk {
+    fn filter(&mut self, batch: Chunk) {
         let span = self.span.clone();
         let _entered = span.enter();
         let (records, size) = (batch.len(), batch.bytes().len());
         let begun = Instant::now();
-        let Filtered { chunk, tally } = match caught(|| {
-            self.filter.clock(context::now());
-            self.filter.filter(batch.clone())
-        }) {
-            Ok(filtered) => filtered,
-            Err(message) => {
-                self.panicked(batch.len(), &message);
-                Filtered { tally: Tally::untouched(batch.len()), chunk: batch }
-            }
-        };
-        self.row.add(&tally, begun.elapsed());
+        self.outlet.begin(context::now());
+        if let Err(message) = caught(|| self.filter.filter(batch.clone(), &mut self.outlet)) {
+            self.panicked(records, &message);
+            self.outlet.begin(context::now());
+            self.outlet.keep(batch);
+        }
+        self.book(begun.elapsed(), records, size);
         self.count_guest();
-        self.row.bytes.add(chunk.bytes().len());
-        self.row.bytes_dropped.add(size.saturating_sub(chunk.bytes().len()));
-        self.row.added.add(chunk.len().saturating_sub(records));
-        chunk
     }
 
-    /// What waited in the filter and does so no longer.
-    pub(crate) fn released(&mut self, is_end: bool) -> Vec<Chunk> {
+    /// Has the filter let go of what waited in it and does so no longer: it is in the outlet then.
+    pub(crate) fn release(&mut self, is_end: bool) {
         let span = self.span.clone();
         let _entered = span.enter();
         let begun = Instant::now();
-        let released = caught(|| self.filter.released(context::now(), is_end));
-        let released = released.unwrap_or_else(|message| {
+        self.outlet.begin(context::now());
+        if let Err(message) = caught(|| self.filter.release(&mut self.outlet, is_end)) {
             self.panicked(0, &message);
-            Vec::new()
-        });
-        for Filtered { chunk, tally } in &released {
-            self.row.add(tally, begun.elapsed());
-            self.row.bytes.add(chunk.bytes().len());
-            self.row.added.add(chunk.len());
+            self.outlet.begin(context::now());
         }
-        released.into_iter().map(|filtered| filtered.chunk).collect()
+        if !self.outlet.passed().is_empty() {
+            self.book(begun.elapsed(), 0, 0);
+        }
+    }
+
+    /// Counts what became of so many records of this size.
+    fn book(&self, time: Duration, records: usize, size: usize) {
+        let passed = self.outlet.passed();
+        let left: usize = passed.iter().map(Chunk::len).sum();
+        let bytes: usize = passed.iter().map(|chunk| chunk.bytes().len()).sum();
+        self.row.add(self.outlet.tally(), time);
+        self.row.bytes.add(bytes);
+        self.row.bytes_dropped.add(size.saturating_sub(bytes));
+        self.row.added.add(left.saturating_sub(records));
     }
 
     /// Counts what the guest's memory has become, and tells which module it runs.
@@ -212,9 +227,13 @@ impl Lane {
     /// Takes what waited in filters and does so no longer through the filters behind them.
     fn release(&mut self, is_end: bool) {
         for index in 0..self.filters.len() {
-            for chunk in self.filters[index].released(is_end) {
+            self.filters[index].release(is_end);
+            let mut released = VecDeque::new();
+            if let Some(chunk) = self.let_out(index, &[], &mut released) {
                 let held = Held::new(&self.row.buffer, chunk.bytes().len());
-                let way = Way { chunk, held, from: index + 1, origin: Vec::new() };
+                released.push_front(Way { chunk, held, from: index + 1, origin: Vec::new() });
+            }
+            for way in released {
                 match self.pass(way) {
                     Some(left) => self.row.added.add(left),
                     None => return,
@@ -227,17 +246,13 @@ impl Lane {
     /// shall not wait for the storage any more.
     fn pass(&mut self, way: Way) -> Option<usize> {
         let mut left = 0;
-        let mut waiting = VecDeque::from([way]);
-        while let Some(Way { chunk, mut held, from, origin }) = waiting.pop_front() {
-            let (chunk, emitted) = self.filter(chunk, from, &origin);
-            for (filter, chunk) in emitted {
-                let held = Held::new(&self.row.buffer, chunk.bytes().len());
-                let origin = [origin.as_slice(), &[filter]].concat();
-                waiting.push_back(Way { chunk, held, from: 0, origin });
-            }
+        let mut waiting = VecDeque::new();
+        let mut next = Some(way);
+        while let Some(way) = next.take().or_else(|| waiting.pop_front()) {
+            let Some((chunk, mut held)) = self.filter(way, &mut waiting) else { continue };
             left += chunk.len();
             held.resize(chunk.bytes().len());
-            if !chunk.is_empty() && !self.gather(&chunk, held) {
+            if !self.gather(&chunk, held) {
                 return None;
             }
         }
@@ -245,25 +260,42 @@ impl Lane {
     }
 
     /// Sends a batch through all filters from one on, but those that it has its origin in, so that no filter is given its
-    /// own work again. Also tells what the filters emitted on the way, and which of them.
-    fn filter(
-        &mut self,
-        batch: Chunk,
-        from: usize,
-        origin: &[usize],
-    ) -> (Chunk, Vec<(usize, Chunk)>) {
-        let mut chunk = batch;
-        let mut emitted = Vec::new();
-        for (index, filter) in self.filters.iter_mut().enumerate().skip(from) {
-            if chunk.is_empty() {
-                break;
-            }
+    /// own work again. What else comes out on the way waits.
+    fn filter(&mut self, way: Way, waiting: &mut VecDeque<Way>) -> Option<(Chunk, Held)> {
+        let Way { mut chunk, held, from, origin } = way;
+        if chunk.is_empty() {
+            return None;
+        }
+        for index in from..self.filters.len() {
+            let filter = &mut self.filters[index];
             if filter.matching.matches(chunk.tag()) && !origin.contains(&index) {
-                chunk = filter.apply(chunk);
-                emitted.extend(filter.filter.emitted().into_iter().map(|chunk| (index, chunk)));
+                filter.apply(chunk);
+                chunk = self.let_out(index, &origin, waiting)?;
             }
         }
-        (chunk, emitted)
+        Some((chunk, held))
+    }
+
+    /// Takes what is in a filter's outlet: what passes first, and the rest waits.
+    fn let_out(
+        &mut self,
+        index: usize,
+        origin: &[usize],
+        waiting: &mut VecDeque<Way>,
+    ) -> Option<Chunk> {
+        let outlet = &mut self.filters[index].outlet;
+        let held = |chunk: &Chunk| Held::new(&self.row.buffer, chunk.bytes().len());
+        for chunk in outlet.take_emitted() {
+            let (held, origin) = (held(&chunk), [origin, &[index]].concat());
+            waiting.push_back(Way { chunk, held, from: 0, origin });
+        }
+        let mut passed = outlet.take_passed();
+        let first = passed.next();
+        for chunk in passed {
+            let (held, origin) = (held(&chunk), origin.to_vec());
+            waiting.push_back(Way { chunk, held, from: index + 1, origin });
+        }
+        first
     }
 
     /// Adds a batch to the open chunk of its tag. Waits while it cannot be stored; false when the wait is cut off.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flb_event::{Chunk, ChunkBuilder};
+use flb_event::{Chunk, ChunkBuilder, Tag};
 use flb_plugin::{BoxFuture, Flush, Output, OutputError};
 
 use super::lane::LaneFilter;
@@ -32,11 +32,13 @@ impl Processed {
                 if chunk.is_empty() {
                     break;
                 }
-                chunk = processor.apply(chunk);
+                let tag = chunk.tag().clone();
+                processor.apply(chunk);
+                let mut passed: Vec<Chunk> = processor.outlet.take_passed().collect();
                 // The chunk is delivered or not: nothing of it may wait for the next one.
-                for late in processor.released(true) {
-                    chunk = behind(&chunk, &late)?;
-                }
+                processor.release(true);
+                passed.extend(processor.outlet.take_passed());
+                chunk = joined(tag, passed)?;
             }
             Ok(chunk)
         };
@@ -45,12 +47,14 @@ impl Processed {
     }
 }
 
-/// Two chunks of one tag as one.
-fn behind(first: &Chunk, second: &Chunk) -> Result<Chunk, OutputError> {
-    let mut builder = ChunkBuilder::new(first.tag().clone());
+/// Chunks of one tag as one.
+fn joined(tag: Tag, chunks: Vec<Chunk>) -> Result<Chunk, OutputError> {
+    if let [only] = chunks.as_slice() {
+        return Ok(only.clone());
+    }
+    let mut builder = ChunkBuilder::new(tag);
     let mut append = |chunk| builder.append(chunk).map_err(|error| OutputError(error.to_string()));
-    append(first)?;
-    append(second)?;
+    chunks.iter().try_for_each(&mut append)?;
     Ok(builder.build())
 }
 

@@ -239,3 +239,28 @@ fn what_a_filter_emits_passes_the_others_again_and_never_itself() {
     assert_eq!(passed, [10, 10, 5]);
     assert_eq!(report.pending(), 0);
 }
+
+#[test]
+fn what_a_filter_passes_in_parts_goes_on_in_its_order() {
+    let report = run(
+        "[INPUT]\n Name count\n Tag a\n[FILTER]\n Name copying\n Match *\n[FILTER]\n Name even\n \
+         Match a\n[OUTPUT]\n Name keep\n Match *\n Sink parts\n",
+    );
+    assert_eq!(sink("parts").tagged("a"), [0, 2, 4, 6, 8]);
+    assert_eq!(sink("parts").tagged("copy"), all(10));
+    let passed: Vec<u64> = report.filters.iter().map(|row| row.tally.records()).collect();
+    assert_eq!(passed, [10, 10]);
+    assert_eq!(report.pending(), 0);
+}
+
+#[test]
+fn what_a_filter_gave_before_it_panicked_is_taken_back() {
+    let report = run(
+        "[INPUT]\n Name count\n Tag a\n[FILTER]\n Name copying\n Match *\n Panics on\n[OUTPUT]\n \
+         Name keep\n Match *\n Sink taken_back\n",
+    );
+    assert_eq!(sink("taken_back").tagged("a"), all(10));
+    assert!(sink("taken_back").tagged("copy").is_empty());
+    assert_eq!((report.filters[0].tally.kept, report.filters[0].added), (10, 0));
+    assert_eq!((report.filters[0].panics > 0, report.pending()), (true, 0));
+}

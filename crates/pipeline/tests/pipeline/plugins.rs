@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use flb_event::{Chunk, ChunkBuilder, Event, Tag, Timestamp};
 use flb_plugin::{
-    Absent, BoxFuture, Build, BuildError, Context, End, Filter, Filtered, Flush, Input, InputError,
-    Kind, MultilineParser, OptionSpec, Options, Output, OutputError, ParseError, Parsed, Parser,
+    Absent, BoxFuture, Build, BuildError, Context, End, Filter, Flush, Input, InputError, Kind,
+    MultilineParser, OptionSpec, Options, Outlet, Output, OutputError, ParseError, Parsed, Parser,
     PluginKind, Registry, Spec, Tally, Whole,
 };
 
@@ -72,8 +72,19 @@ pub(crate) static REGISTRY: Registry = Registry {
             build: |options, _| {
                 let tag = Tag::new(options.text("to").unwrap_or_default());
                 let tag = tag.map_err(|error| BuildError::new(error.to_string()))?;
-                Ok(Box::new(Relabel { tag, emitted: Vec::new() }))
+                Ok(Box::new(Relabel { tag }))
             },
+        },
+        Spec {
+            name: "copying",
+            about: "Passes each record alone, and a copy of all under another tag.",
+            options: &[OptionSpec::new(
+                "panics",
+                Kind::Bool,
+                Some("off"),
+                "Whether it then panics.",
+            )],
+            build: |options, _| Ok(Box::new(Copying { panics: options.bool("panics") })),
         },
         Spec {
             name: "forkless",
@@ -230,7 +241,7 @@ impl Input for Count {
 }
 
 /// Keeps the records at the places that `keep` says.
-fn select(batch: &Chunk, keep: impl Fn(usize, &Event<'_>) -> bool) -> Filtered {
+fn select(batch: &Chunk, outlet: &mut Outlet, keep: impl Fn(usize, &Event<'_>) -> bool) {
     let mut builder = ChunkBuilder::new(batch.tag().clone());
     let mut tally = Tally::default();
     for (at, event) in batch.records().enumerate() {
@@ -241,37 +252,56 @@ fn select(batch: &Chunk, keep: impl Fn(usize, &Event<'_>) -> bool) -> Filtered {
             tally.dropped += 1;
         }
     }
-    Filtered { chunk: builder.build(), tally }
+    outlet.count(&tally);
+    outlet.pass(builder.build());
 }
 
 struct Relabel {
     tag: Tag,
-    emitted: Vec<Chunk>,
 }
 
 impl Filter for Relabel {
-    fn filter(&mut self, batch: Chunk) -> Filtered {
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
         let mut builder = ChunkBuilder::new(self.tag.clone());
         builder.append(&batch).unwrap();
-        self.emitted.push(builder.build());
-        let tally = Tally { dropped: batch.len() as u64, ..Tally::default() };
-        Filtered { chunk: ChunkBuilder::new(batch.tag().clone()).build(), tally }
-    }
-
-    fn emitted(&mut self) -> Vec<Chunk> {
-        std::mem::take(&mut self.emitted)
+        outlet.emit(builder.build());
+        outlet.count(&Tally { dropped: batch.len() as u64, ..Tally::default() });
     }
 
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
-        Ok(Box::new(Self { tag: self.tag.clone(), emitted: Vec::new() }))
+        Ok(Box::new(Self { tag: self.tag.clone() }))
+    }
+}
+
+#[derive(Clone)]
+struct Copying {
+    panics: bool,
+}
+
+impl Filter for Copying {
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
+        let mut copies = ChunkBuilder::new(Tag::new("copy").unwrap());
+        copies.append(&batch).unwrap();
+        outlet.emit(copies.build());
+        outlet.count(&Tally::untouched(batch.len()));
+        for at in 0..batch.len() {
+            let mut alone = ChunkBuilder::new(batch.tag().clone());
+            alone.append_run(&batch, at..at + 1).unwrap();
+            outlet.pass(alone.build());
+        }
+        assert!(!self.panics, "afterwards");
+    }
+
+    fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
+        Ok(Box::new(self.clone()))
     }
 }
 
 struct Even;
 
 impl Filter for Even {
-    fn filter(&mut self, batch: Chunk) -> Filtered {
-        select(&batch, |_, event| event.body[7].is_multiple_of(2))
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
+        select(&batch, outlet, |_, event| event.body[7].is_multiple_of(2))
     }
 
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
@@ -282,21 +312,21 @@ impl Filter for Even {
 struct Late(Option<Chunk>);
 
 impl Late {
-    fn out(chunk: Chunk, records: usize) -> Filtered {
-        let (dropped, emitted_extra) = (records as u64, chunk.len() as u64);
-        Filtered { tally: Tally { dropped, emitted_extra, ..Tally::default() }, chunk }
+    fn out(late: Option<Chunk>, records: usize, outlet: &mut Outlet) {
+        let emitted_extra = late.as_ref().map_or(0, Chunk::len) as u64;
+        outlet.count(&Tally { dropped: records as u64, emitted_extra, ..Tally::default() });
+        late.into_iter().for_each(|chunk| outlet.pass(chunk));
     }
 }
 
 impl Filter for Late {
-    fn filter(&mut self, batch: Chunk) -> Filtered {
-        let (tag, records) = (batch.tag().clone(), batch.len());
-        let late = self.0.replace(batch);
-        Self::out(late.unwrap_or_else(|| ChunkBuilder::new(tag).build()), records)
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
+        let records = batch.len();
+        Self::out(self.0.replace(batch), records, outlet);
     }
 
-    fn released(&mut self, _: Timestamp, _: bool) -> Vec<Filtered> {
-        self.0.take().map(|chunk| Self::out(chunk, 0)).into_iter().collect()
+    fn release(&mut self, outlet: &mut Outlet, _: bool) {
+        Self::out(self.0.take(), 0, outlet);
     }
 
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
@@ -307,8 +337,8 @@ impl Filter for Late {
 struct Odd;
 
 impl Filter for Odd {
-    fn filter(&mut self, batch: Chunk) -> Filtered {
-        select(&batch, |_, event| !event.body[7].is_multiple_of(2))
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
+        select(&batch, outlet, |_, event| !event.body[7].is_multiple_of(2))
     }
 
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
@@ -319,12 +349,12 @@ impl Filter for Odd {
 struct Awaiting;
 
 impl Filter for Awaiting {
-    fn filter(&mut self, batch: Chunk) -> Filtered {
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
         let runtime = tokio::runtime::Handle::try_current();
         if let Ok(runtime) = &runtime {
             runtime.block_on(tokio::time::sleep(Duration::from_millis(1)));
         }
-        select(&batch, |_, _| runtime.is_ok())
+        select(&batch, outlet, |_, _| runtime.is_ok())
     }
 
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
@@ -337,10 +367,10 @@ struct Unlucky {
 }
 
 impl Filter for Unlucky {
-    fn filter(&mut self, batch: Chunk) -> Filtered {
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
         self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         assert!(!(self.state >> 33).is_multiple_of(4), "out of luck");
-        select(&batch, |at, _| at % 3 != 2)
+        select(&batch, outlet, |at, _| at % 3 != 2)
     }
 
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
@@ -351,8 +381,8 @@ impl Filter for Unlucky {
 struct Forkless;
 
 impl Filter for Forkless {
-    fn filter(&mut self, batch: Chunk) -> Filtered {
-        Filtered::untouched(batch)
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
+        outlet.keep(batch);
     }
 
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
