@@ -173,6 +173,12 @@ pub enum FilterError {
         /// The guest's functions, innermost first.
         backtrace: Vec<String>,
     },
+    /// There was no call: whoever asks for verdicts gave up waiting.
+    #[error("not called, because {calls} call{} in a row ran past the deadline", if *calls == 1 { "" } else { "s" })]
+    GivenUp {
+        /// How many calls before this one ran past their deadline.
+        calls: u32,
+    },
     /// The guest was refused memory during the call, and then failed; its instance is replaced.
     #[error("Exception: {reason}{}{}", within(backtrace), after(printed))]
     OutOfMemory {
@@ -231,7 +237,7 @@ impl FilterError {
             | Self::Deadline { backtrace, .. }
             | Self::OutOfMemory { backtrace, .. }
             | Self::Exit { backtrace, .. } => backtrace,
-            Self::Memory { .. } | Self::BadOutput { .. } => &[],
+            Self::GivenUp { .. } | Self::Memory { .. } | Self::BadOutput { .. } => &[],
         }
     }
 }

@@ -7,6 +7,11 @@ use crate::FilterError;
 /// Takes the answers to a batch. Each call is about the next record, or the next few: in the batch's order, each record once,
 /// and before the filter is asked about a later one if asking goes record by record.
 pub trait Answers {
+    /// Why the filter is not to be asked about the next record, if it is not: then that is what it fails with.
+    fn refusal(&mut self) -> Option<FilterError> {
+        None
+    }
+
     /// So many records pass as they are.
     fn keep(&mut self, records: usize);
 

@@ -44,7 +44,11 @@ impl Asker {
     /// Asks about all records of a batch, in their order.
     pub(super) fn filter(&mut self, batch: &Chunk, answers: &mut impl Answers) {
         for event in batch.records() {
-            match self.ask(batch.tag(), event) {
+            let answer = match answers.refusal() {
+                None => self.ask(batch.tag(), event),
+                Some(error) => Err(error),
+            };
+            match answer {
                 Ok(verdict) => answers.decide(event, verdict),
                 Err(error) => answers.fail(event, error),
             }
