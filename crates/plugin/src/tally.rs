@@ -1,5 +1,7 @@
 //! The books of a filter: what became of every record that went in.
 
+use std::fmt;
+
 /// Why a filter could not decide about a record. The record's fate is then the filter's failure policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
@@ -169,6 +171,36 @@ impl Tally {
         self.recycled += other.recycled;
         self.quarantine_lost += other.quarantine_lost;
     }
+}
+
+/// In one line, for the log.
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} records: ", self.records())?;
+        if self.kept > 0 {
+            write!(f, "{} kept, ", self.kept)?;
+        }
+        write!(f, "{} replaced, {} dropped", self.replaced, self.dropped)?;
+        unless_zero(f, self.dropped_by_failure(), "dropped by failure")?;
+        unless_zero(f, self.quarantined(), "quarantined")?;
+        unless_zero(f, self.emitted_extra, "emitted extra")?;
+        write!(f, ", {} failed", self.failures())?;
+        let classes: Vec<String> = self
+            .failures_by_class()
+            .filter(|(_, fates)| fates.total() > 0)
+            .map(|(class, fates)| format!("{} {}", class.name(), fates.total()))
+            .collect();
+        if !classes.is_empty() {
+            write!(f, " ({})", classes.join(", "))?;
+        }
+        unless_zero(f, self.recycled, "recycled")?;
+        unless_zero(f, self.quarantine_lost, "lost from quarantine")
+    }
+}
+
+/// Writes `, n word` unless `n` is zero.
+fn unless_zero(f: &mut fmt::Formatter<'_>, n: u64, word: &str) -> fmt::Result {
+    if n == 0 { Ok(()) } else { write!(f, ", {n} {word}") }
 }
 
 #[cfg(test)]

@@ -8,5 +8,5 @@ mod watch;
 
 pub use options::{ALL, module_options};
 pub use outcome::Outcome;
-pub use policy::Policy;
-pub use watch::{Source, Watch};
+pub use policy::{Policy, class};
+pub use watch::{Look, Source, Watch};

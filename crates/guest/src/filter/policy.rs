@@ -82,8 +82,7 @@ impl Policy {
     }
 
     /// One whose records are removed.
-    #[cfg(test)]
-    pub(super) fn dropping() -> Self {
+    pub fn dropping() -> Self {
         Self::new(OnError::Drop, Label::named("test".to_owned()))
     }
 
@@ -200,9 +199,9 @@ fn shown(body: &[u8]) -> String {
 }
 
 /// The class that a failure is counted under.
-pub(super) fn class(error: &FilterError) -> Failure {
+pub fn class(error: &FilterError) -> Failure {
     match error {
-        FilterError::Deadline { .. } => Failure::Deadline,
+        FilterError::Deadline { .. } | FilterError::GivenUp { .. } => Failure::Deadline,
         FilterError::Memory { .. } | FilterError::OutOfMemory { .. } => Failure::Memory,
         FilterError::BadOutput { .. } => Failure::BadOutput,
         FilterError::Exit { .. } => Failure::Exit,

@@ -19,9 +19,6 @@ use flb_runtime::{FilterEngine, FilterModule, FilterOptions, LoadError};
 use crate::host;
 use flb_plugin::log::Label;
 
-/// How often to look. A file that stayed the same from one look to the next is whole.
-const LOOK: Duration = Duration::from_millis(500);
-
 /// Where a module comes from, and how it is used.
 pub struct Source {
     /// What loads it.
@@ -63,13 +60,12 @@ impl Watch {
         let (alive, stop) = mpsc::channel();
         let newest = Arc::new(Newest::default());
         let (found, span) = (Arc::clone(&newest), tracing::Span::current());
-        let mut look =
-            Look { seen: Sight::of(&source.path), taken: digest, settled: false, source };
+        let mut look = Look::new(source, digest);
         std::thread::Builder::new()
             .name("watch".to_owned())
             .spawn(move || {
                 let _entered = span.enter();
-                while stop.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                while stop.recv_timeout(Look::EVERY) == Err(RecvTimeoutError::Timeout) {
                     if let Some(module) = look.again() {
                         found.take(module);
                     }
@@ -112,7 +108,7 @@ impl Sight {
 }
 
 /// Looks at the file again and again.
-struct Look {
+pub struct Look {
     source: Source,
     /// None while there is no file.
     seen: Option<Sight>,
@@ -123,8 +119,16 @@ struct Look {
 }
 
 impl Look {
+    /// How often to look. A file that stayed the same from one look to the next is whole.
+    pub const EVERY: Duration = Duration::from_millis(500);
+
+    /// Begins with the file as it is. Its module was made of bytes with this digest.
+    pub fn new(source: Source, digest: Sha256Hex) -> Self {
+        Self { seen: Sight::of(&source.path), taken: digest, settled: false, source }
+    }
+
     /// The module, if the file holds another one that is whole and sound.
-    fn again(&mut self) -> Option<FilterModule> {
+    pub fn again(&mut self) -> Option<FilterModule> {
         let sight = Sight::of(&self.source.path);
         if sight != self.seen {
             (self.seen, self.settled) = (sight, false);

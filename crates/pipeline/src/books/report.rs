@@ -293,26 +293,7 @@ impl fmt::Display for InputReport {
 
 impl fmt::Display for FilterReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tally = &self.tally;
-        write!(f, "[{}] {} records: ", self.instance, tally.records())?;
-        if tally.kept > 0 {
-            write!(f, "{} kept, ", tally.kept)?;
-        }
-        write!(f, "{} replaced, {} dropped", tally.replaced, tally.dropped)?;
-        unless_zero(f, tally.dropped_by_failure(), "dropped by failure")?;
-        unless_zero(f, tally.quarantined(), "quarantined")?;
-        unless_zero(f, tally.emitted_extra, "emitted extra")?;
-        write!(f, ", {} failed", tally.failures())?;
-        let classes: Vec<String> = tally
-            .failures_by_class()
-            .filter(|(_, fates)| fates.total() > 0)
-            .map(|(class, fates)| format!("{} {}", class.name(), fates.total()))
-            .collect();
-        if !classes.is_empty() {
-            write!(f, " ({})", classes.join(", "))?;
-        }
-        unless_zero(f, tally.recycled, "recycled")?;
-        unless_zero(f, tally.quarantine_lost, "lost from quarantine")?;
+        write!(f, "[{}] {}", self.instance, self.tally)?;
         unless_zero(f, self.panics, "panics")
     }
 }
