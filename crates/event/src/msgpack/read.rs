@@ -138,7 +138,7 @@ impl Value<'_> {
     }
 
     /// How many values follow a header before its container is complete.
-    fn elements(&self) -> u64 {
+    pub fn elements(&self) -> u64 {
         match self {
             Self::Array(len) => u64::from(*len),
             Self::Map(len) => u64::from(*len) * 2,
