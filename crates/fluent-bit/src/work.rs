@@ -1,0 +1,414 @@
+//! What is done with a chunk: each record is given to the filter's function, and what becomes of it takes its place.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use flb_artifact::Sha256Hex;
+use flb_event::{Chunk, Event, Spares, Tag, Verdict};
+use flb_guest::filter::{Look, Policy, class};
+use flb_plugin::{Fate, Tally};
+use flb_runtime::{Answers, FilterError, FilterInstance, FilterModule};
+
+use crate::metrics::{self, Count};
+use crate::parts::{Part, Parts};
+
+/// So many deadlines in a row are waited for. The rest of the chunk then goes the way of failures at once, and so does what
+/// follows the first deadline of each further chunk, until a call ends in time again.
+const PATIENCE: u32 = 3;
+
+/// Most bytes that all answers to one chunk may take together.
+const ROOM: usize = 256 << 20;
+
+/// A chunk to work on.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) tag: Tag,
+    pub(crate) chunk: Vec<u8>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// The new chunk; `None` if nothing changed.
+    pub(crate) chunk: Option<Vec<u8>>,
+    pub(crate) tally: Tally,
+    pub(crate) counts: Vec<Count>,
+}
+
+/// Says whether the agent was asked to end.
+pub(crate) type IsEnding = dyn Fn() -> bool + Send + Sync;
+
+/// What a filter's worker works with.
+pub(crate) struct Work {
+    pub(crate) instance: FilterInstance,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) watch: Option<Watch>,
+    pub(crate) is_ending: Arc<IsEnding>,
+    /// Memory for the batches that the instance is given.
+    spares: Spares,
+    /// Calls that ran past their deadline since one did not.
+    late: u32,
+    /// Whether a chunk is worked on: still so at the next one if a panic came in between.
+    is_busy: bool,
+}
+
+/// Looks after the module's file, between chunks.
+pub(crate) struct Watch {
+    look: Look,
+    next: Instant,
+}
+
+impl Watch {
+    pub(crate) fn new(look: Look) -> Self {
+        Self { look, next: Instant::now() + Look::EVERY }
+    }
+
+    /// A newer module, if there is one and it is time.
+    fn newer(&mut self) -> Option<FilterModule> {
+        if Instant::now() < self.next {
+            return None;
+        }
+        self.next = Instant::now() + Look::EVERY;
+        self.look.again()
+    }
+}
+
+impl Work {
+    pub(crate) fn new(
+        instance: FilterInstance,
+        policy: Policy,
+        watch: Option<Watch>,
+        is_ending: Arc<IsEnding>,
+    ) -> Self {
+        let policy = Arc::new(policy);
+        Self { instance, policy, watch, is_ending, spares: Spares::new(1), late: 0, is_busy: false }
+    }
+
+    /// Works on one chunk.
+    pub(crate) fn run(&mut self, job: &Job) -> Done {
+        let mut counts = self.renew();
+        self.is_busy = true;
+        let recycled = self.instance.recycled();
+        let (batch, places) = records(job, &mut self.spares);
+        let mut output = Output::new(&job.chunk, &places, batch.tag(), self);
+        let instance = &mut self.instance;
+        instance.filter(&batch, &mut output);
+        let (chunk, mut tally, late) = output.finish();
+        self.spares.keep(batch);
+        self.late = late;
+        if let Some(path) = self.instance.denied() {
+            self.policy.denied(&path);
+        }
+        tally.recycled = self.instance.recycled() - recycled;
+        self.is_busy = false;
+        counts.extend(metrics::counts(&tally, self.instance.memory_size()));
+        Done { chunk, tally, counts }
+    }
+
+    /// Takes the newest module, and another guest where a panic left one behind.
+    fn renew(&mut self) -> Vec<Count> {
+        let newer = self.watch.as_mut().and_then(Watch::newer);
+        if newer.is_none() && !self.is_busy {
+            return Vec::new();
+        }
+        let before = self.instance.module().source();
+        let module = newer.unwrap_or_else(|| self.instance.module().clone());
+        match module.instantiate() {
+            Ok(instance) => self.instance = instance,
+            Err(error) => tracing::error!("the module does not start again: {error}"),
+        }
+        let after = self.instance.module().source();
+        if before == after {
+            return Vec::new();
+        }
+        metrics::changed(&before.to_string(), &after.to_string())
+    }
+}
+
+/// Where in its chunk a record lies.
+#[derive(Debug, Clone)]
+struct Place {
+    /// All before its body.
+    head: Range<usize>,
+    /// Where its body ends.
+    end: usize,
+}
+
+/// The records of a chunk, and where each of them lies.
+fn records(job: &Job, spares: &mut Spares) -> (Chunk, Vec<Place>) {
+    let mut batch = spares.builder(job.tag.clone());
+    let mut places = Vec::new();
+    let mut at = 0;
+    for part in Parts::of(&job.chunk) {
+        match part {
+            Part::Other(bytes) => at += bytes.len(),
+            Part::Record { head, event } => {
+                let body = at + head.len();
+                let place = Place { head: at..body, end: body + event.body.len() };
+                at = place.end;
+                // A chunk of more than 4 GiB passes from there on.
+                if batch.push(event).is_ok() {
+                    places.push(place);
+                }
+            }
+        }
+    }
+    (batch.build(), places)
+}
+
+/// Takes the guest's answers, and makes the chunk of them that comes out. What is kept is not copied before something else
+/// follows from another place.
+struct Output<'a> {
+    chunk: &'a [u8],
+    /// The records that are not answered yet.
+    places: std::slice::Iter<'a, Place>,
+    /// What passes and is not copied yet: up to here everything is in `bytes`.
+    copied: usize,
+    bytes: Vec<u8>,
+    /// The body of the last record that was edited.
+    edited: Vec<u8>,
+    /// Bytes of answers.
+    answered: usize,
+    is_changed: bool,
+    tally: Tally,
+    tag: &'a Tag,
+    policy: Arc<Policy>,
+    module: Sha256Hex,
+    is_ending: Arc<IsEnding>,
+    late: u32,
+}
+
+impl<'a> Output<'a> {
+    fn new(chunk: &'a [u8], places: &'a [Place], tag: &'a Tag, work: &Work) -> Self {
+        Self {
+            chunk,
+            places: places.iter(),
+            copied: 0,
+            bytes: Vec::new(),
+            edited: Vec::new(),
+            answered: 0,
+            is_changed: false,
+            tally: Tally::default(),
+            tag,
+            policy: Arc::clone(&work.policy),
+            module: work.instance.module().source(),
+            is_ending: Arc::clone(&work.is_ending),
+            late: work.late,
+        }
+    }
+
+    /// Leaves the next record out, for others that may follow; all before it is copied. Its head.
+    fn take_out(&mut self) -> &'a [u8] {
+        let Some(place) = self.places.next() else { return &[] };
+        if !self.is_changed {
+            // Most filters that change a record change all, and make them a little longer.
+            self.bytes.reserve(self.chunk.len() + self.chunk.len() / 4);
+            self.is_changed = true;
+        }
+        self.bytes.extend_from_slice(&self.chunk[self.copied..place.head.start]);
+        self.copied = place.end;
+        &self.chunk[place.head.clone()]
+    }
+
+    /// Whether there is room for so many bytes more of answers.
+    fn has_room(&mut self, size: usize) -> Result<(), FilterError> {
+        if self.answered.saturating_add(size) > ROOM {
+            let reason = format!("the answers to one chunk take more than {} MiB", ROOM >> 20);
+            return Err(FilterError::Memory { reason });
+        }
+        self.answered += size;
+        Ok(())
+    }
+
+    /// Puts these bodies in the place of the next record, if there is room.
+    fn replace(&mut self, event: Event<'_>, verdict: Verdict<'_>) {
+        let head = self.places.as_slice().first().map_or(0, |place| place.head.len());
+        let size = verdict.bodies(event.body).map(|body| head + body.len()).sum();
+        if let Err(error) = self.has_room(size) {
+            return self.fail(event, error);
+        }
+        let head = self.take_out();
+        let mut count = 0;
+        for body in verdict.bodies(event.body) {
+            self.bytes.extend_from_slice(head);
+            self.bytes.extend_from_slice(body);
+            count += 1;
+        }
+        self.tally.became(count);
+    }
+
+    fn finish(mut self) -> (Option<Vec<u8>>, Tally, u32) {
+        let chunk = self.is_changed.then(|| {
+            self.bytes.extend_from_slice(&self.chunk[self.copied..]);
+            self.bytes
+        });
+        (chunk, self.tally, self.late)
+    }
+}
+
+impl Answers for Output<'_> {
+    fn refusal(&mut self) -> Option<FilterError> {
+        let patience = if (self.is_ending)() { 1 } else { PATIENCE };
+        let is_first = self.tally.records() == 0;
+        let calls = self.late;
+        (calls >= patience && !is_first).then_some(FilterError::GivenUp { calls })
+    }
+
+    fn keep(&mut self, records: usize) {
+        self.late = 0;
+        self.places.by_ref().take(records).for_each(drop);
+        self.tally.kept += records as u64;
+    }
+
+    fn decide(&mut self, event: Event<'_>, verdict: Verdict<'_>) {
+        self.late = 0;
+        match verdict {
+            Verdict::Keep => self.keep(1),
+            // Who answers what was asked has replaced nothing that others need to know of.
+            Verdict::Replace(body) if body == event.body => {
+                self.places.next();
+                self.tally.became(1);
+            }
+            verdict => self.replace(event, verdict),
+        }
+    }
+
+    fn edit(
+        &mut self,
+        event: Event<'_>,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), FilterError>,
+    ) {
+        self.late = 0;
+        let mut body = std::mem::take(&mut self.edited);
+        body.clear();
+        match write(&mut body) {
+            Ok(()) => self.replace(event, Verdict::Replace(&body)),
+            Err(error) => self.fail(event, error),
+        }
+        self.edited = body;
+    }
+
+    fn fail(&mut self, event: Event<'_>, error: FilterError) {
+        match &error {
+            FilterError::Deadline { .. } => self.late += 1,
+            FilterError::GivenUp { .. } => {}
+            _ => self.late = 0,
+        }
+        let policy = Arc::clone(&self.policy);
+        let fate = policy.apply((&error, self.module), self.tag, event, &mut self.tally);
+        self.tally.fail(class(&error), fate);
+        match fate {
+            Fate::Kept => drop(self.places.next()),
+            Fate::Dropped | Fate::Quarantined => drop(self.take_out()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Records of one letter each, at these places of the chunk; all else is something else.
+    fn check(chunk: &str, answers: impl FnOnce(&mut Output<'_>), expected: Option<&str>) -> Tally {
+        let letters = chunk.char_indices().filter(|(_, letter)| letter.is_ascii_lowercase());
+        let places: Vec<Place> =
+            letters.map(|(at, _)| Place { head: at..at, end: at + 1 }).collect();
+        let tag = Tag::new("t").unwrap();
+        let mut output = Output {
+            chunk: chunk.as_bytes(),
+            places: places.iter(),
+            copied: 0,
+            bytes: Vec::new(),
+            edited: Vec::new(),
+            answered: 0,
+            is_changed: false,
+            tally: Tally::default(),
+            tag: &tag,
+            policy: Arc::new(Policy::dropping()),
+            module: Sha256Hex([0; 32]),
+            is_ending: Arc::new(|| false),
+            late: 0,
+        };
+        answers(&mut output);
+        let (found, tally, _) = output.finish();
+        assert_eq!(found.map(|bytes| String::from_utf8(bytes).unwrap()).as_deref(), expected);
+        tally
+    }
+
+    fn event(body: &[u8]) -> Event<'_> {
+        Event { time: Default::default(), metadata: Event::NO_METADATA, body }
+    }
+
+    #[test]
+    fn what_is_kept_around_changes_is_whole() {
+        let tally = check(
+            "1a2b3c4d5",
+            |output| {
+                output.decide(event(b"a"), Verdict::Replace(b"A"));
+                output.keep(1);
+                output.decide(event(b"c"), Verdict::Drop);
+                output.edit(event(b"d"), |out| {
+                    out.extend(b"DD");
+                    Ok(())
+                });
+            },
+            Some("1A2b34DD5"),
+        );
+        assert_eq!((tally.kept, tally.replaced, tally.dropped), (1, 2, 1));
+        let same = |output: &mut Output<'_>| {
+            output.keep(1);
+            output.decide(event(b"b"), Verdict::Replace(b"b"));
+        };
+        assert_eq!(check("1ab2", same, None).records(), 2);
+    }
+
+    #[test]
+    fn a_failure_of_any_kind_goes_the_same_way() {
+        let error = || FilterError::BadOutput { reason: "no".to_owned() };
+        let tally = check(
+            "ab1c",
+            |output| {
+                output.fail(event(b"a"), error());
+                output.edit(event(b"b"), |_| Err(error()));
+                output.decide(event(b"c"), Verdict::Replace(&vec![0; ROOM + 1]));
+            },
+            Some("1"),
+        );
+        assert_eq!((tally.dropped_by_failure(), tally.failed[3].total()), (3, 2));
+    }
+
+    #[test]
+    fn after_some_deadlines_in_a_row_nobody_is_asked_in_this_chunk() {
+        let late =
+            || FilterError::Deadline { milliseconds: 1, first: false, backtrace: Vec::new() };
+        check(
+            "abcdef",
+            |output| {
+                for (letter, refused) in [(b"a", false), (b"b", false), (b"c", false), (b"d", true)]
+                {
+                    assert_eq!(output.refusal().is_some(), refused);
+                    output.fail(event(letter), late());
+                }
+                output.keep(1);
+                assert_eq!(output.refusal(), None);
+                output.is_ending = Arc::new(|| true);
+                output.fail(event(b"f"), late());
+                assert_eq!(output.refusal(), Some(FilterError::GivenUp { calls: 1 }));
+            },
+            Some("e"),
+        );
+    }
+
+    #[test]
+    fn records_are_found_where_they_lie() {
+        let record = b"\x92\x92\xd7\0\0\0\0\x07\0\0\0\x08\x80\x80".as_slice();
+        let chunk = [record, b"\xc0", b"\x92\x07\x81\x01\x02", record].concat();
+        let job = Job { tag: Tag::new("t").unwrap(), chunk };
+        let (batch, places) = records(&job, &mut Spares::new(1));
+        let found: Vec<_> = places.iter().map(|place| (place.head.clone(), place.end)).collect();
+        assert_eq!(found, [(0..13, 14), (15..17, 20), (20..33, 34)]);
+        let bodies: Vec<&[u8]> = batch.records().map(|event| event.body).collect();
+        assert_eq!(bodies, [b"\x80".as_slice(), b"\x81\x01\x02", b"\x80"]);
+    }
+}
