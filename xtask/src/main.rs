@@ -7,6 +7,7 @@ mod cross;
 mod demo;
 mod dist;
 mod filters;
+mod fluent_bit;
 mod run;
 mod soak;
 mod test;
@@ -58,6 +59,11 @@ const CHORES: &[Chore] = &[
         name: "dist",
         about: "Make packages for users, .tar.gz and .deb (--check: install and run the .deb)",
         run: dist::run,
+    },
+    Chore {
+        name: "fluent-bit",
+        about: "Run the plugin inside the real Fluent Bit that FLUENT_BIT names",
+        run: fluent_bit::run,
     },
     Chore {
         name: "soak",
