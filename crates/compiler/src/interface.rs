@@ -27,10 +27,6 @@ pub(crate) struct ModuleInfo {
     pub(crate) start: Option<u32>,
     /// Whether it imports anything but functions.
     pub(crate) imports_more: bool,
-    /// Whether there is a memory section.
-    pub(crate) has_memory_section: bool,
-    /// Whether there is a table section.
-    pub(crate) has_table_section: bool,
     /// Whether its code takes too long to be given registers well.
     pub(crate) is_intricate: bool,
     /// Bytes of the artifact's metadata that exports and imports may still take.
@@ -88,8 +84,6 @@ pub(crate) fn read(wasm: &[u8]) -> Result<ModuleInfo, CompileError> {
         tables: tables(&types),
         start: None,
         imports_more: false,
-        has_memory_section: false,
-        has_table_section: false,
         is_intricate,
         room: ROOM,
     };
@@ -154,8 +148,6 @@ impl ModuleInfo {
                     self.add_import(&import.map_err(invalid)?)?;
                 }
             }
-            Payload::MemorySection(_) => self.has_memory_section = true,
-            Payload::TableSection(_) => self.has_table_section = true,
             Payload::StartSection { func, .. } => self.start = Some(func),
             Payload::ExportSection(section) => {
                 for export in section {

@@ -21,7 +21,7 @@ use wasm_encoder::{
 use wasmparser::Operator;
 
 use super::names;
-use super::skeleton::{rank, without_start};
+use super::skeleton::{with_sections, without_start};
 use crate::CompileError;
 use crate::interface::ModuleInfo;
 
@@ -33,8 +33,10 @@ pub(crate) fn run(wasm: &[u8], module: &ModuleInfo) -> Result<(Vec<u8>, Argument
     let pages = plan(module)?;
     let mut output = Module::new();
     let wasm = match pages {
-        // It may grow the memory, so the host has to come first.
-        Some(_) => without_start(wasm).map_err(|error| CompileError::invalid(&error))?,
+        // What it starts with may grow the memory, so the host has to come first.
+        Some(_) => without_start(wasm)
+            .and_then(|wasm| with_sections(&wasm, &[SectionId::Table, SectionId::Memory]))
+            .map_err(|error| CompileError::invalid(&error))?,
         None => wasm.to_vec(),
     };
     let mut rewrite = Rewrite { module, pages };
@@ -200,13 +202,12 @@ impl Reencode for Rewrite<'_> {
         memories: &mut MemorySection,
         section: wasmparser::MemorySectionReader<'_>,
     ) -> Outcome {
-        for (index, memory) in section.into_iter().enumerate() {
-            let memory = memory?;
-            match self.pages {
-                Some(pages) if index == 0 => memories.memory(pages.memory_type()),
-                // There are no threads to share it with.
-                _ => memories.memory(MemoryType { shared: false, ..self.memory_type(memory)? }),
-            };
+        if let Some(pages) = self.pages {
+            memories.memory(pages.memory_type());
+        }
+        for memory in section.into_iter().skip(usize::from(self.pages.is_some())) {
+            // There are no threads to share it with.
+            memories.memory(MemoryType { shared: false, ..self.memory_type(memory?)? });
         }
         Ok(())
     }
@@ -249,29 +250,6 @@ impl Reencode for Rewrite<'_> {
         utils::parse_code_section(self, code, section)?;
         if self.pages.is_some() {
             code.function(&self.grow_body());
-        }
-        Ok(())
-    }
-
-    /// Adds the table and memory sections where the module has none. Types, functions, exports and code are always
-    /// there: a module without them was refused.
-    fn intersperse_section_hook(
-        &mut self,
-        output: &mut Module,
-        after: Option<SectionId>,
-        before: Option<SectionId>,
-    ) -> Outcome {
-        let Some(pages) = self.pages else { return Ok(()) };
-        let gap = rank(after)..rank(before);
-        if !self.module.has_table_section && gap.contains(&rank(Some(SectionId::Table))) {
-            let mut tables = TableSection::new();
-            tables.table(pages.table_type());
-            output.section(&tables);
-        }
-        if !self.module.has_memory_section && gap.contains(&rank(Some(SectionId::Memory))) {
-            let mut memories = MemorySection::new();
-            memories.memory(pages.memory_type());
-            output.section(&memories);
         }
         Ok(())
     }

@@ -13,12 +13,12 @@ use flb_artifact::contract::PAGE;
 use wasm_encoder::reencode::{Error, Reencode, utils};
 use wasm_encoder::{
     ConstExpr, ExportKind, ExportSection, GlobalSection, ImportSection, Instruction, MemorySection,
-    Module, SectionId, TableSection,
+    SectionId, TableSection,
 };
 use wasmparser::{GlobalType, MemoryType, Operator, Payload, TableType, TypeRef};
 
 use super::functions::rewrite;
-use super::skeleton::rank;
+use super::skeleton::with_sections;
 use crate::CompileError;
 
 /// Where position-independent data begins.
@@ -41,13 +41,10 @@ pub(crate) fn run(wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
                     own.take(&import.map_err(invalid)?)?;
                 }
             }
-            Payload::TableSection(_) => own.has_tables = true,
             Payload::MemorySection(section) => {
-                own.has_memories = true;
                 let first = section.into_iter().next().transpose().map_err(invalid)?;
                 own.first_memory = own.memories.first().copied().or(first);
             }
-            Payload::GlobalSection(_) => own.has_globals = true,
             Payload::ExportSection(section) => {
                 for export in section {
                     own.exports_memory |= export.map_err(invalid)?.name == MEMORY;
@@ -63,7 +60,8 @@ pub(crate) fn run(wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
             "link the filter completely (without -shared)",
         ));
     }
-    rewrite(&mut own, wasm)
+    let wasm = with_sections(wasm, &own.sections()).map_err(invalid)?;
+    rewrite(&mut own, &wasm)
 }
 
 /// What functions of WASI look for.
@@ -75,10 +73,6 @@ struct Own {
     memories: Vec<MemoryType>,
     tables: Vec<TableType>,
     globals: Vec<(GlobalType, Meaning)>,
-    /// Whether there is a section of this kind.
-    has_memories: bool,
-    has_tables: bool,
-    has_globals: bool,
     exports_memory: bool,
     /// Memory 0, imported or not.
     first_memory: Option<MemoryType>,
@@ -117,6 +111,16 @@ impl Meaning {
 }
 
 impl Own {
+    /// Where something is added.
+    fn sections(&self) -> Vec<SectionId> {
+        let added = [
+            (SectionId::Table, self.tables.is_empty()),
+            (SectionId::Memory, self.memories.is_empty()),
+            (SectionId::Global, self.globals.is_empty()),
+        ];
+        added.into_iter().filter(|(_, is_empty)| !is_empty).map(|(section, _)| section).collect()
+    }
+
     fn take(&mut self, import: &wasmparser::Import<'_>) -> Result<(), CompileError> {
         let name = || format!("'{}.{}'", import.module, import.name);
         match import.ty {
@@ -279,33 +283,6 @@ impl Reencode for Own {
         utils::parse_export_section(self, exports, section)?;
         if !self.memories.is_empty() && !self.exports_memory {
             exports.export(MEMORY, ExportKind::Memory, 0);
-        }
-        Ok(())
-    }
-
-    /// Adds the sections that the module has not got.
-    fn intersperse_section_hook(
-        &mut self,
-        output: &mut Module,
-        after: Option<SectionId>,
-        before: Option<SectionId>,
-    ) -> Outcome {
-        let gap = rank(after)..rank(before);
-        let is_here = |section| gap.contains(&rank(Some(section)));
-        if !self.has_tables && !self.tables.is_empty() && is_here(SectionId::Table) {
-            let mut tables = TableSection::new();
-            self.add_tables(&mut tables)?;
-            output.section(&tables);
-        }
-        if !self.has_memories && !self.memories.is_empty() && is_here(SectionId::Memory) {
-            let mut memories = MemorySection::new();
-            self.add_memories(&mut memories)?;
-            output.section(&memories);
-        }
-        if !self.has_globals && !self.globals.is_empty() && is_here(SectionId::Global) {
-            let mut globals = GlobalSection::new();
-            self.add_globals(&mut globals)?;
-            output.section(&globals);
         }
         Ok(())
     }

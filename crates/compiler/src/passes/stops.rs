@@ -12,13 +12,13 @@ use flb_artifact::contract::{FLAG, SPIN, START, STOP};
 use wasm_encoder::reencode::{Error, Reencode, utils};
 use wasm_encoder::{
     BlockType, CodeSection, ExportKind, ExportSection, Function, FunctionSection, Instruction,
-    MemArg, MemorySection, MemoryType, Module, SectionId, TypeSection, ValType,
+    MemArg, MemorySection, MemoryType, SectionId, TypeSection, ValType,
 };
 use wasmparser::{CompositeInnerType, Payload, TypeRef};
 
 use super::functions::rewrite;
 use super::names;
-use super::skeleton::{rank, without_start};
+use super::skeleton::{with_sections, without_start};
 use crate::CompileError;
 
 /// What the twins of imported functions are called.
@@ -30,7 +30,9 @@ const SHORT: u32 = 128;
 /// Rewrites the module.
 pub(crate) fn run(wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
     let shape = Shape::read(wasm).map_err(|error| CompileError::invalid(&error))?;
-    let wasm = without_start(wasm).map_err(|error| CompileError::invalid(&error))?;
+    let wasm = without_start(wasm)
+        .and_then(|wasm| with_sections(&wasm, &[SectionId::Memory]))
+        .map_err(|error| CompileError::invalid(&error))?;
     let mut stops = Stops { shape };
     let rewritten = rewrite(&mut stops, &wasm)?;
     names::add(&rewritten, &stops.names())
@@ -45,7 +47,6 @@ struct Shape {
     imports: Vec<u32>,
     functions: u32,
     memories: u32,
-    has_memory_section: bool,
     start: Option<u32>,
 }
 
@@ -73,10 +74,7 @@ impl Shape {
                     }
                 }
                 Payload::FunctionSection(section) => shape.functions = section.count(),
-                Payload::MemorySection(section) => {
-                    shape.memories = section.count();
-                    shape.has_memory_section = true;
-                }
+                Payload::MemorySection(section) => shape.memories = section.count(),
                 Payload::StartSection { func, .. } => shape.start = Some(func),
                 _ => {}
             }
@@ -278,23 +276,6 @@ impl Reencode for Stops {
             before = Some(instruction);
         }
         code.function(&function);
-        Ok(())
-    }
-
-    /// Adds the memory section where the module has none. Types, functions, exports and code are always there: a module
-    /// without them was refused.
-    fn intersperse_section_hook(
-        &mut self,
-        output: &mut Module,
-        after: Option<SectionId>,
-        before: Option<SectionId>,
-    ) -> Outcome {
-        let gap = rank(after)..rank(before);
-        if !self.shape.has_memory_section && gap.contains(&rank(Some(SectionId::Memory))) {
-            let mut memories = MemorySection::new();
-            memories.memory(FLAG_MEMORY);
-            output.section(&memories);
-        }
         Ok(())
     }
 }
