@@ -1,7 +1,9 @@
 //! A folder of this user, on systems without Unix's permissions: the user's profile is what keeps others out.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+
+use crate::Unfinished;
 
 /// Why a folder cannot be used.
 #[derive(Debug)]
@@ -36,12 +38,9 @@ impl Folder {
 
     /// Writes a file of the folder: whole, or not at all.
     pub fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let unfinished = self.0.join(format!("{name}.new{}", std::process::id()));
-        std::fs::write(&unfinished, bytes)
-            .and_then(|()| std::fs::rename(&unfinished, self.0.join(name)))
-            .inspect_err(|_| {
-                // The reason for the failure is worth more than that of the clean-up.
-                let _ = std::fs::remove_file(&unfinished);
-            })
+        let place = self.0.join(name);
+        let mut unfinished = Unfinished::beside(&place)?;
+        unfinished.file().write_all(bytes)?;
+        unfinished.take(&place)
     }
 }

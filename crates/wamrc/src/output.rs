@@ -1,13 +1,14 @@
 //! What goes out: text on stdout and stderr, harmless to a terminal, and files whole or not at all.
 
 use std::fmt::Display;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anstyle::Style;
 use anyhow::Context as _;
 use flb_cli::{ERROR, NOTE};
+use flb_files::Unfinished;
 use flb_text::{tame, tame_json, tame_line};
 use serde_json::json;
 
@@ -91,7 +92,7 @@ const LINKS: usize = 40;
 pub(crate) fn prove_writable(path: &Path) -> anyhow::Result<()> {
     let proven = Place::of(path).and_then(|place| match place {
         Place::Device(_) => Ok(()),
-        Place::File(path) => Temporary::beside(&path).map(drop),
+        Place::File(path) => Unfinished::beside(&path).map(drop),
     });
     proven.map_err(|error| unwritable(path, &error))
 }
@@ -143,45 +144,13 @@ impl Place {
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut temporary = Temporary::beside(path)?;
-    temporary.file.write_all(bytes)?;
-    temporary.file.sync_all()?;
+    let mut unfinished = Unfinished::beside(path)?;
+    let file = unfinished.file();
+    file.write_all(bytes)?;
+    file.sync_all()?;
     // A file that is replaced keeps its permissions.
     if let Ok(old) = fs::metadata(path) {
-        temporary.file.set_permissions(old.permissions())?;
+        file.set_permissions(old.permissions())?;
     }
-    fs::rename(&temporary.path, path)?;
-    temporary.is_renamed = true;
-    Ok(())
-}
-
-/// A new file in the folder of another. It goes when this is dropped, unless it was renamed.
-struct Temporary {
-    path: PathBuf,
-    file: File,
-    is_renamed: bool,
-}
-
-impl Temporary {
-    /// The name is short, however long the other file's is, and no other run's.
-    fn beside(path: &Path) -> io::Result<Self> {
-        let mut number = 0_u32;
-        loop {
-            let name = format!(".flb-wamrc-{}-{number}", std::process::id());
-            let path = path.with_file_name(name);
-            match File::options().write(true).create_new(true).open(&path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-                opened => return opened.map(|file| Self { path, file, is_renamed: false }),
-            }
-        }
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if !self.is_renamed {
-            // The reason for the failure is worth more than that of the clean-up.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
+    unfinished.take(path)
 }

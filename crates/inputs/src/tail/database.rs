@@ -7,6 +7,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use flb_files::with_suffix;
 use flb_plugin::{Build, BuildError};
 use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
@@ -158,7 +159,7 @@ fn create_or_panic(path: &Path) -> Result<redb::Database, redb::DatabaseError> {
 
 /// Makes the file, whole or not at all: an agent that is killed meanwhile leaves none that looks broken.
 fn make(path: &Path, builder: &redb::Builder) -> Result<(), redb::DatabaseError> {
-    let unfinished = beside(path, ".new");
+    let unfinished = with_suffix(path, ".new");
     match std::fs::remove_file(&unfinished) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
@@ -207,18 +208,11 @@ pub(super) enum Past {
 /// A name beside the file that nothing has.
 fn aside(path: &Path) -> PathBuf {
     let name = |number: usize| match number {
-        1 => beside(path, ".corrupt"),
-        _ => beside(path, &format!(".corrupt.{number}")),
+        1 => with_suffix(path, ".corrupt"),
+        _ => with_suffix(path, &format!(".corrupt.{number}")),
     };
     let taken = (1..).take_while(|number| name(*number).exists()).count();
     name(taken + 1)
-}
-
-/// The path with something behind its name.
-fn beside(path: &Path, what: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(what);
-    PathBuf::from(name)
 }
 
 impl Database {

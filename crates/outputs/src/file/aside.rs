@@ -1,12 +1,12 @@
 //! The list of what was put aside from a file, in a hidden file beside it: only what is in it is ever removed, whatever other files
 //! are called.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use flb_files::Access;
+use flb_files::{Access, with_suffix};
 
 /// What is before and behind a file's name in that of its list.
 const ENDS: (&str, &str) = (".", ".rotated");
@@ -80,13 +80,6 @@ impl Aside {
         self.list.write_all(text.as_bytes())?;
         self.list.set_len(text.len() as u64)
     }
-}
-
-/// The path with something behind it.
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
 }
 
 fn folder(path: &Path) -> &Path {

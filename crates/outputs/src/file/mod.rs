@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flb_event::json::{JsonOptions, Printer};
-use flb_event::{Chunk, ChunkBuilder};
+use flb_event::{Chunk, ChunkBuilder, Tag};
 use flb_plugin::{
     BoxFuture, Build, BuildError, Flush, Kind, OptionSpec, Options, Output, OutputError, Spec,
     is_exhausted,
@@ -93,17 +93,34 @@ struct Appender {
     unwritable: Mishaps,
 }
 
-/// Records that have no file that could be written, and why.
+/// Records that have no file that could be written, and why the first of them have none.
+#[derive(Default)]
 struct Refused {
-    records: ChunkBuilder,
+    parts: Vec<Chunk>,
     reason: Option<String>,
 }
 
 impl Refused {
-    fn add(&mut self, records: &Chunk, reason: String) {
-        // They come from a chunk, so they fit into one.
-        let _ = self.records.append(records);
+    fn add(&mut self, records: Chunk, reason: String) {
+        self.parts.push(records);
         self.reason.get_or_insert(reason);
+    }
+
+    fn len(&self) -> usize {
+        self.parts.iter().map(Chunk::len).sum()
+    }
+
+    /// All of them, which come from a chunk of this tag. One part is not copied.
+    fn records(self, tag: &Tag) -> Chunk {
+        if let [only] = &self.parts[..] {
+            return only.clone();
+        }
+        let mut all = ChunkBuilder::new(tag.clone());
+        for part in &self.parts {
+            // They come from one chunk, so they fit into one.
+            let _ = all.append(part);
+        }
+        all.build()
     }
 }
 
@@ -112,9 +129,9 @@ impl Appender {
     fn append(&self, chunk: &Chunk) -> Flush {
         let split = self.destination.split(chunk);
         let mut left_out = split.dropped;
-        let mut refused = Refused { records: ChunkBuilder::new(chunk.tag().clone()), reason: None };
+        let mut refused = Refused::default();
         if let Some((records, reason)) = split.refused {
-            refused.add(&records, reason);
+            refused.add(records, reason);
         }
         // A poisoned lock means that another chunk came to grief; this one still has its turn.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -130,7 +147,7 @@ impl Appender {
                 }
                 Err(error) if is_permanent(&error) => {
                     self.destination.forget(path);
-                    refused.add(part, self.unwritable(path, &error));
+                    refused.add(part.clone(), self.unwritable(path, &error));
                 }
                 Err(error) => {
                     let error = appended.iter().fold(error, |error, done| done.take_back(error));
@@ -208,13 +225,11 @@ fn later(error: &io::Error, reason: String) -> Flush {
 
 /// What became of a chunk of which so many records are dropped as configured, and these refused.
 fn fate(chunk: &Chunk, dropped: usize, refused: Refused) -> Flush {
-    match refused.reason {
+    let left_out = dropped + refused.len();
+    match &refused.reason {
         None => Flush::but(dropped),
-        Some(reason) if refused.records.len() == chunk.len() => Flush::Fail(OutputError(reason)),
-        Some(_) => {
-            let refused = refused.records.build();
-            Flush::Partly { left_out: dropped + refused.len(), refused: Some(refused) }
-        }
+        Some(reason) if refused.len() == chunk.len() => Flush::Fail(OutputError(reason.clone())),
+        Some(_) => Flush::Partly { left_out, refused: Some(refused.records(chunk.tag())) },
     }
 }
 

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use flb_files::{Unfinished, with_suffix};
 use flb_plugin::{Build, BuildError, Options};
 use jiff::Zoned;
 
-use super::aside::{self, Aside, GZ, PART, with_suffix};
+use super::aside::{self, Aside, GZ, PART};
 use flb_plugin::log::Label;
 
 pub(super) struct Rotation {
@@ -87,17 +88,11 @@ fn name_aside(path: &Path, now: &Zoned) -> PathBuf {
 /// Compresses the file to one with `.gz` behind its name. It goes when the other one is whole.
 fn compress(path: &Path) -> io::Result<()> {
     let (part, whole) = (with_suffix(path, PART), with_suffix(path, GZ));
-    let compressed = || {
-        let mut out = GzEncoder::new(File::create(&part)?, Compression::default());
-        io::copy(&mut File::open(path)?, &mut out)?;
-        out.finish()?.sync_data()?;
-        fs::rename(&part, &whole)
-    };
-    if let Err(error) = compressed() {
-        // It may never have come to be.
-        let _ = fs::remove_file(&part);
-        return Err(error);
-    }
+    let mut unfinished = Unfinished::named(part)?;
+    let mut out = GzEncoder::new(unfinished.file(), Compression::default());
+    io::copy(&mut File::open(path)?, &mut out)?;
+    out.finish()?.sync_data()?;
+    unfinished.take(&whole)?;
     fs::remove_file(path)
 }
 
