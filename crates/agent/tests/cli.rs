@@ -2,133 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
+use flb_testkit::{Program, Run};
 use serde_json::{Value, json};
-
-/// Longer than anything here takes, unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What a run of the agent came to.
-#[derive(Debug)]
-struct Run {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Run {
-    /// The exit code, and words that stderr has in this order.
-    #[track_caller]
-    fn check(&self, code: i32, words: &[&str]) {
-        assert_eq!(self.code, Some(code), "{}", self.stderr);
-        let mut rest = self.stderr.as_str();
-        for word in words {
-            let Some(at) = rest.find(word) else { panic!("no '{word}' in\n{}", self.stderr) };
-            rest = &rest[at + word.len()..];
-        }
-    }
-}
-
-/// An agent at work.
-struct Agent {
-    child: Child,
-    stdout: Arc<Mutex<String>>,
-    stderr: Arc<Mutex<String>>,
-    readers: Vec<JoinHandle<()>>,
-}
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flb-agent"));
     command.args(arguments).env_remove("FLB_LOG_LEVEL").env("TZ", "UTC");
     command.env_remove("HOME").env_remove("XDG_CACHE_HOME");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
-}
-
-fn collect(mut from: impl Read + Send + 'static, into: &Arc<Mutex<String>>) -> JoinHandle<()> {
-    let into = Arc::clone(into);
-    std::thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        while let Ok(length @ 1..) = from.read(&mut buffer) {
-            into.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..length]));
-        }
-    })
-}
-
-impl Agent {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.spawn().unwrap();
-        let (stdout, stderr) = (Arc::default(), Arc::default());
-        let readers = vec![
-            collect(child.stdout.take().unwrap(), &stdout),
-            collect(child.stderr.take().unwrap(), &stderr),
-        ];
-        Self { child, stdout, stderr, readers }
-    }
-
-    /// Starts an agent whose output nobody reads.
-    fn start_deaf(mut command: Command) -> (Self, impl Sized) {
-        let mut child = command.spawn().unwrap();
-        let unread = child.stdout.take();
-        let stderr = Arc::default();
-        let readers = vec![collect(child.stderr.take().unwrap(), &stderr)];
-        (Self { child, stdout: Arc::default(), stderr, readers }, unread)
-    }
-
-    #[track_caller]
-    fn wait_for(&self, text: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        let there = || {
-            self.stdout.lock().unwrap().contains(text) || self.stderr.lock().unwrap().contains(text)
-        };
-        while !there() {
-            let stderr = self.stderr.lock().unwrap().clone();
-            assert!(Instant::now() < deadline, "'{text}' does not come:\n{stderr}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
-    }
-
-    fn write(&mut self, text: &str) {
-        self.child.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
-    }
-
-    /// Closes standard input and waits for the end.
-    #[track_caller]
-    fn wait(mut self) -> Run {
-        drop(self.child.stdin.take());
-        let deadline = Instant::now() + PATIENCE;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            if Instant::now() > deadline {
-                self.child.kill().unwrap();
-                panic!("the agent hangs:\n{}", self.stderr.lock().unwrap());
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        };
-        for reader in self.readers {
-            reader.join().unwrap();
-        }
-        let text = |of: &Arc<Mutex<String>>| of.lock().unwrap().clone();
-        Run { code: status.code(), stdout: text(&self.stdout), stderr: text(&self.stderr) }
-    }
 }
 
 /// Runs the agent to its end.
 fn run(arguments: &[&str]) -> Run {
-    Agent::start(command(arguments)).wait()
+    Program::start(&mut command(arguments)).finish()
 }
 
 /// A new folder with one file.
@@ -334,7 +224,7 @@ fn a_dry_run_leaves_no_trace() {
     let before = there();
     let mut command = command(&["-D", "-c", "agent.conf"]);
     command.current_dir(&folder).env("XDG_CACHE_HOME", folder.join("home-cache"));
-    Agent::start(command).wait().check(0, &["configuration test is successful"]);
+    Program::start(&mut command).finish().check(0, &["configuration test is successful"]);
     assert_eq!(there(), before);
     assert_eq!(std::fs::read_dir(folder.join("granted")).unwrap().count(), 0);
     // What would be in the way is told.
@@ -344,7 +234,7 @@ fn a_dry_run_leaves_no_trace() {
     std::fs::write(folder.join("agent.conf"), conf).unwrap();
     let mut command = self::command(&["-D", "-c", "agent.conf"]);
     command.current_dir(&folder);
-    let run = Agent::start(command).wait();
+    let run = Program::start(&mut command).finish();
     run.check(1, &["configuration test has failed"]);
     for words in ["the log file 'no/agent.log'", "db no/tail.db", "the quarantine folder q/r"] {
         assert!(run.stderr.contains(words), "{words}: {}", run.stderr);
@@ -359,13 +249,13 @@ fn a_dry_run_is_in_no_agent_s_way() {
     let run = |arguments: &[&str]| {
         let mut command = command(arguments);
         command.current_dir(&folder);
-        Agent::start(command)
+        Program::start(&mut command)
     };
-    let agent = run(&["-c", "agent.conf"]);
-    agent.wait_for("[flb-agent] version=");
-    run(&["-D", "-c", "agent.conf"]).wait().check(0, &["configuration test is successful"]);
+    let mut agent = run(&["-c", "agent.conf"]);
+    assert!(agent.wait_for("[flb-agent] version="));
+    run(&["-D", "-c", "agent.conf"]).finish().check(0, &["configuration test is successful"]);
     agent.signal("TERM");
-    agent.wait().check(0, &[]);
+    agent.finish().check(0, &[]);
 }
 
 #[test]
@@ -381,9 +271,9 @@ fn a_banner_comes_first() {
 
 #[test]
 fn the_end_of_stdin_stops_the_agent_when_all_is_delivered() {
-    let mut agent = Agent::start(command(&["-i", "stdin", "-t", "in", "-o", "stdout"]));
+    let mut agent = Program::start_fed(&mut command(&["-i", "stdin", "-t", "in", "-o", "stdout"]));
     agent.write("{\"a\":1}\n{\"b\":\"two\"}\n");
-    let run = agent.wait();
+    let run = agent.finish();
     run.check(
         0,
         &[
@@ -417,9 +307,9 @@ fn json_escapes_unicode_unless_told_otherwise() {
         let folder = folder("unicode", "agent.conf", &format!("{service}{output}"));
         let mut command = command(&["-c", "agent.conf"]);
         command.current_dir(folder);
-        let mut agent = Agent::start(command);
+        let mut agent = Program::start_fed(&mut command);
         agent.write("{\"a\":\"ä\"}");
-        let run = agent.wait();
+        let run = agent.finish();
         run.check(0, &[]);
         assert!(run.stdout.contains(expected), "{expected}: {}", run.stdout);
     }
@@ -433,12 +323,12 @@ fn joined_lines_stay_within_the_limit() {
         let folder = folder("joined", "agent.conf", &format!("{service}{conf}"));
         let mut command = command(&["-c", "agent.conf"]);
         command.current_dir(folder);
-        let mut agent = Agent::start(command);
+        let mut agent = Program::start_fed(&mut command);
         agent.write("{\"log\":\"java.lang.Error: x\\n\"}\n");
         for line in ["at a", "at b", "at c"] {
             agent.write(&format!("{{\"log\":\"  {line} of some length\\n\"}}\n"));
         }
-        let run = agent.wait();
+        let run = agent.finish();
         run.check(0, &[]);
         assert_eq!(run.stdout.lines().count(), records, "{}", run.stdout);
         assert!(run.stdout.contains("at c of some length"), "{}", run.stdout);
@@ -449,11 +339,11 @@ fn joined_lines_stay_within_the_limit() {
 fn a_signal_stops_the_agent_gracefully() {
     for name in ["INT", "TERM", "QUIT"] {
         let arguments = ["-f", "3600", "-i", "dummy", "-p", "rate=100", "-o", "stdout"];
-        let agent = Agent::start(command(&arguments));
-        agent.wait_for("[flb-agent] version=");
+        let mut agent = Program::start(&mut command(&arguments));
+        assert!(agent.wait_for("[flb-agent] version="));
         std::thread::sleep(Duration::from_millis(300));
         agent.signal(name);
-        let run = agent.wait();
+        let run = agent.finish();
         run.check(
             0,
             &[
@@ -468,69 +358,64 @@ fn a_signal_stops_the_agent_gracefully() {
 
 #[test]
 fn a_hang_up_does_not_end_the_agent() {
-    let agent = Agent::start(command(&["-i", "dummy", "-o", "null"]));
-    agent.wait_for("[flb-agent] version=");
+    let mut agent = Program::start_fed(&mut command(&["-i", "dummy", "-o", "null"]));
+    assert!(agent.wait_for("[flb-agent] version="));
     agent.signal("HUP");
-    agent.wait_for("[reload] hot reloading is not enabled");
+    assert!(agent.wait_for("[reload] hot reloading is not enabled"));
     agent.signal("TERM");
-    agent.wait().check(0, &[]);
+    agent.finish().check(0, &[]);
+}
+
+/// An agent that cannot deliver what it has read, and was asked to end.
+fn ending_slowly(name: &str) -> Program {
+    let conf = "[SERVICE]\n Grace 600\n Flush 0.05\n[INPUT]\n Name stdin\n[OUTPUT]\n Name stdout\n";
+    let folder = folder(name, "agent.conf", conf);
+    let mut agent = Program::start_unread(command(&["-c", "agent.conf"]).current_dir(folder));
+    // More than a pipe holds.
+    agent.write(&format!("{{\"a\":\"{}\"}}\n", "x".repeat(300_000)));
+    assert!(agent.wait_for("[flb-agent] version="));
+    std::thread::sleep(Duration::from_millis(500));
+    agent.signal("TERM");
+    assert!(agent.wait_for("service will shutdown in max 600 seconds"));
+    agent
 }
 
 #[test]
 fn a_second_signal_does_not_wait() {
-    let conf = "[SERVICE]\n Grace 600\n Flush 0.05\n[INPUT]\n Name stdin\n[OUTPUT]\n Name stdout\n";
-    let folder = folder("second", "agent.conf", conf);
-    let mut command = command(&["-c", "agent.conf"]);
-    command.current_dir(folder);
-    let (mut agent, _unread) = Agent::start_deaf(command);
-    // More than a pipe holds.
-    agent.write(&format!("{{\"a\":\"{}\"}}\n", "x".repeat(300_000)));
-    agent.wait_for("[flb-agent] version=");
-    std::thread::sleep(Duration::from_millis(500));
-    agent.signal("TERM");
-    agent.wait_for("service will shutdown in max 600 seconds");
+    let agent = ending_slowly("second");
     agent.signal("INT");
-    agent.wait().check(1, &["cut off by a second signal: 1 records are lost"]);
+    agent.finish().check(1, &["cut off by a second signal: 1 records are lost"]);
 }
 
 #[test]
 fn a_signal_that_comes_twice_at_once_is_one() {
     // As `timeout` sends it: to the process, and to its group.
     for _ in 0..5 {
-        let agent = Agent::start(command(&["-i", "dummy", "-o", "null"]));
-        agent.wait_for("[flb-agent] version=");
-        let id = agent.child.id().to_string();
+        let mut agent = Program::start(&mut command(&["-i", "dummy", "-o", "null"]));
+        assert!(agent.wait_for("[flb-agent] version="));
+        let id = agent.id().to_string();
         let twice = format!("kill -s TERM {id}; kill -s TERM {id} 2>/dev/null; true");
         assert!(Command::new("sh").args(["-c", &twice]).status().unwrap().success());
-        agent.wait().check(0, &["[engine] service has stopped (0 pending tasks)"]);
+        agent.finish().check(0, &["[engine] service has stopped (0 pending tasks)"]);
     }
 }
 
 #[test]
 fn the_same_signal_later_does_not_wait() {
-    let conf = "[SERVICE]\n Grace 600\n Flush 0.05\n[INPUT]\n Name stdin\n[OUTPUT]\n Name stdout\n";
-    let folder = folder("later", "agent.conf", conf);
-    let mut command = command(&["-c", "agent.conf"]);
-    command.current_dir(folder);
-    let (mut agent, _unread) = Agent::start_deaf(command);
-    agent.write(&format!("{{\"a\":\"{}\"}}\n", "x".repeat(300_000)));
-    agent.wait_for("[flb-agent] version=");
-    std::thread::sleep(Duration::from_millis(500));
-    agent.signal("TERM");
-    agent.wait_for("service will shutdown in max 600 seconds");
+    let agent = ending_slowly("later");
     std::thread::sleep(Duration::from_millis(600));
     agent.signal("TERM");
-    agent.wait().check(1, &["cut off by a second signal"]);
+    agent.finish().check(1, &["cut off by a second signal"]);
 }
 
 #[test]
 fn a_tag_in_a_filter_is_taken_as_its_match() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let conf = format!("{root}/examples/conf/seed-as-published.conf");
-    let agent = Agent::start(command(&["-f", "0.1", "-c", &conf]));
-    agent.wait_for("\"lang\"=>\"Rust\"");
+    let mut agent = Program::start(&mut command(&["-f", "0.1", "-c", &conf]));
+    agent.wait_for_output("\"lang\"=>\"Rust\"");
     agent.signal("TERM");
-    let run = agent.wait();
+    let run = agent.finish();
     run.check(
         0,
         &["a filter has no 'Tag'", "seed-as-published.conf:", "write Match dummy.*", "stopped"],
@@ -546,19 +431,19 @@ fn a_tag_in_a_filter_is_taken_as_its_match() {
     let folder = folder("tag_as_match", "agent.yaml", &yaml);
     let mut command = command(&["-c", "agent.yaml"]);
     command.current_dir(folder);
-    let agent = Agent::start(command);
-    agent.wait_for("\"lang\"=>\"Rust\"");
+    let mut agent = Program::start(&mut command);
+    agent.wait_for_output("\"lang\"=>\"Rust\"");
     agent.signal("TERM");
-    agent.wait().check(0, &["write Match dummy.*", "write Match other.*"]);
+    agent.finish().check(0, &["write Match dummy.*", "write Match other.*"]);
 }
 
 #[test]
 fn an_agent_without_an_input_or_an_output_says_so() {
     for (arguments, lacks) in [(["-i", "dummy"], "no output"), (["-o", "null"], "no input")] {
-        let agent = Agent::start(command(&arguments));
-        agent.wait_for(&format!("[engine] there is {lacks}, so"));
+        let mut agent = Program::start(&mut command(&arguments));
+        assert!(agent.wait_for(&format!("[engine] there is {lacks}, so")));
         agent.signal("TERM");
-        agent.wait().check(0, &[]);
+        agent.finish().check(0, &[]);
     }
 }
 
@@ -569,10 +454,10 @@ fn an_output_that_matches_nothing_is_told_of() {
     let folder = folder("idle", "agent.conf", conf);
     let mut command = command(&["-c", "agent.conf"]);
     command.current_dir(folder);
-    let agent = Agent::start(command);
-    agent.wait_for("[router] [output:file:file.1] has received nothing so far");
+    let mut agent = Program::start(&mut command);
+    assert!(agent.wait_for("[router] [output:file:file.1] has received nothing so far"));
     agent.signal("TERM");
-    let run = agent.wait();
+    let run = agent.finish();
     run.check(0, &[]);
     assert!(!run.stderr.contains("null.0] has received nothing"), "{}", run.stderr);
 }
@@ -604,11 +489,11 @@ fn the_file_beats_the_command_line_and_comes_after_it() {
     let folder = folder("order", "agent.conf", conf);
     let path = folder.join("agent.conf");
     let arguments = ["-f", "3600", "-i", "dummy", "-c", path.to_str().unwrap()];
-    let agent = Agent::start(command(&arguments));
-    agent.wait_for("[0] dummy.0: ");
-    agent.wait_for("[0] dummy.1: ");
+    let mut agent = Program::start(&mut command(&arguments));
+    agent.wait_for_output("[0] dummy.0: ");
+    agent.wait_for_output("[0] dummy.1: ");
     agent.signal("TERM");
-    agent.wait().check(0, &["[input:dummy:dummy.0]", "[input:dummy:dummy.1]"]);
+    agent.finish().check(0, &["[input:dummy:dummy.0]", "[input:dummy:dummy.1]"]);
 }
 
 #[test]
@@ -626,10 +511,10 @@ fn variables_come_from_the_environment() {
     let arguments = ["-f", "0.1", "-i", "dummy", "-t", "from.${PLACE}", "-o", "stdout"];
     let mut command = command(&arguments);
     command.env("PLACE", "here");
-    let agent = Agent::start(command);
-    agent.wait_for("[0] from.here: ");
+    let mut agent = Program::start(&mut command);
+    agent.wait_for_output("[0] from.here: ");
     agent.signal("TERM");
-    agent.wait().check(0, &[]);
+    agent.finish().check(0, &[]);
 }
 
 #[test]
@@ -654,7 +539,7 @@ fn the_environment_has_the_last_word_on_the_log_level() {
     let folder = folder("level", "agent.conf", conf);
     let mut command = command(&["-c", "agent.conf"]);
     command.current_dir(folder).env("FLB_LOG_LEVEL", "error");
-    let run = Agent::start(command).wait();
+    let run = Program::start(&mut command).finish();
     run.check(0, &[]);
     assert!(!run.stderr.contains("[ info]") && !run.stderr.contains("[debug]"), "{}", run.stderr);
 }
@@ -754,9 +639,9 @@ fn of_lines_that_begin_alike_one_is_logged_and_the_others_are_counted() {
     std::fs::write(folder.join("p.conf"), parser).unwrap();
     let mut command = command(&["-R", "p.conf", "-c", "agent.conf"]);
     command.current_dir(folder);
-    let mut agent = Agent::start(command);
+    let mut agent = Program::start_fed(&mut command);
     agent.write(&"{\"t\": \"never\"}\n".repeat(8));
-    let run = agent.wait();
+    let run = agent.finish();
     run.check(0, &["invalid time format", "[input:stdin:stdin.0] 3 similar lines were not logged"]);
     assert_eq!(run.stderr.matches("invalid time format").count(), 1, "{}", run.stderr);
 }

@@ -1,22 +1,32 @@
 //! A program under test: started, listened to, sent a signal, waited for. It must not hang.
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longer than any program here is silent, unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A program at work, with nothing on its standard input.
+/// A program at work.
 #[derive(Debug)]
 pub struct Program {
     child: Child,
-    stdout: JoinHandle<Vec<u8>>,
+    stdout: Printed,
     /// Lines of standard error that nobody has looked at yet.
     lines: Receiver<String>,
     stderr: String,
+}
+
+/// What a program prints.
+#[derive(Debug)]
+enum Printed {
+    /// Somebody reads it.
+    Read { so_far: Arc<Mutex<Vec<u8>>>, reader: JoinHandle<()> },
+    /// Nobody does, so that the program has to wait when a pipe is full.
+    Unread(#[expect(dead_code, reason = "it is kept open")] ChildStdout),
 }
 
 /// What a program came to.
@@ -30,22 +40,75 @@ pub struct Run {
     pub stderr: String,
 }
 
+impl Run {
+    /// The exit code, and words that standard error has in this order.
+    #[track_caller]
+    pub fn check(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{}", self.stderr);
+        let mut rest = self.stderr.as_str();
+        for word in words {
+            let Some(at) = rest.find(word) else { panic!("no '{word}' in\n{}", self.stderr) };
+            rest = &rest[at + word.len()..];
+        }
+    }
+}
+
+impl Printed {
+    fn read(mut stdout: ChildStdout) -> Self {
+        let so_far = Arc::<Mutex<Vec<u8>>>::default();
+        let into = Arc::clone(&so_far);
+        let reader = std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = stdout.read(&mut buffer) {
+                into.lock().unwrap().extend_from_slice(&buffer[..length]);
+            }
+        });
+        Self::Read { so_far, reader }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Read { so_far, .. } => text(so_far),
+            Self::Unread(_) => String::new(),
+        }
+    }
+
+    /// All of it, when the program has ended.
+    fn rest(self) -> String {
+        let Self::Read { so_far, reader } = self else { return String::new() };
+        reader.join().unwrap();
+        text(&so_far)
+    }
+}
+
+fn text(bytes: &Mutex<Vec<u8>>) -> String {
+    String::from_utf8_lossy(&bytes.lock().unwrap()).into_owned()
+}
+
 impl Program {
-    /// Starts a program.
+    /// Starts a program, with nothing on its standard input.
     pub fn start(command: &mut Command) -> Self {
+        Self::spawn(command.stdin(Stdio::null()), Printed::read)
+    }
+
+    /// Starts a program that is to be [written](Self::write) to.
+    pub fn start_fed(command: &mut Command) -> Self {
+        Self::spawn(command.stdin(Stdio::piped()), Printed::read)
+    }
+
+    /// The same, and nobody reads what the program prints.
+    pub fn start_unread(command: &mut Command) -> Self {
+        Self::spawn(command.stdin(Stdio::piped()), Printed::Unread)
+    }
+
+    fn spawn(command: &mut Command, printed: fn(ChildStdout) -> Printed) -> Self {
         // Tests know no proxies but their own.
         for name in ["HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"] {
             command.env_remove(name);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut stdout = child.stdout.take().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = printed(child.stdout.take().unwrap());
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let stdout = std::thread::spawn(move || {
-            let mut bytes = Vec::new();
-            stdout.read_to_end(&mut bytes).unwrap();
-            bytes
-        });
         let (sender, lines) = channel();
         std::thread::spawn(move || {
             let mut line = Vec::new();
@@ -72,6 +135,24 @@ impl Program {
             }
         }
         None
+    }
+
+    /// Waits until the program has printed this text.
+    #[track_caller]
+    pub fn wait_for_output(&mut self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.stdout.text().contains(text) {
+            if Instant::now() > deadline {
+                self.child.kill().unwrap();
+                panic!("'{text}' does not come");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Writes to a program that was started to be written to.
+    pub fn write(&mut self, text: &str) {
+        self.child.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
     }
 
     fn next_line(&mut self) -> Option<String> {
@@ -105,11 +186,11 @@ impl Program {
         self.finish()
     }
 
-    /// Waits for the end.
+    /// Closes the standard input and waits for the end.
     pub fn finish(mut self) -> Run {
+        drop(self.child.stdin.take());
         while self.next_line().is_some() {}
         let code = self.child.wait().unwrap().code();
-        let stdout = String::from_utf8_lossy(&self.stdout.join().unwrap()).into_owned();
-        Run { code, stdout, stderr: self.stderr }
+        Run { code, stdout: self.stdout.rest(), stderr: self.stderr }
     }
 }
