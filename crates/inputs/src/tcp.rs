@@ -409,37 +409,36 @@ impl<'a> Pieces<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flb_harness::net::{Desk, Identity, block_on};
+    use flb_harness::net::{Desk, Identity};
     use flb_harness::{build_with, options};
-    use flb_plugin::End;
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpStream;
 
     /// Sends each text to an input; the records that come out once all connections have ended.
     fn check(given: &[(&str, &str)], texts: &[&str], expected: &[&str]) {
-        block_on(async {
-            let desk = Desk::default();
-            let input = input(given);
-            let address = input.server.address();
-            let client = async {
-                for text in texts {
-                    let mut client = TcpStream::connect(&address).await.unwrap();
-                    client.write_all(text.as_bytes()).await.unwrap();
-                    client.shutdown().await.unwrap();
-                    // The input closes its side when it has taken everything.
-                    assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
-                }
-                desk.stop();
-            };
-            let (end, ()) = tokio::join!(Box::new(input).run(&desk), client);
-            assert_eq!(end.unwrap(), End::Quiet);
-            assert_eq!(desk.so_far(), expected);
+        let records = serve(given, async |address, _| {
+            for text in texts {
+                let mut client = TcpStream::connect(&address).await.unwrap();
+                client.write_all(text.as_bytes()).await.unwrap();
+                client.shutdown().await.unwrap();
+                // The input closes its side when it has taken everything.
+                assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+            }
         });
+        assert_eq!(records, expected);
     }
 
-    fn input(given: &[(&str, &str)]) -> Served<Clients> {
+    fn input(given: &[(&str, &str)]) -> Result<Served<Clients>, BuildError> {
         let given = [&[("listen", "127.0.0.1"), ("port", "0")], given].concat();
-        build_with(&options(&OPTIONS, &given), tcp).unwrap()
+        build_with(&options(&OPTIONS, &given), tcp)
+    }
+
+    /// Runs `client` against an input, then stops it; the records that came out.
+    fn serve<F: Future<Output = ()>>(
+        given: &[(&str, &str)],
+        client: impl FnOnce(String, Desk) -> F,
+    ) -> Vec<String> {
+        served::serve(|| input(given).unwrap(), client)
     }
 
     #[test]
@@ -485,33 +484,22 @@ mod tests {
             ("1M", 1 << 20),
             ("1g", 1 << 30),
         ] {
-            assert_eq!(input(&[("chunk_size", text)]).clients.limit, bytes, "{text}");
-            assert_eq!(input(&[("buffer_size", text)]).clients.limit, bytes, "{text}");
+            assert_eq!(input(&[("chunk_size", text)]).unwrap().clients.limit, bytes, "{text}");
+            assert_eq!(input(&[("buffer_size", text)]).unwrap().clients.limit, bytes, "{text}");
         }
     }
 
     #[test]
     fn a_text_that_stands_still_ends_its_connection() {
-        block_on(async {
-            let desk = Desk::default();
-            let input = input(&[("net.io_timeout", "1"), ("format", "none")]);
-            let address = input.server.address();
-            let client = async {
-                let mut idle = TcpStream::connect(&address).await.unwrap();
-                let mut client = TcpStream::connect(&address).await.unwrap();
-                client.write_all(b"whole\nhalf").await.unwrap();
-                assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "it is closed");
-                idle.write_all(b"after a silence\n").await.unwrap();
-                let records = desk.records(3).await;
-                desk.stop();
-                let texts = ["whole", "half", "after a silence"];
-                assert_eq!(
-                    records,
-                    texts.map(|text| format!("t 5.000000000 {{\"log\":\"{text}\"}}"))
-                );
-            };
-            let (end, ()) = tokio::join!(Box::new(input).run(&desk), client);
-            assert_eq!(end.unwrap(), End::Quiet);
+        serve(&[("net.io_timeout", "1"), ("format", "none")], async |address, desk| {
+            let mut idle = TcpStream::connect(&address).await.unwrap();
+            let mut client = TcpStream::connect(&address).await.unwrap();
+            client.write_all(b"whole\nhalf").await.unwrap();
+            assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "it is closed");
+            idle.write_all(b"after a silence\n").await.unwrap();
+            let records = desk.records(3).await;
+            let texts = ["whole", "half", "after a silence"];
+            assert_eq!(records, texts.map(|text| format!("t 5.000000000 {{\"log\":\"{text}\"}}")));
         });
     }
 
@@ -546,78 +534,52 @@ mod tests {
 
     #[test]
     fn the_client_s_address_stands_under_its_key() {
-        block_on(async {
-            let desk = Desk::default();
-            let input = input(&[("source_address_key", "from")]);
-            let address = input.server.address();
-            let client = async {
-                let mut client = TcpStream::connect(&address).await.unwrap();
-                client.write_all(b"{}").await.unwrap();
-                let from = client.local_addr().unwrap();
-                let records = desk.records(1).await;
-                desk.stop();
-                assert_eq!(records, [format!("t 5.000000000 {{\"from\":\"tcp://{from}\"}}")]);
-            };
-            let (end, ()) = tokio::join!(Box::new(input).run(&desk), client);
-            assert_eq!(end.unwrap(), End::Quiet);
+        serve(&[("source_address_key", "from")], async |address, desk| {
+            let mut client = TcpStream::connect(&address).await.unwrap();
+            client.write_all(b"{}").await.unwrap();
+            let from = client.local_addr().unwrap();
+            let records = desk.records(1).await;
+            assert_eq!(records, [format!("t 5.000000000 {{\"from\":\"tcp://{from}\"}}")]);
         });
     }
 
     #[test]
     fn connections_speak_tls() {
-        block_on(async {
-            let (desk, identity) = (Desk::default(), Identity::new());
-            let input = input(&[
+        let identity = Identity::new();
+        serve(
+            &[
                 ("tls", "on"),
                 ("tls.crt_file", identity.certificate()),
                 ("tls.key_file", identity.key()),
-            ]);
-            let address = input.server.address();
-            let client = async {
+            ],
+            async |address, desk| {
                 // Whoever does not speak TLS is turned away, and the others are served.
                 let mut plain = TcpStream::connect(&address).await.unwrap();
                 plain.write_all(b"{\"a\":1}\n").await.unwrap();
                 let mut client = identity.connect(&address).await;
                 client.write_all(b"{\"b\":2}").await.unwrap();
                 let records = desk.records(1).await;
-                desk.stop();
                 assert_eq!(records, [r#"t 5.000000000 {"b":2}"#]);
-            };
-            let (end, ()) = tokio::join!(Box::new(input).run(&desk), client);
-            assert_eq!(end.unwrap(), End::Quiet);
-        });
+            },
+        );
     }
 
     #[test]
     fn connections_beyond_the_limit_are_closed() {
-        block_on(async {
-            let desk = Desk::default();
-            let input = input(&[("net.max_connections", "1")]);
-            let address = input.server.address();
-            let client = async {
-                let mut first = TcpStream::connect(&address).await.unwrap();
-                first.write_all(b"{\"a\":1}").await.unwrap();
-                desk.records(1).await;
-                let mut second = TcpStream::connect(&address).await.unwrap();
-                assert_eq!(second.read(&mut [0]).await.unwrap(), 0);
-                first.write_all(b"{\"b\":2}").await.unwrap();
-                desk.records(2).await;
-                desk.stop();
-            };
-            let (end, ()) = tokio::join!(Box::new(input).run(&desk), client);
-            assert_eq!(end.unwrap(), End::Quiet);
+        serve(&[("net.max_connections", "1")], async |address, desk| {
+            let mut first = TcpStream::connect(&address).await.unwrap();
+            first.write_all(b"{\"a\":1}").await.unwrap();
+            desk.records(1).await;
+            let mut second = TcpStream::connect(&address).await.unwrap();
+            assert_eq!(second.read(&mut [0]).await.unwrap(), 0);
+            first.write_all(b"{\"b\":2}").await.unwrap();
+            desk.records(2).await;
         });
     }
 
     #[test]
     fn a_wrong_configuration_is_refused() {
-        let refused = |given: &[(&str, &str)]| {
-            let given = [&[("listen", "127.0.0.1"), ("port", "0")], given].concat();
-            let built = build_with(&options(&OPTIONS, &given), |options, build| {
-                tcp(options, build).map(|_| ())
-            });
-            built.unwrap_err().to_string()
-        };
+        let refused = |given: &[(&str, &str)]| input(given).err().unwrap().to_string();
         for wrong in ["0", "k", "-1", "1.5m", "2g", "32x", "99999999999999999999"] {
             assert!(
                 refused(&[("chunk_size", wrong)]).contains("not a number of kilobytes"),

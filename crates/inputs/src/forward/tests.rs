@@ -7,7 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::*;
-use flb_harness::net::{self as testing, Desk, Identity};
+use crate::shared::served;
+use flb_harness::net::{Desk, Identity};
 use flb_harness::{build_with, msgpack as json, options};
 use flb_net::forward::handshake::{Helo, Ping, Pong};
 use flb_net::stream::Stream;
@@ -25,12 +26,7 @@ fn serve<F: Future<Output = ()>>(
     given: &[(&str, &str)],
     client: impl FnOnce(String, Desk) -> F,
 ) -> Vec<String> {
-    let begin = || {
-        let input = input(given).unwrap();
-        let address = input.server.address();
-        (input, address)
-    };
-    testing::serve(begin, client)
+    served::serve(|| input(given).unwrap(), client)
 }
 
 /// Sends bytes and closes; the records that come out, and what is answered.

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
-use flb_harness::net::{self as testing, Desk, Identity};
+use flb_harness::net::{Desk, Identity};
 use flb_harness::{build_with, options};
 
 fn input(given: &[(&str, &str)]) -> Result<Served<Clients>, BuildError> {
@@ -19,12 +19,7 @@ fn serve<F: Future<Output = ()>>(
     given: &[(&str, &str)],
     client: impl FnOnce(String, Desk) -> F,
 ) -> Vec<String> {
-    let begin = || {
-        let input = input(given).unwrap();
-        let address = input.server.address();
-        (input, address)
-    };
-    testing::serve(begin, client)
+    served::serve(|| input(given).unwrap(), client)
 }
 
 /// Sends a request and closes; status line and headers, and body of the answer.

@@ -161,3 +161,51 @@ impl LineRecords {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use flb_event::Tag;
+    use flb_harness::{build, json_text};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp { sec: 100, nsec: 0 };
+
+    /// What becomes of lines, with a parser of JSON whose time is under `t`, and with an entry for all of them.
+    fn check(max_age: Option<u64>, parses: bool, lines: &[&str], expected: &[&str]) {
+        let json = flb_parsers::ALL.iter().find(|spec| spec.name == "json").unwrap();
+        let given = [("time_key", "t"), ("time_format", "%s"), ("time_strict", "off")];
+        let parser = parses.then(|| Arc::from(build(json, &given).unwrap()));
+        let records =
+            LineRecords::new("log", parser).ignore_older(max_age.map(Duration::from_secs));
+        let mut batch = ChunkBuilder::new(Tag::new("t").unwrap());
+        let entries = Entries { count: 1, bytes: b"\xa4file\xa1f" };
+        for line in lines {
+            records.push(&mut batch, NOW, line.as_bytes(), entries).unwrap();
+        }
+        let batch = batch.build();
+        let shown = batch.records().map(|event| (event.time.sec, json_text(event.body)));
+        let shown: Vec<String> = shown.map(|(sec, body)| format!("{sec} {body}")).collect();
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn entries_stand_before_a_line_and_behind_what_a_parser_found() {
+        check(None, false, &["{}"], &[r#"100 {"file":"f","log":"{}"}"#]);
+        check(
+            None,
+            true,
+            &[r#"{"a":1}"#, "no"],
+            &[r#"100 {"a":1,"file":"f"}"#, r#"100 {"file":"f","log":"no"}"#],
+        );
+    }
+
+    #[test]
+    fn a_time_in_a_line_stands_for_now_and_may_be_too_old() {
+        let lines = [r#"{"t":"98","a":1}"#, r#"{"t":"80","a":2}"#, r#"{"a":3}"#];
+        let [young, old, timeless] =
+            [r#"98 {"a":1,"file":"f"}"#, r#"80 {"a":2,"file":"f"}"#, r#"100 {"a":3,"file":"f"}"#];
+        check(None, true, &lines, &[young, old, timeless]);
+        check(Some(10), true, &lines, &[young, timeless]);
+    }
+}

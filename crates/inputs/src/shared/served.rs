@@ -44,3 +44,17 @@ impl<C: Clients> Input for Served<C> {
         })
     }
 }
+
+/// Runs `client` against an input, then stops it; the records that came out.
+#[cfg(test)]
+pub(crate) fn serve<C: Clients, F: Future<Output = ()>>(
+    input: impl FnOnce() -> Served<C>,
+    client: impl FnOnce(String, flb_harness::net::Desk) -> F,
+) -> Vec<String> {
+    let begin = || {
+        let input = input();
+        let address = input.server.address();
+        (input, address)
+    };
+    flb_harness::net::serve(begin, client)
+}
