@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::run::{command, line, no_options, root, run as run_command, target_dir};
+use crate::run::{command, line, root, run as run_command, target_dir};
 
 /// A filter of the examples.
 struct Filter {
@@ -42,8 +42,7 @@ struct Stage {
     dir: PathBuf,
 }
 
-pub(crate) fn run(args: &[String]) -> Result<()> {
-    no_options(args)?;
+pub(crate) fn run() -> Result<()> {
     let stage = build()?;
     for filter in FILTERS {
         show(&stage, filter)?;

@@ -14,84 +14,67 @@ mod test;
 mod tidy;
 mod toolchains;
 
-use std::env;
 use std::process::ExitCode;
 
-/// One subcommand: what it is called, what it does, and how.
-struct Chore {
-    name: &'static str,
-    about: &'static str,
-    run: fn(&[String]) -> anyhow::Result<()>,
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Every chore of the project")]
+#[command(subcommand_help_heading = "Chores", subcommand_value_name = "CHORE")]
+struct Xtask {
+    #[command(subcommand)]
+    chore: Chore,
 }
 
-const CHORES: &[Chore] = &[
-    Chore {
-        name: "test",
-        about: "Check the project: format, lints, tidy, then all tests",
-        run: test::run,
-    },
-    Chore {
-        name: "tidy",
-        about: "Check what no compiler checks: edges between crates, homes of unsafe, documents",
-        run: tidy::run,
-    },
-    Chore {
-        name: "filters",
-        about: "Rebuild examples/filters/*.wasm (--check: only compare); installs compilers",
-        run: filters::run,
-    },
-    Chore {
-        name: "allocators",
-        about: "Rebuild tests/allocators/*.wasm in the languages named; installs compilers",
-        run: allocators::run,
-    },
-    Chore {
-        name: "demo",
-        about: "Build the release programs and show them at work on the examples",
-        run: demo::run,
-    },
-    Chore {
-        name: "cross",
-        about: "Run the agent and the filters as other machines, and compare; installs compilers",
-        run: cross::run,
-    },
-    Chore {
-        name: "dist",
-        about: "Make packages for users, .tar.gz and .deb (--check: install and run the .deb)",
-        run: dist::run,
-    },
-    Chore {
-        name: "fluent-bit",
-        about: "Run the plugin inside the real Fluent Bit that FLUENT_BIT names",
-        run: fluent_bit::run,
-    },
-    Chore {
-        name: "soak",
-        about: "Lose nothing: kill [kills] [lines] [program], down [seconds] [program], reload [reloads] [program]",
-        run: soak::run,
-    },
-    Chore {
-        name: "bench",
-        about: "Measure: call, compile, instructions, load, pipeline",
-        run: bench::run,
-    },
-];
+/// The chores, in the order of the index.
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Check the project: format, lints, tidy, then all tests
+    Test,
+    /// Check what no compiler checks: edges between crates, homes of unsafe, documents
+    Tidy,
+    /// Rebuild examples/filters/*.wasm; installs compilers
+    Filters(filters::Args),
+    /// Rebuild tests/allocators/*.wasm in the languages named; installs compilers
+    Allocators(allocators::Args),
+    /// Build the release programs and show them at work on the examples
+    Demo,
+    /// Run the agent and the filters as other machines, and compare; installs compilers
+    Cross(cross::Args),
+    /// Make packages for users, .tar.gz and .deb
+    Dist(dist::Args),
+    /// Run the plugin inside the real Fluent Bit that FLUENT_BIT names
+    FluentBit(fluent_bit::Args),
+    /// Lose nothing, whatever happens to the agent for a long time
+    #[command(subcommand)]
+    Soak(soak::Soaks),
+    /// Measure
+    #[command(subcommand)]
+    Bench(bench::Benches),
+}
+
+impl Chore {
+    fn run(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Test => test::run(),
+            Self::Tidy => tidy::run(),
+            Self::Filters(args) => filters::run(args),
+            Self::Allocators(args) => allocators::run(args),
+            Self::Demo => demo::run(),
+            Self::Cross(args) => cross::run(args),
+            Self::Dist(args) => dist::run(args),
+            Self::FluentBit(args) => fluent_bit::run(args),
+            Self::Soak(soak) => soak.run(),
+            Self::Bench(bench) => bench.run(),
+        }
+    }
+}
 
 fn main() -> ExitCode {
-    let args: Vec<String> = env::args().skip(1).collect();
-    let Some(name) = args.first() else {
-        eprint!("{}", help());
-        return ExitCode::from(2);
-    };
-    if matches!(name.as_str(), "help" | "-h" | "--help") {
-        print!("{}", help());
-        return ExitCode::SUCCESS;
-    }
-    let Some(chore) = CHORES.iter().find(|chore| chore.name == name) else {
-        eprint!("xtask: there is no chore '{name}'\n\n{}", help());
-        return ExitCode::from(2);
-    };
-    match (chore.run)(&args[1..]) {
+    let matches = Xtask::command().get_matches();
+    let name = matches.subcommand_name().unwrap_or_default();
+    let Xtask { chore } = Xtask::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match chore.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask {name}: {error:#}");
@@ -100,10 +83,68 @@ fn main() -> ExitCode {
     }
 }
 
-fn help() -> String {
-    let mut text = "Usage: cargo xtask <chore>\n\nChores:\n".to_owned();
-    for Chore { name, about, .. } in CHORES {
-        text += &format!("  {name:<12}{about}\n");
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Chore, clap::Error> {
+        let words = std::iter::once("cargo xtask").chain(line.split_whitespace());
+        Xtask::try_parse_from(words).map(|xtask| xtask.chore)
     }
-    text
+
+    #[test]
+    fn what_the_documents_and_ci_write_is_understood() {
+        for line in [
+            "test",
+            "tidy",
+            "filters",
+            "filters --check",
+            "allocators c rust zig as go",
+            "demo",
+            "cross",
+            "cross all",
+            "cross aarch64 --if-possible",
+            "dist --check --profile dev --target x86_64-unknown-linux-musl --programs a --out b",
+            "fluent-bit",
+            "fluent-bit refused starts",
+            "soak kill 3 600 target/debug/flb-agent",
+            "soak down 60",
+            "soak reload 30000",
+            "bench call",
+            "bench compile",
+            "bench instructions --renew",
+            "bench load 1000",
+            "bench pipeline",
+            "bench pipeline 1000000 wide lines",
+        ] {
+            assert!(read(line).is_ok(), "{line}: {}", read(line).unwrap_err());
+        }
+    }
+
+    #[test]
+    fn what_nobody_can_mean_is_refused() {
+        for (line, told) in [
+            ("tests", "'test'"),
+            ("test now", "'now'"),
+            ("filters --chek", "'--check'"),
+            ("allocators", "<LANGUAGE>..."),
+            ("allocators perl", "c, rust, zig, as, go"),
+            ("cross vax", "aarch64, riscv64, s390x, armv7, all"),
+            ("dist --profile", "--profile <NAME>"),
+            ("soak kill many", "'many'"),
+        ] {
+            let error = read(line).unwrap_err();
+            assert!(error.to_string().contains(told), "{line}: {error}");
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_index_has_every_chore() {
+        Xtask::command().debug_assert();
+        let index = Xtask::command().render_help().to_string();
+        for chore in Xtask::command().get_subcommands() {
+            assert!(chore.get_about().is_some() && index.contains(chore.get_name()), "{index}");
+        }
+    }
 }

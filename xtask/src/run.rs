@@ -89,14 +89,6 @@ pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// An error if a chore that takes no options was given some.
-pub(crate) fn no_options(args: &[String]) -> Result<()> {
-    match args.first() {
-        None => Ok(()),
-        Some(word) => bail!("unknown option '{word}': this chore takes none"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

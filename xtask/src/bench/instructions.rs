@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::lines::{self, Shape};
 use crate::run::{command, line, output, root, run as run_command, target_dir, works};
@@ -33,12 +33,14 @@ struct Counts {
     stages: BTreeMap<String, u64>,
 }
 
-pub(crate) fn run(args: &[String]) -> Result<()> {
-    let renew = match args {
-        [] => false,
-        [word] if word == "--renew" => true,
-        _ => bail!("cargo xtask bench instructions [--renew]"),
-    };
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Args {
+    /// Write down what is counted
+    #[arg(long)]
+    renew: bool,
+}
+
+pub(crate) fn run(&Args { renew }: &Args) -> Result<()> {
     if !has_valgrind() {
         println!("SKIPPED: valgrind is not here, and apt does not bring it.");
         return Ok(());

@@ -45,11 +45,14 @@ struct Batch {
     is_http: bool,
 }
 
-pub(super) fn run(args: &[String]) -> Result<()> {
-    let records = match args.first() {
-        Some(word) => word.parse().context("the number of records")?,
-        None => RECORDS,
-    };
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How many records are sent in a run
+    #[arg(default_value_t = RECORDS)]
+    records: usize,
+}
+
+pub(super) fn run(&Args { records }: &Args) -> Result<()> {
     let program = program()?;
     let mut rows: Vec<Row> = Vec::new();
     for input in ["forward", "http"] {

@@ -10,17 +10,32 @@ mod measure;
 mod pipeline;
 mod plot;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+use clap::Subcommand;
 
-pub(crate) fn run(args: &[String]) -> Result<()> {
-    match args {
-        [what] if what == "compile" => compile::run(),
-        [what] if what == "call" => call::run(),
-        [what, rest @ ..] if what == "instructions" => instructions::run(rest),
-        [what, rest @ ..] if what == "load" => load::run(rest),
-        [what, rest @ ..] if what == "pipeline" => pipeline::run(rest),
-        _ => {
-            bail!("say what to measure: cargo xtask bench call|compile|instructions|load|pipeline")
+/// What is measured.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Benches {
+    /// Calls alone
+    Call,
+    /// The compiler
+    Compile,
+    /// Count what a record costs at each stage, and compare with what is written down
+    Instructions(instructions::Args),
+    /// Inputs that clients send to
+    Load(load::Args),
+    /// The whole agent from a file to null
+    Pipeline(pipeline::Args),
+}
+
+impl Benches {
+    pub(crate) fn run(&self) -> Result<()> {
+        match self {
+            Self::Call => call::run(),
+            Self::Compile => compile::run(),
+            Self::Instructions(args) => instructions::run(args),
+            Self::Load(args) => load::run(args),
+            Self::Pipeline(args) => pipeline::run(args),
         }
     }
 }

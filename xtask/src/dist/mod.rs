@@ -11,54 +11,38 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
 use crate::run::{command, output, root, run as run_command, target_dir, works};
 use crate::toolchains::hex;
 
-const USAGE: &str = "cargo xtask dist [--check] [--profile NAME] [--target TRIPLE] [--programs FOLDER] [--out FOLDER]";
-
 /// The programs that are handed out.
 const PROGRAMS: [&str; 2] = ["flb-agent", "flb-wamrc"];
 
-/// What is asked for.
-#[derive(Debug, Default, PartialEq)]
-struct Options {
-    /// Whether the .deb is installed, run and removed again.
-    checks: bool,
-    profile: Option<String>,
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Args {
+    /// Install the .deb into a folder, run the agent as its user, and remove it
+    #[arg(long)]
+    check: bool,
+    /// How to build; dev builds soon instead of small and fast
+    #[arg(long, value_name = "NAME", default_value = "packaged")]
+    profile: String,
+    /// Build for this target, such as another C library
+    #[arg(long, value_name = "TRIPLE")]
     target: Option<String>,
-    /// Where the programs are, if they are built already.
+    /// Take programs that are built already
+    #[arg(long, value_name = "FOLDER")]
     programs: Option<PathBuf>,
+    /// Where packages go (default: target/dist)
+    #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
 
-impl Options {
-    fn read(args: &[String]) -> Result<Self> {
-        let mut options = Self::default();
-        let mut args = args.iter();
-        while let Some(arg) = args.next() {
-            let mut value = || args.next().cloned().with_context(|| format!("{arg} needs a value"));
-            match arg.as_str() {
-                "--check" => options.checks = true,
-                "--profile" => options.profile = Some(value()?),
-                "--target" => options.target = Some(value()?),
-                "--programs" => options.programs = Some(value()?.into()),
-                "--out" => options.out = Some(value()?.into()),
-                _ => bail!("unknown option '{arg}'\nUsage: {USAGE}"),
-            }
-        }
-        Ok(options)
-    }
-
-    fn profile(&self) -> &str {
-        self.profile.as_deref().unwrap_or("packaged")
-    }
-
+impl Args {
     /// Whether this is only a trial, which need not be small but soon.
     fn is_trial(&self) -> bool {
-        self.programs.is_some() || self.profile() == "dev"
+        self.programs.is_some() || self.profile == "dev"
     }
 }
 
@@ -76,9 +60,8 @@ struct Dist {
     is_trial: bool,
 }
 
-pub(crate) fn run(args: &[String]) -> Result<()> {
-    let options = Options::read(args)?;
-    let dist = Dist::new(&options)?;
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let dist = Dist::new(args)?;
     fs::create_dir_all(&dist.out)
         .with_context(|| format!("cannot create {}", dist.out.display()))?;
     let tree = dist.out.join("tree");
@@ -98,22 +81,22 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         let size = fs::metadata(file)?.len();
         println!("made {} ({:.1} MB)", file.display(), size as f64 / 1e6);
     }
-    match deb.filter(|_| options.checks) {
+    match deb.filter(|_| args.check) {
         Some(deb) => check::run(&deb, &dist.out.join("root")),
         None => Ok(()),
     }
 }
 
 impl Dist {
-    fn new(options: &Options) -> Result<Self> {
-        let target = options.target.as_deref();
+    fn new(args: &Args) -> Result<Self> {
+        let target = args.target.as_deref();
         let machine = target.map_or(std::env::consts::ARCH, |target| {
             target.split_once('-').map_or(target, |(machine, _)| machine)
         });
         let target_dir = target_dir()?;
-        let programs = match &options.programs {
+        let programs = match &args.programs {
             Some(folder) => folder.clone(),
-            None => build(options, &target_dir)?,
+            None => build(args, &target_dir)?,
         };
         Ok(Self {
             version: env!("CARGO_PKG_VERSION"),
@@ -125,8 +108,8 @@ impl Dist {
             },
             epoch: epoch()?,
             programs,
-            out: options.out.clone().unwrap_or_else(|| target_dir.join("dist")),
-            is_trial: options.is_trial(),
+            out: args.out.clone().unwrap_or_else(|| target_dir.join("dist")),
+            is_trial: args.is_trial(),
         })
     }
 
@@ -162,19 +145,18 @@ impl Dist {
 }
 
 /// Builds the programs; the folder that they are in.
-fn build(options: &Options, target_dir: &Path) -> Result<PathBuf> {
-    let profile = options.profile();
+fn build(args: &Args, target_dir: &Path) -> Result<PathBuf> {
     let mut command = command("cargo build --locked");
     for program in PROGRAMS {
         command.args(["-p", program]);
     }
     let mut folder = target_dir.to_owned();
-    if let Some(target) = &options.target {
+    if let Some(target) = &args.target {
         command.args(["--target", target]);
         folder.push(target);
     }
-    run_command(command.args(["--profile", profile]))?;
-    Ok(folder.join(if profile == "dev" { "debug" } else { profile }))
+    run_command(command.args(["--profile", &args.profile]))?;
+    Ok(folder.join(if args.profile == "dev" { "debug" } else { &args.profile }))
 }
 
 /// A machine by its Rust and by its Debian name.
@@ -220,17 +202,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_are_read_and_wrong_ones_refused() {
-        let read = |line: &str| {
-            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-            Options::read(&words)
+    fn a_build_of_the_moment_is_a_trial_and_so_are_programs_of_others() {
+        let args = Args {
+            check: false,
+            profile: "packaged".to_owned(),
+            target: None,
+            programs: None,
+            out: None,
         };
-        let options = read("--check --profile dev --out a").unwrap();
-        assert!(options.checks && options.is_trial());
-        assert_eq!(options.out.as_deref(), Some("a".as_ref()));
-        assert!(!read("").unwrap().is_trial());
-        assert!(read("--profile").unwrap_err().to_string().contains("--profile needs a value"));
-        assert!(read("--chek").unwrap_err().to_string().contains("unknown option '--chek'"));
+        assert!(!args.is_trial());
+        assert!(Args { profile: "dev".to_owned(), ..args.clone() }.is_trial());
+        assert!(Args { programs: Some("a".into()), ..args }.is_trial());
     }
 
     #[test]

@@ -76,7 +76,13 @@ impl Bench {
     }
 }
 
-pub(crate) fn run(args: &[String]) -> Result<()> {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Show only what has these words in its name
+    words: Vec<String>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
     let Some(program) = env::var_os("FLUENT_BIT") else {
         println!("SKIPPED: FLUENT_BIT names no program");
         return Ok(());
@@ -91,7 +97,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     fs::copy(built()?, bench.plugin()).context("the plugin")?;
     let version = first_line(Command::new(&bench.program).arg("--version"))?;
     println!("{version}\n");
-    let words = args.join(" ");
+    let words = args.words.join(" ");
     let mut failed = Vec::new();
     for row in ROWS.iter().filter(|row| row.name.contains(&words)) {
         match (row.run)(&bench) {

@@ -18,9 +18,11 @@ pub(super) struct Soak {
 
 impl Soak {
     /// An empty folder. The program is built if none is named.
-    pub(super) fn new(name: &str, program: Option<&String>) -> Result<Self> {
+    pub(super) fn new(name: &str, program: Option<&Path>) -> Result<Self> {
         let program = match program {
-            Some(program) => fs::canonicalize(program).with_context(|| program.clone())?,
+            Some(program) => {
+                fs::canonicalize(program).with_context(|| program.display().to_string())?
+            }
             None => {
                 run_command(&mut command("cargo build --workspace --bins"))?;
                 target_dir()?.join("debug/flb-agent")

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -30,9 +31,18 @@ const NEARLY: Duration = Duration::from_secs(1);
 /// Who has not caught up by then never will.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-pub(super) fn run(args: &[String]) -> Result<()> {
-    let down = Duration::from_secs(args.first().map_or(Ok(DOWN), |text| text.parse())?);
-    let soak = Soak::new("down", args.get(1))?;
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How long the receiver is down
+    #[arg(default_value_t = DOWN)]
+    seconds: u64,
+    /// The agent (default: it is built)
+    program: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let down = Duration::from_secs(args.seconds);
+    let soak = Soak::new("down", args.program.as_deref())?;
     configure(&soak)?;
     let receiver = soak.start("receiver")?;
     let mut sender = soak.start("sender")?;

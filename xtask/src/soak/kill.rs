@@ -4,6 +4,7 @@
 //! sends it to a second agent, which says what it has. Again and again the first agent is killed without warning. In the
 //! end every line must have reached the second one. Some come twice, which is allowed, and counted.
 
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -64,10 +65,21 @@ struct Deaths {
     idle: usize,
 }
 
-pub(super) fn run(args: &[String]) -> Result<()> {
-    let kills = args.first().map_or(Ok(KILLS), |text| text.parse())?;
-    let lines = args.get(1).map_or(Ok(LINES), |text| text.parse())?;
-    let soak = Soak::new("kill", args.get(2))?;
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How often the agent is killed
+    #[arg(default_value_t = KILLS)]
+    kills: usize,
+    /// How many lines its log gets
+    #[arg(default_value_t = LINES)]
+    lines: usize,
+    /// The agent (default: it is built)
+    program: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let Args { kills, lines, .. } = *args;
+    let soak = Soak::new("kill", args.program.as_deref())?;
     configure(&soak)?;
     let mut receiver = soak.start("receiver")?;
     let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! `cargo xtask soak <what>`: long runs of the whole agent in which nothing may be lost, whatever happens to it.
+//! `cargo xtask soak WHAT`: long runs of the whole agent in which nothing may be lost, whatever happens to it.
 
 mod agent;
 mod count;
@@ -6,15 +6,26 @@ mod down;
 mod kill;
 mod reload;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+use clap::Subcommand;
 
-pub(crate) fn run(args: &[String]) -> Result<()> {
-    match args.first().map(String::as_str) {
-        Some("kill") => kill::run(&args[1..]),
-        Some("down") => down::run(&args[1..]),
-        Some("reload") => reload::run(&args[1..]),
-        _ => bail!(
-            "usage: soak kill [kills] [lines] [program], soak down [seconds] [program], or soak reload [reloads] [program]"
-        ),
+/// What happens to the agent.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Soaks {
+    /// It is killed again and again
+    Kill(kill::Args),
+    /// The receiver is down for a while
+    Down(down::Args),
+    /// It is reloaded again and again
+    Reload(reload::Args),
+}
+
+impl Soaks {
+    pub(crate) fn run(&self) -> Result<()> {
+        match self {
+            Self::Kill(args) => kill::run(args),
+            Self::Down(args) => down::run(args),
+            Self::Reload(args) => reload::run(args),
+        }
     }
 }

@@ -7,6 +7,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -26,9 +27,18 @@ const CHANCE: u64 = 8_000;
 /// Who has not got all lines by then never will.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-pub(super) fn run(args: &[String]) -> Result<()> {
-    let reloads = args.first().map_or(Ok(RELOADS), |text| text.parse())?;
-    let soak = Soak::new("reload", args.get(1))?;
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How often the agent is reloaded
+    #[arg(default_value_t = RELOADS)]
+    reloads: usize,
+    /// The agent (default: it is built)
+    program: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let reloads = args.reloads;
+    let soak = Soak::new("reload", args.program.as_deref())?;
     let ports = Ports { data: free_port()?, sender: free_port()?, receiver: free_port()? };
     soak.write("receiver.conf", &ports.receiving(0))?;
     soak.write("sender.conf", &ports.sending(0))?;

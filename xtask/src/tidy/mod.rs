@@ -12,7 +12,7 @@ mod uses;
 
 use anyhow::{Result, ensure};
 
-use crate::run::{metadata, no_options, root};
+use crate::run::{metadata, root};
 use edges::Package;
 use tree::Tree;
 
@@ -31,8 +31,7 @@ const RULES: &[Rule] = &[
     ("docs/compat.md names tests that exist", documents::compat_without_test),
 ];
 
-pub(crate) fn run(args: &[String]) -> Result<()> {
-    no_options(args)?;
+pub(crate) fn run() -> Result<()> {
     let tree = Tree::read(root())?;
     let metadata = metadata("--locked --filter-platform x86_64-unknown-linux-gnu")?;
     let packages = Package::all(&metadata);

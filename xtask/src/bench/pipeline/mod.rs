@@ -40,12 +40,17 @@ fn run_once(work: &Work, command: &Command) -> Result<Cost> {
     if work.is_wide { measure(command) } else { on_one_cpu(|| measure(command)) }
 }
 
-pub(super) fn run(args: &[String]) -> Result<()> {
-    let lines = match args.first() {
-        Some(word) => word.parse().context("the number of lines")?,
-        None => LINES,
-    };
-    let words = args[1.min(args.len())..].join(" ");
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How many lines are read in a run
+    #[arg(default_value_t = LINES)]
+    lines: usize,
+    /// Measure only what has these words in its name
+    words: Vec<String>,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let (lines, words) = (args.lines, args.words.join(" "));
     let folder = target_dir()?.join("bench/pipeline");
     fs::create_dir_all(&folder)?;
     let agents = agent::agents(&folder)?;
