@@ -15,7 +15,7 @@ const DOCUMENT: &str = "docs/architecture.md";
 const HEADING: &str = "Where unsafe lives";
 
 /// Code for guests: a filter takes raw pointers by contract, and it is the sandbox that fences it.
-const GUESTS: [&str; 2] = ["examples/", "tests/allocators/"];
+const GUESTS: [&str; 3] = ["examples/", "sdk/", "tests/allocators/"];
 
 /// Files that do not open with `//!`.
 pub(super) fn undocumented(tree: &Tree) -> Vec<String> {
