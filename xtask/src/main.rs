@@ -33,7 +33,7 @@ enum Chore {
     Test,
     /// Check what no compiler checks: edges between crates, homes of unsafe, documents
     Tidy,
-    /// Rebuild examples/filters/*.wasm; installs compilers
+    /// Rebuild the modules of examples and SDKs; installs compilers
     Filters(filters::Args),
     /// Rebuild tests/allocators/*.wasm in the languages named; installs compilers
     Allocators(allocators::Args),
