@@ -4,6 +4,7 @@
 
 mod accessor;
 mod chunk;
+pub mod edit;
 pub mod json;
 pub mod msgpack;
 mod spares;
@@ -13,6 +14,7 @@ mod time;
 
 pub use accessor::{Accessor, AccessorError, Scene, Template, write_text};
 pub use chunk::{Chunk, ChunkBuilder, Event, RecordTooLarge, Records};
+
 pub use spares::Spares;
 pub use tag::{Pattern, Tag, TagTooLong};
 pub use time::Timestamp;
