@@ -25,6 +25,15 @@ pub const FLAG: &str = "flb:flag";
 /// A module's own way to say that its answers are to be freed, and how; see `docs/abi.md`.
 pub const FREE_RESULT: &str = "flb_free_result";
 
+/// How the markers of the batch ABI begin, by which a module says what version of it it speaks; see `docs/batch-abi.md`.
+pub const BATCH_MARKER: &str = "flb_batch_";
+/// The marker of the version that is known.
+pub const BATCH: &str = "flb_batch_1";
+/// What a module of the batch ABI may export to be called before its first batch.
+pub const BATCH_START: &str = "flb_start";
+/// The module name of what a guest may import beside WASI and a C library.
+pub const LEAVES: &str = "flb";
+
 /// Bytes in a page of WebAssembly memory.
 pub const PAGE: u64 = 64 << 10;
 /// Pages of the host in a guest's memory (64 MiB): the longest tag and a 16 MiB record in its longest JSON form fit.
@@ -43,6 +52,8 @@ mod tests {
         for name in [MEMORY, PAGES, START, STOP, SPIN, FLAG] {
             assert!(name.starts_with(RESERVED), "{name}");
         }
-        assert!(!FREE_RESULT.starts_with(RESERVED));
+        for name in [FREE_RESULT, BATCH_MARKER, BATCH, BATCH_START] {
+            assert!(!name.starts_with(RESERVED), "{name}");
+        }
     }
 }

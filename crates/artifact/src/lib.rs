@@ -4,6 +4,7 @@
 
 mod architecture;
 mod artifact;
+mod batch;
 mod builder;
 pub mod contract;
 mod cpu;
@@ -19,6 +20,7 @@ mod target;
 
 pub use architecture::Architecture;
 pub use artifact::{Artifact, Verified};
+pub use batch::{BatchError, is_batch_function, speaks_batch};
 pub use builder::{ArtifactBuilder, SliceCode};
 pub use cpu::{Cpu, CpuTable, Feature, Meaning};
 pub use error::{ArtifactError, Foreign, Part};

@@ -1,6 +1,6 @@
 //! Why a module cannot be compiled.
 
-use flb_artifact::{ArtifactError, Foreign};
+use flb_artifact::{ArtifactError, BatchError, Foreign};
 
 /// Why a module cannot be compiled. Messages say what to do; whoever knows the file's name puts it before them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +32,9 @@ pub enum CompileError {
         /// What to do.
         help: &'static str,
     },
+    /// It has a marker of the batch ABI that means nothing.
+    #[error("WASM module load failed: {0}")]
+    Batch(#[from] BatchError),
     /// A function goes past a limit of the code generator.
     #[error(
         "WASM module load failed: a limit of the code generator: {reason}; help: split the function, or build it with \

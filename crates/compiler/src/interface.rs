@@ -1,8 +1,8 @@
 //! Reads what a module exports and imports, and refuses what cannot be a filter.
 
-use flb_artifact::contract::RESERVED;
+use flb_artifact::contract::{BATCH, RESERVED};
 use flb_artifact::{
-    Architecture, Arguments, Export, Foreign, Import, Interface, Target, ValueType,
+    Architecture, Arguments, Export, Foreign, Import, Interface, Target, ValueType, speaks_batch,
 };
 use wasmparser::types::{EntityType, Types};
 use wasmparser::{MemoryType, Payload, Validator, WasmFeatures};
@@ -29,6 +29,8 @@ pub(crate) struct ModuleInfo {
     pub(crate) imports_more: bool,
     /// Whether its code takes too long to be given registers well.
     pub(crate) is_intricate: bool,
+    /// Whether it has the marker of the batch ABI.
+    pub(crate) speaks_batch: bool,
     /// Bytes of the artifact's metadata that exports and imports may still take.
     room: usize,
 }
@@ -42,8 +44,11 @@ impl ModuleInfo {
         Interface { exports: self.exports.clone(), imports: self.imports.clone(), arguments }
     }
 
-    /// The allocator that the module brings for hosts to call, if it does.
+    /// The allocator that the module brings for hosts to call, if it does. Batches come without one.
     pub(crate) fn allocator(&self) -> Option<Arguments> {
+        if self.speaks_batch {
+            return None;
+        }
         const I32: ValueType = ValueType::I32;
         let is = |name: &str, params: &[ValueType], results: &[ValueType]| {
             let same = |export: &Export| export.params == params && export.results == results;
@@ -85,6 +90,7 @@ pub(crate) fn read(wasm: &[u8]) -> Result<ModuleInfo, CompileError> {
         start: None,
         imports_more: false,
         is_intricate,
+        speaks_batch: false,
         room: ROOM,
     };
     let mut has_code = false;
@@ -99,6 +105,15 @@ pub(crate) fn read(wasm: &[u8]) -> Result<ModuleInfo, CompileError> {
             "it exports no function",
             "export the filter function: #[unsafe(no_mangle)] extern \"C\" in Rust, \
              __attribute__((export_name(\"..\"))) in C, //go:wasmexport in Go",
+        ));
+    }
+    module.speaks_batch = speaks_batch(&module.exports)?;
+    if module.speaks_batch && module.memory.is_none_or(|memory| memory.memory64) {
+        return Err(CompileError::unsupported(
+            format!(
+                "it exports '{BATCH}' and has no memory with 32-bit addresses, where batches lie"
+            ),
+            "build the filter for wasm32",
         ));
     }
     Ok(module)

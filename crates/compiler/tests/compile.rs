@@ -1,7 +1,7 @@
 //! Compiles every `tests/compile/*.wat` as the `;;!` lines at its top say, and checks what they say of the result.
 //!
 //! What to do: `target`, `cpu`, `features`, `opt` and `size`. What to expect: either `error`, the whole message, or any of
-//! `exports` and `imports` (as the artifact's metadata has them), `triple`, `uses` (the CPU features), `below` (a bound for
+//! `exports`, `imports` and `arguments` (as the artifact's metadata has them), `triple`, `uses` (the CPU features), `below` (a bound for
 //! the file's size, in bytes). One file is one case; each line is `;;! name = "value"`.
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test panic as the test does")]
@@ -9,7 +9,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use flb_artifact::{Artifact, Interface, Levels, Target};
+use flb_artifact::{Arguments as By, Artifact, Interface, Levels, Target};
 use flb_compiler::{CompileOptions, Compiler};
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -92,6 +92,11 @@ fn facts(name: &str, expected: &str, bytes: &[u8]) -> Result<String, Failed> {
             let imports = metadata.interface.imports.iter();
             imports.map(|one| format!("{}.{}", one.module, one.name)).collect::<Vec<_>>().join(", ")
         }
+        "arguments" => match metadata.interface.arguments {
+            By::Malloc => "malloc".to_owned(),
+            By::New => "new".to_owned(),
+            By::Pages { .. } => "pages".to_owned(),
+        },
         "triple" => slice.target.clone(),
         "uses" => slice.features.join(","),
         "below" if bytes.len() < expected.parse()? => expected.to_owned(),

@@ -58,6 +58,7 @@ fn artifact(artifact: &Artifact) -> anyhow::Result<Value> {
         },
         "memory": wasm.map(|wasm| memory(&measures(&wasm))),
         "arguments": arguments(metadata.interface.arguments),
+        "batch_abi": batch_abi(&metadata.interface),
         "exports": metadata.interface.exports.iter().map(export).collect::<Vec<_>>(),
         "imports": imports(&metadata.interface),
         "slices": slices,
@@ -67,9 +68,9 @@ fn artifact(artifact: &Artifact) -> anyhow::Result<Value> {
 /// Read, not compiled: so it is quick, and shows what the compiler refuses.
 fn module(wasm: &[u8]) -> Value {
     let measures = measures(wasm);
-    let (arguments, refused) = match flb_compiler::interface(wasm) {
-        Ok(interface) => (Some(arguments(interface.arguments)), None),
-        Err(error) => (None, Some(error.to_string())),
+    let (arguments, batch_abi, refused) = match flb_compiler::interface(wasm) {
+        Ok(interface) => (Some(arguments(interface.arguments)), batch_abi(&interface), None),
+        Err(error) => (None, None, Some(error.to_string())),
     };
     let exports = measures.exports.iter().map(|(name, ty)| json!({ "name": name, "type": ty }));
     json!({
@@ -79,6 +80,7 @@ fn module(wasm: &[u8]) -> Value {
         "digest": Sha256Hex::of(&[wasm]).to_string(),
         "memory": memory(&measures),
         "arguments": arguments,
+        "batch_abi": batch_abi,
         "exports": exports.collect::<Vec<_>>(),
         "imports": measures.imports,
         "sections": measures.sections,
@@ -120,6 +122,11 @@ fn arguments(arguments: Arguments) -> Value {
     }
 }
 
+/// The version of the batch ABI that the module speaks.
+fn batch_abi(interface: &flb_artifact::Interface) -> Option<u32> {
+    interface.speaks_batch().is_ok_and(|speaks| speaks).then_some(1)
+}
+
 fn imports(interface: &flb_artifact::Interface) -> Vec<String> {
     let names = interface.imports.iter();
     names.map(|import| format!("{}.{}", import.module, import.name)).collect()
@@ -149,6 +156,7 @@ const ORDER: &[&str] = &[
     "source",
     "memory",
     "arguments",
+    "batch_abi",
     "exports",
     "imports",
     "slices",
@@ -177,7 +185,7 @@ fn lines(object: &Value) -> String {
             Value::Array(slices) if *name == "slices" => {
                 slices.iter().for_each(|slice| add_slice(&mut text, slice));
             }
-            Value::Null if *name == "refused" => {}
+            Value::Null if ["refused", "batch_abi"].contains(name) => {}
             value if object.get(name).is_some() => add(&mut text, "", name, value),
             _ => {}
         }
