@@ -45,9 +45,12 @@ impl Interface {
     }
 }
 
-/// Whether these are a filter's parameter and result in the batch ABI.
+/// Exports with the type of a filter of the batch ABI that are something else.
+const OTHERS: [&str; 3] = [BATCH_START, "malloc", "__pin"];
+
+/// Whether a function can be the filter of a module that speaks the batch ABI.
 pub fn is_batch_function(export: &Export) -> bool {
-    is(export, &[ValueType::I32], &[ValueType::I32])
+    is(export, &[ValueType::I32], &[ValueType::I32]) && !OTHERS.contains(&export.name.as_str())
 }
 
 /// Whether there is the marker of the batch ABI among a module's exports; or what is wrong with it.
@@ -67,18 +70,10 @@ pub fn speaks_batch(exports: &[Export]) -> Result<bool, BatchError> {
         return Err(BatchError::Type { name: BATCH, wanted: "() -> ()" });
     }
     let start = exports.iter().find(|export| export.name == BATCH_START);
-    if start.is_some_and(|start| !is_batch_function(start)) {
+    if start.is_some_and(|start| !is(start, &[ValueType::I32], &[ValueType::I32])) {
         return Err(BatchError::Type { name: BATCH_START, wanted: "(start: i32) -> i32" });
     }
-    // These have the same type and are something else.
-    let others = [BATCH_START, "malloc", "__pin"];
-    let could_be =
-        |export: &&Export| is_batch_function(export) && !others.contains(&export.name.as_str());
-    if exports.iter().any(|export| could_be(&export)) {
-        Ok(true)
-    } else {
-        Err(BatchError::NoFunction)
-    }
+    if exports.iter().any(is_batch_function) { Ok(true) } else { Err(BatchError::NoFunction) }
 }
 
 fn is_marker(name: &str) -> bool {

@@ -94,6 +94,13 @@ pub struct Records<'a> {
     start: usize,
 }
 
+impl Records<'_> {
+    /// Where in the chunk's bytes the next record begins: the one before it ended there.
+    pub fn position(&self) -> usize {
+        self.start
+    }
+}
+
 impl<'a> Iterator for Records<'a> {
     type Item = Event<'a>;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flb_artifact::Sha256Hex;
 use flb_event::{Chunk, Spares};
-use flb_guest::filter::{self, Outcome, Policy, Source, Watch, module_options};
+use flb_guest::filter::{self, Finished, Outcome, Policy, Source, Watch, module_options};
 use flb_guest::host;
 use flb_plugin::{Build, BuildError, Filter, Options, Outlet, Spec};
 use flb_runtime::FilterInstance;
@@ -45,7 +45,8 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildE
     let refused =
         |error: flb_runtime::LoadError| BuildError::new(format!("{}: {error}", path.display()));
     let sandbox = host::sandbox(options, &path, &label)?;
-    let module_options = module_options(options, function, build.service, sandbox)?;
+    let module_options =
+        module_options(options, function, (build.service, build.instance), sandbox)?;
     let digest = Sha256Hex::of(&[&bytes]);
     let source =
         Source { engine, path: path.clone(), options: module_options, label: label.clone() };
@@ -95,14 +96,17 @@ impl Filter for Wasm {
         let module = self.instance.module().source();
         let mut outcome = Outcome::new(&batch, (&self.policy, module), output);
         let recycled = self.instance.recycled();
+        let now = outlet.now();
+        self.instance.set_clock(u64::from(now.sec) * 1_000_000_000 + u64::from(now.nsec));
         self.instance.filter(&batch, &mut outcome);
         if let Some(path) = self.instance.denied() {
             self.policy.denied(&path);
         }
-        let (chunk, mut tally) = outcome.finish(&mut self.spares);
+        let Finished { chunk, mut tally, emitted } = outcome.finish(&mut self.spares);
         tally.recycled = self.instance.recycled() - recycled;
         outlet.count(&tally);
         outlet.pass(chunk);
+        emitted.into_iter().for_each(|chunk| outlet.emit(chunk));
     }
 
     fn guest_memory(&mut self) -> Option<u64> {

@@ -196,7 +196,7 @@ fn work(
     let refused =
         |error: flb_runtime::LoadError| BuildError::new(format!("{}: {error}", path.display()));
     let sandbox = host::sandbox(options, &path, label)?;
-    let module_options = module_options(options, function, service, sandbox)?;
+    let module_options = module_options(options, function, (service, name), sandbox)?;
     let digest = Sha256Hex::of(&[&bytes]);
     let source =
         Source { engine, path: path.clone(), options: module_options, label: label.clone() };

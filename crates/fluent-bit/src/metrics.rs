@@ -65,7 +65,7 @@ pub(crate) const METRICS: &[Metric] = &[
 ];
 
 const CLASSES: [&CStr; Failure::ALL.len()] =
-    [c"trap", c"deadline", c"memory", c"bad_output", c"exit"];
+    [c"trap", c"deadline", c"memory", c"bad_output", c"exit", c"refused"];
 
 /// A change of a metric.
 #[derive(Debug, Clone, PartialEq, Eq)]

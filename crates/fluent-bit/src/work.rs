@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use flb_artifact::Sha256Hex;
-use flb_event::{Chunk, Event, Spares, Tag, Verdict};
+use flb_event::{Chunk, ChunkBuilder, Event, Spares, Tag, Verdict};
 use flb_guest::filter::{Look, Policy, class};
 use flb_plugin::{Fate, Tally};
 use flb_runtime::{Answers, FilterError, FilterInstance, FilterModule};
@@ -238,6 +238,36 @@ impl<'a> Output<'a> {
         self.tally.became(count);
     }
 
+    /// Puts these records in the place of the next one, if there is room. Fluent Bit takes none under another tag from a filter.
+    fn replace_by(
+        &mut self,
+        event: Event<'_>,
+        parts: &[flb_runtime::Part<'_>],
+    ) -> Result<(), FilterError> {
+        if parts.iter().any(|part| part.tag.as_ref().is_some_and(|tag| tag != self.tag)) {
+            let reason = "the record would go on under another tag, which a filter of Fluent Bit's cannot do";
+            return Err(FilterError::BadOutput { reason: reason.to_owned() });
+        }
+        let mut made = ChunkBuilder::new(self.tag.clone());
+        for part in parts {
+            made.push(part.event)?;
+        }
+        self.has_room(made.size())?;
+        let head = self.take_out();
+        for part in made.build().records() {
+            if (part.time, part.metadata) == (event.time, event.metadata) {
+                self.bytes.extend_from_slice(head);
+                self.bytes.extend_from_slice(part.body);
+            } else {
+                let mut alone = ChunkBuilder::new(self.tag.clone());
+                alone.push(part)?;
+                self.bytes.extend_from_slice(alone.build().bytes());
+            }
+        }
+        self.tally.became(parts.len());
+        Ok(())
+    }
+
     fn finish(mut self) -> (Option<Vec<u8>>, Tally, u32) {
         let chunk = self.is_changed.then(|| {
             self.bytes.extend_from_slice(&self.chunk[self.copied..]);
@@ -287,6 +317,13 @@ impl Answers for Output<'_> {
             Err(error) => self.fail(event, error),
         }
         self.edited = body;
+    }
+
+    fn split(&mut self, event: Event<'_>, parts: &[flb_runtime::Part<'_>]) {
+        self.late = 0;
+        if let Err(error) = self.replace_by(event, parts) {
+            self.fail(event, error);
+        }
     }
 
     fn fail(&mut self, event: Event<'_>, error: FilterError) {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use flb_artifact::{PublicKey, Required, Trust, contract};
 use flb_plugin::{BuildError, Kind, OptionSpec, Options, Secrecy, Service};
 use flb_runtime::{
-    Directory, EngineOptions, FilterEngine, GuestLog, GuestOutput, GuestStream, Heard, Sandbox,
-    variable,
+    Directory, EngineOptions, FilterEngine, GuestLog, GuestOutput, GuestStream, Heard, LogLevel,
+    Sandbox, variable,
 };
 
 use flb_plugin::log::{Label, excerpt, name_only};
@@ -191,6 +191,7 @@ pub fn deadline(options: &Options, property: &str) -> Result<Duration, BuildErro
 
 /// What the options let a guest see of the host. `path` is the module's.
 pub fn sandbox(options: &Options, path: &Path, label: &Label) -> Result<Sandbox, BuildError> {
+    let log = log(label);
     Ok(Sandbox {
         directories: directories(options)?,
         environment: environment(options)?,
@@ -198,9 +199,16 @@ pub fn sandbox(options: &Options, path: &Path, label: &Label) -> Result<Sandbox,
         output: match options.text(GUEST_OUTPUT.name) {
             Some("inherit") => GuestOutput::Inherit,
             Some("discard") => GuestOutput::Discard,
-            _ => GuestOutput::Lines(log(label)),
+            _ => GuestOutput::Lines(log.clone()),
         },
+        log: Some(log),
+        meters: None,
     })
+}
+
+/// The properties `Config.*` as a module of the batch ABI is told them.
+pub(crate) fn config(options: &Options) -> Vec<(String, String)> {
+    options.keyed(CONFIG.name).map(|(key, text)| (key.to_owned(), text.to_owned())).collect()
 }
 
 /// Each must be there already, or the agent does not start.
@@ -265,6 +273,16 @@ fn log(label: &Label) -> GuestLog {
             }
             Heard::Line { stream: GuestStream::Stderr, text } => {
                 tracing::warn!("{label} stderr: {}", String::from_utf8_lossy(text));
+            }
+            Heard::Said { level, text } => {
+                let text = String::from_utf8_lossy(text);
+                match level {
+                    LogLevel::Error => tracing::error!("{label} {text}"),
+                    LogLevel::Warn => tracing::warn!("{label} {text}"),
+                    LogLevel::Info => tracing::info!("{label} {text}"),
+                    LogLevel::Debug => tracing::debug!("{label} {text}"),
+                    LogLevel::Trace => tracing::trace!("{label} {text}"),
+                }
             }
             Heard::Suppressed(lines) => tracing::warn!(
                 "{label} {lines} more lines of the module's output were suppressed, at {LINES} a second"

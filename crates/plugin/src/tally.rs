@@ -15,12 +15,14 @@ pub enum Failure {
     BadOutput,
     /// The guest ended itself.
     Exit,
+    /// The guest said that it failed on the record.
+    Refused,
 }
 
 impl Failure {
     /// Every class, in the order of [`Tally::failed`].
-    pub const ALL: [Failure; 5] =
-        [Self::Trap, Self::Deadline, Self::Memory, Self::BadOutput, Self::Exit];
+    pub const ALL: [Failure; 6] =
+        [Self::Trap, Self::Deadline, Self::Memory, Self::BadOutput, Self::Exit, Self::Refused];
 
     /// The class's name in logs, metrics and quarantine files.
     pub fn name(self) -> &'static str {
@@ -30,6 +32,7 @@ impl Failure {
             Self::Memory => "memory",
             Self::BadOutput => "bad_output",
             Self::Exit => "exit",
+            Self::Refused => "refused",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Why a module cannot be loaded, and why a call came to nothing.
 
-use flb_artifact::ArtifactError;
+use flb_artifact::contract::BATCH;
+use flb_artifact::{ArtifactError, BatchError};
 use flb_event::RecordTooLarge;
 
 use crate::abi::{Abi, PARAMETERS, Signature};
@@ -65,9 +66,9 @@ pub enum LoadError {
     },
     /// The function speaks another ABI than the configuration says.
     #[error(
-        "the function '{name}' returns as ABI version {} does, {}, and ABI_Version says {}; help: leave ABI_Version out: \
+        "the function '{name}' returns as {found} does, {}, and ABI_Version says {}; help: leave ABI_Version out: \
          the function's type says it",
-        found.number(), found.signature(), wanted.number()
+        found.signature(), wanted.number().unwrap_or_default()
     )]
     AbiVersion {
         /// The function.
@@ -77,6 +78,20 @@ pub enum LoadError {
         /// The ABI that was asked for.
         wanted: Abi,
     },
+    /// The function has the type of the batch ABI, and the module does not say that it speaks it.
+    #[error(
+        "the function '{name}' has the type (i32) -> i32, that of the batch ABI, and the module does not export \
+         '{BATCH}', by which it says what it expects; help: export that function, () -> (), or give '{name}' the \
+         parameters ({})",
+        PARAMETERS.join(", ")
+    )]
+    NoBatchMarker {
+        /// The function.
+        name: String,
+    },
+    /// The module's marker of the batch ABI means nothing here.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
     /// The function that frees answers has another type than `free`.
     #[error(
         "the function '{name}' has the type {found}, it must have (i32) -> (); help: give it one parameter, the answer's \
@@ -201,6 +216,12 @@ pub enum FilterError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The filter itself says that it failed on the record.
+    #[error("the filter refuses the record{}", because(reason))]
+    Refused {
+        /// Why, in the filter's words.
+        reason: String,
+    },
     /// The guest ended itself; its instance is replaced.
     #[error("wasi proc exit: the guest called exit({code}){}{}", within(backtrace), after(printed))]
     Exit {
@@ -216,6 +237,11 @@ pub enum FilterError {
 /// The function that failed.
 fn within(backtrace: &[String]) -> String {
     backtrace.first().map(|function| format!(" (in {function})")).unwrap_or_default()
+}
+
+/// A reason, if one was given.
+fn because(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(": {reason}") }
 }
 
 /// What was printed before.
@@ -237,7 +263,10 @@ impl FilterError {
             | Self::Deadline { backtrace, .. }
             | Self::OutOfMemory { backtrace, .. }
             | Self::Exit { backtrace, .. } => backtrace,
-            Self::GivenUp { .. } | Self::Memory { .. } | Self::BadOutput { .. } => &[],
+            Self::GivenUp { .. }
+            | Self::Memory { .. }
+            | Self::BadOutput { .. }
+            | Self::Refused { .. } => &[],
         }
     }
 }

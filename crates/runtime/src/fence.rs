@@ -36,14 +36,18 @@
 //!    `errno`. The thread-local is constant-initialised and has no destructor. It takes no lock and leaves no frame.
 //! 6. **Pointers are valid when they are used.** The thread-local one is set to a borrowed fence and set back before the borrow
 //!    ends (`Fence::run`). The flag lies in a memory of the same store that never grows or moves.
+//! 7. **Who reads from another thread reads what is there.** `word` is for the watchdog, which looks how far a guest has come
+//!    while it runs. Whoever lets it look (`Leash::watch`, only called for a `Guest`) has opened the page and never closes it,
+//!    and drops the memory only after `forget` has taken the lock and said that there is none. What is read is an aligned
+//!    word that compiled code writes with one instruction: it is one value or the other.
 #![expect(unsafe_code, reason = "page protection and signal handlers are; see the module's words")]
 
 use std::cell::Cell;
 use std::io;
 use std::ops::Range;
 use std::ptr;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use libc::{c_int, c_void, sigaction, siginfo_t};
 
@@ -65,6 +69,8 @@ pub(crate) struct Fence {
     /// What the guest's code looks at, if it does: null, or in a memory of the same store.
     flag: AtomicPtr<u32>,
     astray: AtomicBool,
+    /// Held while somebody reads in the memory beside the guest's own thread, and while it goes.
+    reading: Mutex<()>,
 }
 
 impl Fence {
@@ -79,6 +85,23 @@ impl Fence {
     /// Where to tell the guest's code that it shall end.
     pub(crate) fn set_flag(&self, flag: *mut u32) {
         self.flag.store(flag, Ordering::Relaxed);
+    }
+
+    /// The four bytes at a multiple of four, whatever the guest is writing there just now. For whoever watches it from another
+    /// thread; the bytes must be accessible. `None` where there is no such memory, or no more.
+    pub(crate) fn word(&self, at: usize) -> Option<u32> {
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = self.place(&(at..at.checked_add(4)?))?;
+        // SAFETY: 7 above: the memory is there while the lock is held, its base is a multiple of a page, and the bytes are not
+        // forbidden.
+        let word = at.is_multiple_of(4).then(|| unsafe { AtomicU32::from_ptr(start.cast()) })?;
+        Some(u32::from_le(word.load(Ordering::Relaxed)))
+    }
+
+    /// To be called before the memory goes: from here on nobody reads in it.
+    pub(crate) fn forget(&self) {
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        self.length.store(0, Ordering::Relaxed);
     }
 
     /// Lets the guest have these bytes of its memory.

@@ -8,6 +8,7 @@ use wasmtime::{Instance, Memory, Store, TypedFunc, WasmParams, WasmResults};
 
 use crate::failure::failure;
 use crate::interrupt::Leash;
+use crate::leaves::Leaves;
 use crate::ready::Ready;
 use crate::state::State;
 use crate::{FilterError, FilterOptions, LoadError, Recycle};
@@ -33,6 +34,7 @@ impl Guest {
         let memories = ready.memories();
         let mut state = State::new(memories, memory_limit, &options.sandbox, Arc::clone(&leash))?;
         state.is_first = true;
+        state.leaves = Leaves::new(options);
         let mut store = Store::new(ready.pre.module().engine(), state);
         let instance = ready.instantiate(&mut store, memory_limit);
         let instance = instance.map_err(|error| failed(&error, &store))?;
@@ -135,6 +137,13 @@ impl Guest {
     pub(crate) fn is_due(&self, recycle: Recycle) -> bool {
         recycle.calls.is_some_and(|calls| self.asked >= calls)
             || recycle.memory.is_some_and(|memory| self.memory_size() > memory)
+    }
+}
+
+impl Drop for Guest {
+    /// Nobody may read in a memory that is gone.
+    fn drop(&mut self) {
+        self.leash.fence.forget();
     }
 }
 

@@ -1,9 +1,10 @@
-//! What a module imports, and who provides it: WASI, a C library, AssemblyScript's `abort`, and a trap for whatever nobody
+//! What a module imports, and who provides it: WASI, a C library, the functions of module `flb`, AssemblyScript's `abort`, and a trap for whatever nobody
 //! knows. What is known is what the linker has, and no list beside it.
 
 use wasmtime::{Caller, Engine, Extern, FuncType, InstancePre, Linker, Module, Val};
 
 use crate::LoadError;
+use crate::leaves;
 use crate::libc;
 use crate::state::State;
 use flb_artifact::contract::MEMORY;
@@ -24,7 +25,9 @@ pub fn unprovided<'a>(
     add_wasi(&mut linker)?;
     let ty = FuncType::new(&engine, [], []);
     // The library has a function by its type; here the name has to do.
-    let imports = imports.into_iter().filter(|(from, name)| !libc::has(from, name));
+    let imports = imports
+        .into_iter()
+        .filter(|(from, name)| !libc::has(from, name) && !leaves::has(from, name));
     Ok(imports.filter_map(|(from, name)| add(&mut linker, from, name, ty.clone())).collect())
 }
 
@@ -50,6 +53,10 @@ fn add(linker: &mut Linker<State>, from: &str, name: &str, ty: FuncType) -> Opti
     if let Some(code) = libc::find(from, name, &ty) {
         // It fails for what is there already.
         drop(code.link(linker, name));
+        return None;
+    }
+    if let Some(leaf) = leaves::find(from, name, &ty) {
+        drop(leaf.link(linker));
         return None;
     }
     let is_abort = (from, name) == ABORT;

@@ -31,6 +31,11 @@ impl FilterInstance {
         &self.module
     }
 
+    /// Tells the time, in nanoseconds since 1970, before a batch. Guests of the batch ABI are told it.
+    pub fn set_clock(&mut self, now: u64) {
+        self.asker.set_clock(now);
+    }
+
     /// Asks the filter about a batch, and hands over what becomes of each record, in their order. What a failure costs is its
     /// own record: the next one finds another guest where that is necessary.
     pub fn filter(&mut self, batch: &Chunk, answers: &mut impl Answers) {

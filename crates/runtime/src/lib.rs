@@ -25,8 +25,10 @@ mod imports;
 mod instance;
 mod interrupt;
 mod layout;
+mod leaves;
 mod libc;
 mod load;
+mod meters;
 mod module;
 mod native;
 mod options;
@@ -40,14 +42,15 @@ mod state;
 #[cfg(feature = "wasi")]
 mod wasi;
 
-pub use abi::{Abi, Answers, Signature};
+pub use abi::{Abi, Answers, Part, Signature};
 pub use engine::{EngineOptions, FilterEngine};
 pub use error::{FilterError, LoadError};
 pub use imports::unprovided;
 pub use instance::FilterInstance;
+pub use meters::{Meter, Meters};
 pub use module::FilterModule;
 pub use options::{EventFormat, FilterOptions, Recycle};
-pub use output::{GuestLog, GuestOutput, GuestStream, Heard, LINE};
+pub use output::{GuestLog, GuestOutput, GuestStream, Heard, LINE, LogLevel};
 #[cfg(feature = "wasi")]
 pub use program::{Program, ProgramOptions, ProgramRun};
 pub use sandbox::{Directory, NoVariable, Sandbox, variable};

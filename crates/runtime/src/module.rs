@@ -6,7 +6,7 @@ use flb_artifact::contract::FREE_RESULT;
 use flb_artifact::{Interface, Sha256Hex, ValueType};
 
 use crate::ready::Ready;
-use crate::{FilterEngine, FilterOptions, LoadError, Signature, abi};
+use crate::{Abi, FilterEngine, FilterOptions, LoadError, Signature, abi};
 
 /// Code ready to be instantiated. Cheap to clone; clones share the code.
 #[derive(Clone)]
@@ -17,6 +17,7 @@ pub struct FilterModule {
 struct Shared {
     ready: Ready,
     options: FilterOptions,
+    abi: Abi,
 }
 
 impl std::fmt::Debug for FilterModule {
@@ -36,9 +37,14 @@ impl FilterModule {
         options: FilterOptions,
     ) -> Result<Self, LoadError> {
         let ready = Ready::load(engine, bytes, options.required.as_ref())?;
-        abi::check(ready.interface(), &options.function, options.abi)?;
+        let abi = abi::check(ready.interface(), &options.function, options.abi)?;
         check_free_result(ready.interface())?;
-        Ok(Self { shared: Arc::new(Shared { ready, options }) })
+        Ok(Self { shared: Arc::new(Shared { ready, options, abi }) })
+    }
+
+    /// What ABI the function speaks.
+    pub fn abi(&self) -> Abi {
+        self.shared.abi
     }
 
     /// How the filter is called.

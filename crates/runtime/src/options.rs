@@ -50,6 +50,10 @@ pub struct FilterOptions {
     pub required: Option<Required>,
     /// What the guest may see and use of the host.
     pub sandbox: Sandbox,
+    /// What the filter is called in logs, for guests that want to know it.
+    pub name: String,
+    /// Settings of the filter's own, for guests that are told them at their start.
+    pub config: Vec<(String, String)>,
 }
 
 impl FilterOptions {
@@ -65,6 +69,8 @@ impl FilterOptions {
             recycle: Recycle::default(),
             required: None,
             sandbox: Sandbox::default(),
+            name: String::new(),
+            config: Vec::new(),
         }
     }
 }

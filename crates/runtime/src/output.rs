@@ -35,6 +35,45 @@ impl GuestStream {
     }
 }
 
+/// How much matters what a guest says to the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Something failed.
+    Error,
+    /// Somebody should look at it.
+    Warn,
+    /// Somebody may want to know.
+    Info,
+    /// For whoever looks for a fault.
+    Debug,
+    /// Every step.
+    Trace,
+}
+
+impl LogLevel {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+
+    /// The level of this number, 1 to 5; any other number is information.
+    pub(crate) fn numbered(number: u32) -> Self {
+        match number {
+            1 => Self::Error,
+            2 => Self::Warn,
+            4 => Self::Debug,
+            5 => Self::Trace,
+            _ => Self::Info,
+        }
+    }
+}
+
 /// What a log of guests is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heard<'a> {
@@ -43,6 +82,13 @@ pub enum Heard<'a> {
         /// Where.
         stream: GuestStream,
         /// The line without its end; no more than [`LINE`] bytes of it.
+        text: &'a [u8],
+    },
+    /// A guest said something to the log.
+    Said {
+        /// How much it matters.
+        level: LogLevel,
+        /// What.
         text: &'a [u8],
     },
     /// So many lines were more than the limit allows, and are gone.
@@ -75,6 +121,15 @@ impl GuestLog {
     }
 
     fn line(&self, now: Instant, stream: GuestStream, text: &[u8]) {
+        self.tell(now, Heard::Line { stream, text });
+    }
+
+    /// What a guest says to the log.
+    pub(crate) fn say(&self, now: Instant, level: LogLevel, text: &[u8]) {
+        self.tell(now, Heard::Said { level, text });
+    }
+
+    fn tell(&self, now: Instant, heard: Heard<'_>) {
         let mut limit = self.0.limit.lock().unwrap_or_else(PoisonError::into_inner);
         let suppressed = limit.begin(now);
         let allowed = limit.allows();
@@ -83,7 +138,7 @@ impl GuestLog {
             (self.0.sink)(Heard::Suppressed(suppressed));
         }
         if allowed {
-            (self.0.sink)(Heard::Line { stream, text });
+            (self.0.sink)(heard);
         }
     }
 }
@@ -185,6 +240,9 @@ mod tests {
             sink.lock().unwrap().push(match heard {
                 Heard::Line { stream, text } => {
                     format!("{}: {}", stream.name(), text.escape_ascii())
+                }
+                Heard::Said { level, text } => {
+                    format!("{}: {}", level.name(), String::from_utf8_lossy(text))
                 }
                 Heard::Suppressed(lines) => format!("{lines} suppressed"),
             });

@@ -2,8 +2,9 @@
 //! nothing at all.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::GuestOutput;
+use crate::{GuestLog, GuestOutput, Meters};
 
 /// What a guest may see and use of the host.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +17,10 @@ pub struct Sandbox {
     pub arguments: Vec<String>,
     /// Where its stdout and stderr go.
     pub output: GuestOutput,
+    /// Where what it says to the log goes, if anywhere.
+    pub log: Option<GuestLog>,
+    /// Where it counts, if anywhere.
+    pub meters: Option<Arc<dyn Meters>>,
 }
 
 /// A directory that a guest may use, under its name as written.

@@ -9,6 +9,7 @@ use crate::bounds::Bounds;
 #[cfg(feature = "wasi")]
 use crate::capture::Capture;
 use crate::interrupt::Leash;
+use crate::leaves::Leaves;
 use crate::libc::{Console, Library};
 use crate::space::Memories;
 #[cfg(feature = "wasi")]
@@ -28,6 +29,8 @@ pub(crate) struct State {
     pub(crate) wasi: Wasi,
     /// The C library, for a guest that imports it.
     pub(crate) library: Library,
+    /// What functions of module `flb` keep.
+    pub(crate) leaves: Leaves,
     /// When its monotonic clock was zero.
     pub(crate) started: Instant,
     /// What it printed to its stderr.
@@ -90,6 +93,7 @@ impl State {
             #[cfg(feature = "wasi")]
             wasi: crate::wasi::context(sandbox, stdout, started, &leash, &printed)?,
             library: Library::new(console),
+            leaves: Leaves::default(),
             started,
             #[cfg(feature = "wasi")]
             printed,

@@ -5,7 +5,7 @@
 use flb_event::{ChunkBuilder, Event, Tag, Timestamp, Verdict, json};
 use flb_runtime::{
     Abi, Answers, EngineOptions, EventFormat, FilterEngine, FilterError, FilterInstance,
-    FilterModule, FilterOptions, Recycle, Sandbox,
+    FilterModule, FilterOptions, Part, Recycle, Sandbox,
 };
 
 /// Data at address 16 and a function `f` with the given body.
@@ -601,6 +601,11 @@ impl Answers for Answered {
             Ok(()) => self.decide(event, Verdict::Replace(&body)),
             Err(error) => self.fail(event, error),
         }
+    }
+
+    fn split(&mut self, event: Event<'_>, parts: &[Part<'_>]) {
+        let bodies: Vec<String> = parts.iter().map(|part| text(part.event.body)).collect();
+        self.0.push(format!("{}: {}", event.time.sec, bodies.join(" | ")));
     }
 
     fn fail(&mut self, event: Event<'_>, error: FilterError) {

@@ -400,7 +400,7 @@ fn log() -> (GuestOutput, Arc<Mutex<Vec<String>>>) {
     let log = GuestLog::new(10, move |heard| {
         sink.lock().unwrap().push(match heard {
             Heard::Line { stream, text } => format!("{}: {}", stream.name(), text.escape_ascii()),
-            Heard::Suppressed(_) => "more".to_owned(),
+            Heard::Said { .. } | Heard::Suppressed(_) => "more".to_owned(),
         });
     });
     (GuestOutput::Lines(log), told)

@@ -33,6 +33,9 @@ pub(crate) struct Call {
     /// Longest time for the start and for the first call, as Start_Deadline (default: the deadline)
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, value_parser = seconds)]
     pub(crate) start_deadline: Option<Duration>,
+    /// One of its settings, as the property Config.KEY; may be given several times
+    #[arg(long = "config", value_name = "KEY=VALUE", allow_hyphen_values = true)]
+    pub(crate) settings: Vec<String>,
 }
 
 // What a filter may see of the host.
@@ -91,10 +94,14 @@ pub(crate) fn load(file: &Path, call: &Call, grants: &Grants) -> anyhow::Result<
 
 /// What the guest prints: lines on stderr that say so, as stdout is for what the program says of the guest.
 fn printed() -> GuestOutput {
-    GuestOutput::Lines(GuestLog::new(u32::MAX, |heard| {
-        if let Heard::Line { stream, text } = heard {
+    GuestOutput::Lines(GuestLog::new(u32::MAX, |heard| match heard {
+        Heard::Line { stream, text } => {
             aside(format_args!("{}: {}", stream.name(), String::from_utf8_lossy(text)));
         }
+        Heard::Said { level, text } => {
+            aside(format_args!("{}: {}", level.name(), String::from_utf8_lossy(text)));
+        }
+        Heard::Suppressed(_) => {}
     }))
 }
 
@@ -111,10 +118,21 @@ pub(crate) fn options(
     Ok(FilterOptions {
         format: call.format.unwrap_or(JSON),
         sandbox,
+        config: settings(call)?,
+        name: "flb-wamrc".to_owned(),
         deadline: call.deadline.unwrap_or(defaults.deadline),
         start_deadline: call.start_deadline,
         ..defaults
     })
+}
+
+/// The settings, their keys in lower case as those of properties are.
+fn settings(call: &Call) -> Result<Vec<(String, String)>, UsageError> {
+    let setting = |text: &String| {
+        let refused = |error| UsageError::new(format!("'{text}': {error}"), "--config limit=7");
+        variable(text).map(|(key, value)| (key.to_ascii_lowercase(), value)).map_err(refused)
+    };
+    call.settings.iter().map(setting).collect()
 }
 
 fn sandbox(file: &Path, grants: &Grants, output: GuestOutput) -> Result<Sandbox, UsageError> {
@@ -124,7 +142,13 @@ fn sandbox(file: &Path, grants: &Grants, output: GuestOutput) -> Result<Sandbox,
     });
     let name = file.file_name().filter(|_| !grants.arguments.is_empty());
     let name = name.map(|name| name.to_string_lossy().into_owned());
+    let log = match &output {
+        GuestOutput::Lines(log) => Some(log.clone()),
+        GuestOutput::Discard | GuestOutput::Inherit => None,
+    };
     Ok(Sandbox {
+        log,
+        meters: None,
         directories: grants.directories.iter().map(|text| Directory::from(text.as_str())).collect(),
         environment: variables.collect::<Result<_, _>>()?,
         arguments: name.into_iter().chain(grants.arguments.iter().cloned()).collect(),
@@ -146,7 +170,7 @@ pub(crate) fn only_filter(interface: &Interface) -> Result<String, UsageError> {
     let filters: Vec<&str> = interface
         .exports
         .iter()
-        .filter(|export| Abi::of(export).is_some())
+        .filter(|export| Abi::of(export, interface).is_some())
         .map(|export| export.name.as_str())
         .collect();
     match filters.as_slice() {

@@ -106,8 +106,8 @@ fn function(interface: &Interface, wanted: Option<&str>) -> (Finding, Option<Str
         return problem(missing(interface, &name));
     };
     let shown = format!("{name}: {}", type_of(export));
-    if let Some(abi) = Abi::of(export) {
-        let shown = format!("{shown}, ABI version {}", abi.number());
+    if let Some(abi) = Abi::of(export, interface) {
+        let shown = format!("{shown}, {abi}");
         return (Finding::new(Level::Ok, "function", shown), Some(name));
     }
     problem(format!(

@@ -101,6 +101,7 @@ fn summarize(args: &ReplayArgs, sum: &Sum) -> anyhow::Result<()> {
 struct Entry {
     tag: Tag,
     time: Timestamp,
+    metadata: Vec<u8>,
     body: Vec<u8>,
     class: String,
     path: PathBuf,
@@ -125,15 +126,20 @@ impl Entry {
                 .map(|text| String::from_utf8_lossy(text).into_owned())
                 .with_context(|| format!("it has no '{name}'"))
         };
-        let body = match field("event") {
-            Ok(event) => body_of(&STANDARD.decode(event).context("its 'event' is no base64")?)?,
-            Err(_) => find("record").context("it has no 'record'")?.to_vec(),
+        let (metadata, body) = match field("event") {
+            Ok(event) => maps_of(&STANDARD.decode(event).context("its 'event' is no base64")?)?,
+            Err(_) => (
+                find("metadata").unwrap_or(Event::NO_METADATA).to_vec(),
+                find("record").context("it has no 'record'")?.to_vec(),
+            ),
         };
         msgpack::map_len(&body).context("its record is no object")?;
+        msgpack::map_len(&metadata).context("its metadata are no object")?;
         let escape_unicode = find("escape_unicode") != Some(&[0xc2]);
         Ok(Self {
             tag: Tag::new(&field("tag")?)?,
             time: time(&field("time")?)?,
+            metadata,
             body,
             class: field("class")?,
             path: field("path")?.into(),
@@ -147,11 +153,12 @@ impl Entry {
     }
 }
 
-/// The body of a record as chunks have it.
-fn body_of(event: &[u8]) -> anyhow::Result<Vec<u8>> {
+/// Metadata and body of a record as chunks have it.
+fn maps_of(event: &[u8]) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
     let rest = event.get(PREFIX..).context("its 'event' is cut off")?;
     let metadata = msgpack::value_len(rest).context("its 'event' is damaged")?;
-    Ok(rest[metadata..].to_vec())
+    let (metadata, body) = rest.split_at(metadata);
+    Ok((metadata.to_vec(), body.to_vec()))
 }
 
 /// What the options of a filter and its file make different.
@@ -170,7 +177,7 @@ struct Filters<'a> {
 
 impl Filters<'_> {
     fn ask(&mut self, entry: &Entry) -> anyhow::Result<Now> {
-        let event = Event { time: entry.time, metadata: Event::NO_METADATA, body: &entry.body };
+        let event = Event { time: entry.time, metadata: &entry.metadata, body: &entry.body };
         match self.instance(entry)?.ask(&entry.tag, event) {
             Ok(bodies) if bodies.is_empty() => Ok(Now::Dropped),
             Ok(bodies) => {

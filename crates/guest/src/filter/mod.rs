@@ -7,6 +7,6 @@ mod quarantine;
 mod watch;
 
 pub use options::{ALL, module_options};
-pub use outcome::Outcome;
+pub use outcome::{Finished, Outcome};
 pub use policy::{Policy, class};
 pub use watch::{Look, Source, Watch};

@@ -75,11 +75,11 @@ pub const ALL: &[OptionSpec] = &[
     ),
 ];
 
-/// What the runtime is told.
+/// What the runtime is told. `name` is what the filter is called in logs.
 pub fn module_options(
     options: &Options,
     function: &str,
-    service: &Service,
+    (service, name): (&Service, &str),
     sandbox: Sandbox,
 ) -> Result<FilterOptions, BuildError> {
     Ok(FilterOptions {
@@ -100,6 +100,8 @@ pub fn module_options(
         },
         required: host::required(options, service)?,
         sandbox,
+        name: name.to_owned(),
+        config: host::config(options),
         ..FilterOptions::new(function)
     })
 }

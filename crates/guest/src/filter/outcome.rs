@@ -1,9 +1,11 @@
 //! The batch that comes out of the filter, and the books about it.
 
+use std::collections::BTreeMap;
+
 use flb_artifact::Sha256Hex;
-use flb_event::{Chunk, ChunkBuilder, Event, RecordTooLarge, Spares, Verdict};
+use flb_event::{Chunk, ChunkBuilder, Event, RecordTooLarge, Spares, Tag, Verdict};
 use flb_plugin::{Failure, Fate, Tally};
-use flb_runtime::{Answers, FilterError};
+use flb_runtime::{Answers, FilterError, Part};
 
 use super::policy::{Policy, class};
 
@@ -27,6 +29,18 @@ pub struct Outcome<'o> {
     is_changed: bool,
     /// Bytes of answers.
     answered: usize,
+    /// Records that go on under other tags.
+    emitted: BTreeMap<Tag, ChunkBuilder>,
+}
+
+/// What becomes of a batch.
+pub struct Finished {
+    /// The records that go on; the same chunk if nothing changed.
+    pub chunk: Chunk,
+    /// The books.
+    pub tally: Tally,
+    /// Records that go on under other tags.
+    pub emitted: Vec<Chunk>,
 }
 
 impl<'o> Outcome<'o> {
@@ -36,8 +50,17 @@ impl<'o> Outcome<'o> {
         (policy, module): (&'o Policy, Sha256Hex),
         output: ChunkBuilder,
     ) -> Self {
-        let tally = Tally::default();
-        Self { batch, policy, module, tally, told: 0, output, is_changed: false, answered: 0 }
+        Self {
+            batch,
+            policy,
+            module,
+            tally: Tally::default(),
+            told: 0,
+            output,
+            is_changed: false,
+            answered: 0,
+            emitted: BTreeMap::new(),
+        }
     }
 
     /// The next records go on as they are.
@@ -76,13 +99,48 @@ impl<'o> Outcome<'o> {
         Ok(())
     }
 
-    /// The answer to the batch; the same chunk if nothing changed. What was built stays with the spares until the lane is
-    /// through with it.
-    pub fn finish(self, spares: &mut Spares) -> (Chunk, Tally) {
-        let Self { batch, tally, output, is_changed, .. } = self;
+    /// Puts these records in the place of one, those of other tags beside the batch, if there is room. Those that leave are
+    /// removed from this filter's batch, as its books see it.
+    fn become_parts(&mut self, parts: &[Part<'_>]) -> Result<(), FilterError> {
+        let tag = self.batch.tag();
+        let leaves = |part: &&Part<'_>| part.tag.as_ref().is_some_and(|other| other != tag);
+        let size = |all: usize, part: &Part<'_>| {
+            all.saturating_add(FRAME + part.event.metadata.len() + part.event.body.len())
+        };
+        let size = parts.iter().fold(0, size);
+        self.change();
+        let fits_chunk = u32::try_from(self.output.size().saturating_add(size)).is_ok();
+        if !fits_chunk || self.answered.saturating_add(size) > ROOM {
+            return Err(full());
+        }
+        self.answered += size;
+        let mut stay = 0;
+        for part in parts {
+            let to = match &part.tag {
+                Some(tag) if leaves(&part) => self
+                    .emitted
+                    .entry(tag.clone())
+                    .or_insert_with(|| ChunkBuilder::new(tag.clone())),
+                _ => {
+                    stay += 1;
+                    &mut self.output
+                }
+            };
+            // There is room, as was seen above: all answers to a batch fit into one chunk.
+            let _ = to.push(part.event);
+        }
+        self.told += 1;
+        self.tally.became(stay);
+        Ok(())
+    }
+
+    /// What becomes of the batch. What was built stays with the spares until the lane is through with it.
+    pub fn finish(self, spares: &mut Spares) -> Finished {
+        let Self { batch, tally, output, is_changed, emitted, .. } = self;
         let built = output.build();
         spares.keep(built.clone());
-        (if is_changed { built } else { batch.clone() }, tally)
+        let emitted = emitted.into_values().map(ChunkBuilder::build).collect();
+        Finished { chunk: if is_changed { built } else { batch.clone() }, tally, emitted }
     }
 }
 
@@ -134,6 +192,16 @@ impl Answers for Outcome<'_> {
             }
             Err(error) => self.fail(event, error),
         }
+    }
+
+    fn split(&mut self, event: Event<'_>, parts: &[Part<'_>]) {
+        if let Err(error) = self.become_parts(parts) {
+            self.fail(event, error);
+        }
+    }
+
+    fn lost(&mut self, error: FilterError) {
+        self.policy.lost(&error);
     }
 
     fn fail(&mut self, event: Event<'_>, error: FilterError) {
@@ -204,7 +272,7 @@ mod tests {
         outcome.decide(events[6], Verdict::Split(&several));
         outcome.fail(events[7], bad());
         outcome.decide(events[8], Verdict::Keep);
-        let (chunk, tally) = outcome.finish(&mut Spares::new(1));
+        let Finished { chunk, tally, .. } = outcome.finish(&mut Spares::new(1));
         let numbers: Vec<u8> = chunk.records().map(|event| event.body[3]).collect();
         assert_eq!(numbers, [0, 1, 33, 4, 61, 62, 8]);
         assert_eq!((tally.kept, tally.replaced, tally.dropped), (4, 2, 1));
@@ -218,7 +286,7 @@ mod tests {
         outcome.keep(1);
         outcome.fail(batch.records().nth(1).unwrap(), bad());
         outcome.keep(1);
-        let (chunk, tally) = outcome.finish(&mut Spares::new(1));
+        let Finished { chunk, tally, .. } = outcome.finish(&mut Spares::new(1));
         assert!(chunk.same(&batch));
         assert_eq!((tally.kept, tally.failures()), (3, 1));
     }

@@ -32,6 +32,8 @@ pub struct Policy {
     refusals: Mishaps,
     /// Times that the quarantine was full.
     overflows: Mishaps,
+    /// Times that a guest failed behind its last record.
+    losses: Mishaps,
     /// Whether the log says that the module asked for files that it was not granted.
     denied: AtomicBool,
 }
@@ -71,6 +73,7 @@ impl Policy {
             failures: Default::default(),
             refusals: Mishaps::default(),
             overflows: Mishaps::default(),
+            losses: Mishaps::default(),
             denied: AtomicBool::new(false),
         }
     }
@@ -104,6 +107,16 @@ impl Policy {
         };
         self.log((class, error), fate, tag, event);
         fate
+    }
+
+    /// Says, ever less often, that a guest failed when it had decided about all records.
+    pub(super) fn lost(&self, error: &FilterError) {
+        if let Some(times) = self.losses.another().map(Times::of) {
+            tracing::error!(
+                "{} Got exception running wasm code: {error}; it had decided about all records, and starts afresh{times}",
+                self.label
+            );
+        }
     }
 
     /// Says, once, that the module asked for a file that it was not granted.
@@ -161,7 +174,7 @@ impl Policy {
         }
         let Some(times) = self.failures[class as usize].another(&kind(error)) else { return };
         let words = match class {
-            Failure::BadOutput => "",
+            Failure::BadOutput | Failure::Refused => "",
             _ => "Got exception running wasm code: ",
         };
         let fate = match fate {
@@ -181,7 +194,8 @@ fn kind(error: &FilterError) -> String {
         FilterError::Trap { reason, .. }
         | FilterError::OutOfMemory { reason, .. }
         | FilterError::Memory { reason }
-        | FilterError::BadOutput { reason } => reason.split(", buf: ").next().unwrap_or_default(),
+        | FilterError::BadOutput { reason }
+        | FilterError::Refused { reason } => reason.split(", buf: ").next().unwrap_or_default(),
         _ => "",
     };
     format!("{place} {}", reason.replace(|letter: char| letter.is_ascii_digit(), ""))
@@ -205,6 +219,7 @@ pub fn class(error: &FilterError) -> Failure {
         FilterError::Memory { .. } | FilterError::OutOfMemory { .. } => Failure::Memory,
         FilterError::BadOutput { .. } => Failure::BadOutput,
         FilterError::Exit { .. } => Failure::Exit,
+        FilterError::Refused { .. } => Failure::Refused,
         _ => Failure::Trap,
     }
 }

@@ -15,7 +15,7 @@ use flb_event::json::{self, JsonOptions};
 use flb_event::{Chunk, ChunkBuilder, Event, Tag, msgpack};
 use flb_files::Access;
 use flb_plugin::{BuildError, Failure, Options};
-use flb_runtime::{EventFormat, FilterError, FilterModule};
+use flb_runtime::{Abi, EventFormat, FilterError, FilterModule};
 
 /// The least that a quarantine may be limited to.
 const LEAST: u64 = 64 << 10;
@@ -27,6 +27,7 @@ pub(super) struct Origin {
     path: String,
     function: String,
     format: EventFormat,
+    abi: Abi,
 }
 
 impl Origin {
@@ -38,6 +39,7 @@ impl Origin {
             path: path.display().to_string(),
             function: module.options().function.clone(),
             format: module.options().format,
+            abi: module.abi(),
         }
     }
 }
@@ -162,9 +164,10 @@ fn line(
     let mut line = Vec::new();
     let (record, metadata) = (text(event.body), text(event.metadata));
     let has_metadata = event.metadata != Event::NO_METADATA;
-    let format = match origin.format {
-        EventFormat::Json { .. } => "json",
-        EventFormat::Msgpack => "msgpack",
+    let format = match (origin.abi, origin.format) {
+        (Abi::Batch, _) => "batch",
+        (_, EventFormat::Json { .. }) => "json",
+        (_, EventFormat::Msgpack) => "msgpack",
     };
     let raw_unicode = origin.format == EventFormat::Json { escape_unicode: false };
     let message = error.to_string();
@@ -257,6 +260,7 @@ mod tests {
             filter: "wasm.0".to_owned(),
             path: "f.wasm".to_owned(),
             function: "f".to_owned(),
+            abi: Abi::One,
             format: EventFormat::Json { escape_unicode: false },
         };
         let options = options(super::super::options::ALL, &given);

@@ -1,7 +1,7 @@
 //! The batch that comes out of a filter whose every call must succeed.
 
 use flb_event::{Chunk, ChunkBuilder, Event, RecordTooLarge, Verdict};
-use flb_runtime::{Answers, FilterError, FilterInstance};
+use flb_runtime::{Answers, FilterError, FilterInstance, Part};
 
 struct Filtered<'b> {
     batch: &'b Chunk,
@@ -45,6 +45,11 @@ impl Answers for Filtered<'_> {
             Ok::<(), RecordTooLarge>(())
         });
         pushed.unwrap();
+    }
+
+    fn split(&mut self, _event: Event<'_>, parts: &[Part<'_>]) {
+        self.answered += 1;
+        parts.iter().for_each(|part| self.output.push(part.event).unwrap());
     }
 
     fn fail(&mut self, _event: Event<'_>, error: FilterError) {

@@ -1,6 +1,6 @@
 //! Where the answers to a batch go.
 
-use flb_event::{Event, Verdict};
+use flb_event::{Event, Tag, Verdict};
 
 use crate::FilterError;
 
@@ -26,8 +26,24 @@ pub trait Answers {
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), FilterError>,
     );
 
+    /// The filter made these of `event`, none or several; some may have another time, other metadata, or go on under another
+    /// tag. What they borrow is gone afterwards.
+    fn split(&mut self, event: Event<'_>, parts: &[Part<'_>]);
+
     /// The filter failed on `event`.
     fn fail(&mut self, event: Event<'_>, error: FilterError);
+
+    /// The guest failed when it had decided about all records it was asked about: what is lost is what it kept in memory.
+    fn lost(&mut self, _error: FilterError) {}
+}
+
+/// One record that a filter made of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// Under which tag it goes on, if it is another than its batch's.
+    pub tag: Option<Tag>,
+    /// The record.
+    pub event: Event<'a>,
 }
 
 /// The answer to a batch of one: the bodies that came of the record.
@@ -59,6 +75,10 @@ impl Answers for One<'_> {
     ) {
         let mut body = Vec::new();
         self.answer = write(&mut body).map(|()| vec![body]);
+    }
+
+    fn split(&mut self, _event: Event<'_>, parts: &[Part<'_>]) {
+        self.answer = Ok(parts.iter().map(|part| part.event.body.to_vec()).collect());
     }
 
     fn fail(&mut self, _event: Event<'_>, error: FilterError) {

@@ -1,5 +1,7 @@
 //! Where a call's arguments lie in the guest.
 
+use std::ops::Range;
+
 use flb_artifact::Arguments as Kind;
 use flb_artifact::contract::PAGES;
 use wasmtime::TypedFunc;
@@ -177,6 +179,11 @@ impl HostPages {
             *open = more;
         }
         Ok(())
+    }
+
+    /// The accessible ones.
+    pub(super) fn range(&self) -> Range<usize> {
+        self.offset..self.offset + self.open
     }
 
     /// Gives back what an unusually large record took.

@@ -4,6 +4,7 @@
 mod answer;
 mod answers;
 mod arguments;
+mod batch;
 mod check;
 mod record;
 mod signature;
@@ -12,8 +13,8 @@ use flb_event::Chunk;
 
 use crate::{FilterModule, LoadError};
 
-pub use answers::Answers;
 pub(crate) use answers::One;
+pub use answers::{Answers, Part};
 pub(crate) use check::check;
 #[cfg(test)]
 pub(crate) use record::Entry;
@@ -24,18 +25,32 @@ pub use signature::{Abi, Signature};
 pub(crate) enum Asker {
     /// Once a record, which is copied in and whose answer is copied out.
     Record(record::Asker),
+    /// Once for many records.
+    Batch(batch::Asker),
 }
 
 impl Asker {
     /// Starts the first guest.
     pub(crate) fn start(module: &FilterModule) -> Result<Self, LoadError> {
-        record::Asker::start(module).map(Self::Record)
+        match module.abi() {
+            Abi::One | Abi::Two => record::Asker::start(module).map(Self::Record),
+            Abi::Batch => batch::Asker::start(module).map(Self::Batch),
+        }
+    }
+
+    /// Tells the time, in nanoseconds since 1970, for guests that are told it with their batches.
+    pub(crate) fn set_clock(&mut self, now: u64) {
+        match self {
+            Self::Record(_) => {}
+            Self::Batch(asker) => asker.now = now,
+        }
     }
 
     /// Asks about all records of a batch, in their order.
     pub(crate) fn filter(&mut self, batch: &Chunk, answers: &mut impl Answers) {
         match self {
             Self::Record(asker) => asker.filter(batch, answers),
+            Self::Batch(asker) => asker.filter(batch, answers),
         }
     }
 
@@ -43,6 +58,7 @@ impl Asker {
     pub(crate) fn memory_size(&self) -> u64 {
         match self {
             Self::Record(asker) => asker.guests.memory_size(),
+            Self::Batch(asker) => asker.guests.memory_size(),
         }
     }
 
@@ -50,6 +66,7 @@ impl Asker {
     pub(crate) fn recycled(&self) -> u64 {
         match self {
             Self::Record(asker) => asker.guests.recycled(),
+            Self::Batch(asker) => asker.guests.recycled(),
         }
     }
 
@@ -57,6 +74,7 @@ impl Asker {
     pub(crate) fn denied(&mut self) -> Option<String> {
         match self {
             Self::Record(asker) => asker.guests.denied(),
+            Self::Batch(asker) => asker.guests.denied(),
         }
     }
 
@@ -64,6 +82,7 @@ impl Asker {
     pub(crate) fn was_unterminated(&self) -> bool {
         match self {
             Self::Record(asker) => asker.was_unterminated(),
+            Self::Batch(_) => false,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use flb_artifact::{Export, ValueType};
+use flb_artifact::{Export, Interface, ValueType, is_batch_function};
 
 /// What a filter's function is given, each a number of 32 bits: the tag's address and length, seconds, nanoseconds, the
 /// record's address and length.
@@ -43,43 +43,59 @@ impl fmt::Display for Signature {
     }
 }
 
-/// The ways to call a filter, as `ABI_Version` numbers them. All get the same six arguments.
+/// The ways to call a filter. The first two get the same six arguments, and `ABI_Version` numbers them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Abi {
     /// The function returns its answer's address; the answer itself says where it ends.
     One,
     /// The function returns `length << 32 | address`.
     Two,
+    /// The function is called with the address of many records at once; see `docs/batch-abi.md`.
+    Batch,
 }
 
 impl Abi {
-    const ALL: [Self; 2] = [Self::One, Self::Two];
+    const ALL: [Self; 3] = [Self::One, Self::Two, Self::Batch];
 
     /// The ABI of this number.
     pub fn numbered(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|abi| abi.number() == number)
+        Self::ALL.into_iter().find(|abi| abi.number() == Some(number))
     }
 
-    /// Its number.
-    pub fn number(self) -> u8 {
+    /// Its number, if it is one of those with six arguments.
+    pub fn number(self) -> Option<u8> {
         match self {
-            Self::One => 1,
-            Self::Two => 2,
+            Self::One => Some(1),
+            Self::Two => Some(2),
+            Self::Batch => None,
         }
     }
 
     /// The type of a function that speaks it.
     pub fn signature(self) -> Signature {
-        let result = match self {
-            Self::One => ValueType::I32,
-            Self::Two => ValueType::I64,
+        let (params, result) = match self {
+            Self::One => (PARAMETERS.len(), ValueType::I32),
+            Self::Two => (PARAMETERS.len(), ValueType::I64),
+            Self::Batch => (1, ValueType::I32),
         };
-        Signature { params: vec![ValueType::I32; PARAMETERS.len()], results: vec![result] }
+        Signature { params: vec![ValueType::I32; params], results: vec![result] }
     }
 
-    /// The ABI that an exported function speaks, if any.
-    pub fn of(export: &Export) -> Option<Self> {
+    /// The ABI that an exported function speaks, if any. That of batches is spoken only by modules that say so.
+    pub fn of(export: &Export, interface: &Interface) -> Option<Self> {
         let found = Signature::of(export);
-        Self::ALL.into_iter().find(|abi| abi.signature() == found)
+        let speaks = |abi: &Self| {
+            *abi != Self::Batch || is_batch_function(export) && interface.speaks_batch() == Ok(true)
+        };
+        Self::ALL.into_iter().find(|abi| abi.signature() == found && speaks(abi))
+    }
+}
+
+impl fmt::Display for Abi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.number() {
+            Some(number) => write!(f, "ABI version {number}"),
+            None => f.write_str("the batch ABI"),
+        }
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Leash {
     way: Way,
     /// In nanoseconds.
     deadline: AtomicU64,
+    /// Where in its memory the guest says how far it has come, and how far it can come; 0 where it does not.
+    progress: AtomicU64,
     pub(super) sleep: Arc<Sleep>,
     pub(super) waiting: Mutex<()>,
     pub(super) ended: Condvar,
@@ -51,6 +53,7 @@ impl Leash {
             fence: Arc::default(),
             way,
             deadline: AtomicU64::new(nanoseconds(deadline)),
+            progress: AtomicU64::new(0),
             sleep,
             waiting: Mutex::default(),
             ended: Condvar::new(),
@@ -73,6 +76,21 @@ impl Leash {
     /// Gives calls from the next one on another deadline.
     pub(crate) fn set_deadline(&self, deadline: Duration) {
         self.deadline.store(nanoseconds(deadline), Ordering::Relaxed);
+    }
+
+    /// From now on the guest says in a word of its memory how far it has come: a number that grows, up to `most`. Each time that
+    /// it has, the deadline starts anew. The word lies in accessible pages of the host's.
+    #[inline]
+    pub(crate) fn watch(&self, at: usize, most: usize) {
+        // Both are of 32 bits, as addresses and numbers of records in a guest are.
+        self.progress.store((at as u64) << 32 | most as u64, Ordering::Relaxed);
+    }
+
+    /// How far the guest has come, if it says so.
+    pub(super) fn progress(&self) -> Option<u32> {
+        let progress = self.progress.load(Ordering::Relaxed);
+        let (at, most) = ((progress >> 32) as usize, progress as u32);
+        if at == 0 { None } else { Some(self.fence.word(at)?.min(most)) }
     }
 
     /// The number of the deadline under way, or of the last one, by which one knows what a guest printed in its call.

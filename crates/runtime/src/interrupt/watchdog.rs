@@ -78,6 +78,8 @@ struct Watched {
     since: Instant,
     /// How many times it was ended.
     kills: u32,
+    /// How far the guest had come at most.
+    progress: Option<u32>,
 }
 
 impl Watch {
@@ -129,7 +131,7 @@ impl Watch {
 
 impl Watched {
     fn new(leash: Weak<Leash>) -> Self {
-        Self { leash, number: 0, since: Instant::now(), kills: 0 }
+        Self { leash, number: 0, since: Instant::now(), kills: 0, progress: None }
     }
 
     /// Ends the call if it is to end. How long to wait for the next look, if the guest runs.
@@ -137,6 +139,9 @@ impl Watched {
         let number = leash.running()?;
         if self.number != number {
             (self.number, self.since, self.kills) = (number, now, 0);
+            self.progress = leash.progress();
+        } else if self.kills == 0 && leash.progress() > self.progress {
+            (self.progress, self.since) = (leash.progress(), now);
         }
         let left = leash.deadline().saturating_sub(now.duration_since(self.since));
         if !left.is_zero() {

@@ -14,12 +14,12 @@ pub(super) fn range(memory: &[u8], at: u32, length: u32) -> Result<Range<usize>,
 }
 
 /// The bytes of a range.
-pub(super) fn bytes(memory: &[u8], at: u32, length: u32) -> Result<&[u8], Trap> {
+pub(crate) fn bytes(memory: &[u8], at: u32, length: u32) -> Result<&[u8], Trap> {
     Ok(&memory[range(memory, at, length)?])
 }
 
 /// The bytes of a range, to be changed.
-pub(super) fn bytes_mut(memory: &mut [u8], at: u32, length: u32) -> Result<&mut [u8], Trap> {
+pub(crate) fn bytes_mut(memory: &mut [u8], at: u32, length: u32) -> Result<&mut [u8], Trap> {
     let range = range(memory, at, length)?;
     Ok(&mut memory[range])
 }

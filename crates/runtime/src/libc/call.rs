@@ -17,7 +17,7 @@ pub(crate) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    pub(super) fn new(mut caller: Caller<'a, State>) -> wasmtime::Result<Self> {
+    pub(crate) fn new(mut caller: Caller<'a, State>) -> wasmtime::Result<Self> {
         let known = caller.data().library.memory;
         let memory = known.or_else(|| caller.get_export(MEMORY).and_then(Extern::into_memory));
         let memory = memory.ok_or(Trap::MemoryOutOfBounds)?;
@@ -26,16 +26,16 @@ impl<'a> Call<'a> {
     }
 
     /// The guest's memory.
-    pub(super) fn memory(&mut self) -> &mut [u8] {
+    pub(crate) fn memory(&mut self) -> &mut [u8] {
         self.memory.data_mut(&mut self.caller)
     }
 
     /// The guest's memory, and what the host keeps for the guest.
-    pub(super) fn parts(&mut self) -> (&mut [u8], &mut State) {
+    pub(crate) fn parts(&mut self) -> (&mut [u8], &mut State) {
         self.memory.data_and_store_mut(self.caller.as_context_mut())
     }
 
-    pub(super) fn state(&mut self) -> &mut State {
+    pub(crate) fn state(&mut self) -> &mut State {
         self.caller.data_mut()
     }
 }

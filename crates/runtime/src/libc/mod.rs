@@ -22,6 +22,8 @@ mod table;
 
 use wasmtime::FuncType;
 
+pub(crate) use bytes::{bytes, bytes_mut};
+pub(crate) use call::Call;
 pub(crate) use console::Console;
 pub(crate) use library::Library;
 pub(crate) use process::Exit;

@@ -10,7 +10,7 @@ use flb_event::json::{JsonOptions, Printer};
 use flb_event::{ChunkBuilder, Event, Tag, Timestamp, Verdict, msgpack};
 use flb_runtime::{
     Answers, EngineOptions, EventFormat, FilterEngine, FilterError, FilterModule, FilterOptions,
-    Recycle,
+    Part, Recycle,
 };
 
 pub(crate) use library::Library;
@@ -117,6 +117,14 @@ impl Answers for Checked {
             Ok(()) => self.decide(event, Verdict::Replace(&body)),
             Err(error) => self.fail(event, error),
         }
+    }
+
+    fn split(&mut self, _event: Event<'_>, parts: &[Part<'_>]) {
+        for Part { event, .. } in parts {
+            assert_eq!(msgpack::map_len(event.body), Ok(event.body.len()));
+            assert_eq!(msgpack::map_len(event.metadata), Ok(event.metadata.len()));
+        }
+        self.0 += 1;
     }
 
     fn fail(&mut self, _event: Event<'_>, error: FilterError) {
