@@ -434,6 +434,24 @@ fn bash_takes_its_completions() {
 }
 
 #[test]
+fn fish_takes_its_completions() {
+    let folder = folder(&[]);
+    let script = agent(folder.path(), &["completions", "fish"]).stdout;
+    let lines =
+        ["-i du", "--output=std", "-vi tail -p refr", "comp", "completions f", "config -i du"];
+    let ask = lines.map(|line| format!("complete -C 'flb-agent {line}'")).join("\n");
+    let Ok(output) = Command::new("fish").args(["-c", &format!("{script}\n{ask}")]).output() else {
+        eprintln!("skipped: there is no fish");
+        return;
+    };
+    let offered = String::from_utf8_lossy(&output.stdout);
+    let words: Vec<&str> = offered.lines().filter_map(|line| line.split('\t').next()).collect();
+    let expected =
+        ["dummy", "--output=stdout", "refresh_interval=", "completions", "fish", "dummy"];
+    assert_eq!(words, expected, "{output:?}");
+}
+
+#[test]
 fn words_of_the_command_line_do_not_steer_the_terminal() {
     let run = agent(folder(&[]).path(), &["--\u{9b}31m", "\u{1b}[0m"]);
     check(&run, 1, &["\\u{9b}31m"]);
