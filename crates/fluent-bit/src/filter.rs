@@ -63,7 +63,7 @@ impl Filter {
                 tracing::error!("{label} cannot take signals over: {error}");
             });
             // The watchdog's thread is started in here.
-            let work = signals::unbothered(|| signals::with_guests(|| build(given, &label)))?;
+            let work = signals::unbothered(|| signals::with_engine(|| build(given, &label)))?;
             Some((held.ok()?, work))
         });
         let (held, work) = work?;

@@ -229,6 +229,35 @@ fn traps_stay_traps_whatever_the_agent_does_to_their_handlers() {
 }
 
 #[test]
+fn traps_stay_traps_beside_a_runtime_that_hands_faults_to_itself() {
+    let trapping = chunk(&[usual("{}")]);
+    let commands = format!(
+        "{trapping}stranger\n{trapping}stranger\n{trapping}signal CONT\n{trapping}stranger\n{trapping}"
+    );
+    let said = session(&filter("faults.wat", "stomp", &["On_Error drop"]), &commands);
+    assert!(said.last().unwrap().ends_with(", 5 failed (trap 5)"), "{said:#?}");
+}
+
+#[test]
+fn a_fault_of_the_agents_own_is_the_agents() {
+    let trapping = chunk(&[usual("{}")]);
+    let script = format!(
+        "open\n{}init\n{trapping}stranger\n{trapping}stranger\n{trapping}crash\n",
+        filter("faults.wat", "stomp", &[])
+    );
+    let mut child = Command::new(host(&[NEWEST]))
+        .arg(plugin())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success() && said.ends_with("caught a fault\n"), "{said}");
+}
+
+#[test]
 fn traps_stay_traps_in_a_storm_of_signals() {
     let records: Vec<_> = (0..20).map(|_| usual("{}")).collect();
     let storm = format!("storm 250 4000 {}\n", hex(&records.concat()));
@@ -258,6 +287,7 @@ fn several_filters_are_at_work_beside_each_other() {
         filter("drop.wat", "filter", &[]),
     );
     let said = run(NEWEST, &script);
+    assert_eq!(count(&said, "cannot end"), 0, "{said:#?}");
     let changed = modified(&[usual(r#"{"a":1,"tag":"test"}"#)]);
     let answers: Vec<&String> = said.iter().filter(|line| !line.starts_with("log")).collect();
     assert_eq!(

@@ -41,6 +41,8 @@ const ROWS: &[Row] = &[
 /// What all rows need.
 struct Bench {
     program: PathBuf,
+    /// The first two numbers of its version.
+    release: (u32, u32),
     folder: PathBuf,
 }
 
@@ -93,9 +95,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     fs::create_dir_all(&folder)?;
     let program = fs::canonicalize(&program).context("FLUENT_BIT")?;
-    let bench = Bench { program, folder };
+    let version = first_line(Command::new(&program).arg("--version"))?;
+    let release = release(&version).with_context(|| version.clone())?;
+    let bench = Bench { program, release, folder };
     fs::copy(built()?, bench.plugin()).context("the plugin")?;
-    let version = first_line(Command::new(&bench.program).arg("--version"))?;
     println!("{version}\n");
     let words = args.words.join(" ");
     let mut failed = Vec::new();
@@ -110,6 +113,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
     Ok(())
+}
+
+/// The release that `Fluent Bit v5.1.1` is of.
+fn release(version: &str) -> Option<(u32, u32)> {
+    let (_, numbers) = version.split_once(" v")?;
+    let mut numbers = numbers.split('.').map_while(|number| number.parse().ok());
+    Some((numbers.next()?, numbers.next()?))
 }
 
 /// The plugin's file, made if it is not named.

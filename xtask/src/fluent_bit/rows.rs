@@ -319,8 +319,7 @@ pub(super) fn beside(bench: &Bench) -> Result<String> {
     }
     let room = bench.room("beside")?;
     let ours = filter(bench, "faults.wat", "stomp", "")?;
-    let theirs =
-        filter(bench, "rust-enrich.wasm", "rust_filter", "")?.replace("Name aot", "Name wasm");
+    let theirs = filter(bench, "c-plain.wasm", "c_filter", "")?.replace("Name aot", "Name wasm");
     let mut agent =
         bench.start(&room, &format!("{SERVICE}{}{ours}{theirs}{ours}{TO_FILE}", dummy(1, 20)))?;
     agent.wait("records come", |_| lines(&room) > 30)?;
@@ -328,7 +327,7 @@ pub(super) fn beside(bench: &Bench) -> Result<String> {
     agent.wait("more records come", |_| lines(&room) > 60)?;
     let ended = agent.end()?.well()?;
     ensure!(ended.said.contains("out of bounds memory access"), "{}", ended.said);
-    ensure!(read(&room.join("records")).contains("\"lang\":\"Rust\""), "{}", ended.said);
+    ensure!(read(&room.join("records")).contains("\"lang\":\"C\""), "{}", ended.said);
     Ok("both at work in one process, traps before and behind it".to_owned())
 }
 

@@ -373,6 +373,22 @@ static void flb_signal_init(void)
     signal(SIGFPE, flb_signal_handler);
 }
 
+/* As a runtime has it that is started anew with each chunk, and never takes its handler away. */
+static struct sigaction strangers_last;
+
+static void stranger(int signal, siginfo_t *info, void *context)
+{
+    strangers_last.sa_sigaction(signal, info, context);
+}
+
+static void install_stranger(void)
+{
+    struct sigaction action = {0};
+    action.sa_sigaction = stranger;
+    action.sa_flags = SA_SIGINFO | SA_NODEFER;
+    sigaction(SIGSEGV, &action, &strangers_last);
+}
+
 static struct flb_config config;
 static void *library;
 static struct flb_filter_plugin *plugin;
@@ -656,6 +672,12 @@ int main(int argc, char **argv)
         }
         else if (!strcmp(line, "displace")) {
             flb_signal_init();
+        }
+        else if (!strcmp(line, "stranger")) {
+            install_stranger();
+        }
+        else if (!strcmp(line, "crash")) {
+            *(volatile int *) 8 = 1;
         }
         else if (!strcmp(line, "storm") && value) {
             char *data = strchr(value + 1, ' ');
