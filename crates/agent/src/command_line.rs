@@ -3,8 +3,12 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use flb_config::{Diagnostic, Document, Property, Section, SectionKind, SourceId, Span, Spanned};
-use flb_pipeline::{LogFormat, LogLevel, Role};
+use flb_config::{
+    Diagnostic, Document, Property, Role, Section, SectionKind, SourceId, Span, Spanned,
+};
+use flb_pipeline::LogLevel;
+
+use crate::service::LogFormat;
 
 /// The name of the command line in messages about it.
 const SOURCE: &str = "command line";
@@ -162,7 +166,7 @@ impl CommandLine {
         let mut document = Document::default();
         let source = document.add_source(SOURCE, &self.text);
         // A processor is opened for its help only.
-        let sections = self.sections.iter().filter(|opened| opened.kind != SectionKind::Processor);
+        let sections = self.sections.iter().filter(|opened| opened.kind != SectionKind::PROCESSOR);
         document.sections = sections.map(|opened| section(opened, source)).collect();
         document
     }
@@ -210,10 +214,7 @@ fn section(opened: &Opened, source: SourceId) -> Section {
 
 fn role(kind: SectionKind) -> Option<Role> {
     match kind {
-        SectionKind::Input => Some(Role::Input),
-        SectionKind::Filter => Some(Role::Filter),
-        SectionKind::Output => Some(Role::Output),
-        SectionKind::Processor => Some(Role::Processor),
+        SectionKind::Plugin(role) => Some(role),
         _ => None,
     }
 }

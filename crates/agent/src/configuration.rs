@@ -6,23 +6,26 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use flb_config::keys::{Choice, Kind as _, hide_secrets};
 use flb_config::{
-    Diagnostic, Disk, Document, FileKind, Files, SectionKind, Variables, folders_of, read_file,
+    Diagnostic, Disk, Document, FileKind, Files, Role, SectionKind, Variables, folders_of,
+    read_file,
 };
 use flb_pipeline::{
-    Blueprint, Findings, HotReload, HttpSettings, Instance, LogFormat, LogLevel, Pipeline, Role,
-    Settings, read_parsers_files,
+    Blueprint, Findings, Instance, LogLevel, Pipeline, Settings, read_parsers_files,
 };
-use flb_plugin::{Shared, hide_secrets};
+use flb_plugin::Shared;
+use flb_plugins::service::{CACHE, doubtful_trust};
 
 use crate::command_line::CommandLine;
 use crate::descriptors::Descriptors;
 use crate::effective;
 use crate::exit;
 use crate::logging::{self, Log};
+use crate::service::{HotReload, HttpSettings, LOG_FILE, LOG_FORMAT, LOG_LEVEL, LogFormat, TABLE};
 
 /// The environment variable that beats every other log level.
-const LOG_LEVEL: &str = "FLB_LOG_LEVEL";
+const FORCED_LEVEL: &str = "FLB_LOG_LEVEL";
 
 /// Where configurations come from, the first one and all that follow.
 #[derive(Debug, Clone)]
@@ -97,13 +100,15 @@ fn build_with(origin: &Origin, voice: Voice<'_>) -> Result<Built, Refused> {
     let Origin { line, environment, shared, descriptors, log: _ } = origin;
     let forced_level = forced_level(environment);
     let settled = |settings: &Settings, findings: &mut Findings| {
-        let level = forced_level.or(settings.log_level).unwrap_or_else(|| line.log_level());
-        let path = settings.log_file.as_deref();
+        let keys = &settings.keys;
+        let level = forced_level.or_else(|| keys.given(LOG_LEVEL));
+        let level = level.unwrap_or_else(|| line.log_level());
+        let path = keys.get(LOG_FILE).map(Path::new);
         let file = match line.dry_run {
             true => path.and_then(|path| look_at_log(path, findings)),
             false => path.and_then(|path| open_log(path, findings)),
         };
-        let mut found = LogSettings { level, format: settings.log_format, file };
+        let mut found = LogSettings { level, format: keys.get(LOG_FORMAT), file };
         if let Voice::Start(log) = voice {
             log.set_level(level, None);
             log.set_format(found.format);
@@ -115,6 +120,8 @@ fn build_with(origin: &Origin, voice: Voice<'_>) -> Result<Built, Refused> {
     let Configuration { document, variables, mut settings, folder, mut findings } = read;
     settings.max_connections = descriptors.connections;
     settings.max_files = descriptors.files;
+    let hot_reload = HotReload::of(&settings.keys);
+    settings.patience = hot_reload.patience(settings.grace);
     let blueprint = Blueprint {
         document: &document,
         variables: &variables,
@@ -136,12 +143,12 @@ fn build_with(origin: &Origin, voice: Voice<'_>) -> Result<Built, Refused> {
     if let Voice::Start(own) = voice {
         own.set_level(log.level, pipeline.log_level());
     }
-    Ok(Built { pipeline, http: settings.http, hot_reload: settings.hot_reload, log })
+    Ok(Built { pipeline, http: HttpSettings::of(&settings.keys), hot_reload, log })
 }
 
 /// A configuration that replaces another one has inputs and outputs. Else it is a file that is empty, or is being written.
 fn require_ends(document: &Document, findings: &mut Findings) {
-    for (kind, name) in [(SectionKind::Input, "input"), (SectionKind::Output, "output")] {
+    for (kind, name) in [(SectionKind::INPUT, "input"), (SectionKind::OUTPUT, "output")] {
         if document.sections_of(kind).next().is_none() {
             let error = Diagnostic::error(format!("[config] the configuration has no {name}"));
             let help = "reload when the file is written to its end; to end the agent, stop it";
@@ -157,8 +164,9 @@ pub(crate) fn effective(
     log: &Log,
 ) -> Result<String, Refused> {
     let voice = Voice::Start(log);
-    let (read, ()) =
-        read_all(line, environment, voice, |settings, _| log.set_format(settings.log_format))?;
+    let (read, ()) = read_all(line, environment, voice, |settings, _| {
+        log.set_format(settings.keys.get(LOG_FORMAT))
+    })?;
     let Configuration { document, mut variables, findings, .. } = read;
     if findings.has_errors() {
         return Err(voice.refuse(&document, &findings));
@@ -177,7 +185,6 @@ fn read_all<T>(
     voice: Voice<'_>,
     settled: impl FnOnce(&Settings, &mut Findings) -> T,
 ) -> Result<(Configuration, T), Refused> {
-    let code_cache = code_cache(environment);
     let variables = Variables::new(environment.clone(), hostname(), Arc::new(Disk));
     let mut document = line.document();
     let mut findings = Findings::default();
@@ -190,8 +197,11 @@ fn read_all<T>(
         }
         read(&mut document, path, voice, &mut findings)?;
     }
-    let mut settings = Settings::read(&document, &variables, &mut findings);
-    settings.code_cache = settings.code_cache.or(code_cache);
+    let mut settings = Settings::read(TABLE, &document, &variables, &mut findings);
+    findings.config.extend(doubtful_trust(&settings.keys));
+    if let Some(cache) = code_cache(environment) {
+        settings.keys.fill(CACHE, &cache.to_string_lossy());
+    }
     let done = settled(&settings, &mut findings);
     let folder = line.config.as_deref().and_then(folder);
     let folders = line.config.as_deref().map(|config| folders_of(config, &Disk));
@@ -247,11 +257,11 @@ fn folder(config: &Path) -> Option<PathBuf> {
 }
 
 fn forced_level(environment: &BTreeMap<String, String>) -> Option<LogLevel> {
-    let text = environment.get(LOG_LEVEL).filter(|text| !text.is_empty())?;
-    match LogLevel::parse(text) {
+    let text = environment.get(FORCED_LEVEL).filter(|text| !text.is_empty())?;
+    match Choice::<LogLevel>::parse(text) {
         Ok(level) => Some(level),
         Err(error) => {
-            tracing::warn!("{LOG_LEVEL} is ignored: {error}");
+            tracing::warn!("{FORCED_LEVEL} is ignored: {error}");
             None
         }
     }

@@ -3,10 +3,13 @@
 
 use std::fmt::Write as _;
 
-use flb_config::{Document, Property, Secrecy, Section, SectionKind, Variables, masked};
-use flb_pipeline::{Role, SERVICE_DEFAULTS, is_core_property, is_service_key};
-use flb_plugin::{OptionSpec, Registry, Spec, secrecy};
+use flb_config::keys::{Row, Status, Table, secrecy};
+use flb_config::{Document, Property, Role, Secrecy, Section, SectionKind, Variables, masked};
+use flb_pipeline::{PARSERS_FILE, core_properties};
+use flb_plugin::{Registry, Spec};
 use flb_text::is_wild;
+
+use crate::service::TABLE;
 
 /// Lists of sections, each with its key; parsers stand beside the pipeline.
 const LISTS: [(&str, SectionKind); 3] = [
@@ -15,9 +18,9 @@ const LISTS: [(&str, SectionKind); 3] = [
     ("upstream_servers", SectionKind::Upstream),
 ];
 const PIPELINE: [(&str, SectionKind); 3] = [
-    ("inputs", SectionKind::Input),
-    ("filters", SectionKind::Filter),
-    ("outputs", SectionKind::Output),
+    ("inputs", SectionKind::INPUT),
+    ("filters", SectionKind::FILTER),
+    ("outputs", SectionKind::OUTPUT),
 ];
 
 /// The text. `variables` are those of the document, too.
@@ -34,8 +37,8 @@ pub(crate) fn yaml(document: &Document, variables: &Variables, registry: &Regist
     writer.out
 }
 
-/// A section's kind, and the options that it takes.
-type Known<'a> = (SectionKind, &'a [OptionSpec]);
+/// A section's kind, and the keys that its plugin or the service takes.
+type Known = (SectionKind, Table);
 
 struct Writer<'a> {
     variables: &'a Variables,
@@ -56,18 +59,16 @@ impl Writer<'_> {
         let sections = document.sections_of(SectionKind::Service);
         for property in sections.flat_map(|section| &section.properties) {
             let key = property.key.text.as_str();
-            if key != "parsers_file" {
+            if key != PARSERS_FILE.name() {
                 // Of a key given twice the later one counts, unless it adds up.
-                last.retain(|other| other.key.text != key || key == "wasm.trusted_keys");
+                let adds_up = TABLE.find(key).is_some_and(|row| row.is_repeated);
+                last.retain(|other| other.key.text != key || adds_up);
                 last.push(property);
             }
         }
-        self.properties(1, &last, (SectionKind::Service, &[]));
-        for (key, value) in SERVICE_DEFAULTS {
-            if !last.iter().any(|property| property.key.text == key) {
-                self.default(1, key, value);
-            }
-        }
+        self.properties(1, &last, (SectionKind::Service, TABLE));
+        let is_given = |key: &str| last.iter().any(|property| property.key.text == key);
+        self.defaults_of(1, TABLE.rows().filter(|row| !is_given(row.name)));
     }
 
     fn list(&mut self, document: &Document, key: &str, kind: SectionKind, indent: usize) {
@@ -85,9 +86,9 @@ impl Writer<'_> {
         let start = self.out.len();
         let properties: Vec<&Property> = section.properties.iter().collect();
         let name = self.name(section);
-        let specs = options(self.registry, section.kind, &name);
-        self.properties(indent + 1, &properties, (section.kind, specs));
-        self.defaults(indent + 1, section, &name, number, specs);
+        let table = options(self.registry, section.kind, &name);
+        self.properties(indent + 1, &properties, (section.kind, table));
+        self.defaults(indent + 1, section, &name, number, table);
         self.children(indent + 1, section);
         // The first line gets the list's dash.
         let dash = start + 2 * indent;
@@ -97,7 +98,7 @@ impl Writer<'_> {
     }
 
     /// Keys that are given several times in a row become a list; apart from each other they stay, as their order may matter.
-    fn properties(&mut self, indent: usize, properties: &[&Property], known: Known<'_>) {
+    fn properties(&mut self, indent: usize, properties: &[&Property], known: Known) {
         for run in properties.chunk_by(|left, right| left.key.text == right.key.text) {
             let key = run[0].key.text.as_str();
             let values: Vec<String> =
@@ -114,13 +115,13 @@ impl Writer<'_> {
     }
 
     /// A value with its variables filled in, as it may be shown. Nothing for an empty one.
-    fn value(&self, property: &Property, (kind, specs): Known<'_>) -> Option<String> {
+    fn value(&self, property: &Property, (kind, table): Known) -> Option<String> {
         let written = &property.value.text;
         let expanded = self.variables.expand(written);
         let text = expanded.text.as_str();
         let key = property.key.text.as_str();
-        let secrecy = match is_known(key, kind, specs) {
-            true => secrecy(kind, specs, key),
+        let secrecy = match is_known(key, kind, table) {
+            true => secrecy(kind, table, key),
             false => Secrecy::Secret,
         };
         let shown = || masked(key, secrecy, written, text, expanded.from_file);
@@ -143,19 +144,27 @@ impl Writer<'_> {
         section: &Section,
         name: &str,
         number: usize,
-        specs: &[OptionSpec],
+        table: Table,
     ) {
         let is_given = |key: &str| section.property(key).is_some();
-        if section.kind == SectionKind::Input && !is_given("tag") {
+        if section.kind == SectionKind::INPUT && !is_given("tag") {
             self.default(indent, "tag", &format!("{name}.{number}"));
         }
-        for option in specs {
-            if let Some(default) = option.default.filter(|_| !is_given(option.name)) {
-                self.default(indent, option.name, default);
-            }
+        self.defaults_of(indent, table.rows().filter(|row| !is_given(row.name)));
+        if let SectionKind::Plugin(role) = section.kind {
+            let is_own = |key: &str| table.names().any(|name| name == key);
+            let core = core_properties(role).rows();
+            let open = core.filter(|row| !is_own(row.name) && !is_given(row.name));
+            self.defaults_of(indent, open);
         }
-        if section.kind == SectionKind::Output && !is_given("retry_limit") {
-            self.default(indent, "retry_limit", "1");
+    }
+
+    /// What keys are that nobody has given, as far as that means something.
+    fn defaults_of(&mut self, indent: usize, rows: impl Iterator<Item = &'static Row>) {
+        for row in rows.filter(|row| row.status == Status::Works) {
+            if let Some(default) = row.default {
+                self.default(indent, row.name, default);
+            }
         }
     }
 
@@ -163,14 +172,14 @@ impl Writer<'_> {
         for (key, kind) in [("nodes", SectionKind::Node), ("rules", SectionKind::Rule)] {
             self.items(indent, key, section, kind);
         }
-        if section.children_of(SectionKind::Processor).next().is_some() {
+        if section.children_of(SectionKind::PROCESSOR).next().is_some() {
             self.line(indent, "processors:");
-            self.items(indent + 1, "logs", section, SectionKind::Processor);
+            self.items(indent + 1, "logs", section, SectionKind::PROCESSOR);
         }
         for condition in section.children_of(SectionKind::Condition) {
             self.line(indent, "condition:");
             let properties: Vec<&Property> = condition.properties.iter().collect();
-            self.properties(indent + 1, &properties, (condition.kind, &[]));
+            self.properties(indent + 1, &properties, (condition.kind, Table::default()));
             self.children(indent + 1, condition);
         }
     }
@@ -187,30 +196,28 @@ impl Writer<'_> {
 }
 
 /// Whether a key means something where it stands. One that does not may be a secret's, misspelt.
-fn is_known(key: &str, kind: SectionKind, specs: &[OptionSpec]) -> bool {
-    let role = match kind {
-        SectionKind::Service => return is_service_key(key),
-        SectionKind::Input => Role::Input,
-        SectionKind::Filter => Role::Filter,
-        SectionKind::Processor => Role::Processor,
-        SectionKind::Output => Role::Output,
-        _ => return true,
+fn is_known(key: &str, kind: SectionKind, table: Table) -> bool {
+    let is_core = match kind {
+        SectionKind::Service => false,
+        // A filter's tag may stand for its match.
+        SectionKind::FILTER if key == "tag" => true,
+        SectionKind::Plugin(role) => core_properties(role).find(key).is_some(),
+        _ => true,
     };
-    // A filter's tag may stand for its match.
-    let is_tag = role == Role::Filter && key == "tag";
-    is_tag || is_core_property(role, key) || specs.iter().any(|spec| spec.stands_for(key))
+    is_core || table.find(key).is_some()
 }
 
 /// The options that a section's plugin takes.
-pub(crate) fn options(registry: &Registry, kind: SectionKind, name: &str) -> &'static [OptionSpec] {
-    fn of<T: ?Sized>(specs: &'static [Spec<T>], name: &str) -> &'static [OptionSpec] {
-        specs.iter().find(|spec| spec.name == name).map_or(&[], |spec| spec.options)
+pub(crate) fn options(registry: &Registry, kind: SectionKind, name: &str) -> Table {
+    fn of<T: ?Sized>(specs: &'static [Spec<T>], name: &str) -> Table {
+        let found = specs.iter().find(|spec| spec.name == name);
+        found.map(|spec| spec.options).unwrap_or_default()
     }
     match kind {
-        SectionKind::Input => of(registry.inputs, name),
-        SectionKind::Filter | SectionKind::Processor => of(registry.filters, name),
-        SectionKind::Output => of(registry.outputs, name),
-        _ => &[],
+        SectionKind::Plugin(Role::Input) => of(registry.inputs, name),
+        SectionKind::Plugin(Role::Filter | Role::Processor) => of(registry.filters, name),
+        SectionKind::Plugin(Role::Output) => of(registry.outputs, name),
+        _ => Table::default(),
     }
 }
 

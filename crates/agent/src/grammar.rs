@@ -3,8 +3,9 @@
 use clap::builder::{OsStringValueParser, PossibleValue};
 use clap::{Arg, ArgAction, Command, ValueHint};
 use flb_cli::offer;
-use flb_pipeline::{Role, core_properties};
-use flb_plugin::{OptionSpec, Registry, Spec};
+use flb_config::Role;
+use flb_pipeline::core_properties;
+use flb_plugin::{Registry, Spec};
 
 use crate::commands::{commands, words};
 use crate::options::{Handle, OPTIONS, Offer, Operand, Row};
@@ -137,14 +138,15 @@ fn plugins(registry: &Registry, role: Role) -> Vec<PossibleValue> {
 
 /// `name=` for every property of a plugin.
 fn properties(registry: &Registry) -> Vec<String> {
-    fn names<T: ?Sized>(specs: &'static [Spec<T>]) -> impl Iterator<Item = &'static OptionSpec> {
-        specs.iter().flat_map(|spec| spec.options)
+    fn names<T: ?Sized>(specs: &'static [Spec<T>]) -> impl Iterator<Item = &'static str> {
+        specs.iter().flat_map(|spec| spec.options.names())
     }
     let own = names(registry.inputs).chain(names(registry.filters)).chain(names(registry.outputs));
     let roles = [Role::Input, Role::Filter, Role::Output];
-    let core = roles.into_iter().flat_map(core_properties).map(|(name, _)| name);
-    // A name that ends with a dot stands for all that begin so.
-    let whole = own.map(|option| option.name).chain(core).filter(|name| !name.ends_with('.'));
+    let core = roles.into_iter().flat_map(|role| core_properties(role).rows());
+    let core = core.filter(|row| !row.about.is_empty()).map(|row| row.name);
+    // A name that ends with a star stands for all that begin so.
+    let whole = own.chain(core).filter(|name| !name.ends_with('*'));
     let mut names: Vec<String> = whole.map(|name| format!("{}=", name.to_lowercase())).collect();
     names.sort_unstable();
     names.dedup();

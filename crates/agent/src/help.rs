@@ -5,8 +5,10 @@ use std::fmt::{self, Display};
 use clap::Command;
 use clap::builder::StyledStr;
 use flb_cli::{HEADING, entry};
-use flb_pipeline::{Role, core_properties};
-use flb_plugin::{Kind, OptionSpec, Registry, Spec};
+use flb_config::Role;
+use flb_config::keys::Table;
+use flb_pipeline::core_properties;
+use flb_plugin::{Registry, Spec};
 
 use crate::{exit, grammar};
 
@@ -73,7 +75,7 @@ pub(crate) struct PluginHelp {
     pub(crate) role: Role,
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
-    pub(crate) options: &'static [OptionSpec],
+    pub(crate) options: Table,
 }
 
 impl PluginHelp {
@@ -97,29 +99,18 @@ impl Display for PluginHelp {
         let Self { role, name, about, options } = self;
         let entry = |name: &str, about: &str| entry(name, PROPERTY_COLUMN, about);
         writeln!(f, "HELP\n{name} {role} plugin\n\nDESCRIPTION\n{about}\n\nPROPERTIES")?;
-        for option in *options {
-            let default = option.default.map(|text| format!("default: {text}, "));
-            let several = if option.multiple { ", may be given more than once" } else { "" };
-            let (default, kind) = (default.unwrap_or_default(), describe(option.kind));
-            let value = format!("> {default}type: {kind}{several}");
-            writeln!(f, "{}{}", entry(option.name, option.about), entry("", &value))?;
+        for row in options.rows() {
+            let default = row.default.map(|text| format!("default: {text}, "));
+            let several = if row.is_repeated { ", may be given more than once" } else { "" };
+            let (default, shape) = (default.unwrap_or_default(), row.shape);
+            let value = format!("> {default}type: {shape}{several}");
+            writeln!(f, "{}{}", entry(row.name, &row.help()), entry("", &value))?;
         }
         writeln!(f, "GLOBAL PROPERTIES")?;
-        core_properties(*role).try_for_each(|(name, about)| f.write_str(&entry(name, about)))
-    }
-}
-
-/// What an option's text must be, for people.
-pub(crate) fn describe(kind: Kind) -> String {
-    match kind {
-        Kind::Bool => "boolean".to_owned(),
-        Kind::Int => "integer".to_owned(),
-        Kind::Double => "double".to_owned(),
-        Kind::Size => "size".to_owned(),
-        Kind::Time => "time".to_owned(),
-        Kind::Text => "string".to_owned(),
-        Kind::List => "comma delimited strings".to_owned(),
-        Kind::Words | Kind::Fields(_) => "space delimited strings".to_owned(),
-        Kind::Choice(words) => format!("one of {}", words.join(", ")),
+        for row in core_properties(*role).rows().filter(|row| !row.about.is_empty()) {
+            let default = row.default.map(|text| format!(" Default: {text}."));
+            f.write_str(&entry(row.name, &(row.help() + &default.unwrap_or_default())))?;
+        }
+        Ok(())
     }
 }

@@ -17,6 +17,7 @@ mod operate;
 mod options;
 mod reload;
 mod schema;
+mod service;
 mod signals;
 
 use std::collections::BTreeMap;

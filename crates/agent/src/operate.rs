@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use anyhow::Context;
-use flb_pipeline::{HttpSettings, Meter, Outcome, Report, RunError, Stop};
+use flb_pipeline::{Meter, Outcome, Report, RunError, Stop};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -13,6 +13,7 @@ use crate::api::Server;
 use crate::configuration::{self, Built, Origin};
 use crate::logging::Log;
 use crate::reload::{Reloads, Request, reloads};
+use crate::service::HttpSettings;
 use crate::{exit, signals};
 
 /// Threads for inputs and outputs. Filters have threads of their own.

@@ -1,9 +1,10 @@
 //! The table of command line options: one row says all about an option.
 
-use flb_config::SectionKind;
-use flb_pipeline::{LogFormat, Role};
+use flb_config::keys::{Choice, Kind as _};
+use flb_config::{Role, SectionKind};
 
 use crate::command_line::{CommandLine, Given, Mistake};
+use crate::service::LogFormat;
 
 /// One option.
 pub(crate) struct Row {
@@ -234,22 +235,22 @@ fn config(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
 }
 
 fn input(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
-    line.open(SectionKind::Input, given);
+    line.open(SectionKind::INPUT, given);
     Ok(())
 }
 
 fn filter(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
-    line.open(SectionKind::Filter, given);
+    line.open(SectionKind::FILTER, given);
     Ok(())
 }
 
 fn output(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
-    line.open(SectionKind::Output, given);
+    line.open(SectionKind::OUTPUT, given);
     Ok(())
 }
 
 fn processor(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
-    line.open(SectionKind::Processor, given);
+    line.open(SectionKind::PROCESSOR, given);
     Ok(())
 }
 
@@ -263,7 +264,7 @@ fn prop(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
 
 fn pattern(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
     match line.last_kind() {
-        Some(SectionKind::Filter | SectionKind::Output) => {
+        Some(SectionKind::FILTER | SectionKind::OUTPUT) => {
             line.property(given.named("match"), given.whole(), given)
         }
         _ => {
@@ -280,7 +281,7 @@ fn tag(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
 
 fn log_format(line: &mut CommandLine, given: &Given) -> Result<(), Mistake> {
     // A wrong one is found where the service keys are read.
-    line.log_format = LogFormat::parse(given.value()).unwrap_or(line.log_format);
+    line.log_format = Choice::<LogFormat>::parse(given.value()).unwrap_or(line.log_format);
     line.service("log_format", given);
     Ok(())
 }

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use flb_pipeline::{Role, core_properties};
-use flb_plugin::Spec;
+use flb_config::Role;
+use flb_pipeline::core_properties;
+use flb_plugin::{Spec, Table};
 use flb_plugins::REGISTRY;
 
 /// What inputs and outputs that speak to the network have in common has one table.
@@ -72,7 +73,7 @@ impl Page {
     fn lack_of<T: ?Sized>(&self, kind: &str, specs: &[Spec<T>]) -> Vec<String> {
         let lacking = specs.iter().flat_map(|spec| {
             let section = format!("{kind} {}", spec.name);
-            self.lack(&section, spec.options.iter().map(|option| option.name))
+            self.lack(&section, spec.options.names())
         });
         lacking.collect()
     }
@@ -85,15 +86,18 @@ fn every_property_of_our_tables_has_a_row() {
     lacking.extend(page.lack_of("Filter", REGISTRY.filters));
     lacking.extend(page.lack_of("Output", REGISTRY.outputs));
     for spec in REGISTRY.parsers {
-        lacking.extend(page.lack("Parsers", spec.options.iter().map(|option| option.name)));
+        lacking.extend(page.lack("Parsers", spec.options.names()));
     }
     for spec in REGISTRY.multiline {
-        lacking
-            .extend(page.lack("Multiline parsers", spec.options.iter().map(|option| option.name)));
+        lacking.extend(page.lack("Multiline parsers", spec.options.names()));
     }
     for role in [Role::Input, Role::Filter, Role::Processor, Role::Output] {
-        lacking.extend(page.lack(CORE, core_properties(role).map(|(name, _)| name)));
+        let rows = core_properties(role).rows().filter(|row| !row.about.is_empty());
+        lacking.extend(page.lack(CORE, rows.map(|row| row.name)));
     }
+    let service =
+        Table(&[flb_pipeline::SERVICE, flb_plugin::SERVICE, flb_plugins::service::SERVICE]);
+    lacking.extend(page.lack("[SERVICE]", service.names()));
     assert!(lacking.is_empty(), "no row in docs/compat.md:\n{}", lacking.join("\n"));
 }
 

@@ -230,7 +230,14 @@ fn the_effective_configuration_can_be_used_again() {
     check(&second, 0, &[]);
     let unmarked = |run: &Run| run.stdout.replace(" # default", "");
     assert_eq!(unmarked(&first), unmarked(&second));
-    for words in ["  flush: 0.1\n", "- name: dummy\n", "tag: dummy.0 # default\n", "x\\\\y"] {
+    for words in [
+        "  flush: 0.1\n",
+        "- name: dummy\n",
+        "tag: dummy.0 # default\n",
+        "x\\\\y",
+        "  http_port: 2020 # default\n",
+        "mem_buf_limit: 64M # default\n",
+    ] {
         assert!(first.stdout.contains(words), "no {words:?} in\n{}", first.stdout);
     }
     check(&agent(folder.path(), &["-D", "-c", "again.yaml"]), 0, &["test is successful"]);

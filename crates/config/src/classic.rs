@@ -174,7 +174,7 @@ impl Reader<'_> {
     }
 
     fn check_section(&mut self, kind: SectionKind, name: Piece<'_>) {
-        use SectionKind::{Filter, Input, MultilineParser, Other, Output, Parser, Service};
+        use SectionKind::{MultilineParser, Other, Parser, Plugin, Service};
         match (self.kind, kind) {
             (FileKind::Main, Parser | MultilineParser) => self.error(
                 "Sections 'multiline_parser' and 'parser' are not valid in the main configuration file",
@@ -182,7 +182,7 @@ impl Reader<'_> {
                 "belongs into a parsers file",
                 "move it to a file of its own, and name that file by Parsers_File in [SERVICE]",
             ),
-            (FileKind::Parsers, Service | Input | Filter | Output) => {
+            (FileKind::Parsers, Service | Plugin(_)) => {
                 let message = format!("section [{}] is ignored in a parsers file", name.text);
                 self.diagnostics.push(Diagnostic::warning(message).at(name.span()));
             }
@@ -573,6 +573,6 @@ mod tests {
         let text = "[ODD]\n".repeat(2 * MAX_DIAGNOSTICS) + "[INPUT]\n    Name dummy\n";
         let expected = vec!["unknown section [ODD] is ignored"; 2 * MAX_DIAGNOSTICS];
         let document = check(&[("main".to_owned(), text)], &expected);
-        assert_eq!(document.sections_of(SectionKind::Input).count(), 1);
+        assert_eq!(document.sections_of(SectionKind::INPUT).count(), 1);
     }
 }

@@ -1,6 +1,7 @@
 //! What a configuration says: sections and their properties in the order given, each with its place
 //! in the text.
 
+use std::fmt;
 use std::ops::Range;
 
 /// Which source of a [`Document`] a span is in.
@@ -49,17 +50,44 @@ pub struct Property {
     pub value: Spanned,
 }
 
+/// What a plugin is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Where records come from: `[INPUT]`.
+    Input,
+    /// What decides about them: `[FILTER]`.
+    Filter,
+    /// A filter that belongs to one input or output: a child of that section.
+    Processor,
+    /// Where they go: `[OUTPUT]`.
+    Output,
+}
+
+impl Role {
+    /// The role's name, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Filter => "filter",
+            Self::Processor => "processor",
+            Self::Output => "output",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// What a section configures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SectionKind {
     /// `[SERVICE]`: the agent itself.
     Service,
-    /// `[INPUT]`
-    Input,
-    /// `[FILTER]`
-    Filter,
-    /// `[OUTPUT]`
-    Output,
+    /// A plugin.
+    Plugin(Role),
     /// `[PARSER]`, in a parsers file.
     Parser,
     /// `[MULTILINE_PARSER]`, in a parsers file.
@@ -68,8 +96,6 @@ pub enum SectionKind {
     Upstream,
     /// `[NODE]`: one server of a set.
     Node,
-    /// A filter that belongs to one input or output: a child of that section.
-    Processor,
     /// Which records a filter or processor is for: its child. Has a child for each rule.
     Condition,
     /// One rule of a condition.
@@ -79,11 +105,20 @@ pub enum SectionKind {
 }
 
 impl SectionKind {
+    /// `[INPUT]`
+    pub const INPUT: Self = Self::Plugin(Role::Input);
+    /// `[FILTER]`
+    pub const FILTER: Self = Self::Plugin(Role::Filter);
+    /// A filter below an input or output.
+    pub const PROCESSOR: Self = Self::Plugin(Role::Processor);
+    /// `[OUTPUT]`
+    pub const OUTPUT: Self = Self::Plugin(Role::Output);
+
     pub(crate) const NAMES: [(&str, Self); 8] = [
         ("service", Self::Service),
-        ("input", Self::Input),
-        ("filter", Self::Filter),
-        ("output", Self::Output),
+        ("input", Self::INPUT),
+        ("filter", Self::FILTER),
+        ("output", Self::OUTPUT),
         ("parser", Self::Parser),
         ("multiline_parser", Self::MultilineParser),
         ("upstream", Self::Upstream),
@@ -93,7 +128,7 @@ impl SectionKind {
     /// The kind's name, in lower case.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Processor => "processor",
+            Self::Plugin(role) => role.name(),
             Self::Condition => "condition",
             Self::Rule => "rule",
             _ => {
@@ -263,7 +298,7 @@ mod tests {
             }
         }
         let kinds: Vec<_> = all.sections.iter().map(|section| section.kind).collect();
-        assert_eq!(kinds, [SectionKind::Input, SectionKind::Output, SectionKind::Other]);
+        assert_eq!(kinds, [SectionKind::INPUT, SectionKind::OUTPUT, SectionKind::Other]);
         assert_eq!(all.variables.len(), 3);
     }
 

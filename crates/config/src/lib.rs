@@ -7,6 +7,7 @@ mod classic;
 mod diagnostic;
 mod document;
 mod files;
+pub mod keys;
 mod limits;
 mod secrecy;
 pub mod value;
@@ -15,7 +16,9 @@ mod yaml;
 
 pub use classic::{FileKind, read_classic};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use document::{Document, Property, Section, SectionKind, Source, SourceId, Span, Spanned};
+pub use document::{
+    Document, Property, Role, Section, SectionKind, Source, SourceId, Span, Spanned,
+};
 pub use files::{Disk, Files, Memory, folders_of};
 pub use flb_text::did_you_mean;
 pub use secrecy::{MASK, Secrecy, is_secret_name, is_variable, masked};

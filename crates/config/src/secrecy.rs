@@ -130,8 +130,7 @@ impl Secrecy {
     /// What the value of a key may hold that nobody has described. In a plugin's section it may be another plugin's, or
     /// misspelt, so less of it is known to be harmless.
     pub fn of_unknown(key: &str, kind: SectionKind) -> Self {
-        use SectionKind::{Filter, Input, Output, Processor};
-        let is_plugin = matches!(kind, Input | Filter | Output | Processor);
+        let is_plugin = matches!(kind, SectionKind::Plugin(_));
         match is_secret_name(key) || (is_plugin && is_doubtful_name(key)) {
             true => Self::Secret,
             false => Self::Open,
@@ -294,7 +293,7 @@ mod tests {
         for (key, secrecy) in
             [("key", Secrecy::Secret), ("cloud_auth", Secrecy::Secret), ("bucket", Secrecy::Open)]
         {
-            assert_eq!(Secrecy::of_unknown(key, SectionKind::Output), secrecy, "{key}");
+            assert_eq!(Secrecy::of_unknown(key, SectionKind::OUTPUT), secrecy, "{key}");
         }
         for key in ["time_key", "key_content", "name"] {
             assert_eq!(Secrecy::of_unknown(key, SectionKind::Parser), Secrecy::Open, "{key}");

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 /// A text that is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{found}' is not {expected}")]
+#[error("{message}")]
 pub struct ValueError {
-    /// What it should be, with its article: `a size`.
-    pub expected: &'static str,
+    /// What is wrong.
+    pub message: String,
     /// The text.
     pub found: String,
     /// What to write instead.
@@ -16,8 +16,14 @@ pub struct ValueError {
 }
 
 impl ValueError {
-    fn new(expected: &'static str, found: &str, hint: impl Into<String>) -> Self {
-        Self { expected, found: found.to_owned(), hint: hint.into() }
+    /// A text that is not what is expected, said with its article: `a size`.
+    pub fn new(expected: &str, found: &str, hint: impl Into<String>) -> Self {
+        Self::saying(format!("'{found}' is not {expected}"), found, hint)
+    }
+
+    /// A text that something else is wrong with.
+    pub fn saying(message: impl Into<String>, found: &str, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), found: found.to_owned(), hint: hint.into() }
     }
 }
 
@@ -116,6 +122,19 @@ pub fn parse_choice<'a>(text: &str, words: &[&'a str]) -> Result<&'a str, ValueE
         let hint = match crate::did_you_mean(text, words.iter().copied()) {
             Some(near) => format!("did you mean '{near}'?"),
             None => format!("use one of {}", words.join(", ")),
+        };
+        ValueError::new("one of the known words", text, hint)
+    })
+}
+
+/// What one of the words stands for, which may be in any case.
+pub fn parse_word<T: Copy>(text: &str, words: &[(&'static str, T)]) -> Result<T, ValueError> {
+    let found = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
+    found.map(|(_, meaning)| *meaning).ok_or_else(|| {
+        let names = || words.iter().map(|(word, _)| *word);
+        let hint = match crate::did_you_mean(text, names()) {
+            Some(near) => format!("did you mean '{near}'?"),
+            None => format!("use one of {}", names().collect::<Vec<_>>().join(", ")),
         };
         ValueError::new("one of the known words", text, hint)
     })

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use flb_config::{Document, FileKind, Memory, Section, Span, is_yaml, read_file};
+use flb_config::{Document, FileKind, Memory, Section, SectionKind, Span, is_yaml, read_file};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() {
@@ -114,7 +114,11 @@ fn dump_section(
     let name = &section.name;
     let shown = if with_places { name.text.as_str() } else { section.kind.name() };
     let at = place(name.span, &name.text);
-    writeln!(out, "{at}{indent}[{shown}] {:?}", section.kind).unwrap();
+    let kind = match section.kind {
+        SectionKind::Plugin(role) => format!("{role:?}"),
+        kind => format!("{kind:?}"),
+    };
+    writeln!(out, "{at}{indent}[{shown}] {kind}").unwrap();
     for property in &section.properties {
         let at = place(property.key.span, &property.key.text);
         place(property.value.span, &property.value.text);

@@ -3,35 +3,30 @@
 use std::sync::Arc;
 
 use flb_event::{Accessor, Chunk, Event};
-use flb_plugin::{Build, BuildError, Filter, Kind, OptionSpec, Options, Outlet, Regex, Spec};
+use flb_plugin::keys::{Choice, Fields, Key, Many, Word};
+use flb_plugin::{Build, BuildError, Filter, Options, Outlet, Regex, Spec, Table, keys};
 
 use super::each::{Decision, each};
+
+keys! {
+    const KEYS;
+    REGEX: Many<Fields<1>> = Key::new("regex", "KEY PATTERN: keep what matches").repeated();
+    EXCLUDE: Many<Fields<1>> = Key::new("exclude", "KEY PATTERN: drop what matches").repeated();
+    LOGICAL_OP: Choice<LogicalOp> =
+        Key::new("logical_op", "Whether all rules or one of them must match").default("legacy");
+}
 
 pub(super) const SPEC: Spec<dyn Filter> = Spec {
     name: "grep",
     about: "Keep or drop records by the values of their keys",
-    options: &[
-        OptionSpec::new("regex", Kind::Fields(1), None, "KEY PATTERN: keep what matches")
-            .repeated(),
-        OptionSpec::new("exclude", Kind::Fields(1), None, "KEY PATTERN: drop what matches")
-            .repeated(),
-        OptionSpec::new(
-            "logical_op",
-            Kind::Choice(&["legacy", "and", "or"]),
-            Some("legacy"),
-            "Whether all rules or one of them must match",
-        ),
-    ],
+    options: Table(&[KEYS]),
     build,
 };
 
 fn build(options: &Options, _: &Build<'_>) -> Result<Box<dyn Filter>, BuildError> {
-    let rules: Vec<Rule> = options.lists().map(rule).collect::<Result<_, _>>()?;
-    let together = match options.text("logical_op") {
-        Some("and") => Some(Together::All),
-        Some("or") => Some(Together::One),
-        _ => None,
-    };
+    let rules = options.in_order(&[(REGEX, true), (EXCLUDE, false)]);
+    let rules: Vec<Rule> = rules.into_iter().map(rule).collect::<Result<_, _>>()?;
+    let LogicalOp(together) = options.get(LOGICAL_OP);
     let mode = match together {
         None => Mode::InTurn,
         Some(_) if rules.iter().any(|rule| rule.keeps != rules[0].keeps) => {
@@ -43,8 +38,8 @@ fn build(options: &Options, _: &Build<'_>) -> Result<Box<dyn Filter>, BuildError
     Ok(Box::new(Grep { rules: rules.into(), mode }))
 }
 
-fn rule((option, fields): (&'static str, &[String])) -> Result<Rule, BuildError> {
-    let [key, pattern] = fields else {
+fn rule((option, keeps, fields): (&str, bool, Vec<String>)) -> Result<Rule, BuildError> {
+    let [key, pattern] = fields.as_slice() else {
         return Err(BuildError::new(format!(
             "invalid {option} '{}': a key and a pattern are expected",
             fields.join(" ")
@@ -59,7 +54,7 @@ fn rule((option, fields): (&'static str, &[String])) -> Result<Rule, BuildError>
         BuildError::new(format!("invalid key of {option}: {error}")).help(error.hint())
     })?;
     let pattern = Regex::new(pattern).map_err(|error| BuildError::new(error.to_string()))?;
-    Ok(Rule { keeps: option == "regex", key, pattern })
+    Ok(Rule { keeps, key, pattern })
 }
 
 /// One line of the configuration.
@@ -93,6 +88,18 @@ enum Mode {
 enum Together {
     All,
     One,
+}
+
+/// What `logical_op` says of several rules.
+#[derive(Debug, Clone, Copy)]
+struct LogicalOp(Option<Together>);
+
+impl Word for LogicalOp {
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("legacy", Self(None)),
+        ("and", Self(Some(Together::All))),
+        ("or", Self(Some(Together::One))),
+    ];
 }
 
 #[derive(Clone)]

@@ -3,51 +3,79 @@
 use std::sync::Arc;
 
 use flb_event::{Accessor, Chunk, msgpack};
-use flb_plugin::{Build, BuildError, Filter, Kind, OptionSpec, Options, Outlet, Regex, Spec};
+use flb_plugin::keys::{Key, Many, Words};
+use flb_plugin::{Build, BuildError, Filter, Options, Outlet, Regex, Spec, Table, keys};
 
 use super::each::{Decision, each};
 use crate::fields::{Field, Fields};
 
+keys! {
+    const KEYS;
+    SET: Many<Words> = Key::new("set", "KEY VALUE: set a field").repeated();
+    ADD: Many<Words> = Key::new("add", "KEY VALUE: set a field that is not there").repeated();
+    REMOVE: Many<Words> = Key::new("remove", "KEY: remove a field").repeated();
+    REMOVE_WILDCARD: Many<Words> =
+        Key::new("remove_wildcard", "PREFIX: remove fields by it").repeated();
+    REMOVE_REGEX: Many<Words> =
+        Key::new("remove_regex", "REGEX: remove fields by their keys").repeated();
+    RENAME: Many<Words> = Key::new("rename", "KEY NEW: rename, if NEW is not there").repeated();
+    HARD_RENAME: Many<Words> =
+        Key::new("hard_rename", "KEY NEW: rename, replacing NEW").repeated();
+    COPY: Many<Words> = Key::new("copy", "KEY NEW: copy, if NEW is not there").repeated();
+    HARD_COPY: Many<Words> = Key::new("hard_copy", "KEY NEW: copy, replacing NEW").repeated();
+    MOVE_TO_START: Many<Words> =
+        Key::new("move_to_start", "PREFIX: move fields to the start").repeated();
+    MOVE_TO_END: Many<Words> =
+        Key::new("move_to_end", "PREFIX: move fields to the end").repeated();
+    CONDITION: Many<Words> =
+        Key::new("condition", "NAME KEY [VALUE]: when rules apply").repeated();
+}
+
 pub(super) const SPEC: Spec<dyn Filter> = Spec {
     name: "modify",
     about: "Change fields by rules, where conditions hold",
-    options: &[
-        OptionSpec::new("set", Kind::Words, None, "KEY VALUE: set a field").repeated(),
-        OptionSpec::new("add", Kind::Words, None, "KEY VALUE: set a field that is not there")
-            .repeated(),
-        OptionSpec::new("remove", Kind::Words, None, "KEY: remove a field").repeated(),
-        OptionSpec::new("remove_wildcard", Kind::Words, None, "PREFIX: remove fields by it")
-            .repeated(),
-        OptionSpec::new("remove_regex", Kind::Words, None, "REGEX: remove fields by their keys")
-            .repeated(),
-        OptionSpec::new("rename", Kind::Words, None, "KEY NEW: rename, if NEW is not there")
-            .repeated(),
-        OptionSpec::new("hard_rename", Kind::Words, None, "KEY NEW: rename, replacing NEW")
-            .repeated(),
-        OptionSpec::new("copy", Kind::Words, None, "KEY NEW: copy, if NEW is not there").repeated(),
-        OptionSpec::new("hard_copy", Kind::Words, None, "KEY NEW: copy, replacing NEW").repeated(),
-        OptionSpec::new("move_to_start", Kind::Words, None, "PREFIX: move fields to the start")
-            .repeated(),
-        OptionSpec::new("move_to_end", Kind::Words, None, "PREFIX: move fields to the end")
-            .repeated(),
-        OptionSpec::new("condition", Kind::Words, None, "NAME KEY [VALUE]: when rules apply")
-            .repeated(),
-    ],
+    options: Table(&[KEYS]),
     build,
 };
 
 fn build(options: &Options, _: &Build<'_>) -> Result<Box<dyn Filter>, BuildError> {
     let (mut rules, mut conditions) = (Vec::new(), Vec::new());
-    for (option, words) in options.lists() {
-        match option {
-            "condition" => conditions.push(condition(words)?),
-            _ => rules.push(rule(option, words)?),
+    for (option, kind, words) in options.in_order(&KINDS) {
+        match kind {
+            Kind::Condition => conditions.push(condition(&words)?),
+            kind => rules.extend(rule(option, kind, &words)?),
         }
     }
     Ok(Box::new(Modify { rules: rules.into(), conditions: conditions.into() }))
 }
 
-fn rule(option: &'static str, words: &[String]) -> Result<Rule, BuildError> {
+/// What a line of the configuration is.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Set { only_new: bool },
+    Remove(fn(String) -> Result<Which, BuildError>),
+    Name { replaces: bool, copies: bool },
+    Move { to_start: bool },
+    Condition,
+}
+
+const KINDS: [(Key<Many<Words>>, Kind); 12] = [
+    (SET, Kind::Set { only_new: false }),
+    (ADD, Kind::Set { only_new: true }),
+    (REMOVE, Kind::Remove(|key| Ok(Which::Key(key)))),
+    (REMOVE_WILDCARD, Kind::Remove(|prefix| Ok(Which::Prefix(prefix)))),
+    (REMOVE_REGEX, Kind::Remove(|pattern| regex(&pattern).map(Which::Regex))),
+    (RENAME, Kind::Name { replaces: false, copies: false }),
+    (HARD_RENAME, Kind::Name { replaces: true, copies: false }),
+    (COPY, Kind::Name { replaces: false, copies: true }),
+    (HARD_COPY, Kind::Name { replaces: true, copies: true }),
+    (MOVE_TO_START, Kind::Move { to_start: true }),
+    (MOVE_TO_END, Kind::Move { to_start: false }),
+    (CONDITION, Kind::Condition),
+];
+
+/// The rule of a line, unless it is a condition.
+fn rule(option: &str, kind: Kind, words: &[String]) -> Result<Option<Rule>, BuildError> {
     let one = || match words {
         [word] => Ok(word.clone()),
         _ => Err(wrong(option, words, "one word is expected")),
@@ -56,27 +84,20 @@ fn rule(option: &'static str, words: &[String]) -> Result<Rule, BuildError> {
         [first, second] => Ok((first.clone(), second.clone())),
         _ => Err(wrong(option, words, "two words are expected")),
     };
-    Ok(match option {
-        "set" | "add" => {
+    Ok(Some(match kind {
+        Kind::Set { only_new } => {
             let (key, value) = two()?;
             let field = Field::text(&key, value.as_bytes());
-            Rule::Set { key, field, only_new: option == "add" }
+            Rule::Set { key, field, only_new }
         }
-        "remove" => Rule::Remove(Which::Key(one()?)),
-        "remove_wildcard" => Rule::Remove(Which::Prefix(one()?)),
-        "remove_regex" => Rule::Remove(Which::Regex(regex(&one()?)?)),
-        "rename" | "hard_rename" | "copy" | "hard_copy" => {
+        Kind::Remove(which) => Rule::Remove(which(one()?)?),
+        Kind::Name { replaces, copies } => {
             let (key, new) = two()?;
-            Rule::Name {
-                key,
-                new,
-                replaces: option.starts_with("hard_"),
-                copies: option.ends_with("copy"),
-            }
+            Rule::Name { key, new, replaces, copies }
         }
-        "move_to_start" => Rule::Move { prefix: one()?, to_start: true },
-        _ => Rule::Move { prefix: one()?, to_start: false },
-    })
+        Kind::Move { to_start } => Rule::Move { prefix: one()?, to_start },
+        Kind::Condition => return Ok(None),
+    }))
 }
 
 fn wrong(option: &str, words: &[String], expected: &str) -> BuildError {

@@ -1,51 +1,66 @@
 //! `nest`: puts fields into a map of their own, or lifts those of a map out of it.
 
 use flb_event::{Chunk, msgpack};
-use flb_plugin::{Build, BuildError, Filter, Kind, OptionSpec, Options, Outlet, Spec};
+use flb_plugin::keys::{Choice, Key, Many, Text, Word};
+use flb_plugin::{Build, BuildError, Filter, Options, Outlet, Spec, Table, keys};
 
 use super::each::{Decision, each};
 use crate::fields::{Field, Fields};
 
+keys! {
+    const KEYS;
+    OPERATION: Option<Choice<What>> = Key::new("operation", "What to do");
+    WILDCARD: Many<Text> =
+        Key::new("wildcard", "A key to nest; ends in * for a prefix").repeated();
+    NEST_UNDER: Option<Text> = Key::new("nest_under", "The key that the fields go under");
+    NESTED_UNDER: Option<Text> = Key::new("nested_under", "The key whose fields are lifted");
+    ADD_PREFIX: Option<Text> = Key::new("add_prefix", "Put before each key that moves");
+    REMOVE_PREFIX: Option<Text> = Key::new("remove_prefix", "Taken from each key that moves");
+}
+
 pub(super) const SPEC: Spec<dyn Filter> = Spec {
     name: "nest",
     about: "Nest fields under a key, or lift them from one",
-    options: &[
-        OptionSpec::new("operation", Kind::Choice(&["nest", "lift"]), None, "What to do"),
-        OptionSpec::new("wildcard", Kind::Text, None, "A key to nest; ends in * for a prefix")
-            .repeated(),
-        OptionSpec::new("nest_under", Kind::Text, None, "The key that the fields go under"),
-        OptionSpec::new("nested_under", Kind::Text, None, "The key whose fields are lifted"),
-        OptionSpec::new("add_prefix", Kind::Text, None, "Put before each key that moves"),
-        OptionSpec::new("remove_prefix", Kind::Text, None, "Taken from each key that moves"),
-    ],
+    options: Table(&[KEYS]),
     build,
 };
 
 fn build(options: &Options, _: &Build<'_>) -> Result<Box<dyn Filter>, BuildError> {
     // Either name does for either operation.
-    let needed = |name: &str, other: &str, operation: &str| {
-        let key = options.text(name).or_else(|| options.text(other));
+    let needed = |one: Key<Option<Text>>, other, operation: &str| {
+        let key = options.get(one).or_else(|| options.get(other));
         key.map(str::to_owned).ok_or_else(|| {
-            BuildError::new(format!("missing {name}"))
+            BuildError::new(format!("missing {}", one.name()))
                 .help(format!("operation {operation} needs to know the key"))
         })
     };
-    let operation = match options.text("operation") {
-        Some("nest") => Operation::Nest {
-            under: needed("nest_under", "nested_under", "nest")?,
-            keys: options.texts("wildcard").map(str::to_owned).collect(),
+    let operation = match options.get(OPERATION) {
+        Some(What::Nest) => Operation::Nest {
+            under: needed(NEST_UNDER, NESTED_UNDER, "nest")?,
+            keys: options.get(WILDCARD).into_iter().map(str::to_owned).collect(),
         },
-        Some(_) => Operation::Lift { from: needed("nested_under", "nest_under", "lift")? },
+        Some(What::Lift) => Operation::Lift { from: needed(NESTED_UNDER, NEST_UNDER, "lift")? },
         None => {
             return Err(BuildError::new("missing operation").help("say Operation nest or lift"));
         }
     };
-    let prefix = |name| options.text(name).unwrap_or_default().as_bytes().to_vec();
+    let prefix = |key| options.get::<Option<Text>>(key).unwrap_or_default().as_bytes().to_vec();
     Ok(Box::new(Nest {
         operation,
-        add_prefix: prefix("add_prefix"),
-        remove_prefix: prefix("remove_prefix"),
+        add_prefix: prefix(ADD_PREFIX),
+        remove_prefix: prefix(REMOVE_PREFIX),
     }))
+}
+
+/// The operations' names.
+#[derive(Debug, Clone, Copy)]
+enum What {
+    Nest,
+    Lift,
+}
+
+impl Word for What {
+    const ALL: &'static [(&'static str, Self)] = &[("nest", Self::Nest), ("lift", Self::Lift)];
 }
 
 #[derive(Clone)]

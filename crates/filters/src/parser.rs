@@ -3,37 +3,31 @@
 use std::sync::Arc;
 
 use flb_event::{Accessor, Chunk, Event, Timestamp, msgpack};
-use flb_plugin::{Build, BuildError, Filter, Kind, OptionSpec, Options, Outlet, Parser, Spec};
+use flb_plugin::keys::{Bool, Key, Many, Required, Text};
+use flb_plugin::{Build, BuildError, Filter, Options, Outlet, Parser, Spec, Table, keys};
 
 use super::each::{Decision, each};
 use flb_event::msgpack::map;
 use flb_plugin::log::Label;
 
-pub(super) const SPEC: Spec<dyn Filter> = Spec {
-    name: "parser",
-    about: "Parse a field of a record",
-    options: &[
-        OptionSpec::new("key_name", Kind::Text, None, "Key of the field, or $key['sub']"),
-        OptionSpec {
-            multiple: true,
-            ..OptionSpec::new("parser", Kind::Text, None, "Parsers, tried in order")
-        },
-        OptionSpec::new("preserve_key", Kind::Bool, Some("off"), "Keep the field itself"),
-        OptionSpec::new("reserve_data", Kind::Bool, Some("off"), "Keep the other fields"),
-        OptionSpec::new("unescape_key", Kind::Bool, Some("off"), "Without effect, as in 5.1"),
-    ],
-    build,
-};
+keys! {
+    const KEYS;
+    KEY_NAME: Required<Text> = Key::new("key_name", "Key of the field, or $key['sub']")
+        .required("missing key_name", "say which field to parse: Key_Name log");
+    PARSER: Many<Text> = Key::new("parser", "Parsers, tried in order").repeated();
+    PRESERVE_KEY: Bool = Key::new("preserve_key", "Keep the field itself").default("off");
+    RESERVE_DATA: Bool = Key::new("reserve_data", "Keep the other fields").default("off");
+    UNESCAPE_KEY: Bool = Key::new("unescape_key", "").default("off").idle("a decoder of the parser does it");
+}
+
+pub(super) const SPEC: Spec<dyn Filter> =
+    Spec { name: "parser", about: "Parse a field of a record", options: Table(&[KEYS]), build };
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildError> {
-    let Some(key) = options.text("key_name") else {
-        return Err(
-            BuildError::new("missing key_name").help("say which field to parse: Key_Name log")
-        );
-    };
+    let key = options.get(KEY_NAME)?;
     let field = field(key)?;
     let mut parsers: Vec<Arc<dyn Parser>> = Vec::new();
-    for name in options.texts("parser") {
+    for name in options.get(PARSER) {
         let Some(parser) = build.parsers.find(name) else {
             let known: Vec<&str> = build.parsers.names().collect();
             let message = format!("Invalid 'parser': '{name}' is not known");
@@ -47,7 +41,7 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildE
         return Err(BuildError::new("Invalid 'parser': none was given")
             .help("say how to parse the field: Parser json"));
     }
-    if options.bool("unescape_key") {
+    if options.get(UNESCAPE_KEY) {
         let label = Label::filter("parser", build);
         tracing::warn!(
             "{label} unescape_key has no effect; use a decoder of the parser: Decode_Field_As escaped log"
@@ -58,8 +52,8 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildE
             .then(|| key.trim_start_matches('$').as_bytes().into()),
         field,
         parsers: parsers.into(),
-        preserve_key: options.bool("preserve_key"),
-        reserve_data: options.bool("reserve_data"),
+        preserve_key: options.get(PRESERVE_KEY),
+        reserve_data: options.get(RESERVE_DATA),
         rest: Vec::new(),
     }))
 }

@@ -1,32 +1,36 @@
 //! `record_modifier`: adds fields to records, and takes some away.
 
 use flb_event::Chunk;
-use flb_plugin::{Build, BuildError, Filter, Kind, OptionSpec, Options, Outlet, Spec};
+use flb_plugin::keys::{Fields as Parts, Key, Many, Text};
+use flb_plugin::{Build, BuildError, Filter, Options, Outlet, Spec, Table, keys};
 
 use super::each::{Decision, each};
 use crate::fields::{Field, Fields};
 use crate::uuid::uuid;
 use flb_plugin::log::Label;
 
+keys! {
+    const KEYS;
+    RECORD: Many<Parts<2>> = Key::new("record", "KEY VALUE: a field to add").repeated();
+    REMOVE_KEY: Many<Text> =
+        Key::new("remove_key", "A key to remove; ends in * for a prefix").repeated();
+    ALLOWLIST_KEY: Many<Text> =
+        Key::new("allowlist_key", "A key to keep; all others go").repeated();
+    WHITELIST_KEY: Many<Text> = Key::new("whitelist_key", "The same as allowlist_key").repeated();
+    UUID_KEY: Option<Text> = Key::new("uuid_key", "A key to add with a random UUID");
+}
+
 pub(super) const SPEC: Spec<dyn Filter> = Spec {
     name: "record_modifier",
     about: "Add fields to records, or take some away",
-    options: &[
-        OptionSpec::new("record", Kind::Fields(2), None, "KEY VALUE: a field to add").repeated(),
-        OptionSpec::new("remove_key", Kind::Text, None, "A key to remove; ends in * for a prefix")
-            .repeated(),
-        OptionSpec::new("allowlist_key", Kind::Text, None, "A key to keep; all others go")
-            .repeated(),
-        OptionSpec::new("whitelist_key", Kind::Text, None, "The same as allowlist_key").repeated(),
-        OptionSpec::new("uuid_key", Kind::Text, None, "A key to add with a random UUID"),
-    ],
+    options: Table(&[KEYS]),
     build,
 };
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildError> {
-    let names = |option| options.texts(option).map(KeyName::new);
-    let removed: Vec<KeyName> = names("remove_key").collect();
-    let allowed: Vec<KeyName> = names("allowlist_key").chain(names("whitelist_key")).collect();
+    let names = |key: Key<Many<Text>>| options.get(key).into_iter().map(KeyName::new);
+    let removed: Vec<KeyName> = names(REMOVE_KEY).collect();
+    let allowed: Vec<KeyName> = names(ALLOWLIST_KEY).chain(names(WHITELIST_KEY)).collect();
     if !removed.is_empty() && !allowed.is_empty() {
         return Err(BuildError::new(
             "remove_keys and allowlist_keys are exclusive with each other.",
@@ -34,13 +38,14 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildE
         .help("give either keys to remove or keys to keep"));
     }
     let label = Label::filter("record_modifier", build);
-    let fields = options.lists().filter_map(|(_, words)| added(words, &label).transpose());
+    let records = options.get(RECORD);
+    let fields = records.iter().filter_map(|words| added(words, &label).transpose());
     let added = fields.collect::<Result<_, _>>()?;
     Ok(Box::new(RecordModifier {
         added,
         removed,
         allowed,
-        uuid_key: options.text("uuid_key").map(str::to_owned),
+        uuid_key: options.get(UUID_KEY).map(str::to_owned),
     }))
 }
 

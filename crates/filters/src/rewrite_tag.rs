@@ -4,34 +4,29 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flb_event::{Accessor, AccessorError, Chunk, ChunkBuilder, Event, Scene, Tag, Template};
-use flb_plugin::{
-    Build, BuildError, Filter, Groups, Kind, OptionSpec, Options, Outlet, Regex, Spec,
-};
+use flb_plugin::keys::{Fields, Key, Many, Text};
+use flb_plugin::{Build, BuildError, Filter, Groups, Options, Outlet, Regex, Spec, Table, keys};
 
 use super::each::{Decision, each};
 use flb_plugin::log::{Label, Mishaps};
 
-pub(super) const SPEC: Spec<dyn Filter> = Spec {
-    name: "rewrite_tag",
-    about: "Give records another tag",
-    options: &[
-        OptionSpec::new(
-            "rule",
-            Kind::Fields(4),
-            None,
-            "$KEY REGEX NEW_TAG KEEP: records whose value matches get the new tag",
-        )
-        .repeated(),
-        OptionSpec::new("emitter_name", Kind::Text, None, "Accepted, without effect"),
-        OptionSpec::new("emitter_storage.type", Kind::Text, None, "Accepted, without effect"),
-        OptionSpec::new("emitter_mem_buf_limit", Kind::Text, None, "Accepted, without effect"),
-    ],
-    build,
-};
+keys! {
+    const KEYS;
+    RULE: Many<Fields<4>> =
+        Key::new("rule", "$KEY REGEX NEW_TAG KEEP: records whose value matches get the new tag").repeated();
+    EMITTER_NAME: Option<Text> = Key::new("emitter_name", "").idle("what is emitted goes on at once");
+    EMITTER_STORAGE_TYPE: Option<Text> =
+        Key::new("emitter_storage.type", "").idle("what is emitted goes on at once");
+    EMITTER_MEM_BUF_LIMIT: Option<Text> =
+        Key::new("emitter_mem_buf_limit", "").idle("what is emitted goes on at once");
+}
+
+pub(super) const SPEC: Spec<dyn Filter> =
+    Spec { name: "rewrite_tag", about: "Give records another tag", options: Table(&[KEYS]), build };
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildError> {
     let rules: Vec<Rule> =
-        options.lists().map(|(_, words)| rule(words)).collect::<Result<_, _>>()?;
+        options.get(RULE).iter().map(|words| rule(words)).collect::<Result<_, _>>()?;
     if rules.is_empty() {
         return Err(BuildError::new("no rules have been defined").help(EXAMPLE));
     }

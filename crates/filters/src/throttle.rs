@@ -4,20 +4,24 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flb_event::{Chunk, Timestamp};
-use flb_plugin::{Build, BuildError, Filter, Kind, OptionSpec, Options, Outlet, Spec};
+use flb_plugin::keys::{Bool, Double, Int, Key, Time};
+use flb_plugin::{Build, BuildError, Filter, Options, Outlet, Spec, Table, keys};
 
 use super::each::{Decision, each};
 use flb_plugin::log::Label;
 
+keys! {
+    const KEYS;
+    RATE: Double = Key::new("rate", "Records an interval, on average").default("1");
+    WINDOW: Int = Key::new("window", "Intervals that the average is over").default("5");
+    INTERVAL: Time = Key::new("interval", "Length of an interval").default("1");
+    PRINT_STATUS: Bool = Key::new("print_status", "Log the rate at each interval").default("off");
+}
+
 pub(super) const SPEC: Spec<dyn Filter> = Spec {
     name: "throttle",
     about: "Let records through up to an average rate",
-    options: &[
-        OptionSpec::new("rate", Kind::Double, Some("1"), "Records an interval, on average"),
-        OptionSpec::new("window", Kind::Int, Some("5"), "Intervals that the average is over"),
-        OptionSpec::new("interval", Kind::Time, Some("1"), "Length of an interval"),
-        OptionSpec::new("print_status", Kind::Bool, Some("off"), "Log the rate at each interval"),
-    ],
+    options: Table(&[KEYS]),
     build,
 };
 
@@ -26,13 +30,13 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildE
         true => Ok(()),
         false => Err(BuildError::new(format!("{name} must be above 0"))),
     };
-    let rate = options.double("rate").unwrap_or(1.0);
-    let window = options.int("window").and_then(|window| usize::try_from(window).ok()).unwrap_or(0);
-    let interval = options.time("interval").map_or(0, |interval| interval.as_secs());
+    let rate = options.get(RATE);
+    let window = usize::try_from(options.get(WINDOW)).unwrap_or(0);
+    let interval = options.get(INTERVAL).as_secs();
     positive("rate", rate > 0.0)?;
     positive("window", window > 0)?;
     positive("interval", interval > 0)?;
-    let print_status = options.bool("print_status").then(|| Label::filter("throttle", build));
+    let print_status = options.get(PRINT_STATUS).then(|| Label::filter("throttle", build));
     let window =
         Window { rate, interval, print_status, window, slots: VecDeque::new(), current: 0 };
     Ok(Box::new(Throttle(Arc::new(Mutex::new(window)))))

@@ -35,12 +35,8 @@ struct Wasm {
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildError> {
     let label = Label::filter("wasm", build);
-    let path = options
-        .text("wasm_path")
-        .ok_or_else(|| BuildError::new("no WASM 'program path' was given").help("add Wasm_Path"))?;
-    let function = options.text("function_name").ok_or_else(|| {
-        BuildError::new("no WASM 'function name' was given").help("add Function_Name")
-    })?;
+    let path = options.get(filter::WASM_PATH)?;
+    let function = options.get(filter::FUNCTION_NAME)?;
     let (engine, bytes, path) = host::open(path, build.service)?;
     let refused =
         |error: flb_runtime::LoadError| BuildError::new(format!("{}: {error}", path.display()));
@@ -56,7 +52,7 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildE
         return Ok(Box::new(Checked));
     }
     let instance = module.instantiate().map_err(refused)?;
-    let watches = options.bool("watch");
+    let watches = options.get(filter::WATCH);
     let watch = watches.then(|| Watch::start(source, digest)).transpose()?;
     Ok(Box::new(Wasm { instance, spares: Spares::new(SPARES), policy, watch, number: 0 }))
 }

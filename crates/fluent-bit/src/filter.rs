@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use flb_artifact::Sha256Hex;
 use flb_event::Tag;
-use flb_guest::filter::{Look, Policy, Source, module_options};
+use flb_guest::filter::{self, Look, Policy, Source, module_options};
 use flb_guest::host;
 use flb_plugin::log::Label;
 use flb_plugin::{Build, BuildError, MultilineParsers, Options, Parsers, Service, Shared, Tally};
@@ -186,12 +186,8 @@ fn work(
     label: &Label,
     is_ending: Arc<IsEnding>,
 ) -> Result<Work, BuildError> {
-    let path = options
-        .text("wasm_path")
-        .ok_or_else(|| BuildError::new("no WASM 'program path' was given").help("add WASM_Path"))?;
-    let function = options.text("function_name").ok_or_else(|| {
-        BuildError::new("no WASM 'function name' was given").help("add Function_Name")
-    })?;
+    let path = options.get(filter::WASM_PATH)?;
+    let function = options.get(filter::FUNCTION_NAME)?;
     let (engine, bytes, path) = host::open(path, service)?;
     let refused =
         |error: flb_runtime::LoadError| BuildError::new(format!("{}: {error}", path.display()));
@@ -207,7 +203,7 @@ fn work(
         Build { instance: name, tag: &tag, parsers: &parsers, multiline: &multiline, service };
     let policy = Policy::read(options, label.clone(), &build, &module, &path)?;
     let instance = module.instantiate().map_err(|error| starved(refused(error)))?;
-    let watch = options.bool("watch").then(|| Watch::new(Look::new(source, digest)));
+    let watch = options.get(filter::WATCH).then(|| Watch::new(Look::new(source, digest)));
     Ok(Work::new(instance, policy, watch, is_ending))
 }
 

@@ -5,7 +5,7 @@
 
 use std::ffi::CString;
 
-use flb_plugin::{Kind, OptionSpec};
+use flb_plugin::keys::{self, Shape};
 
 use crate::properties;
 
@@ -27,7 +27,7 @@ pub(crate) fn config_map(size: usize) -> Vec<usize> {
         0,
         text("Any other property is refused, with the one that was meant"),
     ];
-    let rows = properties::ALL.iter().map(row).chain([others, Row::default()]);
+    let rows = properties::ALL.rows().map(row).chain([others, Row::default()]);
     let mut table = Vec::new();
     for row in rows {
         let end = table.len() + size / size_of::<usize>();
@@ -37,26 +37,26 @@ pub(crate) fn config_map(size: usize) -> Vec<usize> {
     table
 }
 
-fn row(spec: &OptionSpec) -> Row {
-    let (kind, name) = match spec.name.strip_suffix('*') {
+fn row(row: &keys::Row) -> Row {
+    let (kind, name) = match row.name.strip_suffix('*') {
         Some(beginning) => (PREFIX, beginning),
-        None => (kind(spec.kind), spec.name),
+        None => (kind(row.shape), row.name),
     };
-    let flags = if spec.multiple { REPEATED } else { 0 };
-    [kind, text(name), spec.default.map_or(0, text), flags, 0, text(spec.about)]
+    let flags = if row.is_repeated { REPEATED } else { 0 };
+    [kind, text(name), row.default.map_or(0, text), flags, 0, text(&row.help())]
 }
 
 /// What the agent calls it: `FLB_CONFIG_MAP_STR` and so on.
-fn kind(kind: Kind) -> usize {
-    match kind {
-        Kind::Text | Kind::Choice(_) => 0,
-        Kind::Int => 2,
-        Kind::Bool => 3,
-        Kind::Double => 4,
-        Kind::Size => 5,
-        Kind::Time => 6,
-        Kind::List => 30,
-        Kind::Words | Kind::Fields(_) => 40,
+fn kind(shape: Shape) -> usize {
+    match shape {
+        Shape::Text | Shape::Choice(_) => 0,
+        Shape::Int => 2,
+        Shape::Bool => 3,
+        Shape::Double => 4,
+        Shape::Size => 5,
+        Shape::Time => 6,
+        Shape::List => 30,
+        Shape::Words => 40,
     }
 }
 
@@ -75,7 +75,7 @@ mod tests {
         for size in [96, 104] {
             let table = config_map(size);
             let rows: Vec<&[usize]> = table.chunks(size / 8).collect();
-            assert_eq!(rows.len(), properties::ALL.len() + 2);
+            assert_eq!(rows.len(), properties::ALL.rows().count() + 2);
             assert!(rows.iter().rev().skip(1).all(|row| row[1] != 0 && row[5] != 0));
             assert!(rows[rows.len() - 1].iter().all(|word| *word == 0));
         }

@@ -2,50 +2,21 @@
 
 use flb_config::{Diagnostics, Document, Property, Section, SectionKind, Span, Spanned, Variables};
 use flb_guest::filter;
-use flb_plugin::{BuildError, Kind, OptionSpec, Options, Service};
+use flb_guest::service::{self, Files};
+use flb_plugin::keys::{Bool, Key, Many, Text};
+use flb_plugin::{BuildError, Options, Service, Table, keys};
 
-const TRUSTED_KEYS: OptionSpec = OptionSpec::new(
-    "trusted_keys",
-    Kind::List,
-    None,
-    "Files with public keys: the artifact must carry the signature of one of them",
-);
-const REQUIRE_INTERRUPTION: OptionSpec = OptionSpec::new(
-    "require_interruption",
-    Kind::Bool,
-    Some("off"),
-    "Refuse code whose calls no deadline ends",
-);
-const CACHE: OptionSpec = OptionSpec::new(
-    "cache",
-    Kind::Text,
-    None,
-    "The folder where code is kept that was compiled at the start (default: it is not)",
-);
-const ESCAPE_UNICODE: OptionSpec = OptionSpec::new(
-    "json.escape_unicode",
-    Kind::Bool,
-    Some("on"),
-    "Whether JSON text escapes non-ASCII characters",
-);
-
-/// What flb-agent has in its section of the service.
-const OWN: [OptionSpec; 4] = [TRUSTED_KEYS, REQUIRE_INTERRUPTION, CACHE, ESCAPE_UNICODE];
+keys! {
+    /// What flb-agent has in its section of the service.
+    const OWN;
+    TRUSTED_KEYS: Many<Files> = service::TRUSTED_KEYS.named("trusted_keys");
+    REQUIRE_INTERRUPTION: Bool = service::REQUIRE_INTERRUPTION.named("require_interruption");
+    CACHE: Option<Text> = Key::new("cache", "The folder where code is kept that was compiled at the start (default: it is not)");
+    ESCAPE_UNICODE: Bool = flb_plugin::ESCAPE_UNICODE;
+}
 
 /// Every property of the filter.
-pub(crate) const ALL: &[OptionSpec] = &{
-    let mut all = [OWN[0]; filter::ALL.len() + OWN.len()];
-    let mut at = 0;
-    while at < filter::ALL.len() {
-        all[at] = filter::ALL[at];
-        at += 1;
-    }
-    while at < all.len() {
-        all[at] = OWN[at - filter::ALL.len()];
-        at += 1;
-    }
-    all
-};
+pub(crate) const ALL: Table = Table(&[filter::OWN, flb_guest::host::KEYS, OWN]);
 
 /// What the agent itself knows of every filter and leaves among its properties.
 const AGENTS: [&str; 2] = ["active", "condition"];
@@ -59,7 +30,7 @@ pub(crate) fn read(given: Vec<(String, String)>) -> Option<(Options, Service)> {
             diagnostic.help.as_ref().map_or_else(String::new, |help| format!("; help: {help}"));
         tracing::error!("{}{help}", diagnostic.message);
     }
-    let service = service(&options);
+    let service = service_of(&options);
     (!diagnostics.has_errors()).then_some((options, service))
 }
 
@@ -67,7 +38,7 @@ fn options(given: Vec<(String, String)>, diagnostics: &mut Diagnostics) -> Optio
     // There is no text to point into: the agent has read it.
     let source = Document::default().add_source("the agent", "");
     let nowhere = |text| Spanned { text, span: Span { source, start: 0, end: 0 } };
-    let mut section = Section::new(SectionKind::Filter, nowhere("filter".to_owned()));
+    let mut section = Section::new(SectionKind::FILTER, nowhere("filter".to_owned()));
     let is_ours = |key: &str| !AGENTS.contains(&key) && !key.starts_with("_debug.");
     section.properties = given
         .into_iter()
@@ -78,16 +49,13 @@ fn options(given: Vec<(String, String)>, diagnostics: &mut Diagnostics) -> Optio
     Options::read(crate::NAME, ALL, &section, &[], &Variables::default(), diagnostics)
 }
 
-fn service(options: &Options) -> Service {
-    Service {
-        escape_unicode: options.bool(ESCAPE_UNICODE.name),
-        trusted_keys: options
-            .has(TRUSTED_KEYS.name)
-            .then(|| options.list(TRUSTED_KEYS.name).iter().map(Into::into).collect()),
-        require_interruption: options.bool(REQUIRE_INTERRUPTION.name),
-        code_cache: options.text(CACHE.name).map(Into::into),
-        ..Service::default()
-    }
+fn service_of(options: &Options) -> Service {
+    let mut keys = Options::new(Table(&[service::SERVICE, flb_plugin::SERVICE]));
+    keys.give(service::TRUSTED_KEYS, options, TRUSTED_KEYS);
+    keys.give(service::REQUIRE_INTERRUPTION, options, REQUIRE_INTERRUPTION);
+    keys.give(service::CACHE, options, CACHE);
+    keys.give(flb_plugin::ESCAPE_UNICODE, options, ESCAPE_UNICODE);
+    Service { keys, ..Service::default() }
 }
 
 /// What an error says, and what to do about it.
@@ -100,6 +68,10 @@ pub(crate) fn told(error: &BuildError) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
+    use flb_guest::host;
+
     use super::*;
 
     fn given(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -119,13 +91,14 @@ mod tests {
             ("json.escape_unicode", "off"),
         ]);
         let (options, service) = read(pairs).unwrap();
-        assert_eq!(options.text("wasm_path"), Some("a b.wasm"));
-        assert!(options.texts("env").eq(["A=1", "B=2"]));
-        assert!(options.keyed("config.*").eq([("level", "x")]));
-        assert_eq!(service.trusted_keys, Some(vec!["a.pub".into(), "b.pub".into()]));
-        assert!(!service.escape_unicode && !service.require_interruption);
+        assert_eq!(options.get(filter::WASM_PATH), Ok("a b.wasm"));
+        assert_eq!(options.get(host::ENV), ["A=1", "B=2"]);
+        assert_eq!(options.get(host::CONFIG), [("level", "x")]);
+        let keys = service.keys.get(service::TRUSTED_KEYS);
+        assert_eq!(keys, [["a.pub", "b.pub"].map(PathBuf::from)]);
+        assert!(!service.escape_unicode() && !service.keys.get(service::REQUIRE_INTERRUPTION));
         let (_, service) = read(Vec::new()).unwrap();
-        assert!(service.escape_unicode && service.trusted_keys.is_none());
+        assert!(service.escape_unicode() && service.keys.get(service::TRUSTED_KEYS).is_empty());
     }
 
     #[test]

@@ -322,7 +322,7 @@ fn what_cannot_be_used_is_refused_at_the_start_with_a_reason() {
     };
     let path = module("enrich.wat");
     for (properties, reason) in [
-        ("".to_owned(), "no WASM 'program path' was given; help: add WASM_Path"),
+        ("".to_owned(), "no WASM 'program path' was given; help: add Wasm_Path"),
         (
             format!("set wasm_path {path}\n"),
             "no WASM 'function name' was given; help: add Function_Name",

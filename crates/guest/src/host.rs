@@ -4,89 +4,64 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use flb_artifact::{PublicKey, Required, Trust, contract};
-use flb_plugin::{BuildError, Kind, OptionSpec, Options, Secrecy, Service};
+use flb_artifact::{PublicKey, Required, Trust};
+use flb_plugin::keys::{Choice, Each, Key, List, Many, Options, Size, Text, Word, Words};
+use flb_plugin::{BuildError, Secrecy, Service, keys};
 use flb_runtime::{
     Directory, EngineOptions, FilterEngine, GuestLog, GuestOutput, GuestStream, Heard, LogLevel,
     Sandbox, variable,
 };
 
+use crate::service;
 use flb_plugin::log::{Label, excerpt, name_only};
 
-/// `Accessible_Paths`: the directories that a guest may see.
-pub const ACCESSIBLE_PATHS: OptionSpec = OptionSpec::new(
-    "accessible_paths",
-    Kind::List,
-    None,
-    "Directories that the module may read and write; 'path:ro' only to read",
-);
-/// `Env`: a variable of its environment.
-pub const ENV: OptionSpec =
-    OptionSpec::new("env", Kind::Text, None, "A variable of the module's environment: KEY=VALUE")
-        .repeated()
-        .with(Secrecy::Named);
-/// `Args`: its arguments.
-pub const ARGS: OptionSpec = OptionSpec::new(
-    "args",
-    Kind::Words,
-    None,
-    "The module's arguments; one with blanks stands in double quotes",
-)
-.with(Secrecy::Command);
-/// `Config.*`: a setting, which it finds in its environment.
-pub const CONFIG: OptionSpec = OptionSpec::new(
-    "config.*",
-    Kind::Text,
-    None,
-    "A setting of the module: config.key is its variable FLB_CONFIG_KEY",
-)
-.with(Secrecy::Named);
-/// `Guest_Output`: where goes what it prints.
-pub const GUEST_OUTPUT: OptionSpec = OptionSpec::new(
-    "guest_output",
-    Kind::Choice(&["log", "inherit", "discard"]),
-    Some("log"),
-    "What the module prints: lines of the log, the agent's own output, or nothing",
-);
-/// `Memory_Limit`: how far its memory may grow.
-pub const MEMORY_LIMIT: OptionSpec = OptionSpec::new(
-    "memory_limit",
-    Kind::Size,
-    None,
-    "Most bytes that the module's memory may grow to (default 256 MiB)",
-);
-/// `Required_Name`: what its artifact must be signed as.
-pub const REQUIRED_NAME: OptionSpec = OptionSpec::new(
-    "required_name",
-    Kind::Text,
-    None,
-    "The name that the artifact must be signed with, and perhaps the first version that will do: redact 1.4",
-);
-/// `Wasm_Heap_Size`, which Fluent Bit needs.
-pub const HEAP_SIZE: OptionSpec = OptionSpec::new(
-    "wasm_heap_size",
-    Kind::Size,
-    None,
-    "Accepted and not needed: memory grows as the module asks, up to memory_limit",
-);
-/// `Wasm_Stack_Size`, which Fluent Bit needs.
-pub const STACK_SIZE: OptionSpec = OptionSpec::new(
-    "wasm_stack_size",
-    Kind::Size,
-    None,
-    "Accepted and not needed: the stack is bounded by the engine",
-);
+keys! {
+    /// The options of whoever runs guests.
+    pub const KEYS;
+    ACCESSIBLE_PATHS: Option<List> =
+        Key::new("accessible_paths", "Directories that the module may read and write; 'path:ro' only to read");
+    pub ENV: Many<Text> =
+        Key::new("env", "A variable of the module's environment: KEY=VALUE").repeated().hiding(Secrecy::Named);
+    ARGS: Option<Words> =
+        Key::new("args", "The module's arguments; one with blanks stands in double quotes").hiding(Secrecy::Command);
+    pub CONFIG: Each<Text> =
+        Key::new("config.*", "A setting of the module: config.key is its variable FLB_CONFIG_KEY").each().hiding(Secrecy::Named);
+    GUEST_OUTPUT: Choice<Printed> =
+        Key::new("guest_output", "What the module prints: lines of the log, the agent's own output, or nothing").default("log");
+    MEMORY_LIMIT: Size =
+        Key::new("memory_limit", "Most bytes that the module's memory may grow to (256 MiB)").default("268435456");
+    REQUIRED_NAME: Option<Text> = Key::new(
+        "required_name",
+        "The name that the artifact must be signed with, and perhaps the first version that will do: redact 1.4",
+    );
+    HEAP_SIZE: Option<Size> =
+        Key::new("wasm_heap_size", "").idle("memory grows as the module asks, up to memory_limit");
+    STACK_SIZE: Option<Size> = Key::new("wasm_stack_size", "").idle("the stack is bounded by the engine");
+}
+
+/// Where goes what a guest prints.
+#[derive(Debug, Clone, Copy)]
+enum Printed {
+    Log,
+    Inherited,
+    Discarded,
+}
+
+impl Word for Printed {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("log", Self::Log), ("inherit", Self::Inherited), ("discard", Self::Discarded)];
+}
 
 /// Most bytes that a module's memory may grow to.
 pub fn memory_limit(options: &Options) -> u64 {
-    options.size(MEMORY_LIMIT.name).unwrap_or(contract::MEMORY_LIMIT)
+    options.get(MEMORY_LIMIT)
 }
 
 /// Which filter the artifact must be: as the section says, else as the service says. A name is worth what its signature is.
 pub fn required(options: &Options, service: &Service) -> Result<Option<Required>, BuildError> {
-    let given = options.text(REQUIRED_NAME.name).or(service.required_name.as_deref());
+    let given = options.get(REQUIRED_NAME).or_else(|| service::required_name(service));
     let Some(text) = given else { return Ok(None) };
-    if service.trusted_keys.is_none() {
+    if service::signers(service).is_none() {
         return Err(BuildError::new("a required name needs signatures, which are not asked for")
             .help("name the keys of those who may sign: wasm.trusted_keys in [SERVICE]"));
     }
@@ -124,12 +99,12 @@ struct Current(Mutex<Option<FilterEngine>>);
 fn engine(service: &Service) -> Result<FilterEngine, BuildError> {
     let current = service.shared.get_or_make(|| Ok::<_, BuildError>(Current::default()))?;
     let mut current = current.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let trust = match &service.trusted_keys {
+    let trust = match service::signers(service) {
         None => Trust::anyone(),
         Some(files) => Trust::only(files.iter().map(|file| key(file)).collect::<Result<_, _>>()?),
     };
-    let cache = service.code_cache.clone();
-    let require_interruption = service.require_interruption;
+    let cache = service::cache(service);
+    let require_interruption = service::requires_interruption(service);
     let fits = |engine: &&FilterEngine| {
         *engine.trust() == trust
             && engine.cache() == cache.as_deref()
@@ -178,10 +153,9 @@ pub fn log_denied(label: &Label, path: &str) {
 }
 
 /// The deadline that a property says, between a millisecond and an hour: less ends every call, more ends none.
-pub fn deadline(options: &Options, property: &str) -> Result<Duration, BuildError> {
-    options
-        .double(property)
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+pub fn deadline(property: &str, seconds: f64) -> Result<Duration, BuildError> {
+    Duration::try_from_secs_f64(seconds)
+        .ok()
         .filter(|time| (Duration::from_millis(1)..=Duration::from_secs(3600)).contains(time))
         .ok_or_else(|| {
             BuildError::new(format!("invalid value for property '{property}'"))
@@ -196,10 +170,10 @@ pub fn sandbox(options: &Options, path: &Path, label: &Label) -> Result<Sandbox,
         directories: directories(options)?,
         environment: environment(options)?,
         arguments: arguments(options, path),
-        output: match options.text(GUEST_OUTPUT.name) {
-            Some("inherit") => GuestOutput::Inherit,
-            Some("discard") => GuestOutput::Discard,
-            _ => GuestOutput::Lines(log.clone()),
+        output: match options.get(GUEST_OUTPUT) {
+            Printed::Inherited => GuestOutput::Inherit,
+            Printed::Discarded => GuestOutput::Discard,
+            Printed::Log => GuestOutput::Lines(log.clone()),
         },
         log: Some(log),
         meters: None,
@@ -208,7 +182,7 @@ pub fn sandbox(options: &Options, path: &Path, label: &Label) -> Result<Sandbox,
 
 /// The properties `Config.*` as a module of the batch ABI is told them.
 pub(crate) fn config(options: &Options) -> Vec<(String, String)> {
-    options.keyed(CONFIG.name).map(|(key, text)| (key.to_owned(), text.to_owned())).collect()
+    options.get(CONFIG).into_iter().map(|(key, text)| (key.to_owned(), text.to_owned())).collect()
 }
 
 /// Each must be there already, or the agent does not start.
@@ -218,7 +192,7 @@ fn directories(options: &Options) -> Result<Vec<Directory>, BuildError> {
         BuildError::new(format!("error while pre-opening directory {path}: {reason}"))
             .help("create it, or take it out of Accessible_Paths")
     };
-    let paths = options.list(ACCESSIBLE_PATHS.name).iter();
+    let paths = options.get(ACCESSIBLE_PATHS).unwrap_or_default().into_iter();
     let directories: Vec<Directory> = paths.map(|path| Directory::from(path.as_str())).collect();
     for directory in &directories {
         std::fs::read_dir(&directory.path)
@@ -229,14 +203,14 @@ fn directories(options: &Options) -> Result<Vec<Directory>, BuildError> {
 
 /// The variables of `Env`, and those of `Config.*` behind them.
 fn environment(options: &Options) -> Result<Vec<(String, String)>, BuildError> {
-    let given = options.texts(ENV.name).map(|text| {
+    let given = options.get(ENV).into_iter().map(|text| {
         variable(text).map_err(|error| {
             BuildError::new(format!("invalid value for property 'env'{}: {error}", name_only(text)))
                 .help("write Env LEVEL=debug, one variable a line")
         })
     });
     let mut variables = given.collect::<Result<Vec<_>, _>>()?;
-    for (key, text) in options.keyed(CONFIG.name) {
+    for (key, text) in options.get(CONFIG) {
         variables.push((config_variable(key), text.to_owned()));
     }
     for (index, (key, _)) in variables.iter().enumerate() {
@@ -256,7 +230,7 @@ fn config_variable(key: &str) -> String {
 
 /// No arguments at all, or the module's name and those of `Args`.
 fn arguments(options: &Options, path: &Path) -> Vec<String> {
-    let given = options.list(ARGS.name);
+    let given = options.get(ARGS).unwrap_or_default();
     let name = path.file_name().filter(|_| !given.is_empty());
     let name = name.map(|name| name.to_string_lossy().into_owned());
     name.into_iter().chain(given.iter().cloned()).collect()
@@ -294,19 +268,19 @@ fn log(label: &Label) -> GuestLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flb_artifact::contract;
     use flb_harness::options;
-
-    static SPECS: &[OptionSpec] = &[ACCESSIBLE_PATHS, ENV, ARGS, CONFIG];
+    use flb_plugin::Table;
 
     #[test]
     fn a_guest_is_granted_what_the_help_says() {
-        assert_eq!(memory_limit(&options(&[MEMORY_LIMIT], &[])), contract::MEMORY_LIMIT);
-        let default = format!("(default {} MiB)", contract::MEMORY_LIMIT >> 20);
-        assert!(MEMORY_LIMIT.about.ends_with(&default), "{}", MEMORY_LIMIT.about);
+        assert_eq!(memory_limit(&Options::default()), contract::MEMORY_LIMIT);
+        let (about, size) = (MEMORY_LIMIT.row().about, contract::MEMORY_LIMIT >> 20);
+        assert!(about.ends_with(&format!("({size} MiB)")), "{about}");
     }
 
     fn check_environment(given: &[(&str, &str)], expected: Result<&[(&str, &str)], &str>) {
-        let found = environment(&options(SPECS, given)).map_err(|error| error.message);
+        let found = environment(&options(Table(&[KEYS]), given)).map_err(|error| error.message);
         let owned = |(key, text): &(&str, &str)| ((*key).to_owned(), (*text).to_owned());
         let expected = expected.map(|all| all.iter().map(owned).collect::<Vec<_>>());
         assert_eq!(found, expected.map_err(str::to_owned));
@@ -331,14 +305,14 @@ mod tests {
     #[test]
     fn arguments_begin_with_the_module_s_name_or_there_are_none() {
         let path = Path::new("/filters/f.wasm");
-        assert_eq!(arguments(&options(SPECS, &[]), path), [""; 0]);
-        let given = options(SPECS, &[("args", r#"-v "a b""#)]);
+        assert_eq!(arguments(&options(Table(&[KEYS]), &[]), path), [""; 0]);
+        let given = options(Table(&[KEYS]), &[("args", r#"-v "a b""#)]);
         assert_eq!(arguments(&given, path), ["f.wasm", "-v", "a b"]);
     }
 
     #[test]
     fn a_directory_that_is_not_there_is_named() {
-        let given = options(SPECS, &[("accessible_paths", ".,/no/such/place:ro")]);
+        let given = options(Table(&[KEYS]), &[("accessible_paths", ".,/no/such/place:ro")]);
         let error = directories(&given).unwrap_err();
         assert!(error.message.contains("directory /no/such/place: "), "{error}");
     }

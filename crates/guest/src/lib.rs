@@ -3,3 +3,4 @@
 
 pub mod filter;
 pub mod host;
+pub mod service;

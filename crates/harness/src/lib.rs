@@ -16,16 +16,17 @@ use std::time::Duration;
 use flb_config::{Diagnostics, Document, Property, Section, SectionKind, Spanned, Variables};
 use flb_event::json::{self, JsonOptions};
 use flb_event::{Chunk, ChunkBuilder, Event, Tag, Timestamp};
+use flb_plugin::keys::{Options, Table};
 use flb_plugin::{
     BoxFuture, Build, BuildError, Closed, Context, End, Filter, Generation, Input, InputError,
-    LongLines, OptionSpec, Options, Outlet, Parser, Service, Spec,
+    LongLines, Outlet, Parser, Service, Spec,
 };
 
 /// A time to parse lines at.
 pub const NOW: Timestamp = Timestamp { sec: 1_700_000_000, nsec: 0 };
 
 /// Options as a configuration would give them.
-pub fn options(specs: &'static [OptionSpec], given: &[(&str, &str)]) -> Options {
+pub fn options(table: Table, given: &[(&str, &str)]) -> Options {
     let mut document = Document::default();
     let source = document.add_source("test", "");
     let spanned = |text: &str| Spanned {
@@ -39,7 +40,7 @@ pub fn options(specs: &'static [OptionSpec], given: &[(&str, &str)]) -> Options 
         .collect();
     let mut diagnostics = Diagnostics::default();
     let options =
-        Options::read("test", specs, &section, &[], &Variables::default(), &mut diagnostics);
+        Options::read("test", table, &section, &[], &Variables::default(), &mut diagnostics);
     assert!(diagnostics.is_empty(), "{}", diagnostics.render(document.sources()));
     options
 }
@@ -67,11 +68,11 @@ fn build_as<T>(
     tag: &str,
     service: &Service,
     name: &str,
-    specs: &'static [OptionSpec],
+    table: Table,
     given: &[(&str, &str)],
     build: impl FnOnce(&Options, &Build<'_>) -> T,
 ) -> T {
-    build_named(tag, &format!("{name}.0"), service, &options(specs, given), build)
+    build_named(tag, &format!("{name}.0"), service, &options(table, given), build)
 }
 
 fn build_named<T>(

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flb_event::{Chunk, Timestamp};
-use flb_plugin::{BoxFuture, Closed, Context, End, Input, OptionSpec};
+use flb_plugin::keys::Table;
+use flb_plugin::{BoxFuture, Closed, Context, End, Input};
 use tokio::sync::watch;
 
 use crate::json_text;
@@ -145,9 +146,8 @@ impl Identity {
 
     /// A connection over TLS that trusts this certificate.
     pub async fn connect(&self, address: &str) -> Stream {
-        const OPTIONS: [OptionSpec; 12] = tls::CLIENT;
         let given = [("tls", "on"), ("tls.ca_file", self.certificate())];
-        let options = crate::options(&OPTIONS, &given);
+        let options = crate::options(Table(&[tls::KEYS, tls::CLIENT]), &given);
         let tls = crate::build_with(&options, tls::ClientTls::new).unwrap().unwrap();
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
         tls.connect("localhost", Box::new(stream)).await.unwrap()
@@ -155,10 +155,9 @@ impl Identity {
 
     /// A socket, and what shows this certificate to its clients.
     pub async fn listen(&self) -> (tokio::net::TcpListener, tls::ServerTls) {
-        const OPTIONS: [OptionSpec; 11] = tls::SERVER;
         let given =
             [("tls", "on"), ("tls.crt_file", self.certificate()), ("tls.key_file", self.key())];
-        let options = crate::options(&OPTIONS, &given);
+        let options = crate::options(Table(&[tls::KEYS, tls::SERVER]), &given);
         let tls = crate::build_with(&options, tls::ServerTls::new).unwrap().unwrap();
         (tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap(), tls)
     }

@@ -1,7 +1,7 @@
 //! `cpu`: how busy the processors are, in percent.
 
 use flb_event::msgpack;
-use flb_plugin::{Build, BuildError, Input, Options, Spec};
+use flb_plugin::{Build, BuildError, Input, Options, Spec, Table};
 use procfs::{CpuTime, CurrentSI as _, KernelStats};
 
 use super::shared::interval;
@@ -11,7 +11,7 @@ use flb_plugin::log::Label;
 pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "cpu",
     about: "Tell how busy the processors are",
-    options: &[interval::SEC, interval::NSEC],
+    options: Table(&[interval::KEYS]),
     build,
 };
 

@@ -3,77 +3,81 @@
 use std::time::Duration;
 
 use flb_event::{ChunkBuilder, Event, Tag, Timestamp, json};
+use flb_plugin::keys::{Bool, Int, Key, Text};
 use flb_plugin::{
-    BoxFuture, Build, BuildError, Closed, Context, End, Input, InputError, Kind, OptionSpec,
-    Options, Spec,
+    BoxFuture, Build, BuildError, Closed, Context, End, Input, InputError, Options, Spec, Table,
+    keys,
 };
 
 use super::shared::clock;
 use flb_plugin::log::Label;
 
+keys! {
+    const KEYS;
+    DUMMY: Text = Key::new("dummy", "JSON objects, one record each").default(r#"{"message":"dummy"}"#);
+    METADATA: Text = Key::new("metadata", "A JSON object: the metadata").default("{}");
+    SAMPLES: Int = Key::new("samples", "How often to emit; 0 is for ever").default("0");
+    RATE: Int = Key::new("rate", "How often to emit in a second").default("1");
+    INTERVAL_SEC: Int = Key::new("interval_sec", "Seconds between; replaces rate").default("0");
+    INTERVAL_NSEC: Int = Key::new("interval_nsec", "Nanoseconds added to them").default("0");
+    COPIES: Int = Key::new("copies", "How often a batch repeats the records").default("1");
+    START_TIME_SEC: Int =
+        Key::new("start_time_sec", "Time of the start, in seconds").default("-1");
+    START_TIME_NSEC: Int = Key::new("start_time_nsec", "Nanoseconds added to it").default("-1");
+    FIXED_TIMESTAMP: Bool = Key::new("fixed_timestamp", "Time stands still").default("off");
+    FLUSH_ON_STARTUP: Bool =
+        Key::new("flush_on_startup", "Emit at once, then wait").default("off");
+}
+
 pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "dummy",
     about: "Make records of a text, at a fixed rate",
-    options: &[
-        OptionSpec::new("dummy", Kind::Text, Some(BODY), "JSON objects, one record each"),
-        OptionSpec::new("metadata", Kind::Text, Some("{}"), "A JSON object: the metadata"),
-        OptionSpec::new("samples", Kind::Int, Some("0"), "How often to emit; 0 is for ever"),
-        OptionSpec::new("rate", Kind::Int, Some("1"), "How often to emit in a second"),
-        OptionSpec::new("interval_sec", Kind::Int, Some("0"), "Seconds between; replaces rate"),
-        OptionSpec::new("interval_nsec", Kind::Int, Some("0"), "Nanoseconds added to them"),
-        OptionSpec::new("copies", Kind::Int, Some("1"), "How often a batch repeats the records"),
-        OptionSpec::new("start_time_sec", Kind::Int, Some("-1"), "Time of the start, in seconds"),
-        OptionSpec::new("start_time_nsec", Kind::Int, Some("-1"), "Nanoseconds added to it"),
-        OptionSpec::new("fixed_timestamp", Kind::Bool, Some("off"), "Time stands still"),
-        OptionSpec::new("flush_on_startup", Kind::Bool, Some("off"), "Emit at once, then wait"),
-    ],
+    options: Table(&[KEYS]),
     build,
 };
-
-const BODY: &str = r#"{"message":"dummy"}"#;
 
 /// How far emission may fall behind its schedule and still catch up.
 const LAG: Duration = Duration::from_secs(1);
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildError> {
     let label = Label::input("dummy", build);
-    let bodies = objects_or(options.text("dummy").unwrap_or(BODY), BODY, &label);
+    let bodies = objects_or(options.get(DUMMY), DUMMY.default_value(), &label);
     if bodies.is_empty() {
         tracing::error!("{label} log chunk size == 0: 'dummy' holds no JSON object");
     }
-    let metadata = objects_or(options.text("metadata").unwrap_or("{}"), "{}", &label);
+    let metadata = objects_or(options.get(METADATA), METADATA.default_value(), &label);
     Ok(Box::new(Dummy {
         tag: build.tag.clone(),
         bodies,
         metadata: metadata.into_iter().next().unwrap_or(Event::NO_METADATA.to_vec()),
-        samples: natural(options, "samples"),
+        samples: natural(options.get(SAMPLES)),
         interval: interval(options),
-        copies: natural(options, "copies"),
+        copies: natural(options.get(COPIES)),
         start: start(options),
-        fixed: options.bool("fixed_timestamp"),
-        at_once: options.bool("flush_on_startup"),
+        fixed: options.get(FIXED_TIMESTAMP),
+        at_once: options.get(FLUSH_ON_STARTUP),
         label,
     }))
 }
 
 /// A number that means nothing below zero.
-fn natural(options: &Options, name: &str) -> u64 {
-    options.int(name).and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
+fn natural(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
 }
 
 fn interval(options: &Options) -> Duration {
-    let wanted = Duration::from_secs(natural(options, "interval_sec"))
-        .saturating_add(Duration::from_nanos(natural(options, "interval_nsec")));
+    let wanted = Duration::from_secs(natural(options.get(INTERVAL_SEC)))
+        .saturating_add(Duration::from_nanos(natural(options.get(INTERVAL_NSEC))));
     if wanted.is_zero() {
-        Duration::from_nanos(1_000_000_000 / natural(options, "rate").clamp(1, 1_000_000_000))
+        Duration::from_nanos(1_000_000_000 / natural(options.get(RATE)).clamp(1, 1_000_000_000))
     } else {
         wanted
     }
 }
 
 fn start(options: &Options) -> Option<Timestamp> {
-    let part = |name| options.int(name).filter(|number| *number >= 0);
-    let (sec, nsec) = (part("start_time_sec"), part("start_time_nsec"));
+    let part = |key| Some(options.get(key)).filter(|number| *number >= 0);
+    let (sec, nsec) = (part(START_TIME_SEC), part(START_TIME_NSEC));
     sec.or(nsec)?;
     let nanos =
         |whole: Option<i64>, unit: u64| whole.unwrap_or(0).unsigned_abs().saturating_mul(unit);

@@ -4,9 +4,10 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use flb_plugin::keys::{Bool, Key, Required, Size, Text};
 use flb_plugin::{
-    BoxFuture, Build, BuildError, Context, End, Input, InputError, Kind, OptionSpec, Options,
-    Secrecy, Spec,
+    BoxFuture, Build, BuildError, Context, End, Input, InputError, Options, Secrecy, Spec, Table,
+    keys,
 };
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
@@ -17,30 +18,24 @@ use super::shared::printed::Printed;
 use super::shared::records;
 use flb_plugin::log::Label;
 
+keys! {
+    const KEYS;
+    COMMAND: Required<Text> = Key::new("command", "The command, for /bin/sh")
+        .required("no input 'command' was given", "add Command")
+        .hiding(Secrecy::Command);
+    PARSER: Option<Text> = Key::new("parser", "Parser of the lines");
+    BUF_SIZE: Size = Key::new("buf_size", "Longest part of a line in a record").default("4096");
+    ONESHOT: Bool = Key::new("oneshot", "Run once, at the start").default("off");
+    EXIT_AFTER_ONESHOT: Bool =
+        Key::new("exit_after_oneshot", "Run once, then stop the agent").default("off");
+    PROPAGATE_EXIT_CODE: Bool =
+        Key::new("propagate_exit_code", "Then the agent exits with the command's code").default("off");
+}
+
 pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "exec",
     about: "Run a command now and then; its lines are records",
-    options: &[
-        OptionSpec::new("command", Kind::Text, None, "The command, for /bin/sh")
-            .with(Secrecy::Command),
-        OptionSpec::new("parser", Kind::Text, None, "Parser of the lines"),
-        interval::SEC,
-        interval::NSEC,
-        OptionSpec::new("buf_size", Kind::Size, Some("4096"), "Longest part of a line in a record"),
-        OptionSpec::new("oneshot", Kind::Bool, Some("off"), "Run once, at the start"),
-        OptionSpec::new(
-            "exit_after_oneshot",
-            Kind::Bool,
-            Some("off"),
-            "Run once, then stop the agent",
-        ),
-        OptionSpec::new(
-            "propagate_exit_code",
-            Kind::Bool,
-            Some("off"),
-            "Then the agent exits with the command's code",
-        ),
-    ],
+    options: Table(&[KEYS, interval::KEYS]),
     build,
 };
 
@@ -48,12 +43,10 @@ pub(super) const SPEC: Spec<dyn Input> = Spec {
 const KEY: &str = "exec";
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildError> {
-    let command = options
-        .text("command")
-        .ok_or_else(|| BuildError::new("no input 'command' was given").help("add Command"))?;
-    let parser = records::parser(options, build)?;
-    let then_exit = options.bool("exit_after_oneshot");
-    let hands_code_on = options.bool("propagate_exit_code");
+    let command = options.get(COMMAND)?;
+    let parser = records::parser(options.get(PARSER), build)?;
+    let then_exit = options.get(EXIT_AFTER_ONESHOT);
+    let hands_code_on = options.get(PROPAGATE_EXIT_CODE);
     if hands_code_on && !then_exit {
         return Err(BuildError::new("propagate_exit_code needs exit_after_oneshot")
             .help("add Exit_After_Oneshot on, or take Propagate_Exit_Code out"));
@@ -62,8 +55,8 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildEr
         command: command.to_owned(),
         printed: Printed::new(Label::input("exec", build), build.tag.clone(), KEY, parser),
         interval: interval::interval(options),
-        longest: options.size("buf_size").map_or(4096, |size| size.clamp(2, 1 << 30) as usize),
-        once: then_exit || options.bool("oneshot"),
+        longest: options.get(BUF_SIZE).clamp(2, 1 << 30) as usize,
+        once: then_exit || options.get(ONESHOT),
         then_exit,
         hands_code_on,
     }))

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use flb_plugin::keys::{Bool, Double, Key, Required, Size, Text};
 use flb_plugin::{
-    BoxFuture, Build, BuildError, Closed, Context, End, Input, InputError, Kind, OptionSpec,
-    Options, Spec,
+    BoxFuture, Build, BuildError, Closed, Context, End, Input, InputError, Options, Spec, Table,
+    keys,
 };
 use flb_runtime::{Program, ProgramOptions, ProgramRun};
 
@@ -15,38 +16,23 @@ use super::shared::records;
 use flb_guest::host;
 use flb_plugin::log::Label;
 
+keys! {
+    const KEYS;
+    WASI_PATH: Required<Text> = Key::new("wasi_path", "The program: a .wasm or .aot file")
+        .required("no WASI 'program path' was given", "add WASI_Path");
+    PARSER: Option<Text> = Key::new("parser", "Parser of the lines");
+    ONESHOT: Bool = Key::new("oneshot", "Run once, at the start").default("off");
+    DEADLINE: Double = Key::new("deadline", "Longest time for a run, in seconds").default("10");
+    OUTPUT_LIMIT: Size =
+        Key::new("output_limit", "Most bytes that a run may print; more ends it").default("16M");
+    BUF_SIZE: Option<Size> =
+        Key::new("buf_size", "").idle("a line is one record, however long it is");
+}
+
 pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "exec_wasi",
     about: "Run a WebAssembly program (.wasm or .aot) now and then; its lines are records",
-    options: &[
-        OptionSpec::new("wasi_path", Kind::Text, None, "The program: a .wasm or .aot file"),
-        OptionSpec::new("parser", Kind::Text, None, "Parser of the lines"),
-        host::ACCESSIBLE_PATHS,
-        host::ENV,
-        host::ARGS,
-        host::CONFIG,
-        host::GUEST_OUTPUT,
-        interval::SEC,
-        interval::NSEC,
-        OptionSpec::new("oneshot", Kind::Bool, Some("off"), "Run once, at the start"),
-        OptionSpec::new("deadline", Kind::Double, Some("10"), "Longest time for a run, in seconds"),
-        host::MEMORY_LIMIT,
-        OptionSpec::new(
-            "output_limit",
-            Kind::Size,
-            Some("16M"),
-            "Most bytes that a run may print; more ends it",
-        ),
-        OptionSpec::new(
-            "buf_size",
-            Kind::Size,
-            None,
-            "Accepted and not needed: a line is one record, however long it is",
-        ),
-        host::REQUIRED_NAME,
-        host::HEAP_SIZE,
-        host::STACK_SIZE,
-    ],
+    options: Table(&[KEYS, host::KEYS, interval::KEYS]),
     build,
 };
 
@@ -55,17 +41,13 @@ const KEY: &str = "wasi_stdout";
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildError> {
     let label = Label::input("exec_wasi", build);
-    let path = options
-        .text("wasi_path")
-        .ok_or_else(|| BuildError::new("no WASI 'program path' was given").help("add WASI_Path"))?;
-    let parser = records::parser(options, build)?;
+    let path = options.get(WASI_PATH)?;
+    let parser = records::parser(options.get(PARSER), build)?;
     let (engine, bytes, path) = host::open(path, build.service)?;
     let program_options = ProgramOptions {
-        deadline: host::deadline(options, "deadline")?,
+        deadline: host::deadline(DEADLINE.name(), options.get(DEADLINE))?,
         memory_limit: host::memory_limit(options),
-        output_limit: options
-            .size("output_limit")
-            .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX)),
+        output_limit: usize::try_from(options.get(OUTPUT_LIMIT)).unwrap_or(usize::MAX),
         required: host::required(options, build.service)?,
         sandbox: host::sandbox(options, &path, &label)?,
     };
@@ -76,7 +58,7 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildEr
         program,
         printed: Printed::new(label.clone(), build.tag.clone(), KEY, parser),
         interval: interval::interval(options),
-        once: options.bool("oneshot"),
+        once: options.get(ONESHOT),
         label,
         denied: false,
     }))

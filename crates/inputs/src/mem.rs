@@ -1,7 +1,8 @@
 //! `mem`: how much memory the machine, or one process, uses.
 
 use flb_event::msgpack;
-use flb_plugin::{Build, BuildError, Input, Kind, OptionSpec, Options, Spec};
+use flb_plugin::keys::{Int, Key};
+use flb_plugin::{Build, BuildError, Input, Options, Spec, Table, keys};
 use procfs::process::Process;
 use procfs::{Current as _, Meminfo};
 
@@ -9,19 +10,20 @@ use super::shared::interval;
 use super::shared::sampler::{Sample, Sampler};
 use flb_plugin::log::Label;
 
+keys! {
+    const KEYS;
+    PID: Option<Int> = Key::new("pid", "A process to tell of, too");
+}
+
 pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "mem",
     about: "Tell how much memory is used",
-    options: &[
-        interval::SEC,
-        interval::NSEC,
-        OptionSpec::new("pid", Kind::Int, None, "A process to tell of, too"),
-    ],
+    options: Table(&[KEYS, interval::KEYS]),
     build,
 };
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildError> {
-    let pid = options.int("pid").and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);
+    let pid = options.get(PID).and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);
     Ok(Box::new(Sampler {
         tag: build.tag.clone(),
         label: Label::input("mem", build),

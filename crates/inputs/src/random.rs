@@ -1,20 +1,22 @@
 //! `random`: random numbers, to try a pipeline out.
 
 use flb_event::msgpack;
-use flb_plugin::{Build, BuildError, Input, Kind, OptionSpec, Options, Spec};
+use flb_plugin::keys::{Int, Key};
+use flb_plugin::{Build, BuildError, Input, Options, Spec, Table, keys};
 
 use super::shared::interval;
 use super::shared::sampler::{Sample, Sampler};
 use flb_plugin::log::Label;
 
+keys! {
+    const KEYS;
+    SAMPLES: Int = Key::new("samples", "How many records; -1 is for ever").default("-1");
+}
+
 pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "random",
     about: "Make records of random numbers",
-    options: &[
-        OptionSpec::new("samples", Kind::Int, Some("-1"), "How many records; -1 is for ever"),
-        interval::SEC,
-        interval::NSEC,
-    ],
+    options: Table(&[KEYS, interval::KEYS]),
     build,
 };
 
@@ -23,7 +25,7 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildEr
         tag: build.tag.clone(),
         label: Label::input("random", build),
         interval: interval::interval(options),
-        limit: options.int("samples").and_then(|samples| u64::try_from(samples).ok()),
+        limit: u64::try_from(options.get(SAMPLES)).ok(),
         source: Random,
     }))
 }

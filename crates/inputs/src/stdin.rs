@@ -7,8 +7,9 @@ use std::{fmt, io};
 
 use flb_event::msgpack::{Reader, Value};
 use flb_event::{ChunkBuilder, Event, RecordTooLarge, Tag, Timestamp, msgpack};
+use flb_plugin::keys::{Key, Size, Text};
 use flb_plugin::{
-    BoxFuture, Build, BuildError, Context, End, Input, InputError, Kind, OptionSpec, Options, Spec,
+    BoxFuture, Build, BuildError, Context, End, Input, InputError, Options, Spec, Table, keys,
 };
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -18,20 +19,22 @@ use super::shared::values::{Piece, Values};
 use crate::shared::complaints::{Complaint, Complaints};
 use flb_plugin::log::{Label, excerpt};
 
+keys! {
+    const KEYS;
+    PARSER: Option<Text> = Key::new("parser", "Parser of lines; without, JSON is expected");
+    BUFFER_SIZE: Size =
+        Key::new("buffer_size", "Bytes to read at once, at least 16000").default("262144");
+}
+
 pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "stdin",
     about: "Read JSON values, or lines for a parser, from standard input",
-    options: &[
-        OptionSpec::new("parser", Kind::Text, None, "Parser of lines; without, JSON is expected"),
-        OptionSpec::new("buffer_size", Kind::Size, None, "Bytes to read at once, at least 16000"),
-    ],
+    options: Table(&[KEYS]),
     build,
 };
 
 /// Least number of bytes to read at once.
 const LEAST_READ: u64 = 16_000;
-/// Number of bytes to read at once if the configuration does not say.
-const READ: u64 = 256 * 1024;
 /// Longest value or line.
 const LIMIT: usize = 64 * 1024 * 1024;
 /// Key of a line that its parser refuses.
@@ -43,8 +46,8 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildEr
 
 fn stdin(options: &Options, build: &Build<'_>) -> Result<Stdin, BuildError> {
     let label = Label::input("stdin", build);
-    let parser = records::parser(options, build)?;
-    let wanted = options.size("buffer_size").unwrap_or(READ);
+    let parser = records::parser(options.get(PARSER), build)?;
+    let wanted = options.get(BUFFER_SIZE);
     if wanted < LEAST_READ {
         tracing::warn!("{label} buffer_size {wanted} is raised to {LEAST_READ}");
     }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use flb_event::{ChunkBuilder, Event, RecordTooLarge, Tag, Timestamp, msgpack};
-use flb_plugin::{Build, BuildError, Context, Input, Kind, OptionSpec, Options, Spec};
+use flb_plugin::keys::{Choice, Int, Key, Options, Table, Text, Word};
+use flb_plugin::{Build, BuildError, Context, Input, Spec, keys};
 use tokio::io::AsyncReadExt;
 
 use super::shared::records::{self, Entries, LineRecords};
@@ -12,30 +13,41 @@ use super::shared::values::{Piece, Values};
 use crate::shared::complaints::{Complaint, Complaints};
 use flb_event::msgpack::map;
 use flb_net::listener::{self, Listener};
-use flb_net::options::joined;
 use flb_net::server::{self, Server};
 use flb_net::stream::{Client, Left, Peer, stalled};
 use flb_net::tls;
 use flb_plugin::log::{Label, excerpt};
 
-pub(super) const SPEC: Spec<dyn Input> = Spec {
-    name: "tcp",
-    about: "Take JSON or text from clients over TCP",
-    options: &OPTIONS,
-    build,
-};
+pub(super) const SPEC: Spec<dyn Input> =
+    Spec { name: "tcp", about: "Take JSON or text from clients over TCP", options: OPTIONS, build };
 
-const OWN: [OptionSpec; 7] = [
-    OptionSpec::new("format", Kind::Choice(&["json", "none"]), Some("json"), "What clients send"),
-    OptionSpec::new("separator", Kind::Text, None, "What ends a text of format none; a newline"),
-    OptionSpec::new("parser", Kind::Text, None, "Parser of each text of format none"),
-    OptionSpec::new("chunk_size", Kind::Text, Some("32"), "Kilobytes to read at once, or 1m"),
-    OptionSpec::new("buffer_size", Kind::Text, None, "Kilobytes a value or text may have, or 1m"),
-    OptionSpec::new("source_address_key", Kind::Text, None, "Key for the client's address"),
-    OptionSpec::new("workers", Kind::Int, Some("1"), "Without effect: one task serves all"),
-];
-const LISTEN: [OptionSpec; 2] = listener::options("5170");
-const OPTIONS: [OptionSpec; 23] = joined(&[&OWN, &LISTEN, &server::OPTIONS, &tls::SERVER]);
+keys! {
+    const OWN;
+    FORMAT: Choice<Sent> =
+        Key::new("format", "What clients send").default("json");
+    SEPARATOR: Text = Key::new("separator", "What ends a text of format none").default("\\n");
+    PARSER: Option<Text> = Key::new("parser", "Parser of each text of format none");
+    CHUNK_SIZE: Text = Key::new("chunk_size", "Kilobytes to read at once, or 1m").default("32");
+    BUFFER_SIZE: Option<Text> =
+        Key::new("buffer_size", "Kilobytes a value or text may have, or 1m");
+    SOURCE_ADDRESS_KEY: Option<Text> =
+        Key::new("source_address_key", "Key for the client's address");
+    PORT: Text = listener::port_key("5170");
+    WORKERS: Option<Int> = Key::new("workers", "").idle("one task serves all");
+}
+
+const OPTIONS: Table = Table(&[OWN, listener::KEYS, server::KEYS, tls::KEYS, tls::SERVER]);
+
+/// What clients are said to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Json,
+    Text,
+}
+
+impl Word for Sent {
+    const ALL: &'static [(&'static str, Self)] = &[("json", Self::Json), ("none", Self::Text)];
+}
 
 /// Key of a text.
 const KEY: &str = "log";
@@ -48,19 +60,23 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildEr
 
 fn tcp(options: &Options, build: &Build<'_>) -> Result<Served<Clients>, BuildError> {
     let label = Label::input("tcp", build);
-    let read = kilobytes(options, "chunk_size")?.unwrap_or(32 * 1024);
-    let limit = kilobytes(options, "buffer_size")?.unwrap_or(read);
-    let parser = records::parser(options, build)?;
-    let wants_json = options.text("format") != Some("none");
+    let read = kilobytes(CHUNK_SIZE.name(), options.get(CHUNK_SIZE))?;
+    let limit = options.get(BUFFER_SIZE).map(|text| kilobytes(BUFFER_SIZE.name(), text));
+    let limit = limit.transpose()?.unwrap_or(read);
+    let parser = records::parser(options.get(PARSER), build)?;
+    let wants_json = options.get(FORMAT) == Sent::Json;
     if parser.is_some() && wants_json {
         tracing::warn!("{label} 'parser' is for format none, which is used now");
     }
     let format = if wants_json && parser.is_none() {
         Format::Json
     } else {
-        Format::Text { separator: separator(options), records: LineRecords::new(KEY, parser) }
+        Format::Text {
+            separator: separator(options.get(SEPARATOR)),
+            records: LineRecords::new(KEY, parser),
+        }
     };
-    let listener = Listener::tcp(options, build.service)?;
+    let listener = Listener::tcp(options, PORT, build.service)?;
     let server = Server::new(listener, &label, options, build)?;
     Ok(Served {
         clients: Clients {
@@ -68,7 +84,7 @@ fn tcp(options: &Options, build: &Build<'_>) -> Result<Served<Clients>, BuildErr
             format,
             read: read.min(limit),
             limit,
-            address_key: options.text("source_address_key").map(str::to_owned),
+            address_key: options.get(SOURCE_ADDRESS_KEY).map(str::to_owned),
             patience: server.patience,
             complaints: Complaints::new(label),
         },
@@ -77,8 +93,7 @@ fn tcp(options: &Options, build: &Build<'_>) -> Result<Served<Clients>, BuildErr
 }
 
 /// A number of kilobytes, or a size with its unit, as bytes. A kilobyte has 1024 of them here.
-fn kilobytes(options: &Options, name: &str) -> Result<Option<usize>, BuildError> {
-    let Some(text) = options.text(name) else { return Ok(None) };
+fn kilobytes(name: &str, text: &str) -> Result<usize, BuildError> {
     let unit = text.trim_start_matches(|letter: char| letter.is_ascii_digit());
     let kilobytes = match unit.trim().to_ascii_lowercase().as_str() {
         "" | "k" | "kb" => Some(1),
@@ -93,12 +108,11 @@ fn kilobytes(options: &Options, name: &str) -> Result<Option<usize>, BuildError>
         BuildError::new(format!("{name} '{text}' is not a number of kilobytes up to 1 GB"))
             .help("use a plain number, such as 32, or one with k, m or g: 512k, 1m")
     };
-    bytes.map(Some).ok_or_else(refused)
+    bytes.ok_or_else(refused)
 }
 
 /// The separator, with its escapes resolved.
-fn separator(options: &Options) -> Vec<u8> {
-    let text = options.text("separator").unwrap_or("\\n");
+fn separator(text: &str) -> Vec<u8> {
     let text = text.replace("\\n", "\n").replace("\\r", "\r").replace("\\t", "\t");
     text.replace("\\0", "\0").into_bytes()
 }
@@ -430,7 +444,7 @@ mod tests {
 
     fn input(given: &[(&str, &str)]) -> Result<Served<Clients>, BuildError> {
         let given = [&[("listen", "127.0.0.1"), ("port", "0")], given].concat();
-        build_with(&options(&OPTIONS, &given), tcp)
+        build_with(&options(OPTIONS, &given), tcp)
     }
 
     /// Runs `client` against an input, then stops it; the records that came out.

@@ -4,27 +4,25 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use flb_plugin::{Kind, OptionSpec, Options};
+use flb_plugin::keys;
+use flb_plugin::keys::{Key, Options, Time};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::stream::{Stream, stalled};
 use super::tls::ClientTls;
 
-/// How long dialling and answers may take.
-pub const OPTIONS: [OptionSpec; 2] = [
-    OptionSpec::new(
-        "net.connect_timeout",
-        Kind::Time,
-        Some("10"),
-        "How long connecting may take, TLS included",
-    ),
-    OptionSpec::new("net.io_timeout", Kind::Time, Some("60"), "How long an answer may take"),
-];
+keys! {
+    /// How long dialling and answers may take.
+    pub const KEYS;
+    pub NET_CONNECT_TIMEOUT: Time =
+        Key::new("net.connect_timeout", "How long connecting may take, TLS included").default("10");
+    pub NET_IO_TIMEOUT: Time = Key::new("net.io_timeout", "How long an answer may take").default("60");
+}
 
-/// The time-out of this name; 0 stands for `otherwise`.
-pub fn timeout(options: &Options, name: &str, otherwise: u64) -> Duration {
-    let given = options.time(name).filter(|time| !time.is_zero());
-    given.unwrap_or(Duration::from_secs(otherwise))
+/// The time-out that a key says; 0 stands for its default.
+pub fn timeout(options: &Options, key: Key<Time>) -> Duration {
+    let time = options.get(key);
+    if time.is_zero() { key.default_value() } else { time }
 }
 
 /// Where to connect to.

@@ -8,9 +8,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flb_config::Variables;
-use flb_plugin::{
-    Build, BuildError, Flush, Kind, OptionSpec, Options, OutputError, Secrecy, is_exhausted,
-};
+use flb_plugin::keys::{Bool, Choice, Key, Many, Options, Text, Time, Word};
+use flb_plugin::{Build, BuildError, Flush, OutputError, Secrecy, is_exhausted, keys};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
@@ -18,29 +17,45 @@ use reqwest::header::{
 };
 use reqwest::{Client, Method, NoProxy, Proxy, StatusCode};
 
-use super::options::{multiple, port};
+use super::dial;
+use super::options::port;
 use super::tls::{self, ClientTls};
-use super::{dial, options};
 use flb_plugin::log::{Label, excerpt, name_only};
 
-/// The options of such outputs, beside their path.
-const OWN: [OptionSpec; 12] = [
-    OptionSpec::new("host", Kind::Text, Some("127.0.0.1"), "Server"),
-    OptionSpec::new("port", Kind::Text, Some("80"), "Its port"),
-    multiple("header", Kind::Text, "Name and value of a header").with(Secrecy::Named),
-    OptionSpec::new("http_user", Kind::Text, None, "User, for basic authentication"),
-    OptionSpec::new("http_passwd", Kind::Text, None, "The user's password").secret(),
-    OptionSpec::new("compress", Kind::Choice(&["gzip", "none"]), Some("none"), "Compression"),
-    OptionSpec::new("proxy", Kind::Text, None, "HTTP proxy: http://host:port")
-        .with(Secrecy::Address),
-    OptionSpec::new("net.proxy_env_ignore", Kind::Bool, Some("off"), "Ignore HTTP_PROXY, NO_PROXY"),
-    OptionSpec::new("log_response_payload", Kind::Bool, Some("on"), "Log what the server answers"),
-    OptionSpec::new("http.response_timeout", Kind::Time, Some("60"), "How long an answer may take"),
-    OptionSpec::new("net.connect_timeout", Kind::Time, Some("10"), "How long connecting may take"),
-    OptionSpec::new("net.keepalive", Kind::Bool, Some("on"), "Keep connections for the next chunk"),
-];
-/// The same, with those of TLS.
-pub const OPTIONS: [OptionSpec; 24] = options::joined(&[&OWN, &tls::CLIENT]);
+keys! {
+    /// The options of such outputs, beside their path and those of TLS.
+    pub const KEYS;
+    SERVER: Text = Key::new("host", "Server").default("127.0.0.1");
+    PORT: Text = Key::new("port", "Its port").default("80");
+    HEADER: Many<Text> =
+        Key::new("header", "Name and value of a header").repeated().hiding(Secrecy::Named);
+    HTTP_USER: Option<Text> = Key::new("http_user", "User, for basic authentication");
+    HTTP_PASSWD: Option<Text> = Key::new("http_passwd", "The user's password").secret();
+    COMPRESS: Choice<Compression> =
+        Key::new("compress", "Compression").default("none");
+    PROXY: Option<Text> =
+        Key::new("proxy", "HTTP proxy: http://host:port").hiding(Secrecy::Address);
+    NET_PROXY_ENV_IGNORE: Bool =
+        Key::new("net.proxy_env_ignore", "Ignore HTTP_PROXY, NO_PROXY").default("off");
+    LOG_RESPONSE_PAYLOAD: Bool =
+        Key::new("log_response_payload", "Log what the server answers").default("on");
+    HTTP_RESPONSE_TIMEOUT: Time =
+        Key::new("http.response_timeout", "How long an answer may take").default("60");
+    NET_CONNECT_TIMEOUT: Time =
+        Key::new("net.connect_timeout", "How long connecting may take").default("10");
+    NET_KEEPALIVE: Bool =
+        Key::new("net.keepalive", "Keep connections for the next chunk").default("on");
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compression {
+    Gzip,
+    Nothing,
+}
+
+impl Word for Compression {
+    const ALL: &'static [(&'static str, Self)] = &[("gzip", Self::Gzip), ("none", Self::Nothing)];
+}
 
 /// The longest part of an answer that is looked at.
 const LONGEST_ANSWER: usize = 64 * 1024;
@@ -74,8 +89,8 @@ impl HttpClient {
         options: &Options,
         build: &Build<'_>,
     ) -> Result<Self, BuildError> {
-        let host = options.text("host").unwrap_or("127.0.0.1");
-        let port = port(options.text("port").unwrap_or("80"), 1)?;
+        let host = options.get(SERVER);
+        let port = port(options.get(PORT), 1)?;
         let tls = ClientTls::new(options, build)?;
         let bracketed = if host.contains(':') && !host.starts_with('[') {
             format!("[{host}]")
@@ -100,8 +115,8 @@ impl HttpClient {
             url,
             headers: headers(options, &authority)?,
             authority,
-            gzip: options.text("compress") == Some("gzip"),
-            logs_answer: options.bool("log_response_payload"),
+            gzip: options.get(COMPRESS) == Compression::Gzip,
+            logs_answer: options.get(LOG_RESPONSE_PAYLOAD),
         })
     }
 
@@ -217,12 +232,12 @@ fn client(
     port: u16,
 ) -> Result<Client, BuildError> {
     let refused = |error: reqwest::Error| BuildError::new(format!("HTTP: {}", explained(&error)));
-    let idle = if options.bool("net.keepalive") { 1 } else { 0 };
+    let idle = if options.get(NET_KEEPALIVE) { 1 } else { 0 };
     let mut builder = Client::builder()
         .tls_backend_preconfigured(tls.map_or_else(tls::nobody, ClientTls::config))
         .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(dial::timeout(options, "net.connect_timeout", 10))
-        .timeout(dial::timeout(options, "http.response_timeout", 60))
+        .connect_timeout(dial::timeout(options, NET_CONNECT_TIMEOUT))
+        .timeout(dial::timeout(options, HTTP_RESPONSE_TIMEOUT))
         .pool_max_idle_per_host(idle)
         .pool_idle_timeout(Duration::from_secs(30))
         .tcp_nodelay(true)
@@ -239,7 +254,7 @@ fn client(
 
 /// The proxy that the options name, or else the environment, as other programs read it.
 fn proxy(options: &Options, variables: &Variables) -> Result<Option<Proxy>, reqwest::Error> {
-    if let Some(proxy) = options.text("proxy") {
+    if let Some(proxy) = options.get(PROXY) {
         return Proxy::all(proxy).map(Some);
     }
     let said = |name: &str| variables.get(name).or_else(|| variables.get(&name.to_lowercase()));
@@ -247,7 +262,7 @@ fn proxy(options: &Options, variables: &Variables) -> Result<Option<Proxy>, reqw
     // The library takes this for all names, but not for addresses.
     let are_all = exceptions.split(',').any(|entry| entry.trim() == "*");
     match said("HTTP_PROXY") {
-        Some(proxy) if !are_all && !options.bool("net.proxy_env_ignore") => {
+        Some(proxy) if !are_all && !options.get(NET_PROXY_ENV_IGNORE) => {
             Ok(Some(Proxy::all(proxy)?.no_proxy(NoProxy::from_string(exceptions))))
         }
         _ => Ok(None),
@@ -274,15 +289,15 @@ fn headers(options: &Options, authority: &str) -> Result<HeaderMap, BuildError> 
     if let Ok(host) = HeaderValue::from_str(authority) {
         headers.insert(HOST, host);
     }
-    if let Some(user) = options.text("http_user") {
-        let password = options.text("http_passwd").unwrap_or_default();
+    if let Some(user) = options.get(HTTP_USER) {
+        let password = options.get(HTTP_PASSWD).unwrap_or_default();
         let encoded = STANDARD.encode(format!("{user}:{password}"));
         let mut value = HeaderValue::from_str(&format!("Basic {encoded}"))
             .map_err(|error| BuildError::new(format!("http_user: {error}")))?;
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }
-    for text in options.texts("header") {
+    for text in options.get(HEADER) {
         let parts = text.split_once(char::is_whitespace);
         let read = parts.and_then(|(name, value)| {
             Some((name.parse().ok()?, HeaderValue::from_str(value.trim()).ok()?))

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use flb_plugin::{BuildError, Generation, InputError, Kind, OptionSpec, Options, Service};
+use flb_plugin::keys::{Key, Options, Text};
+use flb_plugin::{BuildError, Generation, InputError, Service, keys};
 use socket2::{SockRef, TcpKeepalive};
 
 use super::options::port;
@@ -18,12 +19,15 @@ use super::stream::{Left, Peer, Stream};
 /// After so much silence the system asks the other end's whether it is there.
 const ALIVE: Duration = Duration::from_secs(60);
 
-/// The options that say where to listen.
-pub const fn options(port: &'static str) -> [OptionSpec; 2] {
-    [
-        OptionSpec::new("listen", Kind::Text, Some("0.0.0.0"), "Address to listen on"),
-        OptionSpec::new("port", Kind::Text, Some(port), "Port to listen on"),
-    ]
+keys! {
+    /// The option that says where to listen, beside the port.
+    pub const KEYS;
+    LISTEN: Text = Key::new("listen", "Address to listen on").default("0.0.0.0");
+}
+
+/// The option for the port to listen on.
+pub const fn port_key(default: &'static str) -> Key<Text> {
+    Key::new("port", "Port to listen on").default(default)
 }
 
 #[derive(Debug)]
@@ -110,10 +114,14 @@ impl Listener {
         Self(Arc::new(Shared { address, socket, taken, left, file: None }))
     }
 
-    /// Binds the address that `listen` and `port` say.
-    pub fn tcp(options: &Options, service: &Service) -> Result<Self, BuildError> {
-        let host = options.text("listen").unwrap_or("0.0.0.0");
-        let port = port(options.text("port").unwrap_or_default(), 0)?;
+    /// Binds the address that `listen` and the port's key say.
+    pub fn tcp(
+        options: &Options,
+        port_key: Key<Text>,
+        service: &Service,
+    ) -> Result<Self, BuildError> {
+        let host = options.get(LISTEN);
+        let port = port(options.get(port_key), 0)?;
         let address = if host.contains(':') && !host.starts_with('[') {
             format!("[{host}]:{port}")
         } else {
@@ -266,11 +274,15 @@ mod tests {
     use super::*;
     use flb_harness as testing;
     use flb_harness::net::block_on;
+    use flb_plugin::keys::Table;
 
     fn tcp(service: &Service, port: &str) -> Result<Listener, BuildError> {
-        const OPTIONS: [OptionSpec; 2] = options("0");
+        keys! {
+            const OWN;
+            PORT: Text = port_key("0");
+        }
         let given = [("listen", "127.0.0.1"), ("port", port)];
-        Listener::tcp(&testing::options(&OPTIONS, &given), service)
+        Listener::tcp(&testing::options(Table(&[KEYS, OWN]), &given), PORT, service)
     }
 
     fn free_port() -> String {

@@ -1,30 +1,8 @@
-//! Tables of options that are put together from groups.
+//! What the texts of options mean that several plugins have.
 
 use std::path::{Path, PathBuf};
 
-use flb_plugin::{BuildError, Kind, OptionSpec, Service};
-
-/// One table of several groups' rows. `N` is the number of all rows.
-pub const fn joined<const N: usize>(groups: &[&[OptionSpec]]) -> [OptionSpec; N] {
-    let mut rows = [OptionSpec::new("", Kind::Bool, None, ""); N];
-    let (mut group, mut at) = (0, 0);
-    while group < groups.len() {
-        let mut row = 0;
-        while row < groups[group].len() {
-            rows[at] = groups[group][row];
-            at += 1;
-            row += 1;
-        }
-        group += 1;
-    }
-    assert!(at == N, "N is the number of all rows");
-    rows
-}
-
-/// An option that may be given more than once.
-pub const fn multiple(name: &'static str, kind: Kind, about: &'static str) -> OptionSpec {
-    OptionSpec { multiple: true, ..OptionSpec::new(name, kind, None, about) }
-}
+use flb_plugin::{BuildError, Service};
 
 /// The port that `text` says; `least` is the lowest one that makes sense there.
 pub fn port(text: &str, least: u16) -> Result<u16, BuildError> {

@@ -8,7 +8,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flb_plugin::{Build, BuildError, Context, InputError, Kind, OptionSpec, Options};
+use flb_plugin::keys::{Int, Key, Options, Time};
+use flb_plugin::{Build, BuildError, Context, InputError, keys};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
@@ -19,27 +20,16 @@ use super::stream::{Client, Left, Peer, Stream, within};
 use super::tls::ServerTls;
 use flb_plugin::log::{Label, Mishaps};
 
-/// The options of every server.
-pub const OPTIONS: [OptionSpec; 3] = [
-    OptionSpec::new(
-        "net.accept_timeout",
-        Kind::Time,
-        Some("10"),
-        "How long handshakes may take, and how long an idle client keeps its place from others",
-    ),
-    OptionSpec::new(
-        "net.io_timeout",
-        Kind::Time,
-        Some("30"),
-        "How long a message that has begun may stand still",
-    ),
-    OptionSpec::new(
-        "net.max_connections",
-        Kind::Int,
-        Some("1024"),
-        "Connections at once; then who is idle for longest makes way",
-    ),
-];
+keys! {
+    /// The options of every server, beside those of TLS.
+    pub const KEYS;
+    NET_ACCEPT_TIMEOUT: Time =
+        Key::new("net.accept_timeout", "How long handshakes may take, and how long an idle client keeps its place from others").default("10");
+    NET_IO_TIMEOUT: Time =
+        Key::new("net.io_timeout", "How long a message that has begun may stand still").default("30");
+    NET_MAX_CONNECTIONS: Int =
+        Key::new("net.max_connections", "Connections at once; then who is idle for longest makes way").default("1024");
+}
 
 /// How long to wait when the system has no room for another connection.
 const NO_ROOM: Duration = Duration::from_millis(200);
@@ -121,9 +111,9 @@ impl Server {
         options: &Options,
         build: &Build<'_>,
     ) -> Result<Self, BuildError> {
-        let max_connections = options.int("net.max_connections").unwrap_or(1024);
+        let max_connections = options.get(NET_MAX_CONNECTIONS);
         let max_connections = usize::try_from(max_connections).unwrap_or(0).max(1);
-        let accept_timeout = timeout(options, "net.accept_timeout", 10);
+        let accept_timeout = timeout(options, NET_ACCEPT_TIMEOUT);
         let seconds = u32::try_from(accept_timeout.as_secs()).unwrap_or(u32::MAX);
         let tls = ServerTls::new(options, build)?;
         tracing::info!("{label} listening on {}", listener.address());
@@ -133,7 +123,7 @@ impl Server {
             tls,
             places: Places::new(max_connections, seconds, build.service),
             accept_timeout,
-            patience: timeout(options, "net.io_timeout", 30),
+            patience: timeout(options, NET_IO_TIMEOUT),
             troubles: Troubles {
                 label: label.clone(),
                 accept: Mishaps::default(),

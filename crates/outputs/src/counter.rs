@@ -3,10 +3,14 @@
 use std::io::{self, Write};
 
 use flb_event::{Chunk, Timestamp};
-use flb_plugin::{BoxFuture, Build, BuildError, Flush, Options, Output, Spec};
+use flb_plugin::{BoxFuture, Build, BuildError, Flush, Options, Output, Spec, Table};
 
-pub(super) const SPEC: Spec<dyn Output> =
-    Spec { name: "counter", about: "Print how many records each chunk has", options: &[], build };
+pub(super) const SPEC: Spec<dyn Output> = Spec {
+    name: "counter",
+    about: "Print how many records each chunk has",
+    options: Table(&[]),
+    build,
+};
 
 fn build(_: &Options, _: &Build<'_>) -> Result<Box<dyn Output>, BuildError> {
     Ok(Box::new(Counter))

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use flb_event::Timestamp;
 use flb_event::json::{self, JsonOptions};
 use flb_event::msgpack::{MsgpackError, write_float};
+use flb_plugin::keys::Word;
 
 /// The forms of a time in JSON, as `json_date_format` names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,29 +22,19 @@ pub(super) enum DateFormat {
     EpochMillis,
 }
 
-impl DateFormat {
-    /// Every name.
-    pub(super) const NAMES: &[&str] = &[
-        "double",
-        "iso8601",
-        "java_sql_timestamp",
-        "epoch",
-        "epoch_ms",
-        "epoch_millis",
-        "epoch_milliseconds",
+impl Word for DateFormat {
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("double", Self::Double),
+        ("iso8601", Self::Iso8601),
+        ("java_sql_timestamp", Self::JavaSqlTimestamp),
+        ("epoch", Self::Epoch),
+        ("epoch_ms", Self::EpochMillis),
+        ("epoch_millis", Self::EpochMillis),
+        ("epoch_milliseconds", Self::EpochMillis),
     ];
+}
 
-    /// The format called `name`, one of [`DateFormat::NAMES`].
-    pub(super) fn named(name: &str) -> Self {
-        match name {
-            "iso8601" => Self::Iso8601,
-            "java_sql_timestamp" => Self::JavaSqlTimestamp,
-            "epoch" => Self::Epoch,
-            "epoch_ms" | "epoch_millis" | "epoch_milliseconds" => Self::EpochMillis,
-            _ => Self::Double,
-        }
-    }
-
+impl DateFormat {
     /// Appends `time` as a JSON value.
     pub(super) fn write(self, time: Timestamp, out: &mut Vec<u8>) -> Result<(), MsgpackError> {
         match self {
@@ -102,13 +93,13 @@ pub(super) fn print(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flb_plugin::keys::{Choice, Kind as _};
 
     const TIME: Timestamp = Timestamp { sec: 1_700_000_000, nsec: 123_456_789 };
 
     fn check(name: &str, expected: &str) {
-        assert!(DateFormat::NAMES.contains(&name));
         let mut out = Vec::new();
-        DateFormat::named(name).write(TIME, &mut out).unwrap();
+        Choice::<DateFormat>::parse(name).unwrap().write(TIME, &mut out).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), expected, "{name}");
     }
 

@@ -3,47 +3,40 @@
 use flb_event::Event;
 use flb_event::json::{self, JsonOptions, Printer};
 use flb_event::msgpack::{self, MsgpackError};
-use flb_plugin::{Build, Kind, OptionSpec, Options};
+use flb_plugin::keys::{Choice, Key, Text};
+use flb_plugin::{Build, Options, keys};
 
 use super::date::DateFormat;
 
 /// Key of what is known beside the body.
 const INTERNAL: &str = "__internal__";
 
-/// The option that names the date's key.
-pub(super) const DATE_KEY: OptionSpec = OptionSpec::new(
-    "json_date_key",
-    Kind::Text,
-    Some("date"),
-    "Key of the time in JSON; false for no time",
-);
-
-/// The option that says how the date is written.
-pub(super) const DATE_FORMAT: OptionSpec = OptionSpec::new(
-    "json_date_format",
-    Kind::Choice(DateFormat::NAMES),
-    Some("double"),
-    "How the time is written in JSON",
-);
+keys! {
+    /// The options for the time in JSON.
+    pub(super) const KEYS;
+    JSON_DATE_KEY: Text = Key::new("json_date_key", "Key of the time in JSON; false for no time").default("date");
+    JSON_DATE_FORMAT: Choice<DateFormat> =
+        Key::new("json_date_format", "How the time is written in JSON").default("double");
+}
 
 /// How records become JSON objects.
 #[derive(Debug, Clone)]
 pub(super) struct RecordJson {
     /// Where the date goes, if it shall be there.
-    date: Option<(Key, DateFormat)>,
-    internal: Key,
+    date: Option<(Field, DateFormat)>,
+    internal: Field,
     json: JsonOptions,
 }
 
 impl RecordJson {
-    /// As the options [`DATE_KEY`] and [`DATE_FORMAT`] say.
+    /// As the options [`KEYS`] say.
     pub(super) fn new(options: &Options, build: &Build<'_>) -> Self {
         let json = json_options(build);
-        let key = options.text("json_date_key").filter(|key| !is_off(key));
-        let format = DateFormat::named(options.text("json_date_format").unwrap_or_default());
+        let key = Some(options.get(JSON_DATE_KEY)).filter(|key| !is_off(key));
+        let format = options.get(JSON_DATE_FORMAT);
         Self {
-            date: key.map(|key| (Key::new(key, json), format)),
-            internal: Key::new(INTERNAL, json),
+            date: key.map(|key| (Field::new(key, json), format)),
+            internal: Field::new(INTERNAL, json),
             json,
         }
     }
@@ -109,7 +102,7 @@ impl RecordJson {
 
 /// How JSON text is written in this agent.
 pub(super) fn json_options(build: &Build<'_>) -> JsonOptions {
-    JsonOptions { escape_unicode: build.service.escape_unicode }
+    JsonOptions { escape_unicode: build.service.escape_unicode() }
 }
 
 fn is_off(text: &str) -> bool {
@@ -118,13 +111,13 @@ fn is_off(text: &str) -> bool {
 
 /// A key that is put before a body.
 #[derive(Debug, Clone)]
-struct Key {
+struct Field {
     text: Vec<u8>,
     /// With quotes and colon.
     json: Vec<u8>,
 }
 
-impl Key {
+impl Field {
     fn new(text: &str, options: JsonOptions) -> Self {
         let mut encoded = Vec::new();
         msgpack::write_str(&mut encoded, text);
@@ -152,7 +145,7 @@ mod tests {
     use flb_harness as testing;
 
     fn check(given: &[(&str, &str)], metadata: &str, body: &str, expected: &str) {
-        let options = testing::options(&[DATE_KEY, DATE_FORMAT], given);
+        let options = testing::options(flb_plugin::Table(&[KEYS]), given);
         let build = Build {
             instance: "x.0",
             tag: &flb_event::Tag::new("t").unwrap(),

@@ -1,18 +1,18 @@
 //! `null`: throws records away.
 
 use flb_event::Chunk;
-use flb_plugin::{BoxFuture, Build, BuildError, Flush, Kind, OptionSpec, Options, Output, Spec};
+use flb_plugin::keys::{Key, Text};
+use flb_plugin::{BoxFuture, Build, BuildError, Flush, Options, Output, Spec, Table, keys};
 
-pub(super) const SPEC: Spec<dyn Output> = Spec {
-    name: "null",
-    about: "Throw records away",
-    options: &[
-        OptionSpec::new("format", Kind::Text, None, "Accepted, without effect"),
-        OptionSpec::new("json_date_key", Kind::Text, None, "Accepted, without effect"),
-        OptionSpec::new("json_date_format", Kind::Text, None, "Accepted, without effect"),
-    ],
-    build,
-};
+keys! {
+    const KEYS;
+    FORMAT: Option<Text> = Key::new("format", "").idle("nothing is written");
+    JSON_DATE_KEY: Option<Text> = Key::new("json_date_key", "").idle("nothing is written");
+    JSON_DATE_FORMAT: Option<Text> = Key::new("json_date_format", "").idle("nothing is written");
+}
+
+pub(super) const SPEC: Spec<dyn Output> =
+    Spec { name: "null", about: "Throw records away", options: Table(&[KEYS]), build };
 
 fn build(_: &Options, _: &Build<'_>) -> Result<Box<dyn Output>, BuildError> {
     Ok(Box::new(Null))

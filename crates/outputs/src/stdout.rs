@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use flb_event::msgpack::MsgpackError;
 use flb_event::{Chunk, Event, text};
+use flb_plugin::keys::{Choice, Key, Word};
 use flb_plugin::{
-    BoxFuture, Build, BuildError, Flush, Kind, OptionSpec, Options, Output, OutputError, Spec,
+    BoxFuture, Build, BuildError, Flush, Options, Output, OutputError, Spec, Table, keys,
 };
 
 use super::date;
@@ -16,26 +17,17 @@ use super::json::{self, RecordJson};
 use super::opentelemetry::json as otlp;
 use flb_plugin::log::{Label, Mishaps};
 
+keys! {
+    const KEYS;
+    FORMAT: Choice<Format> = Key::new("format", "How records look").default("msgpack");
+}
+
 pub(super) const SPEC: Spec<dyn Output> = Spec {
     name: "stdout",
     about: "Print records on standard output",
-    options: &[
-        OptionSpec::new("format", Kind::Choice(FORMATS), Some("msgpack"), "How records look"),
-        json::DATE_KEY,
-        json::DATE_FORMAT,
-    ],
+    options: Table(&[KEYS, json::KEYS]),
     build,
 };
-
-const FORMATS: &[&str] = &[
-    "msgpack",
-    "msgpack_v1",
-    "json",
-    "json_lines",
-    "json_stream",
-    "otlp_json",
-    "otlp_json_pretty",
-];
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildError> {
     Ok(Box::new(Stdout(Arc::new(Printer::new(options, build, Box::new(io::stdout()))))))
@@ -58,18 +50,16 @@ enum Format {
     Otlp { is_pretty: bool },
 }
 
-impl Format {
-    fn named(name: &str) -> Self {
-        match name {
-            "msgpack_v1" => Self::TextV1,
-            "json" => Self::Json,
-            "json_lines" => Self::JsonLines,
-            "json_stream" => Self::JsonStream,
-            "otlp_json" => Self::Otlp { is_pretty: false },
-            "otlp_json_pretty" => Self::Otlp { is_pretty: true },
-            _ => Self::Text,
-        }
-    }
+impl Word for Format {
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("msgpack", Self::Text),
+        ("msgpack_v1", Self::TextV1),
+        ("json", Self::Json),
+        ("json_lines", Self::JsonLines),
+        ("json_stream", Self::JsonStream),
+        ("otlp_json", Self::Otlp { is_pretty: false }),
+        ("otlp_json_pretty", Self::Otlp { is_pretty: true }),
+    ];
 }
 
 struct Stdout(Arc<Printer>);
@@ -102,7 +92,7 @@ impl Printer {
     fn new(options: &Options, build: &Build<'_>, sink: Box<dyn Write + Send>) -> Self {
         Self {
             label: Label::output("stdout", build),
-            format: Format::named(options.text("format").unwrap_or_default()),
+            format: options.get(FORMAT),
             json: RecordJson::new(options, build),
             sink: Mutex::new(sink),
             is_closed: AtomicBool::new(false),

@@ -6,6 +6,7 @@ use flb_event::{json, msgpack};
 use flb_plugin::{BuildError, Options};
 
 use super::unescape::{Escapes, unescape};
+use super::{DECODE_FIELD, DECODE_FIELD_AS};
 use flb_event::msgpack::map;
 
 /// The decoders of one parser, by the fields they are for.
@@ -56,9 +57,9 @@ impl Decoders {
     /// Of a field that both options name, the decoders of `decode_field_as` come first.
     pub(super) fn new(options: &Options) -> Result<Self, BuildError> {
         let mut decoders = Self::default();
-        for (option, replaces) in [("decode_field_as", true), ("decode_field", false)] {
-            for text in options.texts(option) {
-                let (field, step) = read(option, text, replaces)?;
+        for (key, replaces) in [(DECODE_FIELD_AS, true), (DECODE_FIELD, false)] {
+            for text in options.get(key) {
+                let (field, step) = read(key.name(), text, replaces)?;
                 match decoders.0.iter_mut().find(|(known, _)| *known == field) {
                     Some((_, steps)) => steps.push(step),
                     None => decoders.0.push((field, vec![step])),

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use flb_plugin::{Kind, OptionSpec, Parser, Parsers, Spec};
+use flb_plugin::keys::{Bool, Key, Many, Text};
+use flb_plugin::{Parser, Parsers, Spec, Table, keys};
 
 mod cri;
 mod decoders;
@@ -24,33 +25,35 @@ use json::JsonParser;
 use time_field::TimeField;
 use time_format::{TimeFormat, Zone};
 
+const OPTIONS: Table = Table(&[KEYS]);
+
 /// Every kind of parser, alphabetic.
 pub static ALL: &[Spec<dyn Parser>] = &[json::SPEC, logfmt::SPEC, ltsv::SPEC, regex::SPEC];
 
-/// The options of all kinds. Those that a kind has no use for are accepted, as in Fluent Bit.
-const OPTIONS: &[OptionSpec] = &[
-    OptionSpec::new("name", Kind::Text, None, "Name that inputs and filters use"),
-    OptionSpec::new("format", Kind::Text, None, "json, logfmt, ltsv or regex"),
-    OptionSpec::new("regex", Kind::Text, None, "For regex: a pattern with named groups"),
-    OptionSpec::new("skip_empty_values", Kind::Bool, Some("on"), "For regex: no empty values"),
-    OptionSpec::new("logfmt_no_bare_keys", Kind::Bool, Some("off"), "For logfmt: no key alone"),
-    OptionSpec::new("time_key", Kind::Text, Some("time"), "Key of the time"),
-    OptionSpec::new("time_format", Kind::Text, None, "How the time is written, as strptime"),
-    OptionSpec::new("time_keep", Kind::Bool, Some("off"), "Keep the time's key"),
-    OptionSpec::new("time_strict", Kind::Bool, Some("on"), "The time must be written so"),
-    OptionSpec::new("time_offset", Kind::Text, None, "Time zone, if the time has none: +0200"),
-    OptionSpec::new("time_zone", Kind::Text, None, "The same by name: Europe/Vienna"),
-    OptionSpec::new("time_system_timezone", Kind::Bool, Some("off"), "The same, this machine's"),
-    OptionSpec::new("types", Kind::Text, None, "Types of values: code:integer size:float"),
-    OptionSpec {
-        multiple: true,
-        ..OptionSpec::new("decode_field", Kind::Text, None, "Adds what a field holds: json log")
-    },
-    OptionSpec {
-        multiple: true,
-        ..OptionSpec::new("decode_field_as", Kind::Text, None, "Decodes a field: escaped log")
-    },
-];
+keys! {
+    /// The options of all kinds. Those that a kind has no use for are accepted, as in Fluent Bit.
+    const KEYS;
+    NAME: Option<Text> = Key::new("name", "Name that inputs and filters use");
+    FORMAT: Option<Text> = Key::new("format", "json, logfmt, ltsv or regex");
+    REGEX: Option<Text> = Key::new("regex", "For regex: a pattern with named groups");
+    SKIP_EMPTY_VALUES: Bool =
+        Key::new("skip_empty_values", "For regex: no empty values").default("on");
+    LOGFMT_NO_BARE_KEYS: Bool =
+        Key::new("logfmt_no_bare_keys", "For logfmt: no key alone").default("off");
+    TIME_KEY: Text = Key::new("time_key", "Key of the time").default("time");
+    TIME_FORMAT: Option<Text> = Key::new("time_format", "How the time is written, as strptime");
+    TIME_KEEP: Bool = Key::new("time_keep", "Keep the time's key").default("off");
+    TIME_STRICT: Bool = Key::new("time_strict", "The time must be written so").default("on");
+    TIME_OFFSET: Option<Text> = Key::new("time_offset", "Time zone, if the time has none: +0200");
+    TIME_ZONE: Option<Text> = Key::new("time_zone", "The same by name: Europe/Vienna");
+    TIME_SYSTEM_TIMEZONE: Bool =
+        Key::new("time_system_timezone", "The same, this machine's").default("off");
+    TYPES: Option<Text> = Key::new("types", "Types of values: code:integer size:float");
+    DECODE_FIELD: Many<Text> =
+        Key::new("decode_field", "Adds what a field holds: json log").repeated();
+    DECODE_FIELD_AS: Many<Text> =
+        Key::new("decode_field_as", "Decodes a field: escaped log").repeated();
+}
 
 /// The parsers that need no file: `json`. Parsers of a file may take these names, so put in the file's first, then those of
 /// these whose names are still free.

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use flb_event::Timestamp;
 use flb_plugin::{Build, BuildError, Options, ParseError, Parsed, Parser, Spec};
 
-use super::OPTIONS;
 use super::fields::Common;
 use super::unescape::{Escapes, unescape};
+use super::{LOGFMT_NO_BARE_KEYS, OPTIONS};
 
 pub(super) const SPEC: Spec<dyn Parser> = Spec {
     name: "logfmt",
@@ -17,7 +17,7 @@ pub(super) const SPEC: Spec<dyn Parser> = Spec {
 };
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Parser>, BuildError> {
-    let refuses_bare_keys = options.bool("logfmt_no_bare_keys");
+    let refuses_bare_keys = options.get(LOGFMT_NO_BARE_KEYS);
     Ok(Box::new(Logfmt { common: Common::new(options, build)?, refuses_bare_keys }))
 }
 

@@ -3,8 +3,8 @@
 use flb_event::Timestamp;
 use flb_plugin::{Build, BuildError, Options, ParseError, Parsed, Parser, Regex, Spec};
 
-use super::OPTIONS;
 use super::fields::Common;
+use super::{OPTIONS, REGEX, SKIP_EMPTY_VALUES};
 
 pub(super) const SPEC: Spec<dyn Parser> = Spec {
     name: "regex",
@@ -14,7 +14,7 @@ pub(super) const SPEC: Spec<dyn Parser> = Spec {
 };
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Parser>, BuildError> {
-    let Some(pattern) = options.text("regex") else {
+    let Some(pattern) = options.get(REGEX) else {
         return Err(BuildError::new("a parser of format regex needs a 'Regex'")
             .help("add one with named groups: Regex ^(?<host>[^ ]*) (?<message>.*)$"));
     };
@@ -24,7 +24,7 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Parser>, BuildE
             .help("name what shall become a key: (?<key>...)"));
     }
     let common = Common::new(options, build)?;
-    let skips_empty = options.bool("skip_empty_values");
+    let skips_empty = options.get(SKIP_EMPTY_VALUES);
     Ok(Box::new(RegexParser { regex, common, skips_empty }))
 }
 

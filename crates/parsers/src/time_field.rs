@@ -7,6 +7,9 @@ use flb_plugin::{Build, BuildError, Options};
 use jiff::tz::TimeZone;
 
 use super::time_format::{self, TimeFormat, Zone};
+use super::{
+    TIME_FORMAT, TIME_KEEP, TIME_KEY, TIME_OFFSET, TIME_STRICT, TIME_SYSTEM_TIMEZONE, TIME_ZONE,
+};
 use flb_event::msgpack::map;
 use flb_plugin::log::{Label, Mishaps, excerpt};
 
@@ -25,7 +28,7 @@ pub(super) struct TimeField {
 impl TimeField {
     /// None without a `time_format`.
     pub(super) fn new(options: &Options, build: &Build<'_>) -> Result<Option<Self>, BuildError> {
-        let Some(text) = options.text("time_format") else { return Ok(None) };
+        let Some(text) = options.get(TIME_FORMAT) else { return Ok(None) };
         let label = Label::parser(build);
         let format = TimeFormat::new(text, zone(options)?);
         if let Some(unknown) = format.unknown() {
@@ -36,11 +39,11 @@ impl TimeField {
         }
         Ok(Some(Self {
             label,
-            key: options.text("time_key").unwrap_or("time").as_bytes().to_vec(),
+            key: options.get(TIME_KEY).as_bytes().to_vec(),
             text: text.to_owned(),
             format,
-            keeps_key: options.bool("time_keep"),
-            is_strict: options.bool("time_strict"),
+            keeps_key: options.get(TIME_KEEP),
+            is_strict: options.get(TIME_STRICT),
             invalid: Mishaps::default(),
         }))
     }
@@ -121,9 +124,9 @@ impl TimeField {
 
 /// The zone of times that name none.
 fn zone(options: &Options) -> Result<Zone, BuildError> {
-    let offset = options.text("time_offset");
-    let name = options.text("time_zone");
-    let is_system = options.bool("time_system_timezone");
+    let offset = options.get(TIME_OFFSET);
+    let name = options.get(TIME_ZONE);
+    let is_system = options.get(TIME_SYSTEM_TIMEZONE);
     if usize::from(offset.is_some()) + usize::from(name.is_some()) + usize::from(is_system) > 1 {
         let message = "time_offset, time_zone and time_system_timezone exclude each other";
         return Err(BuildError::new(message).help("give one of them"));

@@ -1,5 +1,6 @@
 //! `Types`: values that are not to stay text.
 
+use super::TYPES;
 use flb_event::msgpack;
 use flb_plugin::{Build, Options};
 
@@ -33,7 +34,7 @@ const NAMES: &[(&str, Type)] = &[
 impl Types {
     pub(super) fn new(options: &Options, build: &Build<'_>) -> Self {
         let label = Label::parser(build);
-        let text = options.text("types").unwrap_or_default();
+        let text = options.get(TYPES).unwrap_or_default();
         let types = text.split_whitespace().filter_map(|text| read(text, &label)).collect();
         Self { label: Some(label), types, odd: Mishaps::default() }
     }

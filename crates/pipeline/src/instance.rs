@@ -4,51 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flb_plugin::PluginKind;
+use flb_config::Role;
 use tracing::Span;
 
 use crate::log_level::LogLevel;
 
-/// What a plugin in a pipeline is there for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// Where records come from.
-    Input,
-    /// What decides about them.
-    Filter,
-    /// A filter that belongs to one input or output.
-    Processor,
-    /// Where they go.
-    Output,
-}
-
-impl Role {
-    /// The kind of plugin that it takes.
-    pub(crate) fn kind(self) -> PluginKind {
-        match self {
-            Self::Input => PluginKind::Input,
-            Self::Filter => PluginKind::Filter,
-            Self::Processor => PluginKind::Processor,
-            Self::Output => PluginKind::Output,
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Input => "input",
-            Self::Filter => "filter",
-            Self::Processor => "processor",
-            Self::Output => "output",
-        })
-    }
-}
-
 /// One plugin at work. Displayed as `filter:wasm:wasm.0`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
-    /// Its kind.
+    /// What it is there for.
     pub role: Role,
     /// The plugin's name.
     pub plugin: &'static str,

@@ -21,11 +21,10 @@ mod storage;
 
 pub use books::{FilterReport, Histogram, InputReport, OutputReport, Report};
 pub use build::{
-    Blueprint, Findings, HotReload, HttpSettings, LogFormat, SERVICE_DEFAULTS, Settings,
-    core_properties, is_core_property, is_service_key, read_parsers_files,
+    Blueprint, Findings, PARSERS_FILE, SERVICE, Settings, core_properties, read_parsers_files,
 };
 pub use flow::RetryLimit;
-pub use instance::{Instance, Role};
+pub use instance::Instance;
 pub use log_level::LogLevel;
 pub use run::{Left, Meter, Outcome, Pipeline, RunError};
 pub use stop::Stop;

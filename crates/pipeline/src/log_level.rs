@@ -1,6 +1,6 @@
 //! How much is logged.
 
-use flb_config::value::{self, ValueError};
+use flb_config::keys::Word;
 
 /// How much is logged: this level and all more important ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,8 +19,8 @@ pub enum LogLevel {
     Trace,
 }
 
-impl LogLevel {
-    const NAMES: [(&str, Self); 7] = [
+impl Word for LogLevel {
+    const ALL: &'static [(&'static str, Self)] = &[
         ("off", Self::Off),
         ("error", Self::Error),
         ("warn", Self::Warn),
@@ -29,16 +29,16 @@ impl LogLevel {
         ("debug", Self::Debug),
         ("trace", Self::Trace),
     ];
+}
 
-    /// The level that a text names, in any case.
-    pub fn parse(text: &str) -> Result<Self, ValueError> {
-        let word = value::parse_choice(text, &Self::NAMES.map(|(name, _)| name))?;
-        let named = Self::NAMES.iter().find(|(name, _)| *name == word);
-        Ok(named.map_or(Self::Info, |(_, level)| *level))
+impl LogLevel {
+    /// The level of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, level)| *level)
     }
 
     /// The level's name.
     pub fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, level)| *level == self).map_or("info", |(name, _)| *name)
+        Self::ALL.iter().find(|(_, level)| *level == self).map_or("info", |(name, _)| *name)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use flb_config::keys::Missing;
+
 /// Whether an error says that this process or machine has no descriptor or memory left. That passes, so nothing is given up
 /// because of it.
 pub fn is_exhausted(error: &io::Error) -> bool {
@@ -32,6 +34,12 @@ impl BuildError {
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+}
+
+impl From<Missing> for BuildError {
+    fn from(missing: Missing) -> Self {
+        Self::new(missing.message).help(missing.help)
     }
 }
 

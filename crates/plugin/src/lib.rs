@@ -8,11 +8,11 @@ mod filter;
 mod input;
 pub mod log;
 mod multiline;
-mod options;
 mod output;
 mod parser;
 mod regex;
 mod registry;
+mod service;
 mod shared;
 mod tally;
 
@@ -21,14 +21,16 @@ use std::pin::Pin;
 
 pub use failure::{BuildError, InputError, OutputError, is_exhausted};
 pub use filter::{Filter, Outlet};
-pub use flb_config::Secrecy;
+pub use flb_config::keys;
+pub use flb_config::keys::{Options, Table};
+pub use flb_config::{Role, Secrecy};
 pub use input::{Closed, Context, End, Input, LongLines};
 pub use multiline::{MultilineParser, MultilineParsers, Rule, Whole};
-pub use options::{Kind, OptionSpec, Options, hide_secrets, secrecy};
 pub use output::{Flush, Output};
 pub use parser::{Named, ParseError, Parsed, Parser, Parsers};
 pub use regex::{Groups, Regex, RegexError, TooManySteps};
-pub use registry::{Absent, Build, Generation, PluginKind, Registry, Service, Spec};
+pub use registry::{Absent, Build, Registry, Spec};
+pub use service::{ESCAPE_UNICODE, Generation, SERVICE, Service};
 pub use shared::Shared;
 pub use tally::{Failure, Fate, Fates, Tally};
 

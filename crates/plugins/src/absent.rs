@@ -2,8 +2,8 @@
 //!
 //! Where one is built, its row goes.
 
-use PluginKind::{Filter, Input, Output, Processor};
-use flb_plugin::{Absent, PluginKind};
+use Role::{Filter, Input, Output, Processor};
+use flb_plugin::{Absent, Role};
 
 const FROM_LUA: &str = "write it as a WebAssembly filter, wasm; docs/from-lua.md shows the same filter in both, and examples/filters has \
                         whole ones in C and Rust";
@@ -19,12 +19,12 @@ const BY_MODIFY: &str =
     "use the filters modify, record_modifier or wasm, which may stand in its place";
 
 /// One that comes later.
-const fn planned(kind: PluginKind, name: &'static str, instead: &'static str) -> Absent {
+const fn planned(kind: Role, name: &'static str, instead: &'static str) -> Absent {
     Absent { kind, name, is_planned: true, instead }
 }
 
 /// One that nobody works on.
-const fn absent(kind: PluginKind, name: &'static str, instead: &'static str) -> Absent {
+const fn absent(kind: Role, name: &'static str, instead: &'static str) -> Absent {
     Absent { kind, name, is_planned: false, instead }
 }
 

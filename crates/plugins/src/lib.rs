@@ -5,6 +5,11 @@ mod absent;
 pub use flb_parsers::builtin_parsers;
 pub use flb_parsers::multiline::builtin_multiline;
 
+/// What plugins have in the service section.
+pub mod service {
+    pub use flb_guest::service::{CACHE, SERVICE, doubtful_trust};
+}
+
 /// Every plugin.
 pub static REGISTRY: flb_plugin::Registry = flb_plugin::Registry {
     inputs: flb_inputs::ALL,
@@ -18,9 +23,32 @@ pub static REGISTRY: flb_plugin::Registry = flb_plugin::Registry {
 #[cfg(test)]
 mod tests {
     use super::REGISTRY;
+    use flb_plugin::Spec;
 
     fn is_sorted<T: Ord>(names: impl Iterator<Item = T>) -> bool {
         names.is_sorted()
+    }
+
+    #[test]
+    fn every_key_has_one_row_and_a_default_that_it_takes() {
+        fn mistakes<T: ?Sized>(specs: &[Spec<T>]) -> Vec<String> {
+            let of = |spec: &Spec<T>| (spec.name, spec.options.mistakes());
+            specs
+                .iter()
+                .map(of)
+                .flat_map(|(name, found)| {
+                    found.into_iter().map(move |one| format!("{name}: {one}"))
+                })
+                .collect()
+        }
+        let found = [
+            mistakes(REGISTRY.inputs),
+            mistakes(REGISTRY.filters),
+            mistakes(REGISTRY.outputs),
+            mistakes(REGISTRY.parsers),
+            mistakes(REGISTRY.multiline),
+        ];
+        assert_eq!(found.concat(), [""; 0]);
     }
 
     #[test]

@@ -4,7 +4,9 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use flb_pipeline::{HttpSettings, Report};
+use flb_pipeline::Report;
+
+use crate::service::HttpSettings;
 
 /// What went wrong so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -80,8 +82,12 @@ mod tests {
 
     #[test]
     fn health_is_bad_while_too_much_went_wrong_within_the_period() {
-        let settings =
-            HttpSettings { errors: 1, retries_failed: 2, period: 4, ..HttpSettings::default() };
+        let settings = HttpSettings {
+            errors: 1,
+            retries_failed: 2,
+            period: 4,
+            ..HttpSettings::of(&flb_plugin::Options::default())
+        };
         let settings = HttpSettings { health_check: true, ..settings };
         let health = Health::new(&settings);
         let good: Vec<bool> = [0, 1, 2, 2, 2, 2, 2]
@@ -100,7 +106,8 @@ mod tests {
 
     #[test]
     fn nothing_is_bad_that_nobody_asks_for_or_that_was_before_the_first_second() {
-        let settings = HttpSettings { errors: 1, ..HttpSettings::default() };
+        let settings =
+            HttpSettings { errors: 1, ..HttpSettings::of(&flb_plugin::Options::default()) };
         let health = Health::new(&settings);
         for errors in [0, 100] {
             health.push(Sample { errors, retries_failed: 0 });

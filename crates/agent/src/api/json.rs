@@ -1,11 +1,13 @@
 //! The answers in JSON.
 
-use flb_pipeline::{Histogram, HttpSettings, InputReport, Instance, Role};
+use flb_config::Role;
+use flb_pipeline::{Histogram, InputReport, Instance};
 use flb_plugin::Failure;
 use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::health::HealthState;
+use crate::service::HttpSettings;
 
 /// `/`: what the agent is.
 pub(super) fn about() -> Value {

@@ -17,7 +17,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use flb_pipeline::{HttpSettings, Meter, Stop};
+use flb_pipeline::{Meter, Stop};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -25,6 +25,7 @@ use tokio::time::Instant;
 use health::Health;
 
 use crate::reload::{Refusal, Reloads};
+use crate::service::HttpSettings;
 
 /// The page, whole: it loads nothing else, and works without a network.
 const PAGE: &str = include_str!("page.html");

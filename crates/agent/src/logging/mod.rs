@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use flb_config::{Diagnostics, Document};
-use flb_pipeline::{LogFormat, LogLevel};
+use flb_pipeline::LogLevel;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id};
@@ -23,6 +23,8 @@ use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
+
+use crate::service::LogFormat;
 
 use line::Line;
 use suppression::Suppression;
@@ -300,7 +302,7 @@ impl Visit for Plugin {
 
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "level" {
-            self.level = LogLevel::parse(value).ok();
+            self.level = LogLevel::named(value);
         }
     }
 

@@ -96,9 +96,9 @@ const TOP: [(&str, Read, bool); 7] = [
 const OTHERS: [&str; 4] = ["customs", "extensions", "plugins", "stream_processor"];
 
 const PIPELINE: [(&str, SectionKind); 3] = [
-    ("inputs", SectionKind::Input),
-    ("filters", SectionKind::Filter),
-    ("outputs", SectionKind::Output),
+    ("inputs", SectionKind::INPUT),
+    ("filters", SectionKind::FILTER),
+    ("outputs", SectionKind::OUTPUT),
 ];
 
 impl Reader<'_> {

@@ -3,7 +3,7 @@
 use super::Reader;
 use super::tree::Node;
 use crate::diagnostic::Diagnostic;
-use crate::document::{Property, Section, SectionKind, Span, Spanned};
+use crate::document::{Property, Role, Section, SectionKind, Span, Spanned};
 
 /// Signals that processors may be for, of which the agent has one.
 const SIGNALS: [&str; 4] = ["logs", "metrics", "traces", "profiles"];
@@ -75,24 +75,27 @@ impl Reader<'_> {
     }
 
     fn read_entry(&mut self, section: &mut Section, key: Spanned, node: Node) {
-        use SectionKind::{Filter, Input, MultilineParser, Output, Processor, Service, Upstream};
+        use Role::{Filter, Input, Output, Processor};
+        use SectionKind::{MultilineParser, Plugin, Service, Upstream};
         let key = Spanned { text: property_name(&key.text), span: key.span };
         match (section.kind, key.text.as_str(), node) {
-            (Input | Output, "processors", node) => self.read_processors(section, &key, node),
-            (Filter | Processor, "processors", _) => self.error(
+            (Plugin(Input | Output), "processors", node) => {
+                self.read_processors(section, &key, node)
+            }
+            (Plugin(Filter | Processor), "processors", _) => self.error(
                 "[config] YAML error: processors belong to inputs and outputs",
                 key.span,
                 "write this one as a filter of its own, or move it to an input or output",
             ),
-            (Filter | Processor, "condition", node @ Node::Map(..)) => {
+            (Plugin(Filter | Processor), "condition", node @ Node::Map(..)) => {
                 self.read_condition(section, &key, node);
             }
-            (Input, "routes", _) => self.error(
+            (Plugin(Input), "routes", _) => self.error(
                 "[config] YAML error: 'routes' is not supported",
                 key.span,
                 "route by tag: give outputs a match, and inputs a tag",
             ),
-            (Input | Output | Service, "telemetry", _) => {
+            (Plugin(Input | Output) | Service, "telemetry", _) => {
                 let warning = Diagnostic::warning("'telemetry' is not supported yet, and ignored");
                 self.diagnostics.push(warning.at(key.span));
             }
@@ -146,7 +149,7 @@ impl Reader<'_> {
             match signal.text.to_ascii_lowercase().as_str() {
                 "logs" => {
                     for (item, entries) in self.maps(&signal, node) {
-                        let processor = self.plugin(SectionKind::Processor, item, entries);
+                        let processor = self.plugin(SectionKind::PROCESSOR, item, entries);
                         section.children.push(processor);
                     }
                 }

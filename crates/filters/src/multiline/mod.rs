@@ -9,55 +9,67 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flb_event::{Chunk, ChunkBuilder, Event, RecordTooLarge, Tag, Timestamp};
+use flb_plugin::keys::{Bool, Choice, Int, Key, List, Many, Text, Word};
 use flb_plugin::{
-    Build, BuildError, Failure, Fate, Filter, Kind, MultilineParser, OptionSpec, Options, Outlet,
-    ParseError, Parsed, Parser, Spec, Tally,
+    Build, BuildError, Failure, Fate, Filter, MultilineParser, Options, Outlet, ParseError, Parsed,
+    Parser, Spec, Table, Tally, keys,
 };
 
 use self::partial::Pieces;
 use flb_parsers::multiline::{Join, Joined, Joiner, What, find_multiline};
 
+keys! {
+    const KEYS;
+    MULTILINE_PARSER: Many<List> =
+        Key::new("multiline.parser", "Multiline parsers: java, python").repeated();
+    MULTILINE_KEY_CONTENT: Text =
+        Key::new("multiline.key_content", "Key of the text").default("log");
+    MODE: Choice<Mode> =
+        Key::new("mode", "What tells that texts belong together").default("parser");
+    BUFFER: Bool = Key::new("buffer", "Wait for more beyond a batch").default("on");
+    FLUSH_MS: Int = Key::new("flush_ms", "How long to wait, in milliseconds").default("2000");
+    EMITTER_NAME: Option<Text> = Key::new("emitter_name", "").idle("what is joined goes on at once");
+    EMITTER_STORAGE_TYPE: Option<Text> =
+        Key::new("emitter_storage.type", "").idle("what is joined goes on at once");
+    EMITTER_MEM_BUF_LIMIT: Option<Text> =
+        Key::new("emitter_mem_buf_limit", "").idle("what is joined goes on at once");
+    DEBUG_FLUSH: Option<Bool> = Key::new("debug_flush", "").idle("see log_level");
+}
+
 pub(super) const SPEC: Spec<dyn Filter> = Spec {
     name: "multiline",
     about: "Join records whose texts belong together",
-    options: &[
-        OptionSpec::new("multiline.parser", Kind::List, None, "Multiline parsers: java, python")
-            .repeated(),
-        OptionSpec::new("multiline.key_content", Kind::Text, Some("log"), "Key of the text"),
-        OptionSpec::new(
-            "mode",
-            Kind::Choice(MODES),
-            Some("parser"),
-            "What tells that texts belong together",
-        ),
-        OptionSpec::new("buffer", Kind::Bool, Some("on"), "Wait for more beyond a batch"),
-        OptionSpec::new("flush_ms", Kind::Int, Some("2000"), "How long to wait, in milliseconds"),
-        OptionSpec::new("emitter_name", Kind::Text, None, "Accepted, without effect"),
-        OptionSpec::new("emitter_storage.type", Kind::Text, None, "Accepted, without effect"),
-        OptionSpec::new("emitter_mem_buf_limit", Kind::Text, None, "Accepted, without effect"),
-        OptionSpec::new("debug_flush", Kind::Bool, Some("off"), "Accepted, without effect"),
-    ],
+    options: Table(&[KEYS]),
     build,
 };
 
-const MODES: &[&str] = &["parser", "partial_message"];
+/// What tells that texts belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Parser,
+    PartialMessage,
+}
+
+impl Word for Mode {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("parser", Self::Parser), ("partial_message", Self::PartialMessage)];
+}
 
 /// How many tags are remembered of which nothing waits.
 const IDLE_STREAMS: usize = 1000;
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildError> {
-    let key = options.text("multiline.key_content").unwrap_or("log");
-    let millis = u64::try_from(options.int("flush_ms").unwrap_or_default()).unwrap_or_default();
+    let key = options.get(MULTILINE_KEY_CONTENT);
+    let millis = u64::try_from(options.get(FLUSH_MS)).unwrap_or_default();
     let wait = Duration::from_millis(millis);
-    let names: Vec<&str> =
-        options.lists().flat_map(|(_, names)| names).map(String::as_str).collect();
-    let way = match options.text("mode") {
-        Some("partial_message") => Way::Pieces { key: key.to_owned(), wait },
-        _ if names.is_empty() => {
+    let names = options.get(MULTILINE_PARSER).concat();
+    let way = match options.get(MODE) {
+        Mode::PartialMessage => Way::Pieces { key: key.to_owned(), wait },
+        Mode::Parser if names.is_empty() => {
             return Err(BuildError::new("no 'multiline.parser' is given")
                 .help("say which records belong together: multiline.parser java, python"));
         }
-        _ => {
+        Mode::Parser => {
             let known = names.iter().map(|name| find_multiline(name, build));
             let parsers = known.map(|known| Ok(Arc::new(of_bodies(&*known?, key, wait))));
             Way::Parsers(parsers.collect::<Result<_, BuildError>>()?)
@@ -65,8 +77,8 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildE
     };
     Ok(Box::new(Multiline::new(
         Arc::new(way),
-        options.bool("buffer"),
-        build.service.multiline_limit,
+        options.get(BUFFER),
+        build.service.multiline_limit(),
     )))
 }
 

@@ -6,7 +6,7 @@ mod policy;
 mod quarantine;
 mod watch;
 
-pub use options::{ALL, module_options};
+pub use options::{ALL, FUNCTION_NAME, OWN, WASM_PATH, WATCH, module_options};
 pub use outcome::{Finished, Outcome};
 pub use policy::{Policy, class};
 pub use watch::{Look, Source, Watch};

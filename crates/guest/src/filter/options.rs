@@ -1,79 +1,76 @@
 //! The options of the filter, and what they tell the runtime.
 
-use flb_plugin::{BuildError, Kind, OptionSpec, Options, Service};
+use flb_plugin::keys::{
+    Bool, Choice, Double, Int, Key, Options, Required, Size, Table, Text, Word,
+};
+use flb_plugin::{BuildError, Service, keys};
 use flb_runtime::{Abi, EventFormat, FilterOptions, Recycle, Sandbox};
 
 use crate::host;
 
+keys! {
+    /// The options of the filter that no other guest has.
+    pub const OWN;
+    EVENT_FORMAT: Choice<Format> =
+        Key::new("event_format", "How records are given to the function").default("json");
+    ABI_VERSION: Option<Choice<AbiVersion>> =
+        Key::new("abi_version", "What the function returns: 1 the answer's address, 2 its length, too (default: as its type says)");
+    pub WASM_PATH: Required<Text> = Key::new("wasm_path", "The module: a .wasm or .aot file")
+        .required("no WASM 'program path' was given", "add Wasm_Path");
+    pub FUNCTION_NAME: Required<Text> = Key::new("function_name", "The exported function to call")
+        .required("no WASM 'function name' was given", "add Function_Name");
+    DEADLINE: Double = Key::new("deadline", "Longest time for one call, in seconds").default("1");
+    START_DEADLINE: Option<Double> =
+        Key::new("start_deadline", "Longest time for an instance's start and for its first call, in seconds (default: deadline)");
+    pub(super) ON_ERROR: Choice<OnError> =
+        Key::new("on_error", "What becomes of a record that the function fails on").default("keep");
+    pub(super) QUARANTINE_PATH: Text =
+        Key::new("quarantine_path", "The folder for records that the function failed on").default("quarantine");
+    pub(super) QUARANTINE_LIMIT: Size =
+        Key::new("quarantine_limit", "Most bytes that this filter's quarantine may take").default("64M");
+    RECYCLE: Option<Int> =
+        Key::new("recycle", "Replace an instance after so many calls (default: never)");
+    RECYCLE_MEMORY: Option<Size> =
+        Key::new("recycle_memory", "Replace an instance when its memory has grown past so many bytes (default: never)");
+    pub WATCH: Bool =
+        Key::new("watch", "Take the module anew when its file changes; a bad one leaves the old one at work").default("off");
+}
+
 /// Every option of the filter.
-pub const ALL: &[OptionSpec] = &[
-    OptionSpec::new(
-        "event_format",
-        Kind::Choice(&["json", "msgpack"]),
-        Some("json"),
-        "How records are given to the function",
-    ),
-    OptionSpec::new(
-        "abi_version",
-        Kind::Choice(&["1", "2"]),
-        None,
-        "What the function returns: 1 the answer's address, 2 its length, too (default: as its type says)",
-    ),
-    OptionSpec::new("wasm_path", Kind::Text, None, "The module: a .wasm or .aot file"),
-    host::ACCESSIBLE_PATHS,
-    host::ENV,
-    host::ARGS,
-    host::CONFIG,
-    host::GUEST_OUTPUT,
-    OptionSpec::new("function_name", Kind::Text, None, "The exported function to call"),
-    host::REQUIRED_NAME,
-    host::HEAP_SIZE,
-    host::STACK_SIZE,
-    OptionSpec::new("deadline", Kind::Double, Some("1"), "Longest time for one call, in seconds"),
-    OptionSpec::new(
-        "start_deadline",
-        Kind::Double,
-        None,
-        "Longest time for an instance's start and for its first call, in seconds (default: deadline)",
-    ),
-    host::MEMORY_LIMIT,
-    OptionSpec::new(
-        "on_error",
-        Kind::Choice(&["keep", "drop", "quarantine"]),
-        Some("keep"),
-        "What becomes of a record that the function fails on",
-    ),
-    OptionSpec::new(
-        "quarantine_path",
-        Kind::Text,
-        Some("quarantine"),
-        "The folder for records that the function failed on",
-    ),
-    OptionSpec::new(
-        "quarantine_limit",
-        Kind::Size,
-        Some("64M"),
-        "Most bytes that this filter's quarantine may take",
-    ),
-    OptionSpec::new(
-        "recycle",
-        Kind::Int,
-        None,
-        "Replace an instance after so many calls (default: never)",
-    ),
-    OptionSpec::new(
-        "recycle_memory",
-        Kind::Size,
-        None,
-        "Replace an instance when its memory has grown past so many bytes (default: never)",
-    ),
-    OptionSpec::new(
-        "watch",
-        Kind::Bool,
-        Some("off"),
-        "Take the module anew when its file changes; a bad one leaves the old one at work",
-    ),
-];
+pub const ALL: Table = Table(&[OWN, host::KEYS]);
+
+/// How records are given to the function.
+#[derive(Debug, Clone, Copy)]
+enum Format {
+    Json,
+    Msgpack,
+}
+
+impl Word for Format {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("json", Self::Json), ("msgpack", Self::Msgpack)];
+}
+
+/// What the function returns.
+#[derive(Debug, Clone, Copy)]
+struct AbiVersion(Abi);
+
+impl Word for AbiVersion {
+    const ALL: &'static [(&'static str, Self)] = &[("1", Self(Abi::One)), ("2", Self(Abi::Two))];
+}
+
+/// What becomes of a record that the function fails on.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum OnError {
+    Keep,
+    Drop,
+    Quarantine,
+}
+
+impl Word for OnError {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("keep", Self::Keep), ("drop", Self::Drop), ("quarantine", Self::Quarantine)];
+}
 
 /// What the runtime is told. `name` is what the filter is called in logs.
 pub fn module_options(
@@ -83,20 +80,20 @@ pub fn module_options(
     sandbox: Sandbox,
 ) -> Result<FilterOptions, BuildError> {
     Ok(FilterOptions {
-        format: match options.text("event_format") {
-            Some("msgpack") => EventFormat::Msgpack,
-            _ => EventFormat::Json { escape_unicode: service.escape_unicode },
+        format: match options.get(EVENT_FORMAT) {
+            Format::Msgpack => EventFormat::Msgpack,
+            Format::Json => EventFormat::Json { escape_unicode: service.escape_unicode() },
         },
-        abi: options.text("abi_version").and_then(|number| Abi::numbered(number.parse().ok()?)),
-        deadline: host::deadline(options, "deadline")?,
-        start_deadline: match options.double("start_deadline") {
-            Some(_) => Some(host::deadline(options, "start_deadline")?),
-            None => None,
-        },
+        abi: options.get(ABI_VERSION).map(|AbiVersion(abi)| abi),
+        deadline: host::deadline(DEADLINE.name(), options.get(DEADLINE))?,
+        start_deadline: options
+            .get(START_DEADLINE)
+            .map(|seconds| host::deadline(START_DEADLINE.name(), seconds))
+            .transpose()?,
         memory_limit: host::memory_limit(options),
         recycle: Recycle {
-            calls: calls(options.int("recycle"))?,
-            memory: options.size("recycle_memory"),
+            calls: calls(options.get(RECYCLE))?,
+            memory: options.get(RECYCLE_MEMORY),
         },
         required: host::required(options, service)?,
         sandbox,

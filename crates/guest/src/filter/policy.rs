@@ -9,6 +9,7 @@ use flb_event::{Event, Tag};
 use flb_plugin::{Build, BuildError, Failure, Fate, Options, Tally};
 use flb_runtime::{FilterError, FilterModule};
 
+use super::options as given;
 use super::quarantine::{Origin, Quarantine};
 use crate::host;
 use flb_plugin::log::{Kinds, Label, Mishaps, Times};
@@ -50,9 +51,9 @@ impl Policy {
         module: &FilterModule,
         path: &Path,
     ) -> Result<Self, BuildError> {
-        let on_error = match options.text("on_error") {
-            Some("drop") => OnError::Drop,
-            Some("quarantine") => {
+        let on_error = match options.get(given::ON_ERROR) {
+            given::OnError::Drop => OnError::Drop,
+            given::OnError::Quarantine => {
                 let origin = Origin::new(build.instance, module, path);
                 OnError::Quarantine(Quarantine::read(
                     options,
@@ -61,7 +62,7 @@ impl Policy {
                     build.service.dry_run,
                 )?)
             }
-            _ => OnError::Keep,
+            given::OnError::Keep => OnError::Keep,
         };
         Ok(Self::new(on_error, label))
     }

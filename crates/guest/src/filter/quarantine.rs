@@ -17,6 +17,8 @@ use flb_files::Access;
 use flb_plugin::{BuildError, Failure, Options};
 use flb_runtime::{Abi, EventFormat, FilterError, FilterModule};
 
+use super::options::{QUARANTINE_LIMIT, QUARANTINE_PATH};
+
 /// The least that a quarantine may be limited to.
 const LEAST: u64 = 64 << 10;
 
@@ -72,8 +74,8 @@ impl Quarantine {
         origin: Origin,
         dry_run: bool,
     ) -> Result<Self, BuildError> {
-        let folder = PathBuf::from(options.text("quarantine_path").unwrap_or("quarantine"));
-        let limit = options.size("quarantine_limit").unwrap_or(u64::MAX);
+        let folder = PathBuf::from(options.get(QUARANTINE_PATH));
+        let limit = options.get(QUARANTINE_LIMIT);
         if limit < LEAST {
             return Err(BuildError::new("invalid value for property 'quarantine_limit'")
                 .help(format!("give at least {}K", LEAST / 1000)));

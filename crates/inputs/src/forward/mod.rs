@@ -8,7 +8,8 @@ mod clients;
 mod tests;
 
 use flb_event::Tag;
-use flb_plugin::{Build, BuildError, Input, Kind, OptionSpec, Options, Spec};
+use flb_plugin::keys::{Bool, Int, Key, Many, Options, Size, Table, Text};
+use flb_plugin::{Build, BuildError, Input, Spec, keys};
 use tokio::sync::Mutex;
 
 use super::shared::served::Served;
@@ -16,7 +17,6 @@ use crate::shared::complaints::Complaints;
 use clients::{Clients, Naming, Security};
 use flb_net::buffer::Budget;
 use flb_net::listener::{self, Listener};
-use flb_net::options::{joined, multiple};
 use flb_net::server::{self, Server};
 use flb_net::tls;
 use flb_plugin::log::Label;
@@ -24,30 +24,32 @@ use flb_plugin::log::Label;
 pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "forward",
     about: "Take records from other agents by the Forward protocol",
-    options: &OPTIONS,
+    options: OPTIONS,
     build,
 };
 
-const OWN: [OptionSpec; 11] = [
-    OptionSpec::new("tag", Kind::Text, None, "Tag of all records, instead of the sender's"),
-    OptionSpec::new("tag_prefix", Kind::Text, None, "Text before the sender's tag"),
-    OptionSpec::new("unix_path", Kind::Text, None, "Unix socket, instead of address and port"),
-    OptionSpec::new("unix_perm", Kind::Text, None, "Its permissions, as for chmod"),
-    OptionSpec::new("buffer_chunk_size", Kind::Size, Some("1024000"), "Without effect"),
-    OptionSpec::new(
-        "buffer_max_size",
-        Kind::Size,
-        Some("6144000"),
-        "Longest message, also when decompressed",
-    ),
-    OptionSpec::new("shared_key", Kind::Text, None, "Key that clients must know").secret(),
-    OptionSpec::new("empty_shared_key", Kind::Bool, Some("off"), "Handshake with an empty key"),
-    OptionSpec::new("self_hostname", Kind::Text, Some("localhost"), "Own name in the handshake"),
-    multiple("security.users", Kind::Text, "User and password that clients may give").secret(),
-    OptionSpec::new("workers", Kind::Int, Some("1"), "Without effect: one task serves all"),
-];
-const LISTEN: [OptionSpec; 2] = listener::options("24224");
-const OPTIONS: [OptionSpec; 27] = joined(&[&OWN, &LISTEN, &server::OPTIONS, &tls::SERVER]);
+keys! {
+    const OWN;
+    TAG: Option<Text> = Key::new("tag", "Tag of all records, instead of the sender's");
+    TAG_PREFIX: Option<Text> = Key::new("tag_prefix", "Text before the sender's tag");
+    UNIX_PATH: Option<Text> = Key::new("unix_path", "Unix socket, instead of address and port");
+    UNIX_PERM: Option<Text> = Key::new("unix_perm", "Its permissions, as for chmod");
+    BUFFER_CHUNK_SIZE: Option<Size> =
+        Key::new("buffer_chunk_size", "").idle("memory is taken for what has come");
+    PORT: Text = listener::port_key("24224");
+    BUFFER_MAX_SIZE: Size =
+        Key::new("buffer_max_size", "Longest message, also when decompressed").default("6144000");
+    SHARED_KEY: Option<Text> = Key::new("shared_key", "Key that clients must know").secret();
+    EMPTY_SHARED_KEY: Bool =
+        Key::new("empty_shared_key", "Handshake with an empty key").default("off");
+    SELF_HOSTNAME: Text =
+        Key::new("self_hostname", "Own name in the handshake").default("localhost");
+    SECURITY_USERS: Many<Text> =
+        Key::new("security.users", "User and password that clients may give").repeated().secret();
+    WORKERS: Option<Int> = Key::new("workers", "").idle("one task serves all");
+}
+
+const OPTIONS: Table = Table(&[OWN, listener::KEYS, server::KEYS, tls::KEYS, tls::SERVER]);
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildError> {
     Ok(Box::new(forward(options, build)?))
@@ -55,13 +57,13 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildEr
 
 fn forward(options: &Options, build: &Build<'_>) -> Result<Served<Clients>, BuildError> {
     let label = Label::input("forward", build);
-    let limit = usize::try_from(options.size("buffer_max_size").unwrap_or(6_144_000));
+    let limit = usize::try_from(options.get(BUFFER_MAX_SIZE));
     let limit = limit.unwrap_or(usize::MAX).clamp(1024, 1 << 30);
     let security = security(options)?;
     let naming = naming(options)?;
-    let listener = match options.text("unix_path") {
-        Some(path) => Listener::unix(path, options.text("unix_perm"), build.service)?,
-        None => Listener::tcp(options, build.service)?,
+    let listener = match options.get(UNIX_PATH) {
+        Some(path) => Listener::unix(path, options.get(UNIX_PERM), build.service)?,
+        None => Listener::tcp(options, PORT, build.service)?,
     };
     let server = Server::new(listener, &label, options, build)?;
     let clients = Clients {
@@ -78,16 +80,17 @@ fn forward(options: &Options, build: &Build<'_>) -> Result<Served<Clients>, Buil
 }
 
 fn naming(options: &Options) -> Result<Naming, BuildError> {
-    if let Some(tag) = options.text("tag") {
+    if let Some(tag) = options.get(TAG) {
         let tag = Tag::new(tag).map_err(|error| BuildError::new(error.to_string()))?;
         return Ok(Naming::Always(tag));
     }
-    Ok(Naming::Prefixed(options.text("tag_prefix").unwrap_or_default().to_owned()))
+    Ok(Naming::Prefixed(options.get(TAG_PREFIX).unwrap_or_default().to_owned()))
 }
 
 fn security(options: &Options) -> Result<Option<Security>, BuildError> {
     let users: Vec<(String, String)> = options
-        .texts("security.users")
+        .get(SECURITY_USERS)
+        .into_iter()
         .map(|text| match text.split_once(char::is_whitespace) {
             Some((user, password)) if !password.trim().is_empty() => {
                 Ok((user.to_owned(), password.trim().to_owned()))
@@ -96,15 +99,15 @@ fn security(options: &Options) -> Result<Option<Security>, BuildError> {
                 .help("write: Security.Users name password")),
         })
         .collect::<Result<_, _>>()?;
-    let key = match options.text("shared_key") {
+    let key = match options.get(SHARED_KEY) {
         Some(key) => key.to_owned(),
-        None if options.bool("empty_shared_key") => String::new(),
+        None if options.get(EMPTY_SHARED_KEY) => String::new(),
         None if users.is_empty() => return Ok(None),
         None => {
             return Err(BuildError::new("security.users needs a handshake")
                 .help("add shared_key, or empty_shared_key on"));
         }
     };
-    let hostname = options.text("self_hostname").unwrap_or("localhost").to_owned();
+    let hostname = options.get(SELF_HOSTNAME).to_owned();
     Ok(Some(Security { key, hostname, users }))
 }

@@ -18,7 +18,7 @@ fn input(given: &[(&str, &str)]) -> Result<Served<Clients>, BuildError> {
     if !given.iter().any(|(key, _)| *key == "port") {
         given.push(("port", "0"));
     }
-    build_with(&options(&OPTIONS, &given), forward)
+    build_with(&options(OPTIONS, &given), forward)
 }
 
 /// Runs `client` against an input, then stops it; the records that came out.

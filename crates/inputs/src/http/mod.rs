@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use flb_event::msgpack::{self, Reader};
 use flb_event::{Accessor, ChunkBuilder, Event, Tag};
-use flb_plugin::{Build, BuildError, Context, Input, Kind, OptionSpec, Options, Secrecy, Spec};
+use flb_plugin::keys::{Bool, Choice, Key, Many, Options, Size, Table, Text, Word};
+use flb_plugin::{Build, BuildError, Context, Input, Secrecy, Spec, keys};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
@@ -31,39 +32,48 @@ use body::{BodyError, ContentType};
 use flb_event::msgpack::map;
 use flb_net::buffer::Budget;
 use flb_net::listener::{self, Listener};
-use flb_net::options::{joined, multiple};
 use flb_net::places::Place;
 use flb_net::server::{self, Server};
 use flb_net::stream::{Client, Left, Peer, within};
 use flb_net::tls;
 use flb_plugin::log::{Label, name_only};
 
-pub(super) const SPEC: Spec<dyn Input> = Spec {
-    name: "http",
-    about: "Take records that clients post as JSON",
-    options: &OPTIONS,
-    build,
-};
+pub(super) const SPEC: Spec<dyn Input> =
+    Spec { name: "http", about: "Take records that clients post as JSON", options: OPTIONS, build };
 
-const OWN: [OptionSpec; 9] = [
-    OptionSpec::new("buffer_max_size", Kind::Size, Some("4M"), "Longest body, also decompressed"),
-    OptionSpec::new("buffer_chunk_size", Kind::Size, Some("512K"), "Without effect"),
-    OptionSpec::new(
-        "successful_response_code",
-        Kind::Choice(&["200", "201", "204"]),
-        Some("201"),
-        "Status of the answer when all is taken",
-    ),
-    multiple("success_header", Kind::Text, "Name and value of a header of that answer")
-        .with(Secrecy::Named),
-    OptionSpec::new("tag_key", Kind::Text, None, "Key whose value is the record's tag"),
-    OptionSpec::new("add_remote_addr", Kind::Bool, Some("off"), "Add the client's address"),
-    OptionSpec::new("remote_addr_key", Kind::Text, Some("REMOTE_ADDR"), "Key of that address"),
-    OptionSpec::new("enable_health_endpoint", Kind::Bool, Some("off"), "Answer GET /health"),
-    OptionSpec::new("http2", Kind::Bool, Some("on"), "Without effect: HTTP/1.1 is spoken"),
-];
-const LISTEN: [OptionSpec; 2] = listener::options("9880");
-const OPTIONS: [OptionSpec; 25] = joined(&[&OWN, &LISTEN, &server::OPTIONS, &tls::SERVER]);
+keys! {
+    const OWN;
+    BUFFER_MAX_SIZE: Size =
+        Key::new("buffer_max_size", "Longest body, also decompressed").default("4M");
+    BUFFER_CHUNK_SIZE: Option<Size> =
+        Key::new("buffer_chunk_size", "").idle("memory is taken for what has come");
+    PORT: Text = listener::port_key("9880");
+    SUCCESSFUL_RESPONSE_CODE: Choice<Success> =
+        Key::new("successful_response_code", "Status of the answer when all is taken").default("201");
+    SUCCESS_HEADER: Many<Text> =
+        Key::new("success_header", "Name and value of a header of that answer").repeated().hiding(Secrecy::Named);
+    TAG_KEY: Option<Text> = Key::new("tag_key", "Key whose value is the record's tag");
+    ADD_REMOTE_ADDR: Bool = Key::new("add_remote_addr", "Add the client's address").default("off");
+    REMOTE_ADDR_KEY: Text =
+        Key::new("remote_addr_key", "Key of that address").default("REMOTE_ADDR");
+    ENABLE_HEALTH_ENDPOINT: Bool =
+        Key::new("enable_health_endpoint", "Answer GET /health").default("off");
+    HTTP2: Option<Bool> = Key::new("http2", "").idle("HTTP/1.1 is spoken");
+}
+
+const OPTIONS: Table = Table(&[OWN, listener::KEYS, server::KEYS, tls::KEYS, tls::SERVER]);
+
+/// The status of an answer when all is taken.
+#[derive(Debug, Clone, Copy)]
+struct Success(StatusCode);
+
+impl Word for Success {
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("200", Self(StatusCode::OK)),
+        ("201", Self(StatusCode::CREATED)),
+        ("204", Self(StatusCode::NO_CONTENT)),
+    ];
+}
 
 /// How long a request that has begun may go on when the input shall stop.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
@@ -78,26 +88,26 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildEr
 
 fn http(options: &Options, build: &Build<'_>) -> Result<Served<Clients>, BuildError> {
     let label = Label::input("http", build);
-    let limit = usize::try_from(options.size("buffer_max_size").unwrap_or(4_000_000));
+    let limit = usize::try_from(options.get(BUFFER_MAX_SIZE));
     let limit = limit.unwrap_or(usize::MAX).clamp(1024, 1 << 30);
-    let status = options.text("successful_response_code").and_then(|code| code.parse().ok());
-    let headers = options.texts("success_header").map(header).collect::<Result<_, _>>()?;
-    let tag_key = options.text("tag_key").map(accessor).transpose()?;
-    let address_key = options.bool("add_remote_addr").then(|| {
+    let Success(status) = options.get(SUCCESSFUL_RESPONSE_CODE);
+    let headers = options.get(SUCCESS_HEADER).into_iter().map(header).collect::<Result<_, _>>()?;
+    let tag_key = options.get(TAG_KEY).map(accessor).transpose()?;
+    let address_key = options.get(ADD_REMOTE_ADDR).then(|| {
         let mut key = Vec::new();
-        msgpack::write_str(&mut key, options.text("remote_addr_key").unwrap_or("REMOTE_ADDR"));
+        msgpack::write_str(&mut key, options.get(REMOTE_ADDR_KEY));
         key
     });
-    let listener = Listener::tcp(options, build.service)?;
+    let listener = Listener::tcp(options, PORT, build.service)?;
     let server = Server::new(listener, &label, options, build)?;
     let clients = Clients {
         tag: build.tag.clone(),
         limit,
-        status: status.unwrap_or(StatusCode::CREATED),
+        status,
         headers,
         tag_key,
         address_key,
-        answers_health: options.bool("enable_health_endpoint"),
+        answers_health: options.get(ENABLE_HEALTH_ENDPOINT),
         patience: server.patience,
         budget: Budget::new(2 * limit),
         turn: Mutex::new(()),

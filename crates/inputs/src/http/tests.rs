@@ -11,7 +11,7 @@ use flb_harness::{build_with, options};
 
 fn input(given: &[(&str, &str)]) -> Result<Served<Clients>, BuildError> {
     let given = [&[("listen", "127.0.0.1"), ("port", "0")], given].concat();
-    build_with(&options(&OPTIONS, &given), http)
+    build_with(&options(OPTIONS, &given), http)
 }
 
 /// Runs `client` against an input, then stops it; the records that came out.

@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use flb_plugin::{Kind, OptionSpec, Options};
+use flb_plugin::keys::{Int, Key};
+use flb_plugin::{Options, keys};
 
-pub(crate) const SEC: OptionSpec =
-    OptionSpec::new("interval_sec", Kind::Int, Some("1"), "Seconds between two records or runs");
-pub(crate) const NSEC: OptionSpec =
-    OptionSpec::new("interval_nsec", Kind::Int, Some("0"), "Nanoseconds added to them");
+keys! {
+    /// The options.
+    pub(crate) const KEYS;
+    INTERVAL_SEC: Int = Key::new("interval_sec", "Seconds between two records or runs").default("1");
+    INTERVAL_NSEC: Int = Key::new("interval_nsec", "Nanoseconds added to them").default("0");
+}
 
 /// The time between; a second if the options say zero or less.
 pub(crate) fn interval(options: &Options) -> Duration {
-    let natural = |name| options.int(name).and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
-    let wanted = Duration::from_secs(natural("interval_sec"))
-        .saturating_add(Duration::from_nanos(natural("interval_nsec")));
+    let natural = |number: i64| u64::try_from(number).unwrap_or(0);
+    let wanted = Duration::from_secs(natural(options.get(INTERVAL_SEC)))
+        .saturating_add(Duration::from_nanos(natural(options.get(INTERVAL_NSEC))));
     if wanted.is_zero() { Duration::from_secs(1) } else { wanted }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flb_event::{ChunkBuilder, Event, RecordTooLarge, Timestamp, msgpack};
-use flb_plugin::{Build, BuildError, Options, ParseError, Parser};
+use flb_plugin::{Build, BuildError, ParseError, Parser};
 
 use super::clock;
 
@@ -12,12 +12,12 @@ use flb_event::msgpack::map;
 use flb_parsers::multiline::{Joined, What};
 use flb_plugin::log::Mishaps;
 
-/// The parser that the option `parser` names. Unlike an input that runs without it, a name that nobody knows is an error.
+/// The parser that an option names. Unlike an input that runs without it, a name that nobody knows is an error.
 pub(crate) fn parser(
-    options: &Options,
+    name: Option<&str>,
     build: &Build<'_>,
 ) -> Result<Option<Arc<dyn Parser>>, BuildError> {
-    options.text("parser").map(|name| find_parser(name, build)).transpose()
+    name.map(|name| find_parser(name, build)).transpose()
 }
 
 /// The parser with this name.

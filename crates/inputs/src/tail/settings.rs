@@ -8,6 +8,7 @@ use flb_event::{Timestamp, msgpack};
 use flb_plugin::{Build, BuildError, MultilineParser, Options, Parser, Regex};
 
 use super::database::{self, Database};
+use super::options::*;
 use super::room::Room;
 use super::tag::Tags;
 use crate::shared::records;
@@ -19,8 +20,6 @@ use flb_plugin::log::Label;
 
 /// Bytes to read at once, and the limit of a line, if the configuration does not say.
 const BUFFER: u64 = 256 * 1024;
-/// How many bytes to read of one file before the next one has its turn, if the configuration does not say.
-const TURN: u64 = 8 * 1024 * 1024;
 
 /// What the configuration says, but for the paths and the parser.
 pub(super) struct Settings {
@@ -77,37 +76,38 @@ impl Joining {
 
 impl Settings {
     pub(super) fn new(options: &Options, build: &Build<'_>) -> Result<Self, BuildError> {
-        for encoding in ["unicode.encoding", "generic.encoding"] {
-            if options.has(encoding) {
+        for key in [UNICODE_ENCODING, GENERIC_ENCODING] {
+            if options.get(key).is_some() {
+                let encoding = key.name();
                 return Err(BuildError::new(format!("{encoding} is not supported yet")).help(
                     "leave it out and convert the file, as with iconv; bytes pass as they are",
                 ));
             }
         }
         let (read, limit) = buffer_sizes(options)?;
-        let regex = options.text("tag_regex").map(Regex::new).transpose();
+        let regex = options.get(TAG_REGEX).map(Regex::new).transpose();
         let regex = regex.map_err(|error| BuildError::new(format!("tag_regex: {error}")))?;
-        let ignore_older = options.time("ignore_older").filter(|age| !age.is_zero());
+        let ignore_older = Some(options.get(IGNORE_OLDER)).filter(|age| !age.is_zero());
         Ok(Self {
             label: Label::input("tail", build),
             tags: Tags::new(build.tag.clone(), regex),
-            path_key: options.text("path_key").map(str::to_owned),
-            offset_key: options.text("offset_key").map(encoded),
-            first_from_head: options.bool("read_from_head"),
-            later_from_head: options.bool("read_newly_discovered_files_from_head"),
+            path_key: options.get(PATH_KEY).map(str::to_owned),
+            offset_key: options.get(OFFSET_KEY).map(encoded),
+            first_from_head: options.get(READ_FROM_HEAD),
+            later_from_head: options.get(READ_NEWLY_DISCOVERED_FILES_FROM_HEAD),
             refresh: refresh_interval(options)?,
-            rotate_wait: options.time("rotate_wait").unwrap_or_default(),
-            exit_on_eof: options.bool("exit_on_eof"),
+            rotate_wait: options.get(ROTATE_WAIT),
+            exit_on_eof: options.get(EXIT_ON_EOF),
             read,
             limit,
-            skip_long_lines: options.bool("skip_long_lines"),
-            truncate_long_lines: options.bool("truncate_long_lines"),
-            skip_empty_lines: options.bool("skip_empty_lines"),
+            skip_long_lines: options.get(SKIP_LONG_LINES),
+            truncate_long_lines: options.get(TRUNCATE_LONG_LINES),
+            skip_empty_lines: options.get(SKIP_EMPTY_LINES),
             ignore_older,
-            ignore_active: options.bool("ignore_active_older_files"),
-            static_turn: options.size("static_batch_size").unwrap_or(TURN).max(1),
-            turn: options.size("event_batch_size").unwrap_or(TURN).max(1),
-            watch: options.bool("inotify_watcher"),
+            ignore_active: options.get(IGNORE_ACTIVE_OLDER_FILES),
+            static_turn: options.get(STATIC_BATCH_SIZE).max(1),
+            turn: options.get(EVENT_BATCH_SIZE).max(1),
+            watch: options.get(INOTIFY_WATCHER),
             progress_check: progress_check(options),
             joining: joining(options, build)?,
             room: Room::new(build.service),
@@ -130,32 +130,32 @@ pub(super) fn database(
     options: &Options,
     build: &Build<'_>,
 ) -> Result<Option<Arc<Database>>, BuildError> {
-    let Some(path) = options.text("db") else { return Ok(None) };
+    let Some(path) = options.get(DB) else { return Ok(None) };
     if build.service.dry_run {
         return database::look(Path::new(path)).map(|()| None);
     }
-    database::open(Path::new(path), options.bool("db.compare_filename"), build).map(Some)
+    database::open(Path::new(path), options.get(DB_COMPARE_FILENAME), build).map(Some)
 }
 
 fn joining(options: &Options, build: &Build<'_>) -> Result<Option<Joining>, BuildError> {
-    let names = options.texts("multiline.parser").flat_map(|text| text.split(','));
+    let names = options.get(MULTILINE_PARSER).into_iter().flat_map(|text| text.split(','));
     let names: Vec<&str> = names.map(str::trim).filter(|name| !name.is_empty()).collect();
-    let is_old = options.bool("multiline");
-    let is_docker = options.bool("docker_mode");
+    let is_old = options.get(MULTILINE);
+    let is_docker = options.get(DOCKER_MODE);
     if usize::from(!names.is_empty()) + usize::from(is_old) + usize::from(is_docker) > 1 {
         return Err(BuildError::new(
             "multiline.parser, multiline and docker_mode exclude each other",
         )
         .help("use multiline.parser alone; docker_mode is multiline.parser docker"));
     }
-    if let Some(first) = options.text("docker_mode_parser") {
+    if let Some(first) = options.get(DOCKER_MODE_PARSER) {
         if !is_docker {
             return Err(BuildError::new("docker_mode_parser without docker_mode")
                 .help("add it: Docker_Mode on"));
         }
-        let timeout = options.time("docker_mode_flush").unwrap_or_default();
+        let timeout = options.get(DOCKER_MODE_FLUSH);
         let first = records::find_parser(first, build)?;
-        let limit = build.service.multiline_limit;
+        let limit = build.service.multiline_limit();
         return Ok(Some(Joining::Docker(Arc::new(DockerFirstParsers { first, timeout, limit }))));
     }
     if is_old {
@@ -168,33 +168,33 @@ fn joining(options: &Options, build: &Build<'_>) -> Result<Option<Joining>, Buil
     if parsers.is_empty() {
         return Ok(None);
     }
-    if options.has("parser") && !is_docker {
+    if options.get(PARSER).is_some() && !is_docker {
         let label = Label::input("tail", build);
         tracing::warn!(
             "{label} with multiline.parser the option 'parser' has no effect; parse with the filter parser"
         );
     }
-    Ok(Some(Joining::Parsers(parsers.into(), build.service.multiline_limit)))
+    Ok(Some(Joining::Parsers(parsers.into(), build.service.multiline_limit())))
 }
 
 fn old_joining(options: &Options, build: &Build<'_>) -> Result<Joining, BuildError> {
-    let Some(first) = options.text("parser_firstline") else {
+    let Some(first) = options.get(PARSER_FIRSTLINE) else {
         return Err(BuildError::new("multiline needs a 'parser_firstline'")
             .help("name the parser that knows a first line, or use multiline.parser"));
     };
-    let others = super::PARSER_N.iter().filter_map(|option| options.text(option));
+    let others = PARSER_N.into_iter().filter_map(|key| options.get(key));
     let find = |name| records::find_parser(name, build);
     Ok(Joining::FirstLine(Arc::new(FirstLineParsers {
         first: find(first)?,
         others: others.map(find).collect::<Result<Vec<Arc<dyn Parser>>, _>>()?,
-        timeout: options.time("multiline_flush").unwrap_or_default(),
-        limit: build.service.multiline_limit,
+        timeout: options.get(MULTILINE_FLUSH),
+        limit: build.service.multiline_limit(),
     })))
 }
 
 /// Bytes to read at once, and the limit of a line.
 fn buffer_sizes(options: &Options) -> Result<(usize, usize), BuildError> {
-    let (chunk, max) = (options.size("buffer_chunk_size"), options.size("buffer_max_size"));
+    let (chunk, max) = (options.get(BUFFER_CHUNK_SIZE), options.get(BUFFER_MAX_SIZE));
     let read = chunk.unwrap_or(BUFFER.min(max.unwrap_or(BUFFER)));
     let limit = max.unwrap_or(BUFFER.max(read));
     if read == 0 {
@@ -211,7 +211,7 @@ fn buffer_sizes(options: &Options) -> Result<(usize, usize), BuildError> {
 }
 
 fn refresh_interval(options: &Options) -> Result<Duration, BuildError> {
-    let seconds = options.double("refresh_interval").unwrap_or(60.0);
+    let seconds = options.get(REFRESH_INTERVAL);
     match Duration::try_from_secs_f64(seconds) {
         Ok(interval) if !interval.is_zero() => Ok(interval),
         _ => Err(BuildError::new(format!("invalid 'refresh_interval' config value ({seconds})"))
@@ -220,10 +220,10 @@ fn refresh_interval(options: &Options) -> Result<Duration, BuildError> {
 }
 
 fn progress_check(options: &Options) -> Duration {
-    let seconds = options.time("progress_check_interval").unwrap_or_default();
-    let nanos = options.int("progress_check_interval_nsec").unwrap_or_default();
+    let seconds = options.get(PROGRESS_CHECK_INTERVAL);
+    let nanos = options.get(PROGRESS_CHECK_INTERVAL_NSEC);
     let interval = seconds + Duration::from_nanos(u64::try_from(nanos).unwrap_or_default());
-    if interval.is_zero() { Duration::from_secs(2) } else { interval }
+    if interval.is_zero() { PROGRESS_CHECK_INTERVAL.default_value() } else { interval }
 }
 
 fn encoded(text: &str) -> Vec<u8> {

@@ -3,7 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use flb_plugin::{Build, BuildError, Kind, OptionSpec, Options};
+use flb_plugin::keys::{Bool, Key, Options, Text};
+use flb_plugin::{Build, BuildError, keys};
 use rustls::ClientConfig;
 use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::ServerName;
@@ -12,26 +13,14 @@ use tokio_rustls::TlsConnector;
 use super::{files, provider, refused, verify, versions};
 use crate::stream::Stream;
 
-/// The options of a client.
-pub const CLIENT: [OptionSpec; 12] = [
-    super::SWITCH,
-    OptionSpec::new("tls.verify", Kind::Bool, Some("on"), "Check the server's certificate"),
-    OptionSpec::new(
-        "tls.verify_hostname",
-        Kind::Bool,
-        Some("on"),
-        "Check that it is for this host",
-    ),
-    OptionSpec::new("tls.vhost", Kind::Text, None, "Name to ask for, instead of the host's"),
-    super::AUTHORITIES,
-    super::AUTHORITY_FOLDER,
-    super::CERTIFICATE,
-    super::KEY,
-    super::PASSWORD,
-    super::OLDEST,
-    super::NEWEST,
-    super::DEBUG,
-];
+keys! {
+    /// The options of a client, beside those that both ends have.
+    pub const CLIENT;
+    TLS_VERIFY: Bool = Key::new("tls.verify", "Check the server's certificate").default("on");
+    TLS_VERIFY_HOSTNAME: Bool =
+        Key::new("tls.verify_hostname", "Check that it is for this host").default("on");
+    TLS_VHOST: Option<Text> = Key::new("tls.vhost", "Name to ask for, instead of the host's");
+}
 
 /// What makes TLS connections.
 #[derive(Clone)]
@@ -43,17 +32,17 @@ pub struct ClientTls {
 impl ClientTls {
     /// As the options say; `None` when `tls` is off.
     pub fn new(options: &Options, build: &Build<'_>) -> Result<Option<Self>, BuildError> {
-        if !options.bool("tls") {
+        if !options.get(super::SWITCH) {
             return Ok(None);
         }
         let config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&versions(options)?)
             .map_err(|error| refused(&error))?;
-        let config = if options.bool("tls.verify") {
+        let config = if options.get(TLS_VERIFY) {
             let trusted = Arc::new(files::authorities(options, build, true)?);
             let verifier = WebPkiServerVerifier::builder_with_provider(trusted, provider()).build();
             let verifier = verifier.map_err(|error| BuildError::new(format!("TLS: {error}")))?;
-            if options.bool("tls.verify_hostname") {
+            if options.get(TLS_VERIFY_HOSTNAME) {
                 config.with_webpki_verifier(verifier)
             } else {
                 let lenient = Arc::new(verify::Lenient::any_name(verifier, &provider()));
@@ -69,7 +58,7 @@ impl ClientTls {
             }
             None => config.with_no_client_auth(),
         };
-        let vhost = options.text("tls.vhost").map(str::to_owned);
+        let vhost = options.get(TLS_VHOST).map(str::to_owned);
         Ok(Some(Self { config: Arc::new(config), vhost }))
     }
 

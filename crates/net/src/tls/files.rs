@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use flb_plugin::{Build, BuildError, Options};
+use flb_plugin::keys::Options;
+use flb_plugin::{Build, BuildError};
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::{AUTHORITIES, AUTHORITY_FOLDER, CERTIFICATE, KEY, PASSWORD};
 use crate::options::file;
 
 /// One's own certificate with its chain, and its key.
@@ -17,11 +19,11 @@ pub(super) fn identity(
     options: &Options,
     build: &Build<'_>,
 ) -> Result<Option<Identity>, BuildError> {
-    if options.has("tls.key_passwd") {
+    if options.get(PASSWORD).is_some() {
         return Err(BuildError::new("tls.key_passwd: encrypted keys are not supported")
             .help("decrypt it: openssl pkey -in key.pem -out plain.pem; and protect the file"));
     }
-    match (options.text("tls.crt_file"), options.text("tls.key_file")) {
+    match (options.get(CERTIFICATE), options.get(KEY)) {
         (Some(certificate), Some(key)) => {
             let chain = certificates(&file(certificate, build.service), "tls.crt_file")?;
             let path = file(key, build.service);
@@ -45,10 +47,10 @@ pub(super) fn authorities(
     system: bool,
 ) -> Result<RootCertStore, BuildError> {
     let mut found = Vec::new();
-    if let Some(path) = options.text("tls.ca_file") {
+    if let Some(path) = options.get(AUTHORITIES) {
         found.extend(certificates(&file(path, build.service), "tls.ca_file")?);
     }
-    if let Some(path) = options.text("tls.ca_path") {
+    if let Some(path) = options.get(AUTHORITY_FOLDER) {
         let folder = file(path, build.service);
         let loaded = rustls_native_certs::load_certs_from_paths(None, Some(&folder));
         if loaded.certs.is_empty() {

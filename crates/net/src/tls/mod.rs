@@ -9,31 +9,27 @@ mod verify;
 
 use std::sync::Arc;
 
-use flb_plugin::{BuildError, Kind, OptionSpec, Options};
+use flb_plugin::keys::{Bool, Int, Key, Options, Text};
+use flb_plugin::{BuildError, keys};
 use rustls::SupportedProtocolVersion;
 use rustls::crypto::CryptoProvider;
 
 pub use client::{CLIENT, ClientTls, nobody};
 pub use server::{SERVER, ServerTls};
 
-/// What both ends have.
-const SWITCH: OptionSpec = OptionSpec::new("tls", Kind::Bool, Some("off"), "Speak TLS");
-const CERTIFICATE: OptionSpec =
-    OptionSpec::new("tls.crt_file", Kind::Text, None, "Own certificate and its chain, PEM");
-const KEY: OptionSpec = OptionSpec::new("tls.key_file", Kind::Text, None, "Its private key, PEM");
-const PASSWORD: OptionSpec =
-    OptionSpec::new("tls.key_passwd", Kind::Text, None, "Not supported: the key must be plain")
-        .secret();
-const AUTHORITIES: OptionSpec =
-    OptionSpec::new("tls.ca_file", Kind::Text, None, "Certificates to trust, PEM");
-const AUTHORITY_FOLDER: OptionSpec =
-    OptionSpec::new("tls.ca_path", Kind::Text, None, "Folder of certificates to trust");
-const OLDEST: OptionSpec =
-    OptionSpec::new("tls.min_version", Kind::Text, None, "Oldest version: TLSv1.2 or TLSv1.3");
-const NEWEST: OptionSpec =
-    OptionSpec::new("tls.max_version", Kind::Text, None, "Newest version: TLSv1.2 or TLSv1.3");
-const DEBUG: OptionSpec =
-    OptionSpec::new("tls.debug", Kind::Int, Some("1"), "Without effect: see log_level");
+keys! {
+    /// What both ends have.
+    pub const KEYS;
+    pub SWITCH: Bool = Key::new("tls", "Speak TLS").default("off");
+    CERTIFICATE: Option<Text> = Key::new("tls.crt_file", "Own certificate and its chain, PEM");
+    KEY: Option<Text> = Key::new("tls.key_file", "Its private key, PEM");
+    PASSWORD: Option<Text> = Key::new("tls.key_passwd", "Not supported: the key must be plain").secret();
+    AUTHORITIES: Option<Text> = Key::new("tls.ca_file", "Certificates to trust, PEM");
+    AUTHORITY_FOLDER: Option<Text> = Key::new("tls.ca_path", "Folder of certificates to trust");
+    OLDEST: Option<Text> = Key::new("tls.min_version", "Oldest version: TLSv1.2 or TLSv1.3");
+    NEWEST: Option<Text> = Key::new("tls.max_version", "Newest version: TLSv1.2 or TLSv1.3");
+    DEBUG: Option<Int> = Key::new("tls.debug", "").idle("see log_level");
+}
 
 /// The cryptography: chosen here, and not by whoever comes first in the process.
 fn provider() -> Arc<CryptoProvider> {
@@ -42,8 +38,8 @@ fn provider() -> Arc<CryptoProvider> {
 
 /// The versions from `tls.min_version` to `tls.max_version`.
 fn versions(options: &Options) -> Result<Vec<&'static SupportedProtocolVersion>, BuildError> {
-    let limit = |name: &str, default: u8| {
-        let Some(text) = options.text(name) else { return Ok(default) };
+    let limit = |key: Key<Option<Text>>, default: u8| {
+        let (name, Some(text)) = (key.name(), options.get(key)) else { return Ok(default) };
         let version = text.to_ascii_lowercase();
         match version.trim_start_matches("tls").trim_start_matches('v').replace('_', ".").as_str() {
             "1" | "1.0" | "1.1" | "1.2" => Ok(2),
@@ -52,7 +48,7 @@ fn versions(options: &Options) -> Result<Vec<&'static SupportedProtocolVersion>,
                 .help("use TLSv1.2 or TLSv1.3")),
         }
     };
-    let (oldest, newest) = (limit("tls.min_version", 2)?, limit("tls.max_version", 3)?);
+    let (oldest, newest) = (limit(OLDEST, 2)?, limit(NEWEST, 3)?);
     let mut versions = Vec::new();
     if oldest <= 2 {
         versions.push(&rustls::version::TLS12);

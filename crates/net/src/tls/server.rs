@@ -3,7 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use flb_plugin::{Build, BuildError, Kind, OptionSpec, Options};
+use flb_plugin::keys::{Bool, Key, Options};
+use flb_plugin::{Build, BuildError, keys};
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
 use tokio_rustls::TlsAcceptor;
@@ -11,20 +12,13 @@ use tokio_rustls::TlsAcceptor;
 use super::{files, provider, refused, versions};
 use crate::stream::Stream;
 
-/// The options of a server.
-pub const SERVER: [OptionSpec; 11] = [
-    super::SWITCH,
-    super::CERTIFICATE,
-    super::KEY,
-    super::PASSWORD,
-    super::AUTHORITIES,
-    super::AUTHORITY_FOLDER,
-    OptionSpec::new("tls.verify_client_cert", Kind::Bool, Some("off"), "Ask for a certificate"),
-    OptionSpec::new("tls.verify", Kind::Bool, Some("on"), "Without effect on an input"),
-    super::OLDEST,
-    super::NEWEST,
-    super::DEBUG,
-];
+keys! {
+    /// The options of a server, beside those that both ends have.
+    pub const SERVER;
+    TLS_VERIFY_CLIENT_CERT: Bool =
+        Key::new("tls.verify_client_cert", "Ask for a certificate").default("off");
+    TLS_VERIFY: Option<Bool> = Key::new("tls.verify", "").idle("clients are asked by tls.verify_client_cert");
+}
 
 /// What accepts TLS connections.
 #[derive(Clone)]
@@ -33,7 +27,7 @@ pub struct ServerTls(TlsAcceptor);
 impl ServerTls {
     /// As the options say; `None` when `tls` is off.
     pub fn new(options: &Options, build: &Build<'_>) -> Result<Option<Self>, BuildError> {
-        if !options.bool("tls") {
+        if !options.get(super::SWITCH) {
             return Ok(None);
         }
         let Some((chain, key)) = files::identity(options, build)? else {
@@ -43,7 +37,7 @@ impl ServerTls {
         let config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&versions(options)?)
             .map_err(|error| refused(&error))?;
-        let config = if options.bool("tls.verify_client_cert") {
+        let config = if options.get(TLS_VERIFY_CLIENT_CERT) {
             let trusted = Arc::new(files::authorities(options, build, false)?);
             let verifier = WebPkiClientVerifier::builder_with_provider(trusted, provider()).build();
             let verifier = verifier.map_err(|error| BuildError::new(format!("TLS: {error}")))?;

@@ -1,6 +1,6 @@
 //! Handshakes over real sockets.
 
-use flb_plugin::OptionSpec;
+use flb_plugin::keys::Table;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -8,15 +8,12 @@ use super::*;
 use flb_harness::net::{Identity, block_on};
 use flb_harness::{build_with, options};
 
-const SERVER_OPTIONS: [OptionSpec; SERVER.len()] = SERVER;
-const CLIENT_OPTIONS: [OptionSpec; CLIENT.len()] = CLIENT;
-
 fn server(given: &[(&str, &str)]) -> Result<Option<ServerTls>, BuildError> {
-    build_with(&options(&SERVER_OPTIONS, given), ServerTls::new)
+    build_with(&options(Table(&[KEYS, SERVER]), given), ServerTls::new)
 }
 
 fn client(given: &[(&str, &str)]) -> Result<Option<ClientTls>, BuildError> {
-    build_with(&options(&CLIENT_OPTIONS, given), ClientTls::new)
+    build_with(&options(Table(&[KEYS, CLIENT]), given), ClientTls::new)
 }
 
 /// A client that calls `host` sends a byte; what became of it on its side.

@@ -4,7 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::{
+    ENABLE_STRFTIME, FALLBACK_FILE, FALLBACK_PATH, FILE, MAX_DYNAMIC_FILES, ON_LIMIT_REACHED,
+    ON_MISSING_FIELD, PATH, ROTATE,
+};
 use flb_event::{Chunk, ChunkBuilder, Event, Scene, Tag, Template, Timestamp};
+use flb_plugin::keys::{Key, Text, Word};
 use flb_plugin::{Build, BuildError, Options};
 
 use super::rotation;
@@ -12,7 +17,7 @@ use flb_plugin::log::{Label, Mishaps};
 
 /// What to do with a record that has no file of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Otherwise {
+pub(super) enum Otherwise {
     /// It is refused.
     Error,
     /// It is dropped.
@@ -21,17 +26,9 @@ enum Otherwise {
     Fallback,
 }
 
-/// The names of what to do, as options have them.
-pub(super) const OTHERWISE: &[&str] = &["error", "drop", "fallback"];
-
-impl Otherwise {
-    fn named(name: Option<&str>) -> Self {
-        match name {
-            Some("drop") => Self::Drop,
-            Some("fallback") => Self::Fallback,
-            _ => Self::Error,
-        }
-    }
+impl Word for Otherwise {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("error", Self::Error), ("drop", Self::Drop), ("fallback", Self::Fallback)];
 }
 
 /// Where records go.
@@ -85,28 +82,29 @@ enum Homeless {
 
 impl Destination {
     pub(super) fn new(options: &Options, build: &Build<'_>) -> Result<Self, BuildError> {
-        let has_time = options.bool("enable_strftime");
-        let pattern = |option: &str| {
-            options.text(option).map(|text| Pattern::new(option, text, has_time)).transpose()
+        let has_time = options.get(ENABLE_STRFTIME);
+        let pattern = |key: Key<Option<Text>>| {
+            let text = options.get(key);
+            text.map(|text| Pattern::new(key.name(), text, has_time)).transpose()
         };
-        let (folder, name) = (pattern("path")?, pattern("file")?);
+        let (folder, name) = (pattern(PATH)?, pattern(FILE)?);
         if folder.as_ref().is_some_and(|folder| folder.text.starts_with('$')) {
             return Err(BuildError::new("path begins with what a record says")
                 .help("begin it with a directory that all of them are in: logs/$key"));
         }
-        let fallback = options.text("fallback_file").map(|file| {
-            options.text("fallback_path").map(PathBuf::from).unwrap_or_default().join(file)
+        let fallback = options.get(FALLBACK_FILE).map(|file| {
+            options.get(FALLBACK_PATH).map(PathBuf::from).unwrap_or_default().join(file)
         });
         let is_dynamic = [&folder, &name].into_iter().flatten().any(Pattern::is_dynamic);
-        let without_field = Otherwise::named(options.text("on_missing_field"));
-        let over_limit = Otherwise::named(options.text("on_limit_reached"));
+        let without_field = options.get(ON_MISSING_FIELD);
+        let over_limit = options.get(ON_LIMIT_REACHED);
         let needs_fallback =
             is_dynamic || [without_field, over_limit].contains(&Otherwise::Fallback);
         if needs_fallback && fallback.is_none() {
             return Err(BuildError::new("records name their files, and there is no fallback_file")
                 .help("name one for records that can't: Fallback_File other"));
         }
-        let most = options.int("max_dynamic_files").unwrap_or_default();
+        let most = options.get(MAX_DYNAMIC_FILES);
         let most = usize::try_from(most).map_err(|_| {
             BuildError::new(format!("max_dynamic_files is {most}")).help("0 is without a limit")
         })?;
@@ -120,7 +118,7 @@ impl Destination {
             without_field,
             over_limit,
             mishaps: Mishaps::default(),
-            rotates: options.bool("rotate"),
+            rotates: options.get(ROTATE),
         })
     }
 
@@ -371,7 +369,7 @@ mod tests {
     }
 
     fn option(name: &str) -> &'static str {
-        SPEC.options.iter().find(|option| option.name == name).unwrap().name
+        SPEC.options.names().find(|known| *known == name).unwrap()
     }
 
     fn list(root: &Path, folder: &Path, found: &mut Vec<(String, String)>) {

@@ -1,14 +1,35 @@
 //! How records look in a file.
 
+use super::{CSV_COLUMN_NAMES, DELIMITER, FORMAT, LABEL_DELIMITER, TEMPLATE};
 use flb_event::json::Printer;
 use flb_event::msgpack::{self, MsgpackError};
 use flb_event::{Event, Tag, text};
 use flb_plugin::Options;
+use flb_plugin::keys::{Key, Text, Word};
 
 use crate::date;
 
 /// The names of the formats.
-pub(super) const FORMATS: &[&str] = &["out_file", "plain", "csv", "ltsv", "template", "msgpack"];
+#[derive(Debug, Clone, Copy)]
+pub(super) enum FormatName {
+    OutFile,
+    Plain,
+    Csv,
+    Ltsv,
+    Template,
+    Msgpack,
+}
+
+impl Word for FormatName {
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("out_file", Self::OutFile),
+        ("plain", Self::Plain),
+        ("csv", Self::Csv),
+        ("ltsv", Self::Ltsv),
+        ("template", Self::Template),
+        ("msgpack", Self::Msgpack),
+    ];
+}
 
 /// How records look.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,22 +60,22 @@ pub(super) enum Part {
 
 impl Format {
     pub(super) fn new(options: &Options) -> Self {
-        let delimiter = |name: &str, default: &str| {
-            options.text(name).map_or_else(|| default.to_owned(), delimiter)
+        let delimiter = |key: Key<Option<Text>>, otherwise: &str| {
+            options.get(key).map_or_else(|| otherwise.to_owned(), delimiter)
         };
-        match options.text("format").unwrap_or_default() {
-            "plain" => Self::Plain,
-            "csv" => Self::Csv {
-                delimiter: delimiter("delimiter", ","),
-                column_names: options.bool("csv_column_names"),
+        match options.get(FORMAT) {
+            FormatName::Plain => Self::Plain,
+            FormatName::Csv => Self::Csv {
+                delimiter: delimiter(DELIMITER, ","),
+                column_names: options.get(CSV_COLUMN_NAMES),
             },
-            "ltsv" => Self::Ltsv {
-                delimiter: delimiter("delimiter", "\t"),
-                label_delimiter: delimiter("label_delimiter", ":"),
+            FormatName::Ltsv => Self::Ltsv {
+                delimiter: delimiter(DELIMITER, "\t"),
+                label_delimiter: delimiter(LABEL_DELIMITER, ":"),
             },
-            "template" => Self::Template(template(options.text("template").unwrap_or_default())),
-            "msgpack" => Self::Msgpack,
-            _ => Self::OutFile,
+            FormatName::Template => Self::Template(template(options.get(TEMPLATE))),
+            FormatName::Msgpack => Self::Msgpack,
+            FormatName::OutFile => Self::OutFile,
         }
     }
 

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flb_event::json::{JsonOptions, Printer};
 use flb_event::{Chunk, ChunkBuilder, Tag};
+use flb_plugin::keys::{Bool, Choice, Int, Key, Size, Text};
 use flb_plugin::{
-    BoxFuture, Build, BuildError, Flush, Kind, OptionSpec, Options, Output, OutputError, Spec,
-    is_exhausted,
+    BoxFuture, Build, BuildError, Flush, Options, Output, OutputError, Spec, Table, is_exhausted,
+    keys,
 };
 
-use self::destination::{Destination, OTHERWISE};
-use self::format::{FORMATS, Format};
+use self::destination::{Destination, Otherwise};
+use self::format::{Format, FormatName};
 use self::rotation::Rotation;
 use super::json;
 use flb_plugin::log::{Label, Mishaps};
@@ -23,40 +24,41 @@ mod destination;
 mod format;
 mod rotation;
 
-pub(super) const SPEC: Spec<dyn Output> = Spec {
-    name: "file",
-    about: "Append records to files",
-    options: &[
-        OptionSpec::new("path", Kind::Text, None, "Directory; logs/$key goes by the record"),
-        OptionSpec::new("file", Kind::Text, None, "Name, as path; without, the tag is it"),
-        OptionSpec::new("enable_strftime", Kind::Bool, Some("off"), "Fill in %Y-%m-%d in both"),
-        OptionSpec::new("max_dynamic_files", Kind::Int, Some("1024"), "Files that records name"),
-        OptionSpec::new("on_missing_field", OR, Some("error"), "If a record cannot name its file"),
-        OptionSpec::new("on_limit_reached", OR, Some("error"), "If there are too many files"),
-        OptionSpec::new("fallback_path", Kind::Text, None, "Directory of fallback_file"),
-        OptionSpec::new("fallback_file", Kind::Text, None, "File for records without their own"),
-        OptionSpec::new("format", Kind::Choice(FORMATS), Some("out_file"), "How records look"),
-        OptionSpec::new("delimiter", Kind::Text, None, "Between values: tab, space, comma, text"),
-        OptionSpec::new("label_delimiter", Kind::Text, None, "Between label and value in ltsv"),
-        OptionSpec::new("template", Kind::Text, Some("{time} {message}"), "Line of template"),
-        OptionSpec::new("csv_column_names", Kind::Bool, Some("off"), "Begin csv with the keys"),
-        OptionSpec::new("mkdir", Kind::Bool, Some("off"), "Make the directory if it is missing"),
-        OptionSpec::new("rotate", Kind::Bool, Some("off"), "Put a file aside that is large"),
-        OptionSpec::new("rotate_max_size", Kind::Size, Some("100M"), "How large"),
-        OptionSpec::new("rotate_max_files", Kind::Int, Some("7"), "How many are kept aside"),
-        OptionSpec::new("rotate_gzip", Kind::Bool, Some("on"), "Compress what is put aside"),
-    ],
-    build,
-};
+keys! {
+    const KEYS;
+    PATH: Option<Text> = Key::new("path", "Directory; logs/$key goes by the record");
+    FILE: Option<Text> = Key::new("file", "Name, as path; without, the tag is it");
+    ENABLE_STRFTIME: Bool = Key::new("enable_strftime", "Fill in %Y-%m-%d in both").default("off");
+    MAX_DYNAMIC_FILES: Int =
+        Key::new("max_dynamic_files", "Files that records name").default("1024");
+    ON_MISSING_FIELD: Choice<Otherwise> =
+        Key::new("on_missing_field", "If a record cannot name its file").default("error");
+    ON_LIMIT_REACHED: Choice<Otherwise> =
+        Key::new("on_limit_reached", "If there are too many files").default("error");
+    FALLBACK_PATH: Option<Text> = Key::new("fallback_path", "Directory of fallback_file");
+    FALLBACK_FILE: Option<Text> = Key::new("fallback_file", "File for records without their own");
+    FORMAT: Choice<FormatName> = Key::new("format", "How records look").default("out_file");
+    DELIMITER: Option<Text> = Key::new("delimiter", "Between values: tab, space, comma, text");
+    LABEL_DELIMITER: Option<Text> = Key::new("label_delimiter", "Between label and value in ltsv");
+    TEMPLATE: Text = Key::new("template", "Line of template").default("{time} {message}");
+    CSV_COLUMN_NAMES: Bool =
+        Key::new("csv_column_names", "Begin csv with the keys").default("off");
+    MKDIR: Bool = Key::new("mkdir", "Make the directory if it is missing").default("off");
+    ROTATE: Bool = Key::new("rotate", "Put a file aside that is large").default("off");
+    ROTATE_MAX_SIZE: Size = Key::new("rotate_max_size", "How large").default("100M");
+    ROTATE_MAX_FILES: Int = Key::new("rotate_max_files", "How many are kept aside").default("7");
+    ROTATE_GZIP: Bool = Key::new("rotate_gzip", "Compress what is put aside").default("on");
+}
 
-const OR: Kind = Kind::Choice(OTHERWISE);
+pub(super) const SPEC: Spec<dyn Output> =
+    Spec { name: "file", about: "Append records to files", options: Table(&[KEYS]), build };
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildError> {
     Ok(Box::new(FileOutput(Arc::new(Appender {
         label: Label::output("file", build),
         destination: Destination::new(options, build)?,
         unwritable: Mishaps::default(),
-        makes_folder: options.bool("mkdir"),
+        makes_folder: options.get(MKDIR),
         format: Format::new(options),
         rotation: Rotation::new(options, build)?,
         json: json::json_options(build),

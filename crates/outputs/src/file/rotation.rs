@@ -11,6 +11,7 @@ use flb_plugin::{Build, BuildError, Options};
 use jiff::Zoned;
 
 use super::aside::{self, Aside, GZ, PART};
+use super::{ROTATE, ROTATE_GZIP, ROTATE_MAX_FILES, ROTATE_MAX_SIZE};
 use flb_plugin::log::Label;
 
 pub(super) struct Rotation {
@@ -25,19 +26,19 @@ pub(super) struct Rotation {
 impl Rotation {
     /// `None` if it is not asked for.
     pub(super) fn new(options: &Options, build: &Build<'_>) -> Result<Option<Self>, BuildError> {
-        if !options.bool("rotate") {
+        if !options.get(ROTATE) {
             return Ok(None);
         }
-        let large = options.size("rotate_max_size").unwrap_or_default();
+        let large = options.get(ROTATE_MAX_SIZE);
         if large == 0 {
             return Err(BuildError::new("rotate_max_size is 0").help("give it a size, as 100M"));
         }
-        let kept = options.int("rotate_max_files").unwrap_or_default();
+        let kept = options.get(ROTATE_MAX_FILES);
         let kept = usize::try_from(kept).ok().filter(|kept| *kept > 0).ok_or_else(|| {
             BuildError::new(format!("rotate_max_files is {kept}")).help("keep 1 or more")
         })?;
         let label = Label::output("file", build);
-        Ok(Some(Self { label, large, kept, gzip: options.bool("rotate_gzip") }))
+        Ok(Some(Self { label, large, kept, gzip: options.get(ROTATE_GZIP) }))
     }
 
     /// Puts the file aside if it is large. Where this fails the log says so, and the file grows on: nothing is lost.

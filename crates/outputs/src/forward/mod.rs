@@ -12,14 +12,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flb_event::{Chunk, Template};
+use flb_plugin::keys::{Bool, Choice, Key, Many, Text, Word};
 use flb_plugin::{
-    BoxFuture, Build, BuildError, Flush, Kind, OptionSpec, Options, Output, OutputError, Secrecy,
-    Spec, is_exhausted,
+    BoxFuture, Build, BuildError, Flush, Options, Output, OutputError, Secrecy, Spec, Table,
+    is_exhausted, keys,
 };
 
 use encode::Encoding;
 use flb_net::dial;
-use flb_net::options::{joined, multiple};
 use flb_net::tls;
 use flb_plugin::log::{Label, Mishaps};
 use node::{Keepalive, Node};
@@ -27,53 +27,48 @@ use node::{Keepalive, Node};
 pub(super) const SPEC: Spec<dyn Output> = Spec {
     name: "forward",
     about: "Send records to other agents by the Forward protocol",
-    options: &OPTIONS,
+    options: OPTIONS,
     build,
 };
 
-const OWN: [OptionSpec; 12] = [
-    OptionSpec::new("upstream", Kind::Text, None, "File with several receivers"),
-    OptionSpec::new("tag", Kind::Text, None, "Tag to send instead; $TAG is the record's own"),
-    OptionSpec::new("time_as_integer", Kind::Bool, Some("off"), "Whole seconds, for old Fluentd"),
-    OptionSpec::new(
-        "retain_metadata_in_forward_mode",
-        Kind::Bool,
-        Some("on"),
-        "Send metadata with records that have some",
-    ),
-    OptionSpec::new("send_options", Kind::Bool, Some("off"), "Always send the message's options"),
-    multiple("add_option", Kind::Text, "Key and value of an option to send").with(Secrecy::Named),
-    OptionSpec::new(
-        "require_ack_response",
-        Kind::Bool,
-        Some("off"),
-        "Wait until the receiver says that it has a chunk",
-    ),
-    OptionSpec::new("compress", Kind::Choice(&["gzip", "none"]), Some("none"), "Compression"),
-    OptionSpec::new("fluentd_compat", Kind::Bool, Some("off"), "Without effect: for metrics"),
-    OptionSpec::new("net.keepalive", Kind::Bool, Some("on"), "Keep connections for the next chunk"),
-    OptionSpec::new(
-        "net.keepalive_idle_timeout",
-        Kind::Time,
-        Some("30"),
-        "How long an unused connection is kept",
-    ),
-    OptionSpec::new(
-        "net.keepalive_max_recycle",
-        Kind::Int,
-        Some("2000"),
-        "How often a connection is used",
-    ),
-];
-const OPTIONS: [OptionSpec; 34] = joined(&[&node::OPTIONS, &OWN, &dial::OPTIONS, &tls::CLIENT]);
+keys! {
+    const OWN;
+    UPSTREAM: Option<Text> = Key::new("upstream", "File with several receivers");
+    TAG: Option<Text> = Key::new("tag", "Tag to send instead; $TAG is the record's own");
+    TIME_AS_INTEGER: Bool =
+        Key::new("time_as_integer", "Whole seconds, for old Fluentd").default("off");
+    RETAIN_METADATA_IN_FORWARD_MODE: Bool =
+        Key::new("retain_metadata_in_forward_mode", "Send metadata with records that have some").default("on");
+    SEND_OPTIONS: Bool =
+        Key::new("send_options", "Always send the message's options").default("off");
+    ADD_OPTION: Many<Text> =
+        Key::new("add_option", "Key and value of an option to send").repeated().hiding(Secrecy::Named);
+    REQUIRE_ACK_RESPONSE: Bool =
+        Key::new("require_ack_response", "Wait until the receiver says that it has a chunk").default("off");
+    COMPRESS: Choice<Compression> =
+        Key::new("compress", "Compression").default("none");
+    FLUENTD_COMPAT: Option<Bool> = Key::new("fluentd_compat", "").idle("it is for metrics");
+}
+
+const OPTIONS: Table = Table(&[node::KEYS, node::KEPT, OWN, dial::KEYS, tls::KEYS, tls::CLIENT]);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compression {
+    Gzip,
+    Nothing,
+}
+
+impl Word for Compression {
+    const ALL: &'static [(&'static str, Self)] = &[("gzip", Self::Gzip), ("none", Self::Nothing)];
+}
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildError> {
     Ok(Box::new(forward(options, build)?))
 }
 
 fn forward(options: &Options, build: &Build<'_>) -> Result<Forward, BuildError> {
-    let nodes = match (options.text("upstream"), options.has("unix_path")) {
-        (Some(path), false) => upstream::nodes(path, options, build)?,
+    let nodes = match (options.get(UPSTREAM), options.get(node::UNIX_PATH)) {
+        (Some(path), None) => upstream::nodes(path, options, build)?,
         _ => vec![Node::new(options, None, build)?],
     };
     Ok(Forward {
@@ -87,21 +82,21 @@ fn forward(options: &Options, build: &Build<'_>) -> Result<Forward, BuildError> 
 }
 
 fn encoding(options: &Options) -> Result<Encoding, BuildError> {
-    let gzip = options.text("compress") == Some("gzip");
-    let time_as_integer = options.bool("time_as_integer");
+    let gzip = options.get(COMPRESS) == Compression::Gzip;
+    let time_as_integer = options.get(TIME_AS_INTEGER);
     if gzip && time_as_integer {
         return Err(BuildError::new("compress gzip does not go with time_as_integer")
             .help("receivers that want whole seconds know no compression; leave out one of them"));
     }
     let extra =
-        options.texts("add_option").map(|text| match text.split_once(char::is_whitespace) {
-            Some((key, value)) => Ok((key.to_owned(), value.trim().to_owned())),
-            None => {
-                Err(BuildError::new("an add_option has no value")
-                    .help("write: add_option key value"))
+        options.get(ADD_OPTION).into_iter().map(|text| {
+            match text.split_once(char::is_whitespace) {
+                Some((key, value)) => Ok((key.to_owned(), value.trim().to_owned())),
+                None => Err(BuildError::new("an add_option has no value")
+                    .help("write: add_option key value")),
             }
         });
-    let tag = options.text("tag").map(Template::parse).transpose();
+    let tag = options.get(TAG).map(Template::parse).transpose();
     let tag = tag.map_err(|error| BuildError::new(format!("tag: {error}")).help(error.hint()))?;
     if tag.as_ref().is_some_and(|tag| tag.fields().next().is_some()) {
         return Err(BuildError::new("tag: a chunk has many records, and one tag")
@@ -110,10 +105,10 @@ fn encoding(options: &Options) -> Result<Encoding, BuildError> {
     Ok(Encoding {
         tag,
         time_as_integer,
-        metadata: options.bool("retain_metadata_in_forward_mode"),
+        metadata: options.get(RETAIN_METADATA_IN_FORWARD_MODE),
         gzip,
-        acknowledge: options.bool("require_ack_response"),
-        options: options.bool("send_options"),
+        acknowledge: options.get(REQUIRE_ACK_RESPONSE),
+        options: options.get(SEND_OPTIONS),
         extra: extra.collect::<Result<_, _>>()?,
     })
 }

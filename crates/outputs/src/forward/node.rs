@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use flb_event::msgpack::{Reader, Value};
-use flb_plugin::{Build, BuildError, Kind, OptionSpec, Options};
+use flb_plugin::keys::{Bool, Int, Key, Kind, Text, Time};
+use flb_plugin::{Build, BuildError, Options, keys};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
@@ -17,19 +18,33 @@ use flb_net::forward::decode::Scan;
 use flb_net::forward::handshake::{Helo, Ping, Pong, random};
 use flb_net::options::port;
 use flb_net::stream::{Stream, stalled};
-use flb_net::tls::ClientTls;
+use flb_net::tls::{ClientTls, SWITCH};
 
-/// The options of a receiver. A node of an upstream file has them too, and what it does not say the output says.
-pub(super) const OPTIONS: [OptionSpec; 8] = [
-    OptionSpec::new("host", Kind::Text, None, "Receiver; 127.0.0.1"),
-    OptionSpec::new("port", Kind::Text, None, "Its port; 24224"),
-    OptionSpec::new("unix_path", Kind::Text, None, "Its Unix socket, instead of host and port"),
-    OptionSpec::new("shared_key", Kind::Text, None, "Key that both ends know").secret(),
-    OptionSpec::new("empty_shared_key", Kind::Bool, None, "Handshake with an empty key"),
-    OptionSpec::new("self_hostname", Kind::Text, None, "Own name in the handshake; localhost"),
-    OptionSpec::new("username", Kind::Text, None, "User to be, if the receiver asks"),
-    OptionSpec::new("password", Kind::Text, None, "The user's password").secret(),
-];
+keys! {
+    /// The options of a receiver. A node of an upstream file has them too, and what it does not say the output says.
+    pub(super) const KEYS;
+    HOST: Text = Key::new("host", "Receiver").default("127.0.0.1");
+    PORT: Text = Key::new("port", "Its port").default("24224");
+    pub(super) UNIX_PATH: Option<Text> = Key::new("unix_path", "Its Unix socket, instead of host and port");
+    SHARED_KEY: Option<Text> = Key::new("shared_key", "Key that both ends know").secret();
+    EMPTY_SHARED_KEY: Bool =
+        Key::new("empty_shared_key", "Handshake with an empty key").default("off");
+    SELF_HOSTNAME: Text =
+        Key::new("self_hostname", "Own name in the handshake").default("localhost");
+    USERNAME: Option<Text> = Key::new("username", "User to be, if the receiver asks");
+    PASSWORD: Option<Text> = Key::new("password", "The user's password").secret();
+}
+
+keys! {
+    /// How long connections are kept.
+    pub(super) const KEPT;
+    NET_KEEPALIVE: Bool =
+        Key::new("net.keepalive", "Keep connections for the next chunk").default("on");
+    NET_KEEPALIVE_IDLE_TIMEOUT: Time =
+        Key::new("net.keepalive_idle_timeout", "How long an unused connection is kept").default("30");
+    NET_KEEPALIVE_MAX_RECYCLE: Int =
+        Key::new("net.keepalive_max_recycle", "How often a connection is used").default("2000");
+}
 
 /// The longest answer.
 const LONGEST_ANSWER: usize = 16 * 1024;
@@ -46,9 +61,9 @@ pub(super) struct Keepalive {
 impl Keepalive {
     pub(super) fn new(options: &Options) -> Self {
         Self {
-            is_on: options.bool("net.keepalive"),
-            idle: dial::timeout(options, "net.keepalive_idle_timeout", 30),
-            uses: options.int("net.keepalive_max_recycle").unwrap_or(2000),
+            is_on: options.get(NET_KEEPALIVE),
+            idle: dial::timeout(options, NET_KEEPALIVE_IDLE_TIMEOUT),
+            uses: options.get(NET_KEEPALIVE_MAX_RECYCLE),
         }
     }
 }
@@ -85,6 +100,15 @@ impl fmt::Display for Node {
     }
 }
 
+/// What a node says, or else the output.
+fn either<'a, K: Kind>(
+    node: Option<&'a Options>,
+    output: &'a Options,
+    key: Key<K>,
+) -> K::Value<'a> {
+    node.and_then(|node| node.given(key)).unwrap_or_else(|| output.get(key))
+}
+
 impl Node {
     /// The receiver that `options` describe; a node of an upstream file comes first.
     pub(super) fn new(
@@ -92,38 +116,36 @@ impl Node {
         node: Option<&Options>,
         build: &Build<'_>,
     ) -> Result<Self, BuildError> {
-        let text = |name| node.and_then(|node| node.text(name)).or(options.text(name));
-        let owned = |name, otherwise: &str| text(name).unwrap_or(otherwise).to_owned();
-        let target = match text("unix_path") {
+        let text = |key: Key<Option<Text>>| {
+            node.and_then(|node| node.get(key)).or_else(|| options.get(key))
+        };
+        let target = match text(UNIX_PATH) {
             Some(path) => Target::Unix(PathBuf::from(path)),
             None => {
-                let port = port(text("port").unwrap_or("24224"), 1)?;
-                Target::Tcp(owned("host", "127.0.0.1"), port)
+                let port = port(either(node, options, PORT), 1)?;
+                Target::Tcp(either(node, options, HOST).to_owned(), port)
             }
         };
-        let is_empty_key = match node.filter(|node| node.has("empty_shared_key")) {
-            Some(node) => node.bool("empty_shared_key"),
-            None => options.bool("empty_shared_key"),
-        };
-        let key = text("shared_key").or(is_empty_key.then_some(""));
-        if key.is_none() && text("username").is_some() {
+        let is_empty_key = either(node, options, EMPTY_SHARED_KEY);
+        let key = text(SHARED_KEY).or(is_empty_key.then_some(""));
+        if key.is_none() && text(USERNAME).is_some() {
             return Err(BuildError::new("username is part of a handshake")
                 .help("add shared_key, or empty_shared_key on"));
         }
         let security = key.map(|key| Security {
             key: key.to_owned(),
-            hostname: owned("self_hostname", "localhost"),
-            user: owned("username", ""),
-            password: owned("password", ""),
+            hostname: either(node, options, SELF_HOSTNAME).to_owned(),
+            user: text(USERNAME).unwrap_or_default().to_owned(),
+            password: text(PASSWORD).unwrap_or_default().to_owned(),
         });
         // A node that speaks of TLS at all says everything about it.
-        let tls_of = node.filter(|node| node.span("tls").is_some()).unwrap_or(options);
+        let tls_of = node.filter(|node| node.given(SWITCH).is_some()).unwrap_or(options);
         Ok(Self {
             target,
             tls: ClientTls::new(tls_of, build)?,
             security,
-            connect_timeout: dial::timeout(options, "net.connect_timeout", 10),
-            io_timeout: dial::timeout(options, "net.io_timeout", 60),
+            connect_timeout: dial::timeout(options, dial::NET_CONNECT_TIMEOUT),
+            io_timeout: dial::timeout(options, dial::NET_IO_TIMEOUT),
             idle: Mutex::default(),
         })
     }

@@ -11,7 +11,7 @@ use flb_net::forward::decode::Scan;
 use flb_net::forward::handshake::{Helo, Ping, Pong};
 
 fn output(given: &[(&str, &str)]) -> Result<Forward, BuildError> {
-    build_with(&options(&OPTIONS, given), forward)
+    build_with(&options(OPTIONS, given), forward)
 }
 
 /// An output to a receiver that listens.

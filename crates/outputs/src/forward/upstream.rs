@@ -3,15 +3,20 @@
 use flb_config::{
     Diagnostics, Disk, Document, FileKind, Section, SectionKind, Variables, read_file,
 };
-use flb_plugin::{Build, BuildError, Kind, OptionSpec, Options, hide_secrets};
+use flb_plugin::keys::{Key, Text, hide_secrets};
+use flb_plugin::{Build, BuildError, Options, Table, keys};
 
 use super::node::{self, Node};
-use flb_net::options::{file, joined};
+use flb_net::options::file;
 use flb_net::tls;
 use flb_plugin::log::Label;
 
-const NAME: [OptionSpec; 1] = [OptionSpec::new("name", Kind::Text, None, "Name of the node")];
-const NODE: [OptionSpec; 21] = joined(&[&NAME, &node::OPTIONS, &tls::CLIENT]);
+keys! {
+    const OWN;
+    NAME: Option<Text> = Key::new("name", "Name of the node");
+}
+
+const NODE: Table = Table(&[OWN, node::KEYS, tls::KEYS, tls::CLIENT]);
 
 /// The receivers that a file names.
 pub(super) fn nodes(
@@ -22,7 +27,7 @@ pub(super) fn nodes(
     let mut document = Document::default();
     let path = file(path, build.service);
     let mut diagnostics = read_file(&mut document, &path, FileKind::Main, &Disk);
-    hide_secrets(&mut document, &|_| &NODE);
+    hide_secrets(&mut document, &|_| NODE);
     let mut read = Vec::new();
     if !diagnostics.has_errors() {
         let upstreams = document.sections_of(SectionKind::Upstream);
@@ -49,5 +54,5 @@ pub(super) fn nodes(
 }
 
 fn read_node(section: &Section, known: &Variables, diagnostics: &mut Diagnostics) -> Options {
-    Options::read("upstream", &NODE, section, &[], known, diagnostics)
+    Options::read("upstream", NODE, section, &[], known, diagnostics)
 }

@@ -5,16 +5,20 @@ use std::io::Write;
 use flb_event::Event;
 use flb_event::json::Printer;
 use flb_event::msgpack::{self, MsgpackError};
-use flb_plugin::{Kind, OptionSpec, Options};
+use flb_plugin::keys::{Key, Text};
+use flb_plugin::{Options, keys};
 
-/// The keys of a record that mean something to Graylog.
-pub(super) const OPTIONS: [OptionSpec; 5] = [
-    OptionSpec::new("gelf_short_message_key", Kind::Text, Some("short_message"), "Of the message"),
-    OptionSpec::new("gelf_full_message_key", Kind::Text, Some("full_message"), "Of the long one"),
-    OptionSpec::new("gelf_host_key", Kind::Text, Some("host"), "Of the host"),
-    OptionSpec::new("gelf_timestamp_key", Kind::Text, Some("timestamp"), "Of the time"),
-    OptionSpec::new("gelf_level_key", Kind::Text, Some("level"), "Of the level, 0 to 7"),
-];
+keys! {
+    /// The keys of a record that mean something to Graylog.
+    pub(super) const KEYS;
+    GELF_SHORT_MESSAGE_KEY: Text =
+        Key::new("gelf_short_message_key", "Of the message").default("short_message");
+    GELF_FULL_MESSAGE_KEY: Text =
+        Key::new("gelf_full_message_key", "Of the long one").default("full_message");
+    GELF_HOST_KEY: Text = Key::new("gelf_host_key", "Of the host").default("host");
+    GELF_TIMESTAMP_KEY: Text = Key::new("gelf_timestamp_key", "Of the time").default("timestamp");
+    GELF_LEVEL_KEY: Text = Key::new("gelf_level_key", "Of the level, 0 to 7").default("level");
+}
 
 /// What Graylog calls those keys, in their order.
 const FIELDS: [&str; 5] = ["short_message", "full_message", "host", "timestamp", "level"];
@@ -30,9 +34,14 @@ pub(super) struct Gelf {
 
 impl Gelf {
     pub(super) fn new(options: &Options) -> Self {
-        let key =
-            |spec: OptionSpec| options.text(spec.name).unwrap_or_default().as_bytes().to_vec();
-        Self { keys: OPTIONS.map(key) }
+        let keys = [
+            GELF_SHORT_MESSAGE_KEY,
+            GELF_FULL_MESSAGE_KEY,
+            GELF_HOST_KEY,
+            GELF_TIMESTAMP_KEY,
+            GELF_LEVEL_KEY,
+        ];
+        Self { keys: keys.map(|key| options.get(key).as_bytes().to_vec()) }
     }
 
     /// Appends a record. After an error `out` may have a part of it.

@@ -9,33 +9,66 @@ use std::sync::Arc;
 use flb_event::json::Printer;
 use flb_event::msgpack::MsgpackError;
 use flb_event::{Chunk, Event};
+use flb_plugin::keys::{Bool, Choice, Key, Text, Word};
 use flb_plugin::{
-    BoxFuture, Build, BuildError, Flush, Kind, OptionSpec, Options, Output, OutputError, Secrecy,
-    Spec,
+    BoxFuture, Build, BuildError, Flush, Options, Output, OutputError, Secrecy, Spec, Table, keys,
 };
 use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue};
 
 use super::json::{self, RecordJson};
 use flb_net::http_client::{self, HttpClient};
-use flb_net::options::joined;
+use flb_net::tls;
 use flb_plugin::log::{Label, Mishaps};
 use gelf::Gelf;
 
 pub(super) const SPEC: Spec<dyn Output> =
-    Spec { name: "http", about: "Post records to an HTTP server", options: &OPTIONS, build };
+    Spec { name: "http", about: "Post records to an HTTP server", options: OPTIONS, build };
 
-const OWN: [OptionSpec; 7] = [
-    OptionSpec::new("uri", Kind::Text, Some("/"), "Path to post to").with(Secrecy::Address),
-    OptionSpec::new("format", Kind::Choice(FORMATS), Some("json"), "How records look"),
-    OptionSpec::new("http_method", Kind::Choice(&["POST", "PUT"]), Some("POST"), "Method"),
-    OptionSpec::new("header_tag", Kind::Text, None, "Name of a header for the tag"),
-    OptionSpec::new("allow_duplicated_headers", Kind::Bool, Some("on"), "The last one counts"),
-    json::DATE_KEY,
-    json::DATE_FORMAT,
-];
-const OPTIONS: [OptionSpec; 36] = joined(&[&OWN, &gelf::OPTIONS, &http_client::OPTIONS]);
-const FORMATS: &[&str] = &["json", "json_stream", "json_lines", "gelf", "msgpack"];
+keys! {
+    const OWN;
+    URI: Text = Key::new("uri", "Path to post to").default("/").hiding(Secrecy::Address);
+    FORMAT: Choice<FormatName> = Key::new("format", "How records look").default("json");
+    HTTP_METHOD: Choice<HttpMethod> =
+        Key::new("http_method", "Method").default("POST");
+    HEADER_TAG: Option<Text> = Key::new("header_tag", "Name of a header for the tag");
+    ALLOW_DUPLICATED_HEADERS: Option<Bool> =
+        Key::new("allow_duplicated_headers", "").idle("the last one counts");
+}
+
+const OPTIONS: Table =
+    Table(&[OWN, json::KEYS, gelf::KEYS, http_client::KEYS, tls::KEYS, tls::CLIENT]);
+
+/// How records look, by its name.
+#[derive(Debug, Clone, Copy)]
+enum FormatName {
+    Json,
+    JsonStream,
+    JsonLines,
+    Gelf,
+    Msgpack,
+}
+
+impl Word for FormatName {
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("json", Self::Json),
+        ("json_stream", Self::JsonStream),
+        ("json_lines", Self::JsonLines),
+        ("gelf", Self::Gelf),
+        ("msgpack", Self::Msgpack),
+    ];
+}
+
+/// How a request is made.
+#[derive(Debug, Clone, Copy)]
+enum HttpMethod {
+    Post,
+    Put,
+}
+
+impl Word for HttpMethod {
+    const ALL: &'static [(&'static str, Self)] = &[("POST", Self::Post), ("PUT", Self::Put)];
+}
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildError> {
     Ok(Box::new(http(options, build)?))
@@ -43,21 +76,23 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildE
 
 fn http(options: &Options, build: &Build<'_>) -> Result<Http, BuildError> {
     let label = Label::output("http", build);
-    let method =
-        if options.text("http_method") == Some("PUT") { Method::PUT } else { Method::POST };
-    let path = options.text("uri").unwrap_or("/");
-    let tag_header = options.text("header_tag").map(|name| {
+    let method = match options.get(HTTP_METHOD) {
+        HttpMethod::Post => Method::POST,
+        HttpMethod::Put => Method::PUT,
+    };
+    let path = options.get(URI);
+    let tag_header = options.get(HEADER_TAG).map(|name| {
         name.parse()
             .map_err(|_| BuildError::new(format!("header_tag '{name}' is not a header name")))
     });
     Ok(Http(Arc::new(Poster {
         client: HttpClient::new(label.clone(), method, path, options, build)?,
-        format: match options.text("format") {
-            Some("json_stream") => Format::JsonStream,
-            Some("json_lines") => Format::JsonLines,
-            Some("gelf") => Format::Gelf(Gelf::new(options)),
-            Some("msgpack") => Format::Msgpack,
-            _ => Format::Json,
+        format: match options.get(FORMAT) {
+            FormatName::JsonStream => Format::JsonStream,
+            FormatName::JsonLines => Format::JsonLines,
+            FormatName::Gelf => Format::Gelf(Gelf::new(options)),
+            FormatName::Msgpack => Format::Msgpack,
+            FormatName::Json => Format::Json,
         },
         json: RecordJson::new(options, build),
         tag_header: tag_header.transpose()?,

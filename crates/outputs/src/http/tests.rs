@@ -10,7 +10,7 @@ use flb_harness::net::{Identity, block_on};
 use flb_harness::{build_in, build_with, chunk, options};
 
 fn output(given: &[(&str, &str)]) -> Result<Http, BuildError> {
-    build_with(&options(&OPTIONS, given), http)
+    build_with(&options(OPTIONS, given), http)
 }
 
 /// Reads one request: head, in lower case, and body.
@@ -94,7 +94,7 @@ fn a_proxy_is_named_by_an_option_or_by_the_environment() {
             let given: Vec<(&str, String)> = given.iter().map(|(n, v)| (*n, real(v))).collect();
             let mut all = vec![("port", port.as_str())];
             all.extend(given.iter().map(|(name, value)| (*name, value.as_str())));
-            let output = build_in(&service, &options(&OPTIONS, &all), http).unwrap();
+            let output = build_in(&service, &options(OPTIONS, &all), http).unwrap();
             let asked = async {
                 let (mut stream, whom) = tokio::select! {
                     taken = proxy.accept() => (taken.unwrap().0, "proxy"),

@@ -10,63 +10,47 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flb_event::{Accessor, Chunk};
+use flb_plugin::keys::{Bool, Int, Key, Many, Text};
 use flb_plugin::{
-    BoxFuture, Build, BuildError, Flush, Kind, OptionSpec, Options, Output, OutputError, Secrecy,
-    Spec,
+    BoxFuture, Build, BuildError, Flush, Options, Output, OutputError, Secrecy, Spec, Table, keys,
 };
 use prost::Message;
 use reqwest::Method;
 
 use convert::Conversion;
 use flb_net::http_client::{self, Answer, HttpClient};
-use flb_net::options::{joined, multiple};
+use flb_net::tls;
 use flb_plugin::log::{Label, Mishaps};
 use messages::{ExportLogsServiceRequest, ExportLogsServiceResponse, ResourceLogs, ScopeLogs};
 
 pub(super) const SPEC: Spec<dyn Output> = Spec {
     name: "opentelemetry",
     about: "Send logs to an OpenTelemetry collector",
-    options: &OPTIONS,
+    options: OPTIONS,
     build,
 };
 
-const OWN: [OptionSpec; 8] = [
-    OptionSpec::new("logs_uri", Kind::Text, Some("/v1/logs"), "Path to post logs to")
-        .with(Secrecy::Address),
-    OptionSpec::new("batch_size", Kind::Int, Some("0"), "Records a request; 0 for a whole chunk"),
-    multiple("logs_body_key", Kind::Text, "Key of a log's body; $log, $message"),
-    OptionSpec::new(
-        "logs_body_key_attributes",
-        Kind::Bool,
-        None,
-        "Whether what is beside the body becomes attributes",
-    ),
-    OptionSpec::new(
-        "logs_severity_text_message_key",
-        Kind::Text,
-        Some("$SeverityText"),
-        "Key of the severity's name",
-    ),
-    OptionSpec::new(
-        "logs_severity_number_message_key",
-        Kind::Text,
-        Some("$severityNumber"),
-        "Key of the severity, 1 to 24",
-    ),
-    OptionSpec::new(
-        "logs_trace_id_message_key",
-        Kind::Text,
-        Some("$TraceId"),
-        "Key of the trace, in hexadecimal",
-    ),
-    OptionSpec::new(
-        "logs_span_id_message_key",
-        Kind::Text,
-        Some("$SpanId"),
-        "Key of the span, in hexadecimal",
-    ),
-];
-const OPTIONS: [OptionSpec; 32] = joined(&[&OWN, &http_client::OPTIONS]);
+keys! {
+    const OWN;
+    LOGS_URI: Text =
+        Key::new("logs_uri", "Path to post logs to").default("/v1/logs").hiding(Secrecy::Address);
+    BATCH_SIZE: Int =
+        Key::new("batch_size", "Records a request; 0 for a whole chunk").default("0");
+    LOGS_BODY_KEY: Many<Text> =
+        Key::new("logs_body_key", "Key of a log's body; $log, $message").repeated();
+    LOGS_BODY_KEY_ATTRIBUTES: Option<Bool> =
+        Key::new("logs_body_key_attributes", "Whether what is beside the body becomes attributes");
+    LOGS_SEVERITY_TEXT_MESSAGE_KEY: Text =
+        Key::new("logs_severity_text_message_key", "Key of the severity's name").default("$SeverityText");
+    LOGS_SEVERITY_NUMBER_MESSAGE_KEY: Text =
+        Key::new("logs_severity_number_message_key", "Key of the severity, 1 to 24").default("$severityNumber");
+    LOGS_TRACE_ID_MESSAGE_KEY: Text =
+        Key::new("logs_trace_id_message_key", "Key of the trace, in hexadecimal").default("$TraceId");
+    LOGS_SPAN_ID_MESSAGE_KEY: Text =
+        Key::new("logs_span_id_message_key", "Key of the span, in hexadecimal").default("$SpanId");
+}
+
+const OPTIONS: Table = Table(&[OWN, http_client::KEYS, tls::KEYS, tls::CLIENT]);
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildError> {
     Ok(Box::new(opentelemetry(options, build)?))
@@ -74,25 +58,26 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildE
 
 fn opentelemetry(options: &Options, build: &Build<'_>) -> Result<OpenTelemetry, BuildError> {
     let label = Label::output("opentelemetry", build);
-    let path = options.text("logs_uri").unwrap_or("/v1/logs");
-    let key = |name: &str| accessor(name, options.text(name).unwrap_or_default());
+    let path = options.get(LOGS_URI);
+    let key = |key: Key<Text>| accessor(key.name(), options.get(key));
     let chosen: Vec<Accessor> = options
-        .texts("logs_body_key")
-        .map(|text| accessor("logs_body_key", text))
+        .get(LOGS_BODY_KEY)
+        .into_iter()
+        .map(|text| accessor(LOGS_BODY_KEY.name(), text))
         .collect::<Result<_, _>>()?;
     // Where nobody said what the body is, nothing beside it may get lost.
-    let keeps_rest = chosen.is_empty() && !options.has("logs_body_key_attributes");
+    let keeps_rest = chosen.is_empty() && options.get(LOGS_BODY_KEY_ATTRIBUTES).is_none();
     let body = if chosen.is_empty() { Conversion::default().body } else { chosen };
-    let batch = usize::try_from(options.int("batch_size").unwrap_or(0)).unwrap_or(0);
+    let batch = usize::try_from(options.get(BATCH_SIZE)).unwrap_or(0);
     Ok(OpenTelemetry(Arc::new(Sender {
         client: HttpClient::new(label.clone(), Method::POST, path, options, build)?,
         conversion: Conversion {
             body,
-            rest_is_attributes: keeps_rest || options.bool("logs_body_key_attributes"),
-            severity_text: key("logs_severity_text_message_key")?,
-            severity_number: key("logs_severity_number_message_key")?,
-            trace_id: key("logs_trace_id_message_key")?,
-            span_id: key("logs_span_id_message_key")?,
+            rest_is_attributes: keeps_rest || options.get(LOGS_BODY_KEY_ATTRIBUTES) == Some(true),
+            severity_text: key(LOGS_SEVERITY_TEXT_MESSAGE_KEY)?,
+            severity_number: key(LOGS_SEVERITY_NUMBER_MESSAGE_KEY)?,
+            trace_id: key(LOGS_TRACE_ID_MESSAGE_KEY)?,
+            span_id: key(LOGS_SPAN_ID_MESSAGE_KEY)?,
         },
         batch: if batch == 0 { usize::MAX } else { batch },
         label,

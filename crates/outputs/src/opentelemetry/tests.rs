@@ -9,7 +9,7 @@ use flb_harness::net::block_on;
 use flb_harness::{build_with, chunk, options};
 
 fn output(given: &[(&str, &str)]) -> Result<OpenTelemetry, BuildError> {
-    build_with(&options(&OPTIONS, given), opentelemetry)
+    build_with(&options(OPTIONS, given), opentelemetry)
 }
 
 fn record(given: &[(&str, &str)], body: &str) -> LogRecord {

@@ -347,7 +347,7 @@ impl Group {
 /// knows are passed over.
 pub fn join_lines(known: &MultilineParsers, names: &[&str], text: &[u8]) -> Vec<(u64, Vec<u8>)> {
     let parsers: Vec<_> = names.iter().filter_map(|name| known.find(name).cloned()).collect();
-    let mut joiner = Joiner::new(parsers.into(), Service::default().multiline_limit);
+    let mut joiner = Joiner::new(parsers.into(), Service::default().multiline_limit());
     let mut records = Vec::new();
     let mut out = |joined: Joined<'_>| match joined.what {
         What::Text(record) | What::Body(record) => records.push((joined.offset, record.to_vec())),

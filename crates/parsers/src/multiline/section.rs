@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flb_plugin::keys::{Bool, Int, Key, Many, Text};
 use flb_plugin::{
-    Build, BuildError, Kind, MultilineParser, OptionSpec, Options, Parser, Regex, Rule, Spec, Whole,
+    Build, BuildError, MultilineParser, Options, Parser, Regex, Rule, Spec, Table, Whole, keys,
 };
 
 /// The types of multiline parsers, alphabetic.
@@ -19,22 +20,22 @@ pub static ALL: &[Spec<MultilineParser>] = &[
 type BuildOne = fn(&Options, &Build<'_>) -> Result<Box<MultilineParser>, BuildError>;
 
 const fn spec(name: &'static str, about: &'static str, build: BuildOne) -> Spec<MultilineParser> {
-    Spec { name, about, options: OPTIONS, build }
+    Spec { name, about, options: Table(&[KEYS]), build }
 }
 
-const OPTIONS: &[OptionSpec] = &[
-    OptionSpec::new("match_string", Kind::Text, None, "For endswith and equal: the text"),
-    OptionSpec::new("negate", Kind::Bool, Some("off"), "For endswith and equal: the other lines"),
-    OptionSpec {
-        multiple: true,
-        ..OptionSpec::new("rule", Kind::Text, None, "For regex: \"state\" \"/pattern/\" \"next\"")
-    },
-    OptionSpec::new("parser", Kind::Text, None, "Parser of each line"),
-    OptionSpec::new("key_content", Kind::Text, None, "Key of the text that is joined"),
-    OptionSpec::new("key_pattern", Kind::Text, None, "Key that is looked at instead of the text"),
-    OptionSpec::new("key_group", Kind::Text, None, "Key whose values keep lines apart"),
-    OptionSpec::new("flush_timeout", Kind::Int, Some("4000"), "Milliseconds to wait for more"),
-];
+keys! {
+    const KEYS;
+    MATCH_STRING: Option<Text> = Key::new("match_string", "For endswith and equal: the text");
+    NEGATE: Bool = Key::new("negate", "For endswith and equal: the other lines").default("off");
+    RULE: Many<Text> = Key::new("rule", "For regex: \"state\" \"/pattern/\" \"next\"").repeated();
+    PARSER: Option<Text> = Key::new("parser", "Parser of each line");
+    KEY_CONTENT: Option<Text> = Key::new("key_content", "Key of the text that is joined");
+    KEY_PATTERN: Option<Text> =
+        Key::new("key_pattern", "Key that is looked at instead of the text");
+    KEY_GROUP: Option<Text> = Key::new("key_group", "Key whose values keep lines apart");
+    FLUSH_TIMEOUT: Int =
+        Key::new("flush_timeout", "Milliseconds to wait for more").default("4000");
+}
 
 fn build_ends_with(
     options: &Options,
@@ -50,17 +51,17 @@ fn build_equals(options: &Options, build: &Build<'_>) -> Result<Box<MultilinePar
 }
 
 fn build_rules(options: &Options, build: &Build<'_>) -> Result<Box<MultilineParser>, BuildError> {
-    let rules: Vec<Rule> = options.texts("rule").map(rule).collect::<Result<_, _>>()?;
+    let rules: Vec<Rule> = options.get(RULE).into_iter().map(rule).collect::<Result<_, _>>()?;
     check(&rules)?;
     parser(options, build, Whole::Rules(rules))
 }
 
 fn match_string(options: &Options) -> Result<(Vec<u8>, bool), BuildError> {
-    let Some(text) = options.text("match_string") else {
+    let Some(text) = options.get(MATCH_STRING) else {
         return Err(BuildError::new("a multiline parser of this type needs a 'match_string'"));
     };
     let text = text.replace("\\n", "\n");
-    Ok((text.into_bytes(), options.bool("negate")))
+    Ok((text.into_bytes(), options.get(NEGATE)))
 }
 
 fn parser(
@@ -68,17 +69,17 @@ fn parser(
     build: &Build<'_>,
     whole: Whole,
 ) -> Result<Box<MultilineParser>, BuildError> {
-    let timeout = options.int("flush_timeout").unwrap_or_default();
+    let timeout = options.get(FLUSH_TIMEOUT);
     let Ok(timeout) = u64::try_from(timeout) else {
         return Err(BuildError::new(format!("flush_timeout {timeout} is below 0")));
     };
-    let key = |name| options.text(name).map(str::to_owned);
+    let key = |key: Key<Option<Text>>| options.get(key).map(str::to_owned);
     Ok(Box::new(MultilineParser {
         whole,
         parser: line_parser(options, build)?,
-        key_content: key("key_content"),
-        key_pattern: key("key_pattern"),
-        key_group: key("key_group"),
+        key_content: key(KEY_CONTENT),
+        key_pattern: key(KEY_PATTERN),
+        key_group: key(KEY_GROUP),
         flush_timeout: Duration::from_millis(timeout),
     }))
 }
@@ -87,8 +88,8 @@ fn line_parser(
     options: &Options,
     build: &Build<'_>,
 ) -> Result<Option<Arc<dyn Parser>>, BuildError> {
-    let Some(name) = options.text("parser") else { return Ok(None) };
-    if options.text("key_content").is_none() {
+    let Some(name) = options.get(PARSER) else { return Ok(None) };
+    if options.get(KEY_CONTENT).is_none() {
         return Err(BuildError::new("a multiline parser with a 'parser' needs a 'key_content'")
             .help("say under which key the text is that shall be joined: Key_Content log"));
     }

@@ -331,7 +331,7 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::instance::Role;
+    use flb_config::Role;
 
     #[test]
     fn the_guests_of_all_lanes_are_counted_together() {

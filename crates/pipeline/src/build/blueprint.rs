@@ -4,13 +4,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use flb_config::keys::Options;
 use flb_config::{
-    Diagnostic, Diagnostics, Document, Section, SectionKind, Variables, did_you_mean,
+    Diagnostic, Diagnostics, Document, Role, Section, SectionKind, Variables, did_you_mean,
 };
 use flb_event::Tag;
 use flb_plugin::{
-    Build, BuildError, Filter, Generation, MultilineParsers, Options, Outlet, Parsers, Registry,
-    Service, Shared, Spec,
+    Build, BuildError, Filter, Generation, MultilineParsers, Outlet, Parsers, Registry, Service,
+    Shared, Spec,
 };
 
 use super::findings::Findings;
@@ -18,10 +19,9 @@ use super::parsers::{World, build_multiline, build_parsers, find_spec};
 use super::properties::{Core, reserved};
 use super::service::{Settings, with_document};
 use crate::books::{Counters, FilterRow, InputRow, OutputRow};
-use crate::flow::{LaneFilter, Match, Processed, RetryLimit};
-use crate::instance::{Instance, Role};
+use crate::flow::{LaneFilter, Match, Processed};
+use crate::instance::Instance;
 use crate::run::{InputPart, OutputKey, OutputPart, Pipeline, Reserved, StoragePart, Timing};
-use crate::storage::buffer::DEFAULT_LIMIT;
 use crate::storage::{Rejected, Storage, StorageSettings, StorageType};
 
 /// Everything that a pipeline is built from.
@@ -52,13 +52,8 @@ impl Blueprint<'_> {
     pub fn build(&self, findings: &mut Findings) -> Option<Pipeline> {
         let variables = with_document(self.variables, self.document);
         let service = Service {
-            escape_unicode: self.settings.escape_unicode,
-            multiline_limit: self.settings.multiline_limit,
+            keys: self.settings.keys.clone(),
             config_dir: self.config_dir.clone(),
-            trusted_keys: self.settings.signers(),
-            required_name: self.settings.required_name.clone(),
-            require_interruption: self.settings.require_interruption,
-            code_cache: self.settings.code_cache.clone().filter(|_| !self.dry_run),
             variables: variables.clone(),
             max_connections: self.settings.max_connections,
             max_files: self.settings.max_files,
@@ -75,9 +70,9 @@ impl Blueprint<'_> {
         findings.config.extend(found);
         let mut builder =
             Builder { document, variables, service, parsers, multiline, registry, findings };
-        let inputs = builder.plan(Role::Input, SectionKind::Input, registry.inputs);
-        let mut filters = builder.plan(Role::Filter, SectionKind::Filter, registry.filters);
-        let mut outputs = builder.plan(Role::Output, SectionKind::Output, registry.outputs);
+        let inputs = builder.plan(Role::Input, registry.inputs);
+        let mut filters = builder.plan(Role::Filter, registry.filters);
+        let mut outputs = builder.plan(Role::Output, registry.outputs);
         filters.retain(|plan| !plan.core.inactive);
         builder.check_storage(&inputs, &self.settings.storage);
         builder.check_filters_match(&filters);
@@ -99,8 +94,7 @@ impl Blueprint<'_> {
 }
 
 fn timing(settings: &Settings) -> Timing {
-    let Settings { flush, grace, backoff, hot_reload, .. } = *settings;
-    let patience = hot_reload.patience(grace);
+    let Settings { flush, grace, patience, backoff, .. } = *settings;
     Timing { flush_every: flush, grace, patience, backoff }
 }
 
@@ -141,14 +135,9 @@ struct Builder<'a, 'f> {
 
 impl<'a> Builder<'a, '_> {
     /// Reads all sections of one kind. Every section counts for the numbering, also a wrong one.
-    fn plan<T: ?Sized>(
-        &mut self,
-        role: Role,
-        kind: SectionKind,
-        specs: &'static [Spec<T>],
-    ) -> Vec<Plan<'a, T>> {
+    fn plan<T: ?Sized>(&mut self, role: Role, specs: &'static [Spec<T>]) -> Vec<Plan<'a, T>> {
         let document = self.document;
-        let sections = document.sections_of(kind).enumerate();
+        let sections = document.sections_of(SectionKind::Plugin(role)).enumerate();
         sections
             .filter_map(|(number, section)| {
                 let numbered = |plugin: &str| format!("{plugin}.{number}");
@@ -166,7 +155,7 @@ impl<'a> Builder<'a, '_> {
         section: &'a Section,
     ) -> Vec<Plan<'a, dyn Filter>> {
         let filters = self.registry.filters;
-        let sections = section.children_of(SectionKind::Processor).enumerate();
+        let sections = section.children_of(SectionKind::PROCESSOR).enumerate();
         let plans = sections.filter_map(|(number, section)| {
             let numbered = |plugin: &str| format!("{}/{plugin}.{number}", owner.name);
             let mut plan = self.plan_one(Role::Processor, &numbered, section, filters)?;
@@ -185,9 +174,8 @@ impl<'a> Builder<'a, '_> {
         specs: &'static [Spec<T>],
     ) -> Option<Plan<'a, T>> {
         let spec = self.find_plugin(role, section, specs)?;
-        let own: Vec<&str> = spec.options.iter().map(|option| option.name).collect();
         let out = &mut self.findings.config;
-        let core = Core::read(role, spec.name, section, &own, &self.variables, out);
+        let core = Core::read(role, spec.name, section, spec.options, &self.variables, out);
         let numbered = numbered(spec.name);
         let name = core.alias.as_deref().unwrap_or(&numbered).into();
         let instance = Instance {
@@ -195,7 +183,7 @@ impl<'a> Builder<'a, '_> {
             log_suppress_interval: core.log_suppress_interval,
             ..Instance::new(role, spec.name, name)
         };
-        let reserved = reserved(role, section, &own);
+        let reserved = reserved(role, section, spec.options);
         let mut found = Diagnostics::default();
         let options =
             Options::read(spec.name, spec.options, section, &reserved, &self.variables, &mut found);
@@ -230,7 +218,7 @@ impl<'a> Builder<'a, '_> {
                 "[config] section '{name}' tried to instance a plugin name that doesn't exist"
             );
             let names = specs.iter().map(|spec| spec.name);
-            let absent = self.registry.absent(role.kind(), &name);
+            let absent = self.registry.absent(role, &name);
             let help = match (absent, did_you_mean(&name, names.clone())) {
                 (Some(absent), _) => absent.help(),
                 (None, Some(near)) => format!("did you mean '{near}'?"),
@@ -247,7 +235,6 @@ impl<'a> Builder<'a, '_> {
     fn try_only_after_mistakes(&mut self) {
         if self.findings.has_errors() {
             self.service.dry_run = true;
-            self.service.code_cache = None;
         }
     }
 
@@ -284,7 +271,7 @@ impl<'a> Builder<'a, '_> {
     /// One input and one output belong together without a word; else an output without `Match` receives nothing.
     fn check_outputs_match<T: ?Sized>(&mut self, outputs: &mut [Plan<'_, T>]) {
         let count = |kind| self.document.sections_of(kind).count();
-        if count(SectionKind::Input) == 1 && count(SectionKind::Output) == 1 {
+        if count(SectionKind::INPUT) == 1 && count(SectionKind::OUTPUT) == 1 {
             for only in outputs.iter_mut().filter(|only| !only.core.matching.is_given()) {
                 only.core.matching = Match::all();
             }
@@ -369,10 +356,10 @@ fn assemble(
     let mut counters = Counters::default();
     // Those of filters come first, and a lane's filters find theirs by their place.
     add_rows(&mut counters, &filters);
-    let mut lanes = copies(filters, inputs.iter().map(|input| input.core.workers()).sum())?;
+    let mut lanes = copies(filters, inputs.iter().map(|input| input.core.workers).sum())?;
     let mut input_parts = Vec::new();
     for Made { plugin, instance, core, processors, .. } in inputs {
-        let limit = core.buffer_limit.unwrap_or(Some(DEFAULT_LIMIT));
+        let limit = core.buffer_limit;
         let row = Arc::new(match settings.storage.of_input(core.storage) {
             StorageType::Filesystem => InputRow::stored(instance),
             StorageType::Ring => InputRow::ring(instance, limit),
@@ -380,8 +367,7 @@ fn assemble(
         });
         counters.inputs.push(Arc::clone(&row));
         let rows = add_rows(&mut counters, &processors);
-        let own =
-            copies(processors, core.workers())?.into_iter().zip(lanes.drain(..core.workers()));
+        let own = copies(processors, core.workers)?.into_iter().zip(lanes.drain(..core.workers));
         let lanes = own.map(|(processors, filters)| {
             let mut all = lane_filters(processors, &rows);
             all.extend(lane_filters(filters, &counters.filters));
@@ -395,8 +381,8 @@ fn assemble(
         let key = OutputKey { instance: instance.clone(), section };
         let row = Arc::new(OutputRow::new(instance));
         counters.outputs.push(Arc::clone(&row));
-        let limit = core.retry_limit.unwrap_or(RetryLimit::Times(1));
-        let workers = core.workers();
+        let limit = core.retry_limit;
+        let workers = core.workers;
         let (matching, storage_limit) = (core.matching, core.storage_limit);
         let rows = add_rows(&mut counters, &processors);
         let output = Processed::wrap(plugin, lane_filters(processors, &rows)).into();

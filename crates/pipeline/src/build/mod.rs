@@ -9,5 +9,5 @@ mod service;
 pub use blueprint::Blueprint;
 pub use findings::Findings;
 pub use parsers::read_parsers_files;
-pub use properties::{core_properties, is_core_property};
-pub use service::{HotReload, HttpSettings, LogFormat, SERVICE_DEFAULTS, Settings, is_service_key};
+pub use properties::core_properties;
+pub use service::{PARSERS_FILE, SERVICE, Settings};

@@ -3,17 +3,16 @@
 
 use std::path::{Path, PathBuf};
 
+use flb_config::keys::{Options, Table};
 use flb_config::{
     Diagnostic, Diagnostics, Document, FileKind, Files, Section, SectionKind, Variables,
     did_you_mean, read_file,
 };
 use flb_event::Tag;
-use flb_plugin::{
-    Build, MultilineParsers, Named, OptionSpec, Options, Parsers, Registry, Service, Spec,
-};
+use flb_plugin::{Build, MultilineParsers, Named, Parsers, Registry, Service, Spec};
 
 use super::findings::Findings;
-use super::service::Settings;
+use super::service::{PARSERS_FILE, Settings};
 
 /// Reads all files that the settings name into `document`. A relative path is looked for as it is, then in `folders`.
 /// False when a file could not be read or has mistakes; the document is then good for showing them only.
@@ -25,15 +24,17 @@ pub fn read_parsers_files(
     findings: &mut Findings,
 ) -> bool {
     let mut are_good = true;
-    for named in &settings.parsers_files {
-        let path = find(&named.text, folders, files);
+    for (text, place) in settings.keys.spanned(PARSERS_FILE) {
+        let path = find(text, folders, files);
         let before = document.sources().len();
         let found = read_file(document, &path, FileKind::Parsers, files);
         let opened = document.sources().len() > before;
         are_good &= !found.has_errors();
-        findings.config.extend(found.into_iter().map(|diagnostic| match diagnostic.span {
-            None if !opened => diagnostic.at(named.span),
-            _ => diagnostic,
+        findings.config.extend(found.into_iter().map(|diagnostic| {
+            match (diagnostic.span, place) {
+                (None, Some(place)) if !opened => diagnostic.at(place),
+                _ => diagnostic,
+            }
         }));
     }
     are_good
@@ -171,7 +172,7 @@ fn build_one<T: ?Sized>(
 fn understood(
     section: &Section,
     word: &str,
-    specs: &[OptionSpec],
+    table: Table,
     reserved: &[&str],
     diagnostics: &mut Diagnostics,
 ) -> Section {
@@ -179,16 +180,16 @@ fn understood(
     understood.properties.clear();
     for property in &section.properties {
         let key = property.key.text.as_str();
-        let spec = specs.iter().find(|spec| spec.name == key);
+        let row = table.rows().find(|row| row.name == key);
         let is_again = understood.property(key).is_some();
-        let warning = if spec.is_none() && !reserved.contains(&key) {
+        let warning = if row.is_none() && !reserved.contains(&key) {
             let warning = Diagnostic::warning(format!("[{word}] unknown key '{key}' is ignored"));
-            let known = specs.iter().map(|spec| spec.name).chain(reserved.iter().copied());
+            let known = table.names().chain(reserved.iter().copied());
             match did_you_mean(key, known) {
                 Some(near) => warning.help(format!("did you mean '{near}'?")),
                 None => warning,
             }
-        } else if is_again && spec.is_none_or(|spec| !spec.multiple) {
+        } else if is_again && row.is_none_or(|row| !row.is_repeated) {
             let message = format!("[{word}] '{key}' is given again, and ignored");
             Diagnostic::warning(message).help("the first one counts; give it once")
         } else {

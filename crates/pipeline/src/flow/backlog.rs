@@ -226,8 +226,9 @@ pub(crate) mod tests {
     use super::*;
     use crate::books::InputRow;
     use crate::flow::Full;
-    use crate::instance::{Instance, Role};
+    use crate::instance::Instance;
     use crate::storage::{ChunkName, Held, Slots, StoredFile};
+    use flb_config::Role;
 
     /// An empty chunk for one output.
     pub(crate) fn task(number: u64, tag: &str) -> Arc<Task> {

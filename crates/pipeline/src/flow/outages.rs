@@ -33,7 +33,7 @@ struct Story {
 
 impl Outage {
     fn retries(&self, seed: u64) -> Retries {
-        Retries { limit: self.limit, backoff: Backoff::default(), dice: Dice(seed) }
+        Retries { limit: self.limit, backoff: Backoff::PLAIN, dice: Dice(seed) }
     }
 
     fn made(&self, number: u64) -> Instant {

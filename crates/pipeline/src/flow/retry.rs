@@ -46,13 +46,12 @@ pub(crate) struct Backoff {
     pub(crate) cap: Duration,
 }
 
-impl Default for Backoff {
-    fn default() -> Self {
-        Self { base: Duration::from_secs(5), cap: Duration::from_secs(2000) }
-    }
-}
-
 impl Backoff {
+    /// That of tests.
+    #[cfg(test)]
+    pub(crate) const PLAIN: Self =
+        Self { base: Duration::from_secs(5), cap: Duration::from_secs(2000) };
+
     /// The longest wait while the pipeline drains.
     pub(crate) const DRAINING: Duration = Duration::from_secs(1);
 
@@ -142,7 +141,7 @@ mod tests {
 
     #[test]
     fn waits_are_random_between_the_base_and_a_limit_that_doubles_up_to_the_cap() {
-        let backoff = Backoff::default();
+        let backoff = Backoff::PLAIN;
         for (retry, longest) in [(1, 10), (2, 20), (3, 40), (9, 2000), (40, 2000)] {
             let mut dice = Dice(7);
             let waits: Vec<u64> =

@@ -142,7 +142,9 @@ fn heirs(old: &[&OutputKey], new: &[&OutputKey]) -> Vec<Option<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::instance::{Instance, Role};
+    use flb_config::Role;
+
+    use crate::instance::Instance;
 
     /// `name=section` of each output.
     fn keys(outputs: &[&str]) -> Vec<OutputKey> {

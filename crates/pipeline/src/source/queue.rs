@@ -79,7 +79,8 @@ mod tests {
 
     use super::*;
     use crate::books::InputRow;
-    use crate::instance::{Instance, Role};
+    use crate::instance::Instance;
+    use flb_config::Role;
 
     fn batch() -> Batch {
         let name = "in.0".into();

@@ -7,9 +7,6 @@ use tokio::sync::watch;
 
 use super::ring::Ring;
 
-/// The limit of inputs that do not say one, in bytes.
-pub(crate) const DEFAULT_LIMIT: usize = 64_000_000;
-
 /// The memory of one input.
 #[derive(Debug)]
 pub(crate) struct Buffer {

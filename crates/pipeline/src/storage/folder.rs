@@ -266,7 +266,7 @@ mod tests {
     use super::*;
 
     fn storage(folder: &Path) -> Storage {
-        Storage::new(folder, &StorageSettings::default())
+        Storage::new(folder, &StorageSettings::plain())
     }
 
     fn batch(sec: u32) -> Chunk {
@@ -365,7 +365,7 @@ mod tests {
     #[test]
     fn chunks_of_a_synced_folder_are_found_again() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = StorageSettings { is_synced: true, ..StorageSettings::default() };
+        let settings = StorageSettings { is_synced: true, ..StorageSettings::plain() };
         let storage = Storage::new(folder.path(), &settings);
         store(&storage, 3);
         assert_eq!(found(&storage), [[3, 4]]);
@@ -374,7 +374,7 @@ mod tests {
     #[test]
     fn damaged_files_are_deleted_if_that_is_wanted() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = StorageSettings { deletes_damaged: true, ..StorageSettings::default() };
+        let settings = StorageSettings { deletes_damaged: true, ..StorageSettings::plain() };
         let storage = Storage::new(folder.path(), &settings);
         let path = store(&storage, 5);
         fs::write(&path, "no chunk at all").unwrap();
@@ -405,7 +405,7 @@ mod tests {
         storage.lock().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
-        let wrong = Storage::new(&file, &StorageSettings::default());
+        let wrong = Storage::new(&file, &StorageSettings::plain());
         assert!(matches!(wrong.lock(), Err(StorageError::Io { .. })));
     }
 

@@ -2,26 +2,22 @@
 
 use std::path::PathBuf;
 
-use flb_config::value::{self, ValueError};
+use flb_config::keys::Word;
 
 /// Where an input's chunks are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StorageType {
+    /// In memory.
     Memory,
+    /// In files.
     Filesystem,
     /// In memory, and at the limit the oldest give way.
     Ring,
 }
 
-impl StorageType {
-    /// Reads the text of `storage.type`.
-    pub(crate) fn parse(text: &str) -> Result<Self, ValueError> {
-        Ok(match value::parse_choice(text, &["memory", "filesystem", "memrb"])? {
-            "filesystem" => Self::Filesystem,
-            "memrb" => Self::Ring,
-            _ => Self::Memory,
-        })
-    }
+impl Word for StorageType {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("memory", Self::Memory), ("filesystem", Self::Filesystem), ("memrb", Self::Ring)];
 }
 
 /// How chunks are stored in files.
@@ -48,13 +44,15 @@ pub(crate) struct StorageSettings {
     pub(crate) rejected_limit: Option<u64>,
 }
 
-impl Default for StorageSettings {
-    fn default() -> Self {
+impl StorageSettings {
+    /// Those of tests.
+    #[cfg(test)]
+    pub(crate) fn plain() -> Self {
         Self {
             path: None,
             is_synced: false,
             max_chunks_up: 128,
-            leftovers_memory: 100_000_000,
+            leftovers_memory: 1_000_000,
             is_flushed: false,
             deletes_damaged: false,
             default_type: None,
@@ -64,9 +62,7 @@ impl Default for StorageSettings {
             rejected_limit: None,
         }
     }
-}
 
-impl StorageSettings {
     /// Where chunks are kept of an input that says `own`.
     pub(crate) fn of_input(&self, own: Option<StorageType>) -> StorageType {
         let inherited = self.default_type.filter(|_| self.inherits);

@@ -191,26 +191,13 @@ fn service_properties_are_checked() {
     check_config("[SERVICE]\n Flush 0\n", &["invalid flush value, aborting."]);
     check_config("[SERVICE]\n Flush -1\n", &["invalid flush value, aborting."]);
     check_config(
-        "[SERVICE]\n Log_Level loud\n",
-        &["[config] could not configure service property 'log_level'", "use one of"],
+        "[SERVICE]\n Storage.Type tape\n",
+        &["[config] could not configure service property 'storage.type'", "use one of"],
     );
-    check_config(
-        "[SERVICE]\n Wasm.Require_Signatures on\n",
-        &[
-            "unknown service property 'wasm.require_signatures'",
-            "did you mean 'wasm.require_signature'",
-        ],
-    );
-    check_config("[SERVICE]\n Wasm.Trusted_Keys ${X}\n", &["'wasm.trusted_keys' is empty"]);
-    check_config("[SERVICE]\n Daemon on\n", &["foreground", "service manager"]);
     check_config("[SERVICE]\n Scheduler.Base 0\n", &["not positive"]);
-    check_config("[SERVICE]\n HTTP_Port 65536\n", &["'http_port'", "up to 65535"]);
-    check_config("[SERVICE]\n HC_Period -1\n", &["'hc_period'", "from 0"]);
     assert_eq!(
-        build(
-            "[SERVICE]\n Daemon off\n Storage.Trim_Files on\n Hot_Reload off\n Coro_Stack_Size 1\n"
-        )
-        .config(),
+        build("[SERVICE]\n Plugins_File off\n Storage.Trim_Files on\n Coro_Stack_Size 1\n")
+            .config(),
         ""
     );
     check_warning(

@@ -5,72 +5,112 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use flb_event::{Chunk, ChunkBuilder, Event, Tag, Timestamp};
+use flb_plugin::keys::{Bool, Int, Key, Natural, Size, Text, Time};
 use flb_plugin::{
-    Absent, BoxFuture, Build, BuildError, Context, End, Filter, Flush, Input, InputError, Kind,
-    MultilineParser, OptionSpec, Options, Outlet, Output, OutputError, ParseError, Parsed, Parser,
-    PluginKind, Registry, Spec, Tally, Whole,
+    Absent, BoxFuture, Build, BuildError, Context, End, Filter, Flush, Input, InputError,
+    MultilineParser, Options, Outlet, Output, OutputError, ParseError, Parsed, Parser, Registry,
+    Role, Spec, Table, Tally, Whole, keys,
 };
 
 use crate::world::{Sink, body, sink};
+
+keys! {
+    const COUNT_KEYS;
+    RECORDS: Natural = Key::new("records", "How many.").default("10");
+    BATCH: Natural = Key::new("batch", "How many at once.").default("1");
+    TAGS: Natural = Key::new("tags", "Tags that take turns, if several.").default("1");
+    PADDING: Size = Key::new("padding", "Metadata bytes of each record.").default("0");
+    END: Text =
+        Key::new("end", "What it does then.").default("stop");
+}
+
+keys! {
+    const UNLUCKY_KEYS;
+    SEED: Natural = Key::new("seed", "Which batches.").default("1");
+}
+
+keys! {
+    const RELABEL_KEYS;
+    TO: Option<Text> = Key::new("to", "The tag.");
+}
+
+keys! {
+    const FORKLESS_KEYS;
+    BUILT: Bool = Key::new("built", "Whether it is built.").default("on");
+}
+
+keys! {
+    const COPYING_KEYS;
+    PANICS: Bool = Key::new("panics", "Whether it panics.").default("off");
+}
+
+keys! {
+    const KEEP_KEYS;
+    SINK_NAME: Option<Text> = Key::new("sink", "Where.");
+    SLOW: Natural = Key::new("slow", "Milliseconds a chunk takes.").default("0");
+    RETRIES: Natural = Key::new("retries", "How often each chunk is put off.").default("0");
+    LEFT_OUT: Natural = Key::new("left_out", "How many records it says it left out.").default("0");
+    DOWN: Natural = Key::new("down", "How many tries fail at first.").default("0");
+    AFTER: Option<Time> = Key::new("after", "For how long it is put off.");
+    NO_ROOM: Natural = Key::new("no_room", "How many tries find no room.").default("0");
+    REFUSE: Natural = Key::new("refuse", "How many chunks it refuses.").default("0");
+    PANIC: Natural = Key::new("panic", "How many chunks it panics on.").default("0");
+}
+
+keys! {
+    const STRICT_KEYS;
+    LEVEL: Option<Int> = Key::new("level", "How strict.");
+}
+
+keys! {
+    const PAIRS_KEYS;
+    PARSER: Option<Text> = Key::new("parser", "Of lines.");
+}
 
 pub(crate) static REGISTRY: Registry = Registry {
     inputs: &[Spec {
         name: "count",
         about: "Emits 0, 1, 2 and so on.",
-        options: &[
-            OptionSpec::new("records", Kind::Int, Some("10"), "How many."),
-            OptionSpec::new("batch", Kind::Int, Some("1"), "How many at once."),
-            OptionSpec::new("tags", Kind::Int, Some("1"), "Tags that take turns, if several."),
-            OptionSpec::new("padding", Kind::Size, Some("0"), "Metadata bytes of each record."),
-            OptionSpec::new(
-                "end",
-                Kind::Choice(&["stop", "quiet", "wait", "fail", "panic", "hang"]),
-                Some("stop"),
-                "What it does then.",
-            ),
-        ],
+        options: Table(&[COUNT_KEYS]),
         build: build_count,
     }],
     filters: &[
         Spec {
             name: "even",
             about: "Drops odd numbers.",
-            options: &[],
+            options: Table(&[]),
             build: |_, _| Ok(Box::new(Even)),
         },
         Spec {
             name: "late",
             about: "Holds each batch back until the next one.",
-            options: &[],
+            options: Table(&[]),
             build: |_, _| Ok(Box::new(Late(None))),
         },
         Spec {
             name: "odd",
             about: "Drops even numbers.",
-            options: &[],
+            options: Table(&[]),
             build: |_, _| Ok(Box::new(Odd)),
         },
         Spec {
             name: "awaiting",
             about: "Waits for a moment, as only the runtime that it is in can tell; drops all if it is in none.",
-            options: &[],
+            options: Table(&[]),
             build: |_, _| Ok(Box::new(Awaiting)),
         },
         Spec {
             name: "unlucky",
             about: "Panics on some batches, drops every third record of others.",
-            options: &[OptionSpec::new("seed", Kind::Int, Some("1"), "Which batches.")],
-            build: |options, _| {
-                let seed = options.int("seed").unwrap_or_default();
-                Ok(Box::new(Unlucky { state: u64::try_from(seed).unwrap_or(1) }))
-            },
+            options: Table(&[UNLUCKY_KEYS]),
+            build: |options, _| Ok(Box::new(Unlucky { state: options.get(SEED) })),
         },
         Spec {
             name: "relabel",
             about: "Gives all records another tag.",
-            options: &[OptionSpec::new("to", Kind::Text, None, "The tag.")],
+            options: Table(&[RELABEL_KEYS]),
             build: |options, _| {
-                let tag = Tag::new(options.text("to").unwrap_or_default());
+                let tag = Tag::new(options.get(TO).unwrap_or_default());
                 let tag = tag.map_err(|error| BuildError::new(error.to_string()))?;
                 Ok(Box::new(Relabel { tag }))
             },
@@ -78,19 +118,14 @@ pub(crate) static REGISTRY: Registry = Registry {
         Spec {
             name: "copying",
             about: "Passes each record alone, and a copy of all under another tag.",
-            options: &[OptionSpec::new(
-                "panics",
-                Kind::Bool,
-                Some("off"),
-                "Whether it then panics.",
-            )],
-            build: |options, _| Ok(Box::new(Copying { panics: options.bool("panics") })),
+            options: Table(&[COPYING_KEYS]),
+            build: |options, _| Ok(Box::new(Copying { panics: options.get(PANICS) })),
         },
         Spec {
             name: "forkless",
             about: "Cannot be forked, or built.",
-            options: &[OptionSpec::new("built", Kind::Bool, Some("on"), "Whether it is built.")],
-            build: |options, _| match options.bool("built") {
+            options: Table(&[FORKLESS_KEYS]),
+            build: |options, _| match options.get(BUILT) {
                 true => Ok(Box::new(Forkless)),
                 false => Err(BuildError::new("it was not to be built").help("let it be")),
             },
@@ -99,45 +134,30 @@ pub(crate) static REGISTRY: Registry = Registry {
     outputs: &[Spec {
         name: "keep",
         about: "Keeps what it receives.",
-        options: &[
-            OptionSpec::new("sink", Kind::Text, None, "Where."),
-            OptionSpec::new("slow", Kind::Int, Some("0"), "Milliseconds a chunk takes."),
-            OptionSpec::new("retries", Kind::Int, Some("0"), "How often each chunk is put off."),
-            OptionSpec::new(
-                "left_out",
-                Kind::Int,
-                Some("0"),
-                "How many records it says it left out.",
-            ),
-            OptionSpec::new("down", Kind::Int, Some("0"), "How many tries fail at first."),
-            OptionSpec::new("after", Kind::Time, None, "For how long it is put off."),
-            OptionSpec::new("no_room", Kind::Int, Some("0"), "How many tries find no room."),
-            OptionSpec::new("refuse", Kind::Int, Some("0"), "How many chunks it refuses."),
-            OptionSpec::new("panic", Kind::Int, Some("0"), "How many chunks it panics on."),
-        ],
+        options: Table(&[KEEP_KEYS]),
         build: build_keep,
     }],
     parsers: &[Spec {
         name: "strict",
         about: "Parses nothing.",
-        options: &[OptionSpec::new("level", Kind::Int, None, "How strict.")],
+        options: Table(&[STRICT_KEYS]),
         build: |_, _| Ok(Box::new(Strict)),
     }],
     multiline: &[Spec {
         name: "pairs",
         about: "Joins lines by the parser that it is told.",
-        options: &[OptionSpec::new("parser", Kind::Text, None, "Of lines.")],
+        options: Table(&[PAIRS_KEYS]),
         build: build_pairs,
     }],
     absent: &[
         Absent {
-            kind: PluginKind::Filter,
+            kind: Role::Filter,
             name: "prime",
             is_planned: true,
             instead: "use even, or nothing",
         },
         Absent {
-            kind: PluginKind::Processor,
+            kind: Role::Processor,
             name: "content_modifier",
             is_planned: false,
             instead: "leave it out",
@@ -146,7 +166,7 @@ pub(crate) static REGISTRY: Registry = Registry {
 };
 
 fn build_pairs(options: &Options, build: &Build<'_>) -> Result<Box<MultilineParser>, BuildError> {
-    let name = options.text("parser").unwrap_or_default();
+    let name = options.get(PARSER).unwrap_or_default();
     let Some(parser) = build.parsers.find(name) else {
         return Err(BuildError::new(format!("parser '{name}' is not known")));
     };
@@ -170,14 +190,14 @@ struct Count {
 }
 
 fn build_count(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildError> {
-    let number = |name| options.int(name).and_then(|number| u32::try_from(number).ok());
+    let number = |key| u32::try_from(options.get::<Natural>(key)).unwrap_or(u32::MAX);
     Ok(Box::new(Count {
         tag: build.tag.clone(),
-        records: number("records").unwrap_or_default(),
-        batch: number("batch").unwrap_or(1).max(1),
-        tags: number("tags").unwrap_or(1).max(1),
-        padding: options.size("padding").and_then(|size| size.try_into().ok()).unwrap_or_default(),
-        end: options.text("end").unwrap_or_default().to_owned(),
+        records: number(RECORDS),
+        batch: number(BATCH).max(1),
+        tags: number(TAGS).max(1),
+        padding: usize::try_from(options.get(PADDING)).unwrap_or_default(),
+        end: options.get(END).to_owned(),
     }))
 }
 
@@ -405,17 +425,17 @@ struct Keep {
 }
 
 fn build_keep(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildError> {
-    let number = |name| options.int(name).and_then(|int| u32::try_from(int).ok()).unwrap_or(0);
+    let number = |key| u32::try_from(options.get::<Natural>(key)).unwrap_or(u32::MAX);
     Ok(Box::new(Keep {
-        left_out: number("left_out") as usize,
-        sink: sink(options.text("sink").unwrap_or(build.instance)),
-        slow: Duration::from_millis(number("slow").into()),
-        retries: number("retries"),
-        down: AtomicU32::new(number("down")),
-        no_room: AtomicU32::new(number("no_room")),
-        after: options.time("after"),
-        refuse: AtomicU32::new(number("refuse")),
-        panic: AtomicU32::new(number("panic")),
+        left_out: number(LEFT_OUT) as usize,
+        sink: sink(options.get(SINK_NAME).unwrap_or(build.instance)),
+        slow: Duration::from_millis(number(SLOW).into()),
+        retries: number(RETRIES),
+        down: AtomicU32::new(number(DOWN)),
+        no_room: AtomicU32::new(number(NO_ROOM)),
+        after: options.get(AFTER),
+        refuse: AtomicU32::new(number(REFUSE)),
+        panic: AtomicU32::new(number(PANIC)),
         tries: AtomicU32::new(0),
     }))
 }

@@ -1,6 +1,6 @@
 //! Processors: filters of one input or one output, and the conditions that say which records they are for.
 
-use flb_pipeline::Role;
+use flb_config::Role;
 
 use crate::world::{build, run, sink};
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use flb_config::{Document, FileKind, Memory, Variables, read_file};
 use flb_event::Chunk;
 use flb_pipeline::{Blueprint, Findings, Meter, Pipeline, Report, RunError, Settings, Stop};
-use flb_plugin::{MultilineParsers, Parsers};
+use flb_plugin::{MultilineParsers, Parsers, Table};
 
 use crate::plugins::REGISTRY;
 
@@ -99,6 +99,9 @@ pub(crate) fn build(text: &str) -> Built {
     build_with(text, &[])
 }
 
+/// The keys of the service section.
+const SERVICE_KEYS: Table = Table(&[flb_pipeline::SERVICE, flb_plugin::SERVICE]);
+
 /// Builds what `text` says, in either format; `files` are further files.
 pub(crate) fn build_with(text: &str, files: &[(&str, &str)]) -> Built {
     let is_yaml = text.contains("pipeline:");
@@ -111,7 +114,7 @@ pub(crate) fn build_with(text: &str, files: &[(&str, &str)]) -> Built {
     let mut findings = Findings { config, ..Findings::default() };
     assert!(!findings.config.has_errors(), "{}", findings.config.render(document.sources()));
     let variables = Variables::default();
-    let settings = Settings::read(&document, &variables, &mut findings);
+    let settings = Settings::read(SERVICE_KEYS, &document, &variables, &mut findings);
     let folders = [PathBuf::from("etc")];
     flb_pipeline::read_parsers_files(&mut document, &settings, &folders, &files, &mut findings);
     let blueprint = Blueprint {
