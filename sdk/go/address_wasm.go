@@ -16,6 +16,11 @@ func numbered(n uint32) address { return address(n) }
 
 func (a address) number() uint32 { return uint32(a) }
 
+// Says that the module knows the batch ABI; it is never called.
+//
+//go:wasmexport flb_batch_1
+func marker() {}
+
 // What the host does: module flb.
 
 //go:wasmimport flb json

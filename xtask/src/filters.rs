@@ -24,6 +24,8 @@ struct Filter {
 /// How modules are made in a language.
 struct Language {
     word: &'static str,
+    /// Brings the compiler.
+    compiler: fn() -> Result<()>,
     make: fn(&Path, &Filter) -> Result<Made>,
 }
 
@@ -35,14 +37,19 @@ struct Made {
     reproducible: bool,
 }
 
-const WASI_C: Language = Language { word: "c", make: wasi_c };
-const PLAIN_C: Language = Language { word: "c", make: plain_c };
-const C: Language = Language { word: "c", make: c };
-const RUST: Language = Language { word: "rust", make: rust };
-const ZIG: Language = Language { word: "zig", make: zig };
-const ZIG_ALONE: Language = Language { word: "zig", make: zig_alone };
-const ASSEMBLYSCRIPT: Language = Language { word: "as", make: assemblyscript };
-const GO: Language = Language { word: "go", make: go };
+const WASI_C: Language = Language { word: "c", compiler: install_c, make: wasi_c };
+const PLAIN_C: Language = Language { word: "c", compiler: install_c, make: plain_c };
+const C: Language = Language { word: "c", compiler: install_c, make: c };
+const RUST: Language = Language { word: "rust", compiler: library, make: rust };
+const ZIG: Language = Language { word: "zig", compiler: || toolchains::zig().map(drop), make: zig };
+const ZIG_ALONE: Language =
+    Language { word: "zig", compiler: || toolchains::zig().map(drop), make: zig_alone };
+const ASSEMBLYSCRIPT: Language = Language {
+    word: "as",
+    compiler: || toolchains::assemblyscript().map(drop),
+    make: assemblyscript,
+};
+const GO: Language = Language { word: "go", compiler: || toolchains::go().map(drop), make: go };
 
 const WORDS: [&str; 5] = ["c", "rust", "zig", "as", "go"];
 
@@ -97,6 +104,10 @@ pub(crate) struct Args {
     #[arg(long)]
     check: bool,
 
+    /// Skip a module rather than fail for want of its compiler
+    #[arg(long)]
+    if_possible: bool,
+
     /// The languages to build in; all but Go's, unless they are named
     #[arg(value_name = "LANGUAGE", value_parser = PossibleValuesParser::new(WORDS))]
     languages: Vec<String>,
@@ -114,6 +125,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let folder = to.parent().context("a module lies in a folder")?;
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
+        if args.if_possible
+            && let Err(why) = (filter.language.compiler)()
+        {
+            println!("== {}: SKIPPED, its compiler cannot be had here: {why:#}", filter.name);
+            continue;
+        }
         let made = (filter.language.make)(&dir, filter)?;
         if !keep(filter, made, args.check)? {
             differ.push(format!("{}/{}", filter.folder, filter.name));
@@ -219,7 +236,7 @@ fn rust(dir: &Path, filter: &Filter) -> Result<Made> {
     cargo.arg(dir);
     let (package, mut renamed) = renamed_paths(filter)?;
     let mut by = first_line(&mut command("rustc --version"))?;
-    let ready_made = works("rustup target add wasm32-unknown-unknown");
+    let ready_made = is_library_ready_made();
     if !ready_made {
         let source = library_source()?;
         cargo
@@ -236,6 +253,15 @@ fn rust(dir: &Path, filter: &Filter) -> Result<Made> {
     run_command(cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")))?;
     let file = format!("wasm32-unknown-unknown/release/{}.wasm", package.replace('-', "_"));
     Ok(Made { path: dir.join(file), by, reproducible: ready_made })
+}
+
+fn is_library_ready_made() -> bool {
+    works("rustup target add wasm32-unknown-unknown")
+}
+
+/// Brings Rust's library for WebAssembly, or what it is made from.
+fn library() -> Result<()> {
+    if is_library_ready_made() { Ok(()) } else { library_source().map(drop) }
 }
 
 /// The package's name; and the folders of the filter and of its dependencies, and what a module shall call them.

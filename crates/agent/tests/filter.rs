@@ -5,7 +5,7 @@
 //!
 //! | setting | default | meaning |
 //! |---|---|---|
-//! | `module` | no filter | `x.wat` in `tests/filter/modules`, or `x.wasm` in `examples/filters` |
+//! | `module` | no filter | `x.wat` in `tests/filter/modules`, or `x.wasm` in `examples/filters` or `examples/sdk` |
 //! | `function` | `filter` | the exported function |
 //! | `record`, several times | `{"message":"hello"}` | a record of the input |
 //! | `copies` | 1 | how often the records come |
@@ -142,6 +142,7 @@ fn properties<'a>(all: impl Iterator<Item = &'a str>) -> String {
 fn modules(configuration: &str) -> Vec<PathBuf> {
     files("tests/filter/modules")
         .chain(files("examples/filters"))
+        .chain(files("examples/sdk"))
         .filter(|path| configuration.contains(&placeholder(path)))
         .collect()
 }

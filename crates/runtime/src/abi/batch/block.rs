@@ -20,6 +20,9 @@ const VALID: u32 = 1;
 const MARGIN: usize = 16;
 /// Least room for answers.
 pub(super) const ROOM: usize = 64 << 10;
+/// As many times the longest record there is room, if that is more: its JSON text may be six times as long, and filters divide the
+/// room between values and lists.
+const ROOM_FOR_RECORD: usize = 10;
 /// Most records, and most bytes of more than one, in a call.
 const MOST_RECORDS: usize = 4096;
 const MOST_BYTES: usize = 256 << 10;
@@ -30,18 +33,21 @@ pub(super) struct Cut {
     pub(super) records: usize,
     /// Of the chunk, from the first one's beginning to the last one's end.
     bytes: usize,
+    /// Bytes of the longest one.
+    longest: usize,
 }
 
 impl Cut {
     pub(super) fn of(mut rest: Records<'_>) -> Self {
         let start = rest.position();
-        let mut cut = Self { records: 0, bytes: 0 };
+        let mut cut = Self { records: 0, bytes: 0, longest: 0 };
         while cut.records < MOST_RECORDS && rest.next().is_some() {
             let bytes = rest.position() - start;
             if cut.records > 0 && bytes > MOST_BYTES {
                 break;
             }
-            cut = Self { records: cut.records + 1, bytes };
+            let longest = cut.longest.max(bytes - cut.bytes);
+            cut = Self { records: cut.records + 1, bytes, longest };
         }
         cut
     }
@@ -81,7 +87,7 @@ impl Block {
     pub(super) fn plan(
         at: usize,
         tag_len: usize,
-        Cut { records, bytes }: Cut,
+        Cut { records, bytes, longest }: Cut,
         most: usize,
     ) -> Result<Self, FilterError> {
         let table = (at + HEADER + tag_len + 1).next_multiple_of(16);
@@ -96,7 +102,8 @@ impl Block {
             );
             return Err(FilterError::Memory { reason });
         }
-        let room = Span { at: room, len: bytes.len.next_multiple_of(16).clamp(ROOM, left) };
+        let wanted = bytes.len.max(ROOM_FOR_RECORD * longest).next_multiple_of(16);
+        let room = Span { at: room, len: wanted.clamp(ROOM, left) };
         Ok(Self { at, records, tag_len, table, bytes, room })
     }
 
@@ -252,12 +259,12 @@ mod tests {
     }
 
     #[test]
-    fn a_record_has_its_own_size_again_as_room_while_there_is_any() {
-        let cut = |bytes| Cut { records: 1, bytes };
+    fn a_record_has_its_own_size_ten_times_as_room_while_there_is_any() {
+        let cut = |bytes| Cut { records: 1, bytes, longest: bytes };
         let most = 64 << 20;
         let room = |bytes| Block::plan(0, 3, cut(bytes), most).map(|block| block.room.len);
         assert_eq!(room(100), Ok(64 << 10));
-        assert_eq!(room(1 << 20), Ok(1 << 20));
+        assert_eq!(room(1 << 20), Ok(10 << 20));
         assert_eq!(room(40 << 20).unwrap() >> 20, 23);
         assert!(room(most - (65 << 10)).is_ok());
         let error = room(70 << 20).unwrap_err().to_string();
