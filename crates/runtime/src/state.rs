@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use wasmtime::Trap;
-
 use crate::bounds::Bounds;
 #[cfg(feature = "wasi")]
 use crate::capture::Capture;
@@ -109,11 +107,6 @@ impl State {
         return self.printed.words(self.leash.number());
         #[cfg(not(feature = "wasi"))]
         None
-    }
-
-    /// Looks at the deadline: an error once it has passed. Whoever works for long in the guest's name has to.
-    pub(crate) fn look(&self) -> Result<(), Trap> {
-        if self.leash.is_killed() { Err(Trap::Interrupt) } else { Ok(()) }
     }
 
     /// A file that the guest asked for and that the sandbox does not grant; told once.

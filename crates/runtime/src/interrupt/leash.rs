@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use wasmtime::Trap;
+
 use super::Way;
 use super::sleep::Sleep;
 use crate::fence::Fence;
@@ -115,6 +117,11 @@ impl Leash {
     pub(crate) fn is_killed(&self) -> bool {
         let at = self.at.load(Ordering::Relaxed);
         self.killed.load(Ordering::Acquire) == at >> 1
+    }
+
+    /// Looks at the deadline under way: an error once it has passed. Whoever works for long in the guest's name has to.
+    pub(crate) fn look(&self) -> Result<(), Trap> {
+        if self.is_killed() { Err(Trap::Interrupt) } else { Ok(()) }
     }
 
     /// Makes the watchdog look now, and not at its next tick.

@@ -9,7 +9,7 @@ use super::pieces::same;
 pub(super) fn memcmp(call: &mut Call<'_>, a: u32, b: u32, length: u32) -> Answer {
     let (memory, state) = call.parts();
     let (a, b) = (bytes(memory, a, length)?, bytes(memory, b, length)?);
-    let same = same(a, b, |byte| byte, &|| state.look())?;
+    let same = same(a, b, |byte| byte, &|| state.leash.look())?;
     let difference = a.get(same).zip(b.get(same));
     Ok(difference.map_or(0, |(a, b)| (i32::from(*a) - i32::from(*b)).cast_unsigned()))
 }

@@ -11,7 +11,7 @@ use super::pieces::{Look, run};
 
 pub(super) fn atoi(call: &mut Call<'_>, s: u32) -> Answer {
     let (memory, state) = call.parts();
-    Ok(Parsed::read(text(memory, s)?, 10, &|| state.look())?.signed())
+    Ok(Parsed::read(text(memory, s)?, 10, &|| state.leash.look())?.signed())
 }
 
 pub(super) fn strtol(call: &mut Call<'_>, s: u32, end: u32, base: u32) -> Answer {
@@ -25,7 +25,7 @@ pub(super) fn strtoul(call: &mut Call<'_>, s: u32, end: u32, base: u32) -> Answe
 /// Reads a number, and writes where it ends unless nobody wants to know.
 fn parse(call: &mut Call<'_>, s: u32, end: u32, base: u32) -> wasmtime::Result<Parsed> {
     let (memory, state) = call.parts();
-    let parsed = Parsed::read(text(memory, s)?, base, &|| state.look())?;
+    let parsed = Parsed::read(text(memory, s)?, base, &|| state.leash.look())?;
     if end != 0 {
         put_word(memory, end, s + parsed.length as u32)?;
     }

@@ -8,10 +8,8 @@ use super::bytes::{range, text};
 use super::call::{Answer, Call};
 use super::console::Console;
 use super::format::{Sink, print};
+use super::pieces::PIECE;
 use crate::interrupt::Leash;
-
-/// The most that is printed between two looks at the deadline.
-const PIECE: usize = 64 << 10;
 
 pub(super) fn printf(call: &mut Call<'_>, format: u32, arguments: u32) -> Answer {
     let (memory, state) = call.parts();
@@ -71,7 +69,7 @@ struct Screen<'a> {
 impl Sink for Screen<'_> {
     fn write(&mut self, _memory: &mut [u8], bytes: &[u8]) -> wasmtime::Result<()> {
         for piece in bytes.chunks(PIECE) {
-            self.look_at_the_clock()?;
+            self.leash.look()?;
             self.console.write(piece)?;
         }
         Ok(())
@@ -79,14 +77,14 @@ impl Sink for Screen<'_> {
 
     fn copy(&mut self, memory: &mut [u8], from: Range<usize>) -> wasmtime::Result<()> {
         for piece in memory[from].chunks(PIECE) {
-            self.look_at_the_clock()?;
+            self.leash.look()?;
             self.console.write(piece)?;
         }
         Ok(())
     }
 
-    fn look_at_the_clock(&self) -> Result<(), Trap> {
-        if self.leash.is_killed() { Err(Trap::Interrupt) } else { Ok(()) }
+    fn look(&self) -> Result<(), Trap> {
+        self.leash.look()
     }
 }
 
@@ -132,7 +130,7 @@ impl Sink for Buffer<'_> {
         Ok(())
     }
 
-    fn look_at_the_clock(&self) -> Result<(), Trap> {
-        if self.leash.is_killed() { Err(Trap::Interrupt) } else { Ok(()) }
+    fn look(&self) -> Result<(), Trap> {
+        self.leash.look()
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn strchr(call: &mut Call<'_>, s: u32, byte: u32) -> Answer {
 
 pub(super) fn strstr(call: &mut Call<'_>, s: u32, find: u32) -> Answer {
     let (memory, state) = call.parts();
-    let found = search(text(memory, s)?, text(memory, find)?, &|| state.look())?;
+    let found = search(text(memory, s)?, text(memory, find)?, &|| state.leash.look())?;
     Ok(found.map_or(0, |found| s + found as u32))
 }
 
@@ -39,28 +39,28 @@ fn span(call: &mut Call<'_>, s: u32, set: u32, within: bool) -> Answer {
     let (memory, state) = call.parts();
     let mut is_in = [false; 256];
     for piece in text(memory, set)?.chunks(PIECE) {
-        state.look()?;
+        state.leash.look()?;
         piece.iter().for_each(|byte| is_in[usize::from(*byte)] = true);
     }
     let is_of_the_kind = |byte: &u8| is_in[usize::from(*byte)] == within;
-    Ok(run(text(memory, s)?, is_of_the_kind, &|| state.look())? as u32)
+    Ok(run(text(memory, s)?, is_of_the_kind, &|| state.leash.look())? as u32)
 }
 
 pub(super) fn strcmp(call: &mut Call<'_>, a: u32, b: u32) -> Answer {
     let (memory, state) = call.parts();
-    compare(text(memory, a)?, text(memory, b)?, |byte| byte, &|| state.look())
+    compare(text(memory, a)?, text(memory, b)?, |byte| byte, &|| state.leash.look())
 }
 
 pub(super) fn strncmp(call: &mut Call<'_>, a: u32, b: u32, most: u32) -> Answer {
     let (memory, state) = call.parts();
     let (a, b) = (text_within(memory, a, most)?, text_within(memory, b, most)?);
-    compare(a, b, |byte| byte, &|| state.look())
+    compare(a, b, |byte| byte, &|| state.leash.look())
 }
 
 pub(super) fn strncasecmp(call: &mut Call<'_>, a: u32, b: u32, most: u32) -> Answer {
     let (memory, state) = call.parts();
     let (a, b) = (text_within(memory, a, most)?, text_within(memory, b, most)?);
-    compare(a, b, |byte| byte.to_ascii_lowercase(), &|| state.look())
+    compare(a, b, |byte| byte.to_ascii_lowercase(), &|| state.leash.look())
 }
 
 /// The difference of the first bytes that differ; behind a text's end stands its NUL.

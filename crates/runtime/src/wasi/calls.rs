@@ -5,7 +5,7 @@
 //! and long paths are refused. A guest has so many descriptors at most, and what it does with symbolic links cannot make one
 //! that leads out of its directories: `links.rs`.
 
-use wasmtime::{Caller, Linker, Trap};
+use wasmtime::{Caller, Linker};
 use wasmtime_wasi::p1::wasi_snapshot_preview1 as functions;
 use wiggle::GuestMemory;
 
@@ -174,9 +174,7 @@ fn random_get(mut caller: Caller<'_, State>, at: i32, length: i32) -> wasmtime::
     let end = (at.cast_unsigned() as usize).saturating_add(length.cast_unsigned() as usize);
     let Some(bytes) = bytes.get_mut(at.cast_unsigned() as usize..end) else { return Ok(FAULT) };
     for part in bytes.chunks_mut(RANDOM) {
-        if state.leash.is_killed() {
-            return Err(Trap::Interrupt.into());
-        }
+        state.leash.look()?;
         // A part has at most RANDOM bytes.
         let length = part.len() as i32;
         functions::random_get(&mut state.wasi, &mut GuestMemory::Unshared(part), 0, length)?;

@@ -31,7 +31,7 @@ pub(super) trait Sink {
     /// Takes bytes of the guest's memory.
     fn copy(&mut self, memory: &mut [u8], from: Range<usize>) -> wasmtime::Result<()>;
     /// The trap that ends a call whose deadline has passed.
-    fn look_at_the_clock(&self) -> Result<(), Trap>;
+    fn look(&self) -> Result<(), Trap>;
 }
 
 /// Prints what a format says with the arguments of a `va_list`; answers how many bytes it came to, or -1 if C's `int` has no
@@ -52,7 +52,7 @@ pub(super) fn print(
         if at == end {
             break;
         }
-        printer.sink.look_at_the_clock()?;
+        printer.sink.look()?;
         let Printer { memory, arguments, .. } = &mut printer;
         let seen = &memory[at..end.min(at + LONGEST)];
         let Some(directive) = Directive::read(seen, memory, arguments)? else { break };

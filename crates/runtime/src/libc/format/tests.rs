@@ -27,7 +27,7 @@ impl Sink for Kept {
         Ok(())
     }
 
-    fn look_at_the_clock(&self) -> Result<(), Trap> {
+    fn look(&self) -> Result<(), Trap> {
         Ok(())
     }
 }
