@@ -24,7 +24,7 @@ pub fn set_len(buffer: &mut Vec<u8>, start: usize, count: u32) {
     }
 }
 
-/// Writes the map's header anew. Bytes that are no map stay as they are.
+/// Writes the map's header anew. Bytes that are not a map stay as they are.
 fn resize(buffer: &mut Vec<u8>, start: usize, new: impl FnOnce(u32) -> u32) {
     let Ok((length, header)) = msgpack::map_header(&buffer[start..]) else { return };
     let mut written = Vec::with_capacity(5);
