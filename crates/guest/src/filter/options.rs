@@ -112,3 +112,15 @@ fn calls(number: Option<i64>) -> Result<Option<u64>, BuildError> {
             .help("give a number of calls from 1, or leave it out")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flb_artifact::contract;
+
+    #[test]
+    fn the_deadline_is_the_runtime_s_where_none_is_given() {
+        let seconds = Options::default().get(DEADLINE);
+        assert_eq!(host::deadline(DEADLINE.name(), seconds).unwrap(), contract::DEADLINE);
+    }
+}
