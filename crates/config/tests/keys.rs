@@ -223,3 +223,20 @@ fn help_says_what_a_key_without_effect_is_for() {
     assert_eq!(shown(key.not_yet()), "Speak HTTP/2. Without effect: not supported yet");
     assert_eq!(shown(Key::new("x", "").idle("y")), "Without effect: y");
 }
+
+#[test]
+fn a_key_can_be_filled_and_be_given_what_is_said_for_another() {
+    keys! {
+        const OTHERS;
+        LEAST: Option<Size> = LIMIT.named("least");
+    }
+    let mut options = Options::from_pairs(TABLE, [("count", "1")]).unwrap();
+    assert_eq!((options.given(COUNT), options.given(SWITCH)), (Some(1), None));
+    options.fill(LIMIT, "1k");
+    options.fill(LIMIT, "2k");
+    assert_eq!(options.get(LIMIT), Some(1_000), "what is there stays");
+    let others = Options::from_pairs(Table(&[OTHERS]), [("least", "3k")]).unwrap();
+    let mut options = Options::new(TABLE);
+    options.give(LIMIT, &others, LEAST);
+    assert_eq!((options.get(LIMIT), COUNT.default_value()), (Some(3_000), 1));
+}
