@@ -12,22 +12,36 @@ keys! {
     const OWN;
     DAEMON: Option<Bool> = Key::new("daemon", "Run in the background")
         .refused("the agent stays in the foreground", "let a service manager such as systemd run it in the background");
-    pub(crate) LOG_LEVEL: Choice<LogLevel> = Key::new("log_level", "How much is logged").default("info");
-    pub(crate) LOG_FORMAT: Choice<LogFormat> = Key::new("log_format", "What the lines of the log look like").default("text");
-    pub(crate) LOG_FILE: Option<Text> = Key::new("log_file", "Where the log goes instead of stderr");
-    HTTP_SERVER: Bool = Key::new("http_server", "Tell over HTTP how the pipeline is").default("off");
+    pub(crate) LOG_LEVEL: Choice<LogLevel> =
+        Key::new("log_level", "How much is logged").default("info");
+    pub(crate) LOG_FORMAT: Choice<LogFormat> =
+        Key::new("log_format", "What the lines of the log look like").default("text");
+    pub(crate) LOG_FILE: Option<Text> =
+        Key::new("log_file", "Where the log goes instead of stderr");
+    HTTP_SERVER: Bool =
+        Key::new("http_server", "Tell over HTTP how the pipeline is").default("off");
     HTTP_LISTEN: Text = Key::new("http_listen", "Address of that server").default("0.0.0.0");
     HTTP_PORT: Port = Key::new("http_port", "Its port; 0 is any that is free").default("2020");
     HEALTH_CHECK: Bool = Key::new("health_check", "Serve /api/v1/health").default("off");
-    HC_ERRORS_COUNT: Natural = Key::new("hc_errors_count", "More errors of outputs are bad health").default("5");
-    HC_RETRY_FAILURE_COUNT: Natural =
-        Key::new("hc_retry_failure_count", "More chunks that ran out of retries are bad health").default("5");
+    HC_ERRORS_COUNT: Natural =
+        Key::new("hc_errors_count", "More errors of outputs are bad health").default("5");
+    HC_RETRY_FAILURE_COUNT: Natural = Key::new(
+        "hc_retry_failure_count",
+        "More chunks that ran out of retries are bad health",
+    )
+    .default("5");
     HC_PERIOD: Natural = Key::new("hc_period", "Within so many seconds").default("60");
-    STORAGE_METRICS: Option<Bool> = Key::new("storage.metrics", "").idle("the HTTP server always tells about storage");
-    HOT_RELOAD: Option<Bool> = Key::new("hot_reload", "Whether the configuration is read again on SIGHUP or by HTTP");
-    ENSURE_THREAD_SAFETY: Bool =
-        Key::new("hot_reload.ensure_thread_safety", "Whether a reload waits for deliveries").default("on");
-    HOT_RELOAD_TIMEOUT: Natural = Key::new("hot_reload.timeout", "For how many seconds; 0 for no limit").default("0");
+    STORAGE_METRICS: Option<Bool> =
+        Key::new("storage.metrics", "").idle("the HTTP server always tells about storage");
+    HOT_RELOAD: Option<Bool> =
+        Key::new("hot_reload", "Whether the configuration is read again on SIGHUP or by HTTP");
+    ENSURE_THREAD_SAFETY: Bool = Key::new(
+        "hot_reload.ensure_thread_safety",
+        "Whether a reload waits for deliveries",
+    )
+    .default("on");
+    HOT_RELOAD_TIMEOUT: Natural =
+        Key::new("hot_reload.timeout", "For how many seconds; 0 for no limit").default("0");
 }
 
 /// All keys of the service section.

@@ -19,16 +19,13 @@ keys! {
     REMOVE_REGEX: Many<Words> =
         Key::new("remove_regex", "REGEX: remove fields by their keys").repeated();
     RENAME: Many<Words> = Key::new("rename", "KEY NEW: rename, if NEW is not there").repeated();
-    HARD_RENAME: Many<Words> =
-        Key::new("hard_rename", "KEY NEW: rename, replacing NEW").repeated();
+    HARD_RENAME: Many<Words> = Key::new("hard_rename", "KEY NEW: rename, replacing NEW").repeated();
     COPY: Many<Words> = Key::new("copy", "KEY NEW: copy, if NEW is not there").repeated();
     HARD_COPY: Many<Words> = Key::new("hard_copy", "KEY NEW: copy, replacing NEW").repeated();
     MOVE_TO_START: Many<Words> =
         Key::new("move_to_start", "PREFIX: move fields to the start").repeated();
-    MOVE_TO_END: Many<Words> =
-        Key::new("move_to_end", "PREFIX: move fields to the end").repeated();
-    CONDITION: Many<Words> =
-        Key::new("condition", "NAME KEY [VALUE]: when rules apply").repeated();
+    MOVE_TO_END: Many<Words> = Key::new("move_to_end", "PREFIX: move fields to the end").repeated();
+    CONDITION: Many<Words> = Key::new("condition", "NAME KEY [VALUE]: when rules apply").repeated();
 }
 
 pub(super) const SPEC: Spec<dyn Filter> = Spec {

@@ -10,8 +10,7 @@ use crate::fields::{Field, Fields};
 keys! {
     const KEYS;
     OPERATION: Option<Choice<What>> = Key::new("operation", "What to do");
-    WILDCARD: Many<Text> =
-        Key::new("wildcard", "A key to nest; ends in * for a prefix").repeated();
+    WILDCARD: Many<Text> = Key::new("wildcard", "A key to nest; ends in * for a prefix").repeated();
     NEST_UNDER: Option<Text> = Key::new("nest_under", "The key that the fields go under");
     NESTED_UNDER: Option<Text> = Key::new("nested_under", "The key whose fields are lifted");
     ADD_PREFIX: Option<Text> = Key::new("add_prefix", "Put before each key that moves");

@@ -17,7 +17,8 @@ keys! {
     PARSER: Many<Text> = Key::new("parser", "Parsers, tried in order").repeated();
     PRESERVE_KEY: Bool = Key::new("preserve_key", "Keep the field itself").default("off");
     RESERVE_DATA: Bool = Key::new("reserve_data", "Keep the other fields").default("off");
-    UNESCAPE_KEY: Bool = Key::new("unescape_key", "").default("off").idle("a decoder of the parser does it");
+    UNESCAPE_KEY: Bool =
+        Key::new("unescape_key", "").default("off").idle("a decoder of the parser does it");
 }
 
 pub(super) const SPEC: Spec<dyn Filter> =

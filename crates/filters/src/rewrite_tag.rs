@@ -12,9 +12,13 @@ use flb_plugin::log::{Label, Mishaps};
 
 keys! {
     const KEYS;
-    RULE: Many<Fields<4>> =
-        Key::new("rule", "$KEY REGEX NEW_TAG KEEP: records whose value matches get the new tag").repeated();
-    EMITTER_NAME: Option<Text> = Key::new("emitter_name", "").idle("what is emitted goes on at once");
+    RULE: Many<Fields<4>> = Key::new(
+        "rule",
+        "$KEY REGEX NEW_TAG KEEP: records whose value matches get the new tag",
+    )
+    .repeated();
+    EMITTER_NAME: Option<Text> =
+        Key::new("emitter_name", "").idle("what is emitted goes on at once");
     EMITTER_STORAGE_TYPE: Option<Text> =
         Key::new("emitter_storage.type", "").idle("what is emitted goes on at once");
     EMITTER_MEM_BUF_LIMIT: Option<Text> =

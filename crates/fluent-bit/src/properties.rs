@@ -11,7 +11,10 @@ keys! {
     const OWN;
     TRUSTED_KEYS: Many<Files> = service::TRUSTED_KEYS.named("trusted_keys");
     REQUIRE_INTERRUPTION: Bool = service::REQUIRE_INTERRUPTION.named("require_interruption");
-    CACHE: Option<Text> = Key::new("cache", "The folder where code is kept that was compiled at the start (default: it is not)");
+    CACHE: Option<Text> = Key::new(
+        "cache",
+        "The folder where code is kept that was compiled at the start (default: it is not)",
+    );
     ESCAPE_UNICODE: Bool = flb_plugin::ESCAPE_UNICODE;
 }
 

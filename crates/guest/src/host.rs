@@ -18,25 +18,42 @@ use flb_plugin::log::{Label, excerpt, name_only};
 keys! {
     /// The options of whoever runs guests.
     pub const KEYS;
-    ACCESSIBLE_PATHS: Option<List> =
-        Key::new("accessible_paths", "Directories that the module may read and write; 'path:ro' only to read");
-    pub ENV: Many<Text> =
-        Key::new("env", "A variable of the module's environment: KEY=VALUE").repeated().hiding(Secrecy::Named);
-    ARGS: Option<Words> =
-        Key::new("args", "The module's arguments; one with blanks stands in double quotes").hiding(Secrecy::Command);
-    pub CONFIG: Each<Text> =
-        Key::new("config.*", "A setting of the module: config.key is its variable FLB_CONFIG_KEY").each().hiding(Secrecy::Named);
-    GUEST_OUTPUT: Choice<Printed> =
-        Key::new("guest_output", "What the module prints: lines of the log, the agent's own output, or nothing").default("log");
-    MEMORY_LIMIT: Size =
-        Key::new("memory_limit", "Most bytes that the module's memory may grow to (256 MiB)").default("268435456");
+    ACCESSIBLE_PATHS: Option<List> = Key::new(
+        "accessible_paths",
+        "Directories that the module may read and write; 'path:ro' only to read",
+    );
+    pub ENV: Many<Text> = Key::new("env", "A variable of the module's environment: KEY=VALUE")
+        .repeated()
+        .hiding(Secrecy::Named);
+    ARGS: Option<Words> = Key::new(
+        "args",
+        "The module's arguments; one with blanks stands in double quotes",
+    )
+    .hiding(Secrecy::Command);
+    pub CONFIG: Each<Text> = Key::new(
+        "config.*",
+        "A setting of the module: config.key is its variable FLB_CONFIG_KEY",
+    )
+    .each()
+    .hiding(Secrecy::Named);
+    GUEST_OUTPUT: Choice<Printed> = Key::new(
+        "guest_output",
+        "What the module prints: lines of the log, the agent's own output, or nothing",
+    )
+    .default("log");
+    MEMORY_LIMIT: Size = Key::new(
+        "memory_limit",
+        "Most bytes that the module's memory may grow to (256 MiB)",
+    )
+    .default("268435456");
     REQUIRED_NAME: Option<Text> = Key::new(
         "required_name",
         "The name that the artifact must be signed with, and perhaps the first version that will do: redact 1.4",
     );
     HEAP_SIZE: Option<Size> =
         Key::new("wasm_heap_size", "").idle("memory grows as the module asks, up to memory_limit");
-    STACK_SIZE: Option<Size> = Key::new("wasm_stack_size", "").idle("the stack is bounded by the engine");
+    STACK_SIZE: Option<Size> =
+        Key::new("wasm_stack_size", "").idle("the stack is bounded by the engine");
 }
 
 /// Where goes what a guest prints.

@@ -10,16 +10,33 @@ use flb_plugin::{Service, keys};
 keys! {
     /// All of them.
     pub const SERVICE;
-    REQUIRE_SIGNATURE: Option<Bool> =
-        Key::new("wasm.require_signature", "Whether artifacts must be signed; on where keys are trusted").strict();
-    pub TRUSTED_KEYS: Many<Files> =
-        Key::new("wasm.trusted_keys", "Files with the public keys of those who may sign").repeated().strict();
-    REQUIRED_NAME: Option<Text> =
-        Key::new("wasm.required_name", "The name that artifacts must be signed with, and perhaps the first version that will do").strict();
-    pub REQUIRE_INTERRUPTION: Bool =
-        Key::new("wasm.require_interruption", "Refuse code whose calls no deadline ends").default("off").strict();
-    pub CACHE: Option<Text> =
-        Key::new("wasm.cache", "The folder of code that was compiled at start (default: in the user's cache)").strict();
+    REQUIRE_SIGNATURE: Option<Bool> = Key::new(
+        "wasm.require_signature",
+        "Whether artifacts must be signed; on where keys are trusted",
+    )
+    .strict();
+    pub TRUSTED_KEYS: Many<Files> = Key::new(
+        "wasm.trusted_keys",
+        "Files with the public keys of those who may sign",
+    )
+    .repeated()
+    .strict();
+    REQUIRED_NAME: Option<Text> = Key::new(
+        "wasm.required_name",
+        "The name that artifacts must be signed with, and perhaps the first version that will do",
+    )
+    .strict();
+    pub REQUIRE_INTERRUPTION: Bool = Key::new(
+        "wasm.require_interruption",
+        "Refuse code whose calls no deadline ends",
+    )
+    .default("off")
+    .strict();
+    pub CACHE: Option<Text> = Key::new(
+        "wasm.cache",
+        "The folder of code that was compiled at start (default: in the user's cache)",
+    )
+    .strict();
 }
 
 /// Names of files, separated by commas.

@@ -14,19 +14,18 @@ use flb_plugin::log::Label;
 
 keys! {
     const KEYS;
-    DUMMY: Text = Key::new("dummy", "JSON objects, one record each").default(r#"{"message":"dummy"}"#);
+    DUMMY: Text =
+        Key::new("dummy", "JSON objects, one record each").default(r#"{"message":"dummy"}"#);
     METADATA: Text = Key::new("metadata", "A JSON object: the metadata").default("{}");
     SAMPLES: Int = Key::new("samples", "How often to emit; 0 is for ever").default("0");
     RATE: Int = Key::new("rate", "How often to emit in a second").default("1");
     INTERVAL_SEC: Int = Key::new("interval_sec", "Seconds between; replaces rate").default("0");
     INTERVAL_NSEC: Int = Key::new("interval_nsec", "Nanoseconds added to them").default("0");
     COPIES: Int = Key::new("copies", "How often a batch repeats the records").default("1");
-    START_TIME_SEC: Int =
-        Key::new("start_time_sec", "Time of the start, in seconds").default("-1");
+    START_TIME_SEC: Int = Key::new("start_time_sec", "Time of the start, in seconds").default("-1");
     START_TIME_NSEC: Int = Key::new("start_time_nsec", "Nanoseconds added to it").default("-1");
     FIXED_TIMESTAMP: Bool = Key::new("fixed_timestamp", "Time stands still").default("off");
-    FLUSH_ON_STARTUP: Bool =
-        Key::new("flush_on_startup", "Emit at once, then wait").default("off");
+    FLUSH_ON_STARTUP: Bool = Key::new("flush_on_startup", "Emit at once, then wait").default("off");
 }
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {

@@ -28,8 +28,11 @@ keys! {
     ONESHOT: Bool = Key::new("oneshot", "Run once, at the start").default("off");
     EXIT_AFTER_ONESHOT: Bool =
         Key::new("exit_after_oneshot", "Run once, then stop the agent").default("off");
-    PROPAGATE_EXIT_CODE: Bool =
-        Key::new("propagate_exit_code", "Then the agent exits with the command's code").default("off");
+    PROPAGATE_EXIT_CODE: Bool = Key::new(
+        "propagate_exit_code",
+        "Then the agent exits with the command's code",
+    )
+    .default("off");
 }
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {

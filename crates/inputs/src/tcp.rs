@@ -23,8 +23,7 @@ pub(super) const SPEC: Spec<dyn Input> =
 
 keys! {
     const OWN;
-    FORMAT: Choice<Sent> =
-        Key::new("format", "What clients send").default("json");
+    FORMAT: Choice<Sent> = Key::new("format", "What clients send").default("json");
     SEPARATOR: Text = Key::new("separator", "What ends a text of format none").default("\\n");
     PARSER: Option<Text> = Key::new("parser", "Parser of each text of format none");
     CHUNK_SIZE: Text = Key::new("chunk_size", "Kilobytes to read at once, or 1m").default("32");

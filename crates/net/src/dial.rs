@@ -16,7 +16,8 @@ keys! {
     pub const KEYS;
     pub NET_CONNECT_TIMEOUT: Time =
         Key::new("net.connect_timeout", "How long connecting may take, TLS included").default("10");
-    pub NET_IO_TIMEOUT: Time = Key::new("net.io_timeout", "How long an answer may take").default("60");
+    pub NET_IO_TIMEOUT: Time =
+        Key::new("net.io_timeout", "How long an answer may take").default("60");
 }
 
 /// The time-out that a key says; 0 stands for its default.

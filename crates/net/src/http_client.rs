@@ -31,8 +31,7 @@ keys! {
         Key::new("header", "Name and value of a header").repeated().hiding(Secrecy::Named);
     HTTP_USER: Option<Text> = Key::new("http_user", "User, for basic authentication");
     HTTP_PASSWD: Option<Text> = Key::new("http_passwd", "The user's password").secret();
-    COMPRESS: Choice<Compression> =
-        Key::new("compress", "Compression").default("none");
+    COMPRESS: Choice<Compression> = Key::new("compress", "Compression").default("none");
     PROXY: Option<Text> =
         Key::new("proxy", "HTTP proxy: http://host:port").hiding(Secrecy::Address);
     NET_PROXY_ENV_IGNORE: Bool =

@@ -23,12 +23,21 @@ use flb_plugin::log::{Label, Mishaps};
 keys! {
     /// The options of every server, beside those of TLS.
     pub const KEYS;
-    NET_ACCEPT_TIMEOUT: Time =
-        Key::new("net.accept_timeout", "How long handshakes may take, and how long an idle client keeps its place from others").default("10");
-    NET_IO_TIMEOUT: Time =
-        Key::new("net.io_timeout", "How long a message that has begun may stand still").default("30");
-    NET_MAX_CONNECTIONS: Int =
-        Key::new("net.max_connections", "Connections at once; then who is idle for longest makes way").default("1024");
+    NET_ACCEPT_TIMEOUT: Time = Key::new(
+        "net.accept_timeout",
+        "How long handshakes may take, and how long an idle client keeps its place from others",
+    )
+    .default("10");
+    NET_IO_TIMEOUT: Time = Key::new(
+        "net.io_timeout",
+        "How long a message that has begun may stand still",
+    )
+    .default("30");
+    NET_MAX_CONNECTIONS: Int = Key::new(
+        "net.max_connections",
+        "Connections at once; then who is idle for longest makes way",
+    )
+    .default("1024");
 }
 
 /// How long to wait when the system has no room for another connection.

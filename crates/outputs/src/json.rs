@@ -14,7 +14,8 @@ const INTERNAL: &str = "__internal__";
 keys! {
     /// The options for the time in JSON.
     pub(super) const KEYS;
-    JSON_DATE_KEY: Text = Key::new("json_date_key", "Key of the time in JSON; false for no time").default("date");
+    JSON_DATE_KEY: Text =
+        Key::new("json_date_key", "Key of the time in JSON; false for no time").default("date");
     JSON_DATE_FORMAT: Choice<DateFormat> =
         Key::new("json_date_format", "How the time is written in JSON").default("double");
 }

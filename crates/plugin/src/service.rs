@@ -12,11 +12,18 @@ use crate::Shared;
 keys! {
     /// The keys of the service section that many plugins read.
     pub const SERVICE;
-    pub ESCAPE_UNICODE: Bool = Key::new("json.escape_unicode", "Whether JSON text escapes what is not ASCII").default("on");
+    pub ESCAPE_UNICODE: Bool = Key::new(
+        "json.escape_unicode",
+        "Whether JSON text escapes what is not ASCII",
+    )
+    .default("on");
     CONVERT_NAN: Option<Bool> = Key::new("json.convert_nan_to_null", "")
         .idle("what is no number is always null: else it would be no JSON");
-    MULTILINE_BUFFER_LIMIT: Size = Key::new("multiline_buffer_limit", "Most bytes of lines that are joined to one record")
-        .default("2M");
+    MULTILINE_BUFFER_LIMIT: Size = Key::new(
+        "multiline_buffer_limit",
+        "Most bytes of lines that are joined to one record",
+    )
+    .default("2M");
 }
 
 /// The most bytes that are joined where no limit is wanted: what a filter takes.

@@ -28,7 +28,8 @@ keys! {
         Key::new("mode", "What tells that texts belong together").default("parser");
     BUFFER: Bool = Key::new("buffer", "Wait for more beyond a batch").default("on");
     FLUSH_MS: Int = Key::new("flush_ms", "How long to wait, in milliseconds").default("2000");
-    EMITTER_NAME: Option<Text> = Key::new("emitter_name", "").idle("what is joined goes on at once");
+    EMITTER_NAME: Option<Text> =
+        Key::new("emitter_name", "").idle("what is joined goes on at once");
     EMITTER_STORAGE_TYPE: Option<Text> =
         Key::new("emitter_storage.type", "").idle("what is joined goes on at once");
     EMITTER_MEM_BUF_LIMIT: Option<Text> =

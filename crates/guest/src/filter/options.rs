@@ -13,27 +13,42 @@ keys! {
     pub const OWN;
     EVENT_FORMAT: Choice<Format> =
         Key::new("event_format", "How records are given to the function").default("json");
-    ABI_VERSION: Option<Choice<AbiVersion>> =
-        Key::new("abi_version", "What the function returns: 1 the answer's address, 2 its length, too (default: as its type says)");
+    ABI_VERSION: Option<Choice<AbiVersion>> = Key::new(
+        "abi_version",
+        "What the function returns: 1 the answer's address, 2 its length, too (default: as its type says)",
+    );
     pub WASM_PATH: Required<Text> = Key::new("wasm_path", "The module: a .wasm or .aot file")
         .required("no WASM 'program path' was given", "add Wasm_Path");
     pub FUNCTION_NAME: Required<Text> = Key::new("function_name", "The exported function to call")
         .required("no WASM 'function name' was given", "add Function_Name");
     DEADLINE: Double = Key::new("deadline", "Longest time for one call, in seconds").default("1");
-    START_DEADLINE: Option<Double> =
-        Key::new("start_deadline", "Longest time for an instance's start and for its first call, in seconds (default: deadline)");
+    START_DEADLINE: Option<Double> = Key::new(
+        "start_deadline",
+        "Longest time for an instance's start and for its first call, in seconds (default: deadline)",
+    );
     pub(super) ON_ERROR: Choice<OnError> =
         Key::new("on_error", "What becomes of a record that the function fails on").default("keep");
-    pub(super) QUARANTINE_PATH: Text =
-        Key::new("quarantine_path", "The folder for records that the function failed on").default("quarantine");
-    pub(super) QUARANTINE_LIMIT: Size =
-        Key::new("quarantine_limit", "Most bytes that this filter's quarantine may take").default("64M");
+    pub(super) QUARANTINE_PATH: Text = Key::new(
+        "quarantine_path",
+        "The folder for records that the function failed on",
+    )
+    .default("quarantine");
+    pub(super) QUARANTINE_LIMIT: Size = Key::new(
+        "quarantine_limit",
+        "Most bytes that this filter's quarantine may take",
+    )
+    .default("64M");
     RECYCLE: Option<Int> =
         Key::new("recycle", "Replace an instance after so many calls (default: never)");
-    RECYCLE_MEMORY: Option<Size> =
-        Key::new("recycle_memory", "Replace an instance when its memory has grown past so many bytes (default: never)");
-    pub WATCH: Bool =
-        Key::new("watch", "Take the module anew when its file changes; a bad one leaves the old one at work").default("off");
+    RECYCLE_MEMORY: Option<Size> = Key::new(
+        "recycle_memory",
+        "Replace an instance when its memory has grown past so many bytes (default: never)",
+    );
+    pub WATCH: Bool = Key::new(
+        "watch",
+        "Take the module anew when its file changes; a bad one leaves the old one at work",
+    )
+    .default("off");
 }
 
 /// Every option of the filter.

@@ -48,10 +48,17 @@ keys! {
     BUFFER_CHUNK_SIZE: Option<Size> =
         Key::new("buffer_chunk_size", "").idle("memory is taken for what has come");
     PORT: Text = listener::port_key("9880");
-    SUCCESSFUL_RESPONSE_CODE: Choice<Success> =
-        Key::new("successful_response_code", "Status of the answer when all is taken").default("201");
-    SUCCESS_HEADER: Many<Text> =
-        Key::new("success_header", "Name and value of a header of that answer").repeated().hiding(Secrecy::Named);
+    SUCCESSFUL_RESPONSE_CODE: Choice<Success> = Key::new(
+        "successful_response_code",
+        "Status of the answer when all is taken",
+    )
+    .default("201");
+    SUCCESS_HEADER: Many<Text> = Key::new(
+        "success_header",
+        "Name and value of a header of that answer",
+    )
+    .repeated()
+    .hiding(Secrecy::Named);
     TAG_KEY: Option<Text> = Key::new("tag_key", "Key whose value is the record's tag");
     ADD_REMOTE_ADDR: Bool = Key::new("add_remote_addr", "Add the client's address").default("off");
     REMOTE_ADDR_KEY: Text =

@@ -8,7 +8,8 @@ use flb_plugin::{Options, keys};
 keys! {
     /// The options.
     pub(crate) const KEYS;
-    INTERVAL_SEC: Int = Key::new("interval_sec", "Seconds between two records or runs").default("1");
+    INTERVAL_SEC: Int =
+        Key::new("interval_sec", "Seconds between two records or runs").default("1");
     INTERVAL_NSEC: Int = Key::new("interval_nsec", "Nanoseconds added to them").default("0");
 }
 

@@ -23,7 +23,8 @@ keys! {
     pub SWITCH: Bool = Key::new("tls", "Speak TLS").default("off");
     CERTIFICATE: Option<Text> = Key::new("tls.crt_file", "Own certificate and its chain, PEM");
     KEY: Option<Text> = Key::new("tls.key_file", "Its private key, PEM");
-    PASSWORD: Option<Text> = Key::new("tls.key_passwd", "Not supported: the key must be plain").secret();
+    PASSWORD: Option<Text> =
+        Key::new("tls.key_passwd", "Not supported: the key must be plain").secret();
     AUTHORITIES: Option<Text> = Key::new("tls.ca_file", "Certificates to trust, PEM");
     AUTHORITY_FOLDER: Option<Text> = Key::new("tls.ca_path", "Folder of certificates to trust");
     OLDEST: Option<Text> = Key::new("tls.min_version", "Oldest version: TLSv1.2 or TLSv1.3");

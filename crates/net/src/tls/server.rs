@@ -17,7 +17,8 @@ keys! {
     pub const SERVER;
     TLS_VERIFY_CLIENT_CERT: Bool =
         Key::new("tls.verify_client_cert", "Ask for a certificate").default("off");
-    TLS_VERIFY: Option<Bool> = Key::new("tls.verify", "").idle("clients are asked by tls.verify_client_cert");
+    TLS_VERIFY: Option<Bool> =
+        Key::new("tls.verify", "").idle("clients are asked by tls.verify_client_cert");
 }
 
 /// What accepts TLS connections.

@@ -41,8 +41,7 @@ keys! {
     DELIMITER: Option<Text> = Key::new("delimiter", "Between values: tab, space, comma, text");
     LABEL_DELIMITER: Option<Text> = Key::new("label_delimiter", "Between label and value in ltsv");
     TEMPLATE: Text = Key::new("template", "Line of template").default("{time} {message}");
-    CSV_COLUMN_NAMES: Bool =
-        Key::new("csv_column_names", "Begin csv with the keys").default("off");
+    CSV_COLUMN_NAMES: Bool = Key::new("csv_column_names", "Begin csv with the keys").default("off");
     MKDIR: Bool = Key::new("mkdir", "Make the directory if it is missing").default("off");
     ROTATE: Bool = Key::new("rotate", "Put a file aside that is large").default("off");
     ROTATE_MAX_SIZE: Size = Key::new("rotate_max_size", "How large").default("100M");

@@ -37,16 +37,22 @@ keys! {
     TAG: Option<Text> = Key::new("tag", "Tag to send instead; $TAG is the record's own");
     TIME_AS_INTEGER: Bool =
         Key::new("time_as_integer", "Whole seconds, for old Fluentd").default("off");
-    RETAIN_METADATA_IN_FORWARD_MODE: Bool =
-        Key::new("retain_metadata_in_forward_mode", "Send metadata with records that have some").default("on");
+    RETAIN_METADATA_IN_FORWARD_MODE: Bool = Key::new(
+        "retain_metadata_in_forward_mode",
+        "Send metadata with records that have some",
+    )
+    .default("on");
     SEND_OPTIONS: Bool =
         Key::new("send_options", "Always send the message's options").default("off");
-    ADD_OPTION: Many<Text> =
-        Key::new("add_option", "Key and value of an option to send").repeated().hiding(Secrecy::Named);
-    REQUIRE_ACK_RESPONSE: Bool =
-        Key::new("require_ack_response", "Wait until the receiver says that it has a chunk").default("off");
-    COMPRESS: Choice<Compression> =
-        Key::new("compress", "Compression").default("none");
+    ADD_OPTION: Many<Text> = Key::new("add_option", "Key and value of an option to send")
+        .repeated()
+        .hiding(Secrecy::Named);
+    REQUIRE_ACK_RESPONSE: Bool = Key::new(
+        "require_ack_response",
+        "Wait until the receiver says that it has a chunk",
+    )
+    .default("off");
+    COMPRESS: Choice<Compression> = Key::new("compress", "Compression").default("none");
     FLUENTD_COMPAT: Option<Bool> = Key::new("fluentd_compat", "").idle("it is for metrics");
 }
 

@@ -25,7 +25,8 @@ keys! {
     pub(super) const KEYS;
     HOST: Text = Key::new("host", "Receiver").default("127.0.0.1");
     PORT: Text = Key::new("port", "Its port").default("24224");
-    pub(super) UNIX_PATH: Option<Text> = Key::new("unix_path", "Its Unix socket, instead of host and port");
+    pub(super) UNIX_PATH: Option<Text> =
+        Key::new("unix_path", "Its Unix socket, instead of host and port");
     SHARED_KEY: Option<Text> = Key::new("shared_key", "Key that both ends know").secret();
     EMPTY_SHARED_KEY: Bool =
         Key::new("empty_shared_key", "Handshake with an empty key").default("off");
@@ -40,8 +41,11 @@ keys! {
     pub(super) const KEPT;
     NET_KEEPALIVE: Bool =
         Key::new("net.keepalive", "Keep connections for the next chunk").default("on");
-    NET_KEEPALIVE_IDLE_TIMEOUT: Time =
-        Key::new("net.keepalive_idle_timeout", "How long an unused connection is kept").default("30");
+    NET_KEEPALIVE_IDLE_TIMEOUT: Time = Key::new(
+        "net.keepalive_idle_timeout",
+        "How long an unused connection is kept",
+    )
+    .default("30");
     NET_KEEPALIVE_MAX_RECYCLE: Int =
         Key::new("net.keepalive_max_recycle", "How often a connection is used").default("2000");
 }

@@ -29,8 +29,7 @@ keys! {
     const OWN;
     URI: Text = Key::new("uri", "Path to post to").default("/").hiding(Secrecy::Address);
     FORMAT: Choice<FormatName> = Key::new("format", "How records look").default("json");
-    HTTP_METHOD: Choice<HttpMethod> =
-        Key::new("http_method", "Method").default("POST");
+    HTTP_METHOD: Choice<HttpMethod> = Key::new("http_method", "Method").default("POST");
     HEADER_TAG: Option<Text> = Key::new("header_tag", "Name of a header for the tag");
     ALLOW_DUPLICATED_HEADERS: Option<Bool> =
         Key::new("allow_duplicated_headers", "").idle("the last one counts");

@@ -34,18 +34,26 @@ keys! {
     const OWN;
     LOGS_URI: Text =
         Key::new("logs_uri", "Path to post logs to").default("/v1/logs").hiding(Secrecy::Address);
-    BATCH_SIZE: Int =
-        Key::new("batch_size", "Records a request; 0 for a whole chunk").default("0");
+    BATCH_SIZE: Int = Key::new("batch_size", "Records a request; 0 for a whole chunk").default("0");
     LOGS_BODY_KEY: Many<Text> =
         Key::new("logs_body_key", "Key of a log's body; $log, $message").repeated();
     LOGS_BODY_KEY_ATTRIBUTES: Option<Bool> =
         Key::new("logs_body_key_attributes", "Whether what is beside the body becomes attributes");
-    LOGS_SEVERITY_TEXT_MESSAGE_KEY: Text =
-        Key::new("logs_severity_text_message_key", "Key of the severity's name").default("$SeverityText");
-    LOGS_SEVERITY_NUMBER_MESSAGE_KEY: Text =
-        Key::new("logs_severity_number_message_key", "Key of the severity, 1 to 24").default("$severityNumber");
-    LOGS_TRACE_ID_MESSAGE_KEY: Text =
-        Key::new("logs_trace_id_message_key", "Key of the trace, in hexadecimal").default("$TraceId");
+    LOGS_SEVERITY_TEXT_MESSAGE_KEY: Text = Key::new(
+        "logs_severity_text_message_key",
+        "Key of the severity's name",
+    )
+    .default("$SeverityText");
+    LOGS_SEVERITY_NUMBER_MESSAGE_KEY: Text = Key::new(
+        "logs_severity_number_message_key",
+        "Key of the severity, 1 to 24",
+    )
+    .default("$severityNumber");
+    LOGS_TRACE_ID_MESSAGE_KEY: Text = Key::new(
+        "logs_trace_id_message_key",
+        "Key of the trace, in hexadecimal",
+    )
+    .default("$TraceId");
     LOGS_SPAN_ID_MESSAGE_KEY: Text =
         Key::new("logs_span_id_message_key", "Key of the span, in hexadecimal").default("$SpanId");
 }

@@ -33,8 +33,7 @@ keys! {
     KEY_PATTERN: Option<Text> =
         Key::new("key_pattern", "Key that is looked at instead of the text");
     KEY_GROUP: Option<Text> = Key::new("key_group", "Key whose values keep lines apart");
-    FLUSH_TIMEOUT: Int =
-        Key::new("flush_timeout", "Milliseconds to wait for more").default("4000");
+    FLUSH_TIMEOUT: Int = Key::new("flush_timeout", "Milliseconds to wait for more").default("4000");
 }
 
 fn build_ends_with(

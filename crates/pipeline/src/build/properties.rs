@@ -20,9 +20,11 @@ keys! {
     NAME: Option<Text> = Key::new("name", "");
     ALIAS: Option<Text> = Key::new("alias", "Name of the instance in logs and metrics.");
     LOG_LEVEL: Option<Choice<LogLevel>> = Key::new("log_level", "How much this instance logs.");
-    LOG_SUPPRESS_INTERVAL: Time =
-        Key::new("log_suppress_interval", "Time in which of lines that begin alike only one is logged; 0 for all.")
-            .default("0");
+    LOG_SUPPRESS_INTERVAL: Time = Key::new(
+        "log_suppress_interval",
+        "Time in which of lines that begin alike only one is logged; 0 for all.",
+    )
+    .default("0");
 }
 
 keys! {
@@ -30,8 +32,11 @@ keys! {
     const INPUT;
     TAG: Option<TagText> = Key::new("tag", "Tag of the records; else the instance's name.");
     THREADS: Workers = Key::new("workers", "Threads that filter its records, by tag.").default("1");
-    MEM_BUF_LIMIT: Size =
-        Key::new("mem_buf_limit", "Bytes in memory at which it is paused; 0 for no limit.").default("64M");
+    MEM_BUF_LIMIT: Size = Key::new(
+        "mem_buf_limit",
+        "Bytes in memory at which it is paused; 0 for no limit.",
+    )
+    .default("64M");
     THREADED: Option<Bool> = Key::new("threaded", "").idle(THREAD);
     THREAD_OPTIONS: Option<Text> = Key::new("thread.*", "").inert(THREAD);
     ROUTABLE: Bool = Key::new("routable", "").default("on");
@@ -75,8 +80,11 @@ keys! {
 keys! {
     /// What outputs take.
     const OUTPUT;
-    RETRY_LIMIT: Text =
-        Key::new("retry_limit", "How often a chunk is tried again: a number, no_limits or no_retries.").default("1");
+    RETRY_LIMIT: Text = Key::new(
+        "retry_limit",
+        "How often a chunk is tried again: a number, no_limits or no_retries.",
+    )
+    .default("1");
     WORKERS: Workers = Key::new("workers", "Chunks that it delivers at a time.").default("1");
     STORAGE_LIMIT: Option<Limit> = Key::new(
         "storage.total_limit_size",

@@ -20,47 +20,83 @@ keys! {
     /// The keys of the service section that the pipeline reads.
     pub const SERVICE;
     FLUSH: Double = Key::new("flush", "Seconds that records wait in an open chunk").default("1");
-    GRACE: Int = Key::new("grace", "Seconds that a drain may stand still; -1 waits for ever").default("5");
+    GRACE: Int =
+        Key::new("grace", "Seconds that a drain may stand still; -1 waits for ever").default("5");
     pub PARSERS_FILE: Many<Text> = Key::new("parsers_file", "File with parsers").repeated();
-    SCHEDULER_BASE: Seconds = Key::new("scheduler.base", "Seconds of the shortest wait before a retry").default("5");
-    SCHEDULER_CAP: Seconds = Key::new("scheduler.cap", "Seconds of the longest wait before a retry").default("2000");
+    SCHEDULER_BASE: Seconds =
+        Key::new("scheduler.base", "Seconds of the shortest wait before a retry").default("5");
+    SCHEDULER_CAP: Seconds =
+        Key::new("scheduler.cap", "Seconds of the longest wait before a retry").default("2000");
     STORAGE_PATH: Option<Text> = Key::new("storage.path", "Folder of stored chunks");
-    STORAGE_SYNC: Choice<Sync> = Key::new("storage.sync", "Whether a batch must be on the disk itself").default("normal");
-    STORAGE_CHECKSUM: Option<Bool> = Key::new("storage.checksum", "").idle("chunks always have one");
-    STORAGE_MAX_CHUNKS_UP: Int = Key::new("storage.max_chunks_up", "Most stored chunks in memory").default("128");
-    STORAGE_BACKLOG_MEM_LIMIT: Size =
-        Key::new("storage.backlog.mem_limit", "Most bytes in memory of what is there at the start").default("100M");
-    STORAGE_FLUSH_ON_SHUTDOWN: Bool =
-        Key::new("storage.backlog.flush_on_shutdown", "Deliver all that is stored before the end").default("off");
-    STORAGE_DELETE_DAMAGED: Bool =
-        Key::new("storage.delete_irrecoverable_chunks", "Delete damaged files instead of keeping them aside").default("off");
-    STORAGE_TYPE: Option<Choice<StorageType>> =
-        Key::new("storage.type", "Where inputs keep chunks that do not say it, with storage.inherit");
-    STORAGE_INHERIT: Bool = Key::new("storage.inherit", "Whether storage.type is for all inputs").default("off");
-    STORAGE_KEEP_REJECTED: Bool = Key::new("storage.keep.rejected", "Keep chunks that outputs refuse").default("off");
-    STORAGE_REJECTED_PATH: FolderName = Key::new("storage.rejected.path", "Their folder below storage.path").default("rejected");
-    STORAGE_REJECTED_LIMIT: Option<Size> = Key::new("storage.rejected.limit", "Most bytes of them; the oldest make room");
-    STORAGE_TRIM_FILES: Option<Text> = Key::new("storage.trim_files", "").idle("files have no room to trim");
-    CORO_STACK_SIZE: Option<Text> = Key::new("coro_stack_size", "").idle("there are no coroutine stacks");
+    STORAGE_SYNC: Choice<Sync> =
+        Key::new("storage.sync", "Whether a batch must be on the disk itself").default("normal");
+    STORAGE_CHECKSUM: Option<Bool> =
+        Key::new("storage.checksum", "").idle("chunks always have one");
+    STORAGE_MAX_CHUNKS_UP: Int =
+        Key::new("storage.max_chunks_up", "Most stored chunks in memory").default("128");
+    STORAGE_BACKLOG_MEM_LIMIT: Size = Key::new(
+        "storage.backlog.mem_limit",
+        "Most bytes in memory of what is there at the start",
+    )
+    .default("100M");
+    STORAGE_FLUSH_ON_SHUTDOWN: Bool = Key::new(
+        "storage.backlog.flush_on_shutdown",
+        "Deliver all that is stored before the end",
+    )
+    .default("off");
+    STORAGE_DELETE_DAMAGED: Bool = Key::new(
+        "storage.delete_irrecoverable_chunks",
+        "Delete damaged files instead of keeping them aside",
+    )
+    .default("off");
+    STORAGE_TYPE: Option<Choice<StorageType>> = Key::new(
+        "storage.type",
+        "Where inputs keep chunks that do not say it, with storage.inherit",
+    );
+    STORAGE_INHERIT: Bool =
+        Key::new("storage.inherit", "Whether storage.type is for all inputs").default("off");
+    STORAGE_KEEP_REJECTED: Bool =
+        Key::new("storage.keep.rejected", "Keep chunks that outputs refuse").default("off");
+    STORAGE_REJECTED_PATH: FolderName =
+        Key::new("storage.rejected.path", "Their folder below storage.path").default("rejected");
+    STORAGE_REJECTED_LIMIT: Option<Size> =
+        Key::new("storage.rejected.limit", "Most bytes of them; the oldest make room");
+    STORAGE_TRIM_FILES: Option<Text> =
+        Key::new("storage.trim_files", "").idle("files have no room to trim");
+    CORO_STACK_SIZE: Option<Text> =
+        Key::new("coro_stack_size", "").idle("there are no coroutine stacks");
     PLUGINS_FILE: Option<Text> = Key::new("plugins_file", "File with plugins to load").not_yet();
     STREAMS_FILE: Option<Text> = Key::new("streams_file", "File with stream tasks").not_yet();
-    CONVERT_TO_NUMBERS: Option<Text> =
-        Key::new("sp.convert_from_str_to_num", "Numbers in texts are numbers to stream tasks").not_yet();
+    CONVERT_TO_NUMBERS: Option<Text> = Key::new(
+        "sp.convert_from_str_to_num",
+        "Numbers in texts are numbers to stream tasks",
+    )
+    .not_yet();
     DNS_MODE: Option<Text> = Key::new("dns.mode", "Protocol of look-ups").not_yet();
     DNS_RESOLVER: Option<Text> = Key::new("dns.resolver", "Who looks names up").not_yet();
-    DNS_PREFER_IPV4: Option<Text> = Key::new("dns.prefer_ipv4", "IPv4 addresses go first").not_yet();
-    DNS_PREFER_IPV6: Option<Text> = Key::new("dns.prefer_ipv6", "IPv6 addresses go first").not_yet();
-    FIPS_MODE: Option<Text> = Key::new("security.fips_mode", "Approved cryptography only").not_yet();
+    DNS_PREFER_IPV4: Option<Text> =
+        Key::new("dns.prefer_ipv4", "IPv4 addresses go first").not_yet();
+    DNS_PREFER_IPV6: Option<Text> =
+        Key::new("dns.prefer_ipv6", "IPv6 addresses go first").not_yet();
+    FIPS_MODE: Option<Text> =
+        Key::new("security.fips_mode", "Approved cryptography only").not_yet();
     CHUNK_TRACE: Option<Text> = Key::new("enable_chunk_trace", "Trace chunks on request").not_yet();
     MAXSTDIO: Option<Text> = Key::new("windows.maxstdio", "Most open files on Windows").not_yet();
     ADAPTIVE: Option<Text> = Key::new("flush.adaptive", "Flush by how much is waiting").not_yet();
-    ADAPTIVE_MIN: Option<Text> = Key::new("flush.adaptive.min_interval", "Shortest time of it").not_yet();
-    ADAPTIVE_MAX: Option<Text> = Key::new("flush.adaptive.max_interval", "Longest time of it").not_yet();
-    ADAPTIVE_LOW: Option<Text> = Key::new("flush.adaptive.low_pressure", "How much is little").not_yet();
-    ADAPTIVE_MEDIUM: Option<Text> = Key::new("flush.adaptive.medium_pressure", "How much is more").not_yet();
-    ADAPTIVE_HIGH: Option<Text> = Key::new("flush.adaptive.high_pressure", "How much is a lot").not_yet();
-    ADAPTIVE_UP: Option<Text> = Key::new("flush.adaptive.up_steps", "Steps to a shorter time").not_yet();
-    ADAPTIVE_DOWN: Option<Text> = Key::new("flush.adaptive.down_steps", "Steps to a longer time").not_yet();
+    ADAPTIVE_MIN: Option<Text> =
+        Key::new("flush.adaptive.min_interval", "Shortest time of it").not_yet();
+    ADAPTIVE_MAX: Option<Text> =
+        Key::new("flush.adaptive.max_interval", "Longest time of it").not_yet();
+    ADAPTIVE_LOW: Option<Text> =
+        Key::new("flush.adaptive.low_pressure", "How much is little").not_yet();
+    ADAPTIVE_MEDIUM: Option<Text> =
+        Key::new("flush.adaptive.medium_pressure", "How much is more").not_yet();
+    ADAPTIVE_HIGH: Option<Text> =
+        Key::new("flush.adaptive.high_pressure", "How much is a lot").not_yet();
+    ADAPTIVE_UP: Option<Text> =
+        Key::new("flush.adaptive.up_steps", "Steps to a shorter time").not_yet();
+    ADAPTIVE_DOWN: Option<Text> =
+        Key::new("flush.adaptive.down_steps", "Steps to a longer time").not_yet();
 }
 
 /// A positive number of whole seconds.

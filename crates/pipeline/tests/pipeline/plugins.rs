@@ -20,8 +20,7 @@ keys! {
     BATCH: Natural = Key::new("batch", "How many at once.").default("1");
     TAGS: Natural = Key::new("tags", "Tags that take turns, if several.").default("1");
     PADDING: Size = Key::new("padding", "Metadata bytes of each record.").default("0");
-    END: Text =
-        Key::new("end", "What it does then.").default("stop");
+    END: Text = Key::new("end", "What it does then.").default("stop");
 }
 
 keys! {
