@@ -105,6 +105,7 @@ mod tests {
             "cross all",
             "cross aarch64 --if-possible",
             "dist --check --profile dev --target x86_64-unknown-linux-musl --programs a --out b",
+            "dist --plugin --profile release",
             "fluent-bit",
             "fluent-bit refused starts",
             "soak kill 3 600 target/debug/flb-agent",

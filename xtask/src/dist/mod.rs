@@ -4,6 +4,7 @@
 mod check;
 mod licences;
 mod needs;
+mod plugin;
 mod tree;
 
 use std::ffi::OsStr;
@@ -34,6 +35,9 @@ pub(crate) struct Args {
     /// Take programs that are built already
     #[arg(long, value_name = "FOLDER")]
     programs: Option<PathBuf>,
+    /// Make the plugin for Fluent Bit instead, for x86_64 and aarch64; installs compilers
+    #[arg(long, conflicts_with_all = ["check", "target", "programs"])]
+    plugin: bool,
     /// Where packages go (default: target/dist)
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -61,6 +65,9 @@ struct Dist {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.plugin {
+        return plugin::run(args);
+    }
     let dist = Dist::new(args)?;
     fs::create_dir_all(&dist.out)
         .with_context(|| format!("cannot create {}", dist.out.display()))?;

@@ -40,6 +40,14 @@ pub(super) fn packages<P: AsRef<Path>>(programs: &[P]) -> Result<Vec<String>> {
     Ok(libraries.chain(SCRIPTS.map(str::to_owned)).collect())
 }
 
+/// The least version of the C library that a program or a library works with.
+pub(super) fn glibc(file: &Path) -> Result<Vec<u32>> {
+    let mut needs = BTreeMap::new();
+    let mut command = command("readelf --dynamic --version-info --wide");
+    add(&output(command.arg(file))?, &mut needs)?;
+    Ok(needs.remove("libc6").unwrap_or_default())
+}
+
 /// Adds what `readelf` says of one program.
 fn add(said: &str, needs: &mut BTreeMap<&'static str, Vec<u32>>) -> Result<()> {
     for line in said.lines() {
