@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::works::{FILTERS, Filter, Work};
 use crate::run::{command, output, root, run as run_command, target_dir};
@@ -14,10 +14,12 @@ use crate::run::{command, output, root, run as run_command, target_dir};
 pub(super) struct Agent {
     pub(super) name: &'static str,
     pub(super) program: PathBuf,
+    /// What its filters are a plugin of, if they are.
+    plugin: Option<PathBuf>,
     filters: Option<PathBuf>,
 }
 
-/// Ours, and the other one if it takes part.
+/// Ours, and the other one if it takes part: with its own filter, and with our plugin.
 pub(super) fn agents(folder: &Path) -> Result<Vec<Agent>> {
     let programs = match env::var_os("FLB_OURS") {
         Some(folder) => PathBuf::from(folder),
@@ -27,19 +29,34 @@ pub(super) fn agents(folder: &Path) -> Result<Vec<Agent>> {
         }
     };
     let filters = Some(compile(&programs.join("flb-wamrc"), &folder.join("ours"))?);
-    let ours = Agent { name: "ours", program: programs.join("flb-agent"), filters };
+    let program = programs.join("flb-agent");
+    let ours = Agent { name: "ours", program, plugin: None, filters: filters.clone() };
     let Some(program) = env::var_os("FLUENT_BIT") else {
         println!("No other agent takes part: FLUENT_BIT names none.");
         return Ok(vec![ours]);
     };
-    let filters = match env::var_os("FLB_WAMRC") {
+    let program = PathBuf::from(program);
+    let theirs = match env::var_os("FLB_WAMRC") {
         Some(compiler) => Some(compile(Path::new(&compiler), &folder.join("peer"))?),
         None => {
             println!("The other agent has no compiled filters: FLB_WAMRC names no compiler.");
             None
         }
     };
-    Ok(vec![ours, Agent { name: "peer", program: program.into(), filters }])
+    let peer = Agent { name: "peer", program: program.clone(), plugin: None, filters: theirs };
+    let Some(plugin) = env::var_os("FLB_PLUGIN") else {
+        println!("The other agent has no plugin of ours: FLB_PLUGIN names none.");
+        return Ok(vec![ours, peer]);
+    };
+    let plugin = Some(loadable(Path::new(&plugin), folder)?);
+    Ok(vec![ours, peer, Agent { name: "plugin", program, plugin, filters }])
+}
+
+/// The plugin under the name that the other agent asks for.
+fn loadable(plugin: &Path, folder: &Path) -> Result<PathBuf> {
+    let file = folder.join("flb-filter_aot.so");
+    fs::copy(plugin, &file).with_context(|| format!("cannot copy {}", plugin.display()))?;
+    Ok(file)
 }
 
 /// Compiles all filters into a folder.
@@ -69,6 +86,9 @@ impl Agent {
     pub(super) fn command(&self, work: &Work, output: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.env_remove("HOME").env_remove("XDG_CACHE_HOME");
+        self.plugin.iter().for_each(|plugin| {
+            command.arg("-e").arg(plugin);
+        });
         command.arg("-q").arg("-R").arg(root().join("tests/bench/parsers.conf"));
         for file in &work.files {
             command.args(["-i", "tail", "-p"]).arg(format!("path={}", file.display()));
@@ -81,13 +101,14 @@ impl Agent {
         }
         for filter in &work.filters {
             let module = file(self.filters.as_deref().unwrap_or(Path::new("")), filter, "aot");
-            command.args(["-F", "wasm", "-m", "*", "-p"]);
+            let name = if self.plugin.is_some() { "aot" } else { "wasm" };
+            command.args(["-F", name, "-m", "*", "-p"]);
             command.arg(format!("wasm_path={}", module.display()));
             command.arg("-p").arg(format!("function_name={}", filter.function));
             command.arg("-p").arg(format!("event_format={}", filter.format));
             // Room for the longest record.
             command.args(["-p", "wasm_heap_size=900k"]);
-            if filter.name == "say" && self.name == "ours" {
+            if filter.name == "say" && self.name != "peer" {
                 command.args(["-p", "guest_output=inherit"]);
             }
         }

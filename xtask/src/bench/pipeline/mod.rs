@@ -3,7 +3,8 @@
 //!
 //! Rounds of all rows are interleaved. When `FLUENT_BIT` names another agent with the same command line it takes part, and
 //! what both write to files is compared line by line; its filters are `.aot` files made by the compiler that `FLB_WAMRC`
-//! names. `FLB_OURS` names a folder with programs of ours that are built already.
+//! names. When `FLB_PLUGIN` names our plugin for it, the other agent takes part a second time, with that. `FLB_OURS` names a folder with programs of ours that are
+//! built already.
 
 mod agent;
 mod compare;
@@ -79,7 +80,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if words.is_empty() {
         report::plots(&rows, &folder)?;
     }
-    if let [ours, peer] = &agents[..] {
+    if let [ours, peer, ..] = &agents[..] {
         kept["compared"] = compare::all(ours, peer, &works::to_compare(&folder, lines)?, &folder)?;
     }
     fs::write(folder.join("result.json"), serde_json::to_vec_pretty(&kept)?)?;

@@ -38,16 +38,19 @@ fn least(durations: Vec<Duration>) -> Duration {
     durations.into_iter().min().unwrap_or_default()
 }
 
-/// Prints the table: a line for each work. The peer's columns stay empty where it did not take part.
+/// Prints the table: a line for each work. The columns of those who did not take part stay empty.
 pub(super) fn rows(rows: &[Row<'_>]) -> Value {
     println!(
-        "| work | records | ours us | least | peer us | least | times | by least | ours MiB | peer MiB | ours wall ms |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|"
+        "| work | records | ours us | least | peer us | least | times | by least | plugin us | least | ours MiB | peer MiB | ours wall ms |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|"
     );
     let mut kept = Vec::new();
     for ours in rows.iter().filter(|row| row.agent == "ours") {
         let name = &ours.work.name;
-        let peer = rows.iter().find(|row| row.agent == "peer" && row.work.name == *name);
+        let of_agent = |agent| {
+            rows.iter().find(move |row: &&Row<'_>| row.agent == agent && row.work.name == *name)
+        };
+        let (peer, plugin) = (of_agent("peer"), of_agent("plugin"));
         let mut cells = vec![name.clone(), ours.work.records.to_string()];
         cells.extend([median, least].map(|of| micros(ours.each(of))));
         let shown = |show: &dyn Fn(&Row<'_>) -> String| peer.map(show).unwrap_or_default();
@@ -56,6 +59,10 @@ pub(super) fn rows(rows: &[Row<'_>]) -> Value {
             [median, least]
                 .map(|of| shown(&|peer| format!("{:.1}", peer.each(of) / ours.each(of)))),
         );
+        let plugins = |of: fn(Vec<Duration>) -> Duration| {
+            plugin.map(|plugin| micros(plugin.each(of))).unwrap_or_default()
+        };
+        cells.extend([median, least].map(plugins));
         let mib = |row: &Row<'_>| format!("{:.1}", row.peak_kib() as f64 / 1024.0);
         cells.extend([mib(ours), shown(&mib), ours.wall().to_string()]);
         println!("| {} |", cells.join(" | "));
