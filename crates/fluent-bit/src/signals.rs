@@ -50,8 +50,12 @@ const TAKEN: [c_int; 2] = [libc::SIGHUP, libc::SIGCONT];
 
 /// Guests run while somebody holds it for reading.
 static GUESTS: RwLock<()> = RwLock::new(());
-static HANDLERS: Mutex<Handlers> =
-    Mutex::new(Handlers { holders: 0, has_thread: false, agents: [None; TAKEN.len()] });
+static HANDLERS: Mutex<Handlers> = Mutex::new(Handlers {
+    holders: 0,
+    has_thread: false,
+    agents: [None; TAKEN.len()],
+    others: [None; TRAPS.len()],
+});
 /// The engine's handlers of traps, once it has any; else 0.
 static ENGINES: [AtomicUsize; TRAPS.len()] = [const { AtomicUsize::new(0) }; TRAPS.len()];
 /// Whose turn it is on other threads: who was the first before ours.
@@ -76,6 +80,8 @@ struct Handlers {
     has_thread: bool,
     /// The agent's, of the taken signals.
     agents: [Option<sigaction>; TAKEN.len()],
+    /// What stood first for traps before ours.
+    others: [Option<sigaction>; TRAPS.len()],
 }
 
 /// While it lives, the agent's reload and dump wait until no guest runs.
@@ -113,11 +119,9 @@ impl Drop for Held {
                 set(signal, &agent);
             }
         }
-        for (other, trap) in OTHERS.iter().zip(TRAPS) {
-            let mut found = current(trap);
-            if is_front(&found) {
-                found.sa_sigaction = other.load(Ordering::Relaxed);
-                set(trap, &found);
+        for (other, trap) in handlers.others.iter().zip(TRAPS) {
+            if let Some(other) = other.filter(|_| is_front(&current(trap))) {
+                set(trap, &other);
             }
         }
     }
@@ -209,14 +213,14 @@ impl Handlers {
                 set(signal, &handler(note as *const () as usize, libc::SA_RESTART));
             }
         }
-        for ((engine, other), trap) in ENGINES.iter().zip(&OTHERS).zip(TRAPS) {
+        for (index, trap) in TRAPS.into_iter().enumerate() {
             let found = current(trap);
-            let engine = engine.load(Ordering::Relaxed);
-            if engine == 0 || is_front(&found) {
+            if ENGINES[index].load(Ordering::Relaxed) == 0 || is_front(&found) {
                 continue;
             }
             // The engine's own was the first when it came, and hands on what it does not know to who was it before.
-            other.store(found.sa_sigaction, Ordering::Relaxed);
+            OTHERS[index].store(found.sa_sigaction, Ordering::Relaxed);
+            self.others[index] = Some(found);
             set(trap, &handler(front as *const () as usize, libc::SA_SIGINFO | libc::SA_NODEFER));
         }
     }

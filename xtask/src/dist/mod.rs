@@ -212,6 +212,7 @@ mod tests {
     fn a_build_of_the_moment_is_a_trial_and_so_are_programs_of_others() {
         let args = Args {
             check: false,
+            plugin: false,
             profile: "packaged".to_owned(),
             target: None,
             programs: None,
