@@ -88,8 +88,21 @@ function longSkip(at: usize): usize {
 
 /** Whether the bytes are the text. */
 function same(at: usize, len: usize, text: string): bool {
+  const length = <usize>text.length;
+  if (length > len) return false;
+  if (length < len) return sameWide(at, len, text);
+  // As many bytes as letters: all of both are ASCII, or they differ.
+  const from = changetype<usize>(text);
+  for (let i: usize = 0; i < length; i++) {
+    const unit = <u32>load<u16>(from + (i << 1));
+    if (unit >= 0x80 || <u32>load<u8>(at + i) != unit) return false;
+  }
+  return true;
+}
+
+/** As `same`, for more bytes than letters. */
+function sameWide(at: usize, len: usize, text: string): bool {
   const end = at + len, length = text.length;
-  if (<usize>length > len) return false;
   for (let i = 0; i < length; i++) {
     let unit = <u32>load<u16>(changetype<usize>(text) + (<usize>i << 1));
     if (unit < 0x80) {

@@ -98,8 +98,31 @@ func longHead(at unsafe.Pointer, m byte) (header, bytes, values int) {
 	return 1, 0, 0
 }
 
+// Bytes of the values whose first byte says it all: 0 for others.
+var lengths = func() (lengths [256]uint8) {
+	for m := range lengths {
+		switch {
+		case m < 0x80, m >= 0xe0, m >= 0xc0 && m <= 0xc3:
+			lengths[m] = 1
+		case m >= 0xa0 && m < 0xc0:
+			lengths[m] = uint8(1 + m&31)
+		}
+	}
+	for m, n := range [...]uint8{5, 9, 2, 3, 5, 9, 2, 3, 5, 9, 3, 4, 6, 10, 18} {
+		lengths[0xca+m] = n
+	}
+	return lengths
+}()
+
 // What follows the value.
 func skip(at unsafe.Pointer) unsafe.Pointer {
+	if n := lengths[byteAt(at, 0)]; n > 0 {
+		return unsafe.Add(at, n)
+	}
+	return longSkip(at)
+}
+
+func longSkip(at unsafe.Pointer) unsafe.Pointer {
 	for left := 1; left > 0; left-- {
 		header, bytes, values := head(at)
 		at = unsafe.Add(at, header+bytes)
@@ -233,27 +256,41 @@ func (v Value) Extension() (kind int8, bytes []byte, ok bool) {
 }
 
 // Is says whether it is this text.
-func (v Value) Is(text string) bool {
-	found, ok := v.Text()
+func (v Value) Is(text string) bool { return v.at != nil && isAt(v.at, text) }
+
+func isAt(at unsafe.Pointer, text string) bool {
+	// Most are short.
+	if m := byteAt(at, 0); m&0xe0 == 0xa0 {
+		return int(m&31) == len(text) && unsafe.String((*byte)(unsafe.Add(at, 1)), len(text)) == text
+	}
+	found, ok := Value{at}.Text()
 	return ok && string(found) == text
 }
 
 // Get is the member of this name. Of several the last, which is the one that counts elsewhere, in JSON text for example.
 func (v Value) Get(key string) (found Value) {
-	for entries := v.Entries(); entries.Next(); {
-		if entries.Key.Is(key) {
-			found = entries.Value
+	entries := v.Entries()
+	at := entries.at
+	for left := entries.left; left > 0; left-- {
+		value := skip(at)
+		if isAt(at, key) {
+			found.at = value
 		}
+		at = skip(value)
 	}
 	return found
 }
 
 // First is the first member of this name: less work where names stand early and come once.
 func (v Value) First(key string) Value {
-	for entries := v.Entries(); entries.Next(); {
-		if entries.Key.Is(key) {
-			return entries.Value
+	entries := v.Entries()
+	at := entries.at
+	for left := entries.left; left > 0; left-- {
+		value := skip(at)
+		if isAt(at, key) {
+			return Value{value}
 		}
+		at = skip(value)
 	}
 	return Value{}
 }

@@ -12,7 +12,7 @@
 //!         flb.filter("hide", hide);
 //!     }
 //!
-//!     zig build-exe -target wasm32-freestanding -fno-entry -rdynamic -O ReleaseSmall -fstrip hide.zig
+//!     zig build-exe -target wasm32-freestanding -fno-entry -rdynamic -O ReleaseFast -fstrip hide.zig
 //!
 //! The filter is exported under the name, which is its Function_Name; a module may have several. Nothing here allocates: records are
 //! read where the host put them, answers are written into memory that it lends. What is read is the record as it came: edits change

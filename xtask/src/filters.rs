@@ -293,7 +293,7 @@ fn renamed_paths(filter: &Filter) -> Result<(String, Vec<(PathBuf, String)>)> {
 fn zig_alone(dir: &Path, filter: &Filter) -> Result<Made> {
     let source = filter.source().join(filter.name).with_extension("zig");
     run_command(toolchains::zig()?.arg("test").arg(&source))?;
-    zig_build(filter.made(dir), "ReleaseFast", &[source.display().to_string()])
+    zig_build(filter.made(dir), &[source.display().to_string()])
 }
 
 /// A filter in Zig, and the SDK's tests, natively.
@@ -307,13 +307,13 @@ fn zig(dir: &Path, filter: &Filter) -> Result<Made> {
         format!("-Mroot={}", source.display()),
         format!("-Mflb_filter={}", sdk.display()),
     ];
-    zig_build(filter.made(dir), "ReleaseSmall", &words)
+    zig_build(filter.made(dir), &words)
 }
 
-fn zig_build(path: PathBuf, mode: &str, sources: &[String]) -> Result<Made> {
+fn zig_build(path: PathBuf, sources: &[String]) -> Result<Made> {
     let mut build = toolchains::zig()?;
     build.args("build-exe -target wasm32-freestanding -fno-entry -rdynamic".split(' '));
-    build.args(["-O", mode, "-fstrip"]).args(sources);
+    build.args(["-O", "ReleaseFast", "-fstrip"]).args(sources);
     run_command(build.arg(format!("-femit-bin={}", path.display())))?;
     let by = format!("zig {}", first_line(toolchains::zig()?.arg("version"))?);
     Ok(Made { path, by, reproducible: true })

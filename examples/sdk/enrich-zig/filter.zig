@@ -1,6 +1,6 @@
 //! A log filter in Zig: adds to every record the language it was seen by, its tag, its time in words and its original text.
 //!
-//!     zig build-exe -target wasm32-freestanding -fno-entry -rdynamic -O ReleaseSmall -fstrip --dep flb_filter \
+//!     zig build-exe -target wasm32-freestanding -fno-entry -rdynamic -O ReleaseFast -fstrip --dep flb_filter \
 //!         -Mroot=filter.zig -Mflb_filter=../../../sdk/zig/flb_filter.zig -femit-bin=../enrich-zig.wasm
 
 const flb = @import("flb_filter");

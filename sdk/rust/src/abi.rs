@@ -1,7 +1,7 @@
 //! The blocks of the batch ABI as they lie in memory, and the loop around a filter. The attributes call it; filters need not.
 
 use core::fmt;
-use core::ptr::{null, null_mut, write_volatile};
+use core::ptr::{null_mut, write_volatile};
 use core::slice;
 use core::sync::atomic::{AtomicPtr, Ordering, compiler_fence};
 
@@ -61,7 +61,9 @@ pub struct StartBlock {
 /// Blocks where no host makes them.
 #[cfg(any(feature = "json", not(target_arch = "wasm32")))]
 mod made {
-    use super::{Batch, Rec, StartBlock, null, null_mut};
+    use core::ptr::{null, null_mut};
+
+    use super::{Batch, Rec, StartBlock};
 
     const VERSION: u32 = 1;
 
@@ -156,9 +158,9 @@ extern "C" fn flb_batch_1() {}
 ///
 /// `batch` is a block as docs/batch-abi.md has it, and nobody else uses it before the function returns.
 #[inline(always)]
-pub unsafe fn run<'b>(
+pub unsafe fn run(
     batch: *mut Batch,
-    filter: impl Fn(&mut Record<'b>, &Context<'b>) -> Verdict,
+    filter: impl for<'b> Fn(&mut Record<'b>, &Context<'b>) -> Verdict,
 ) -> u32 {
     #[cfg(feature = "std")]
     crate::panics::hook();
@@ -198,9 +200,9 @@ unsafe fn table(batch: *const Batch, index: u32) -> *mut Rec {
 /// # Safety
 ///
 /// `block` is one as docs/batch-abi.md has it, and nobody else uses it before the function returns.
-pub unsafe fn start<'b, E: AsRef<str>>(
+pub unsafe fn start<E: AsRef<str>>(
     block: *mut StartBlock,
-    start: impl Fn(&Start<'b>) -> Result<(), E>,
+    start: impl for<'b> Fn(&Start<'b>) -> Result<(), E>,
 ) -> u32 {
     #[cfg(feature = "std")]
     crate::panics::hook();

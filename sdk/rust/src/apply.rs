@@ -17,6 +17,7 @@ pub(crate) struct Made<'a> {
 
 /// Why nothing can be made of a record.
 #[derive(Debug)]
+#[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "stock Fluent Bit is told nothing"))]
 pub(crate) enum Wrong<'a> {
     /// The filter says that it is a failure, and why.
     Refused(&'a [u8]),

@@ -6,7 +6,7 @@ use core::ptr::{copy, null};
 
 use crate::abi::{self, Rec, verdict};
 use crate::time::Time;
-use crate::value::{Value, head, skip};
+use crate::value::{Value, first_byte, head, skip};
 use crate::write::{Encode, Json, Writer};
 
 /// What becomes of a record.
@@ -448,7 +448,13 @@ pub enum Walk {
     Past,
 }
 
-/// Walks what is in the value, and says where it ends.
+/// Whether it is a map or an array.
+#[inline(always)]
+fn holds_values(value: Value<'_>) -> bool {
+    matches!(first_byte(value.address()), 0x80..=0x9f | 0xdc..=0xdf)
+}
+
+/// Walks what is in the value, a map or an array, and says where it ends.
 fn inside<'b>(
     record: &mut Record<'b>,
     value: Value<'b>,
@@ -464,7 +470,7 @@ fn inside<'b>(
         let value = unsafe { Value::at(at) };
         if is_map && left % 2 == 1 {
             (key, at) = (value, skip(at));
-        } else if visit(record, key, value) == Walk::Into {
+        } else if visit(record, key, value) == Walk::Into && holds_values(value) {
             at = inside(record, value, visit);
         } else {
             at = skip(at);
