@@ -85,8 +85,8 @@ impl<'b> Text<'b> {
         const ONES: u64 = 0x0101_0101_0101_0101;
         let (words, rest) = self.0.as_chunks::<8>();
         for (index, word) in words.iter().enumerate() {
-            let word = u64::from_le_bytes(*word) ^ ONES * u64::from(wanted);
-            let zeros = word.wrapping_sub(ONES) & !word & ONES << 7;
+            let word = u64::from_le_bytes(*word) ^ (ONES * u64::from(wanted));
+            let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
             if zeros != 0 {
                 return Some(8 * index + zeros.trailing_zeros() as usize / 8);
             }
