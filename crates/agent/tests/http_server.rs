@@ -19,15 +19,19 @@ fn start(service: &str) -> (Program, u16, tempfile::TempDir) {
 /// As [`start`], with this filter.
 fn start_with(service: &str, filter: &str) -> (Program, u16, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    let config = dir.path().join("agent.conf");
-    let text = format!(
+    let path = dir.path().join("agent.conf");
+    let input = "Name dummy\n    Samples 3\n    Rate 100\n";
+    let (program, port) = run(&path, &config(service, input, filter));
+    (program, port, dir)
+}
+
+fn config(service: &str, input: &str, filter: &str) -> String {
+    format!(
         "[SERVICE]\n    Flush 0.05\n    HTTP_Server on\n    HTTP_Listen 127.0.0.1\n    HTTP_Port 0\n{service}\
-         [INPUT]\n    Name dummy\n    Alias in\n    Samples 3\n    Rate 100\n\
+         [INPUT]\n    Alias in\n    {input}\
          [FILTER]\n    {filter}\
          [OUTPUT]\n    Name null\n    Match *\n    Alias \"out\"\n"
-    );
-    let (program, port) = run(&config, &text);
-    (program, port, dir)
+    )
 }
 
 /// Starts the agent with this configuration; the port that it listens on.
@@ -229,7 +233,12 @@ fn a_wasm_filter_tells_how_long_records_take_and_what_its_guests_have() {
         "Name wasm\n    Alias w\n    Match *\n    Wasm_Path {}\n    Function_Name filter\n    Recycle 1\n",
         module.path().display()
     );
-    let (program, port, _dir) = start_with("", &filter);
+    // Its input goes on: with its lane, guests and what they have would be gone.
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("three.log");
+    std::fs::write(&log, "one\ntwo\nthree\n").unwrap();
+    let input = format!("Name tail\n    Path {}\n    Read_From_Head on\n", log.display());
+    let (program, port) = run(&dir.path().join("agent.conf"), &config("", &input, &filter));
     delivered(port);
     let text = get(port, "/api/v2/metrics", "").body;
     for (metric, expected) in [

@@ -1,7 +1,7 @@
 //! Goes through a batch record by record. What no record changes is passed on without a copy.
 
 use flb_event::{Chunk, ChunkBuilder, Event, Timestamp};
-use flb_plugin::{Failure, Fate, Outlet, Tally};
+use flb_plugin::{Fate, Outlet, Tally};
 
 /// What a filter says of one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub(super) fn each(
         match builder.push(Event { time, body, ..event }) {
             Ok(()) => *count += 1,
             // The batch has grown over 4 GiB.
-            Err(_) => tally.fail(Failure::Memory, Fate::Dropped),
+            Err(_) => tally.fail(Fate::Dropped),
         }
     }
     outlet.count(&tally);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flb_artifact::Sha256Hex;
 use flb_event::{Chunk, Spares};
-use flb_guest::filter::{self, Finished, Outcome, Policy, Source, Watch, module_options};
+use flb_guest::filter::{self, Finished, Measures, Outcome, Policy, Source, Watch, module_options};
 use flb_guest::host;
 use flb_plugin::{Build, BuildError, Filter, Options, Outlet, Spec};
 use flb_runtime::FilterInstance;
@@ -27,6 +27,7 @@ struct Wasm {
     /// What went on from here, until the lane is through with it.
     spares: Spares,
     policy: Arc<Policy>,
+    measures: Measures,
     /// Where newer modules come from, if any may.
     watch: Option<Arc<Watch>>,
     /// Which of them is at work.
@@ -47,6 +48,7 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildE
     let source =
         Source { engine, path: path.clone(), options: module_options, label: label.clone() };
     let module = source.load(bytes).map_err(refused)?;
+    let mut measures = Measures::of(build.metrics);
     let policy = Arc::new(Policy::read(options, label, build, &module, &path)?);
     if build.service.dry_run {
         return Ok(Box::new(Checked));
@@ -54,7 +56,9 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildE
     let instance = module.instantiate().map_err(refused)?;
     let watches = options.get(filter::WATCH);
     let watch = watches.then(|| Watch::start(source, digest)).transpose()?;
-    Ok(Box::new(Wasm { instance, spares: Spares::new(SPARES), policy, watch, number: 0 }))
+    measures.begin(&instance);
+    let spares = Spares::new(SPARES);
+    Ok(Box::new(Wasm { instance, spares, policy, measures, watch, number: 0 }))
 }
 
 /// One that was built to be looked at: its module was read and its function found, but no instruction of it has run.
@@ -77,7 +81,10 @@ impl Wasm {
         let Some((number, module)) = newest else { return };
         self.number = number;
         match module.instantiate() {
-            Ok(instance) => self.instance = instance,
+            Ok(instance) => {
+                self.measures.begin(&instance);
+                self.instance = instance;
+            }
             Err(error) => {
                 tracing::error!("the new module does not start, the old one stays: {error}")
             }
@@ -91,26 +98,17 @@ impl Filter for Wasm {
         let output = self.spares.builder(batch.tag().clone());
         let module = self.instance.module().source();
         let mut outcome = Outcome::new(&batch, (&self.policy, module), output);
-        let recycled = self.instance.recycled();
         let now = outlet.now();
         self.instance.set_clock(u64::from(now.sec) * 1_000_000_000 + u64::from(now.nsec));
         self.instance.filter(&batch, &mut outcome);
         if let Some(path) = self.instance.denied() {
             self.policy.denied(&path);
         }
-        let Finished { chunk, mut tally, emitted } = outcome.finish(&mut self.spares);
-        tally.recycled = self.instance.recycled() - recycled;
+        let Finished { chunk, tally, emitted } = outcome.finish(&mut self.spares);
+        self.measures.look(&self.instance);
         outlet.count(&tally);
         outlet.pass(chunk);
         emitted.into_iter().for_each(|chunk| outlet.emit(chunk));
-    }
-
-    fn guest_memory(&mut self) -> Option<u64> {
-        Some(self.instance.memory_size())
-    }
-
-    fn module(&self) -> Option<[u8; 32]> {
-        Some(self.instance.module().source().0)
     }
 
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
@@ -119,8 +117,11 @@ impl Filter for Wasm {
             .module()
             .instantiate()
             .map_err(|error| BuildError::new(error.to_string()))?;
+        let mut measures = self.measures.clone();
+        measures.begin(&instance);
         Ok(Box::new(Self {
             instance,
+            measures,
             spares: Spares::new(SPARES),
             policy: Arc::clone(&self.policy),
             watch: self.watch.clone(),

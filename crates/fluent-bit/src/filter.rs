@@ -4,10 +4,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use flb_artifact::Sha256Hex;
 use flb_event::Tag;
-use flb_guest::filter::{self, Look, Policy, Source, module_options};
+use flb_guest::filter::{self, Look, Measures, Policy, Source, module_options};
 use flb_guest::host;
 use flb_plugin::log::Label;
-use flb_plugin::{Build, BuildError, MultilineParsers, Options, Parsers, Service, Shared, Tally};
+use flb_plugin::{
+    Books, Build, BuildError, Metrics, MultilineParsers, Options, Parsers, Service, Shared, Tally,
+};
 
 use crate::NAME;
 use crate::journal::Journal;
@@ -43,6 +45,7 @@ pub(crate) struct Filter {
     journal: Journal,
     stage: Mutex<Stage>,
     total: Mutex<Tally>,
+    metrics: Metrics,
     /// Dropped last, when no guest is left.
     _held: Held,
 }
@@ -67,8 +70,9 @@ impl Filter {
             Some((held.ok()?, work))
         });
         let (held, work) = work?;
+        let metrics = work.metrics.clone();
         let stage = Mutex::new(Stage::Ready(Box::new(work)));
-        Some(Self { label, journal, stage, total: Mutex::default(), _held: held })
+        Some(Self { label, journal, stage, total: Mutex::default(), metrics, _held: held })
     }
 
     /// What it has to say.
@@ -81,7 +85,7 @@ impl Filter {
         match &mut *self.stage.lock().unwrap_or_else(PoisonError::into_inner) {
             Stage::Ready(work) => {
                 let module = work.instance.module().source().to_string();
-                metrics::first(work.instance.memory_size(), &module)
+                metrics::first(&self.metrics.read(), &module)
             }
             _ => Vec::new(),
         }
@@ -132,8 +136,9 @@ impl Filter {
     pub(crate) fn end(self) {
         *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = Stage::Over;
         let tally = *self.total.lock().unwrap_or_else(PoisonError::into_inner);
-        let label = &self.label;
-        self.journal.keep(|| tracing::info!("{label} {tally}"));
+        let (label, metrics) = (&self.label, self.metrics.read());
+        let books = Books { tally: &tally, metrics: &metrics };
+        self.journal.keep(|| tracing::info!("{label} {books}"));
     }
 }
 
@@ -199,12 +204,20 @@ fn work(
     let module = source.load(bytes).map_err(refused)?;
     let tag = Tag::new("").map_err(|error| BuildError::new(error.to_string()))?;
     let (parsers, multiline) = (Parsers::default(), MultilineParsers::default());
-    let build =
-        Build { instance: name, tag: &tag, parsers: &parsers, multiline: &multiline, service };
+    let metrics = Metrics::default();
+    let measures = Measures::of(&metrics);
+    let build = Build {
+        instance: name,
+        tag: &tag,
+        parsers: &parsers,
+        multiline: &multiline,
+        service,
+        metrics: &metrics,
+    };
     let policy = Policy::read(options, label.clone(), &build, &module, &path)?;
     let instance = module.instantiate().map_err(|error| starved(refused(error)))?;
     let watch = options.get(filter::WATCH).then(|| Watch::new(Look::new(source, digest)));
-    Ok(Work::new(instance, policy, watch, is_ending))
+    Ok(Work::new(instance, policy, watch, is_ending, (metrics, measures)))
 }
 
 /// What to do where a guest does not start because the process may not have the address space for it.

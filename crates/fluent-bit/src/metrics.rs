@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 
-use flb_plugin::{Failure, Tally};
+use flb_guest::filter::{MEMORY as OF_MEMORY, RECYCLES as OF_RECYCLES};
+use flb_plugin::{FAILURES as OF_FAILURES, Reading, Tally, Value};
 
 /// A metric of the group `flb_filter`. Its first label is `name`, the filter's.
 #[derive(Debug)]
@@ -64,8 +65,9 @@ pub(crate) const METRICS: &[Metric] = &[
     },
 ];
 
-const CLASSES: [&CStr; Failure::ALL.len()] =
-    [c"trap", c"deadline", c"memory", c"bad_output", c"exit", c"refused"];
+/// Which of them a filter's own metrics are.
+const OWN: [(&flb_plugin::Metric, usize); 3] =
+    [(&OF_FAILURES, FAILURES), (&OF_RECYCLES, RECYCLES), (&OF_MEMORY, MEMORY)];
 
 /// A change of a metric.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,14 +79,14 @@ pub(crate) struct Count {
     pub(crate) value: u64,
 }
 
-/// What one chunk changes: its records, and where the guest is now.
-pub(crate) fn counts(tally: &Tally, memory: u64) -> Vec<Count> {
-    all(tally, memory).filter(|count| count.value > 0 || count.metric == MEMORY).collect()
+/// What one chunk changes: its records, and what the filter's own metrics were before it and are now.
+pub(crate) fn counts(tally: &Tally, before: &[Reading], now: &[Reading]) -> Vec<Count> {
+    all(tally, before, now).filter(|count| count.value > 0 || count.metric == MEMORY).collect()
 }
 
 /// What is said before there are records, so that every metric is there: nothing happened yet to this module.
-pub(crate) fn first(memory: u64, module: &str) -> Vec<Count> {
-    all(&Tally::default(), memory).chain(this_module(module, 1)).collect()
+pub(crate) fn first(now: &[Reading], module: &str) -> Vec<Count> {
+    all(&Tally::default(), now, now).chain(this_module(module, 1)).collect()
 }
 
 /// That one module has taken another's place.
@@ -97,7 +99,7 @@ fn this_module(digest: &str, value: u64) -> Option<Count> {
     Some(Count { metric: MODULE, label, value })
 }
 
-fn all(tally: &Tally, memory: u64) -> impl Iterator<Item = Count> {
+fn all(tally: &Tally, before: &[Reading], now: &[Reading]) -> impl Iterator<Item = Count> {
     let verdicts = [
         (c"kept", tally.kept),
         (c"replaced", tally.replaced),
@@ -105,26 +107,33 @@ fn all(tally: &Tally, memory: u64) -> impl Iterator<Item = Count> {
         (c"dropped_by_failure", tally.dropped_by_failure()),
         (c"quarantined", tally.quarantined()),
     ];
-    let failures = CLASSES.into_iter().zip(tally.failed.map(|fates| fates.total()));
-    let labelled = |metric| {
-        move |(label, value): (&'static CStr, u64)| Count {
-            metric,
-            label: Some(Cow::Borrowed(label)),
-            value,
+    let verdicts = verdicts.into_iter().map(|(verdict, value)| Count {
+        metric: VERDICTS,
+        label: Some(Cow::Borrowed(verdict)),
+        value,
+    });
+    let extra = Count { metric: EXTRA, label: None, value: tally.emitted_extra };
+    verdicts.chain([extra]).chain(now.iter().filter_map(|reading| own(before, reading)))
+}
+
+/// How a metric of the filter's own has changed.
+fn own(before: &[Reading], now: &Reading) -> Option<Count> {
+    let (_, metric) = OWN.into_iter().find(|(own, _)| *own == now.metric)?;
+    let value = match now.value {
+        Value::Counter(number) => {
+            let same = |was: &&Reading| (was.metric, &was.of) == (now.metric, &now.of);
+            number - before.iter().find(same).map_or(0, Reading::number)
         }
+        _ => now.number(),
     };
-    let plain = [(EXTRA, tally.emitted_extra), (RECYCLES, tally.recycled), (MEMORY, memory)];
-    let plain = plain.into_iter().map(|(metric, value)| Count { metric, label: None, value });
-    verdicts
-        .into_iter()
-        .map(labelled(VERDICTS))
-        .chain(failures.map(labelled(FAILURES)))
-        .chain(plain)
+    let label = now.of.as_ref().and_then(|of| CString::new(&**of).ok()).map(Cow::Owned);
+    Some(Count { metric, label, value })
 }
 
 #[cfg(test)]
 mod tests {
-    use flb_plugin::Fate;
+    use flb_guest::filter::Measures;
+    use flb_plugin::{Fate, Metrics};
 
     use super::*;
 
@@ -142,31 +151,36 @@ mod tests {
     fn a_chunk_counts_what_happened() {
         let mut tally = Tally::untouched(2);
         tally.became(3);
-        tally.fail(Failure::Deadline, Fate::Dropped);
+        tally.fail(Fate::Dropped);
+        let metrics = Metrics::default();
+        let mut memory = metrics.gauge(&OF_MEMORY);
+        let failures = metrics.counter_of(&OF_FAILURES, "deadline");
+        failures.add(7);
+        memory.set(9);
+        let before = metrics.read();
+        failures.add(1);
+        memory.set(0);
         let expected = [
             "verdicts_total kept 2",
             "verdicts_total replaced 1",
             "verdicts_total dropped_by_failure 1",
-            "failures_total deadline 1",
             "emitted_extra_total - 2",
+            "failures_total deadline 1",
             "guest_memory_bytes - 0",
         ];
-        assert_eq!(told(&counts(&tally, 0)), expected);
+        assert_eq!(told(&counts(&tally, &before, &metrics.read())), expected);
     }
 
     #[test]
     fn every_metric_is_there_from_the_start() {
-        let first = told(&first(7, "abc"));
+        let metrics = Metrics::default();
+        let _measures = Measures::of(&metrics);
+        metrics.counter_of(&OF_FAILURES, "trap");
+        let first = told(&first(&metrics.read(), "abc"));
         for metric in METRICS {
             let name = metric.name.to_str().unwrap();
             assert!(first.iter().any(|line| line.starts_with(name)), "{name}");
         }
         assert_eq!(told(&changed("a", "b")), ["module_info a 0", "module_info b 1"]);
-    }
-
-    #[test]
-    fn classes_have_their_names() {
-        let names = CLASSES.map(|class| class.to_str().unwrap());
-        assert_eq!(names, Failure::ALL.map(Failure::name));
     }
 }

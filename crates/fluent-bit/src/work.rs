@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use flb_artifact::Sha256Hex;
 use flb_event::{Chunk, ChunkBuilder, Event, Spares, Tag, Verdict};
-use flb_guest::filter::{Look, Policy, class};
-use flb_plugin::{Fate, Tally};
+use flb_guest::filter::{Look, Measures, Policy};
+use flb_plugin::{Fate, Metrics, Reading, Tally};
 use flb_runtime::{Answers, FilterError, FilterInstance, FilterModule};
 
 use crate::metrics::{self, Count};
@@ -45,6 +45,11 @@ pub(crate) struct Work {
     pub(crate) policy: Arc<Policy>,
     pub(crate) watch: Option<Watch>,
     pub(crate) is_ending: Arc<IsEnding>,
+    /// What the guests are measured by.
+    pub(crate) metrics: Metrics,
+    measures: Measures,
+    /// What the agent knows of that.
+    told: Vec<Reading>,
     /// Memory for the batches that the instance is given.
     spares: Spares,
     /// Calls that ran past their deadline since one did not.
@@ -80,29 +85,42 @@ impl Work {
         policy: Policy,
         watch: Option<Watch>,
         is_ending: Arc<IsEnding>,
+        (metrics, mut measures): (Metrics, Measures),
     ) -> Self {
-        let policy = Arc::new(policy);
-        Self { instance, policy, watch, is_ending, spares: Spares::new(1), late: 0, is_busy: false }
+        measures.begin(&instance);
+        Self {
+            instance,
+            policy: Arc::new(policy),
+            watch,
+            is_ending,
+            told: metrics.read(),
+            metrics,
+            measures,
+            spares: Spares::new(1),
+            late: 0,
+            is_busy: false,
+        }
     }
 
     /// Works on one chunk.
     pub(crate) fn run(&mut self, job: &Job) -> Done {
         let mut counts = self.renew();
         self.is_busy = true;
-        let recycled = self.instance.recycled();
         let (batch, places) = records(job, &mut self.spares);
         let mut output = Output::new(&job.chunk, &places, batch.tag(), self);
         let instance = &mut self.instance;
         instance.filter(&batch, &mut output);
-        let (chunk, mut tally, late) = output.finish();
+        let (chunk, tally, late) = output.finish();
         self.spares.keep(batch);
         self.late = late;
         if let Some(path) = self.instance.denied() {
             self.policy.denied(&path);
         }
-        tally.recycled = self.instance.recycled() - recycled;
+        self.measures.look(&self.instance);
         self.is_busy = false;
-        counts.extend(metrics::counts(&tally, self.instance.memory_size()));
+        let now = self.metrics.read();
+        counts.extend(metrics::counts(&tally, &self.told, &now));
+        self.told = now;
         Done { chunk, tally, counts }
     }
 
@@ -115,7 +133,10 @@ impl Work {
         let before = self.instance.module().source();
         let module = newer.unwrap_or_else(|| self.instance.module().clone());
         match module.instantiate() {
-            Ok(instance) => self.instance = instance,
+            Ok(instance) => {
+                self.measures.begin(&instance);
+                self.instance = instance;
+            }
             Err(error) => tracing::error!("the module does not start again: {error}"),
         }
         let after = self.instance.module().source();
@@ -333,8 +354,8 @@ impl Answers for Output<'_> {
             _ => self.late = 0,
         }
         let policy = Arc::clone(&self.policy);
-        let fate = policy.apply((&error, self.module), self.tag, event, &mut self.tally);
-        self.tally.fail(class(&error), fate);
+        let fate = policy.apply((&error, self.module), self.tag, event);
+        self.tally.fail(fate);
         match fate {
             Fate::Kept => drop(self.places.next()),
             Fate::Dropped | Fate::Quarantined => drop(self.take_out()),
@@ -412,7 +433,7 @@ mod tests {
             },
             Some("1"),
         );
-        assert_eq!((tally.dropped_by_failure(), tally.failed[3].total()), (3, 2));
+        assert_eq!((tally.dropped_by_failure(), tally.failures()), (3, 3));
     }
 
     #[test]

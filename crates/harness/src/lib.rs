@@ -19,7 +19,7 @@ use flb_event::{Chunk, ChunkBuilder, Event, Tag, Timestamp};
 use flb_plugin::keys::{Options, Table};
 use flb_plugin::{
     BoxFuture, Build, BuildError, Closed, Context, End, Filter, Generation, Input, InputError,
-    LongLines, Outlet, Parser, Service, Spec,
+    LongLines, Metrics, Outlet, Parser, Service, Spec,
 };
 
 /// A time to parse lines at.
@@ -88,6 +88,7 @@ fn build_named<T>(
         parsers: &flb_parsers::builtin_parsers(),
         multiline: &flb_parsers::multiline::builtin_multiline(),
         service,
+        metrics: &Metrics::default(),
     };
     build(options, &build_with)
 }

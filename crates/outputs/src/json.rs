@@ -153,6 +153,7 @@ mod tests {
             parsers: &flb_plugin::Parsers::default(),
             multiline: &Default::default(),
             service: &flb_plugin::Service::default(),
+            metrics: &flb_plugin::Metrics::default(),
         };
         let (metadata, body) = (testing::msgpack(metadata), testing::msgpack(body));
         let time = Timestamp { sec: 5, nsec: 0 };

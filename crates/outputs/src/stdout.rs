@@ -258,6 +258,7 @@ mod tests {
             parsers: &flb_plugin::Parsers::default(),
             multiline: &Default::default(),
             service: &flb_plugin::Service::default(),
+            metrics: &flb_plugin::Metrics::default(),
         };
         let options = testing::options(SPEC.options, given);
         Stdout(Arc::new(Printer::new(&options, &build, Box::new(sink.clone()))))

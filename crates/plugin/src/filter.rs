@@ -14,16 +14,6 @@ pub trait Filter: Send {
     /// end, when nothing can wait any more. Few filters have any wait.
     fn release(&mut self, _outlet: &mut Outlet, _is_end: bool) {}
 
-    /// Bytes of memory that the filter's guest has now; `None` if it has none. Few filters have one.
-    fn guest_memory(&mut self) -> Option<u64> {
-        None
-    }
-
-    /// The digest of the module that the filter runs now; `None` if it runs none. Few filters run one.
-    fn module(&self) -> Option<[u8; 32]> {
-        None
-    }
-
     /// Another of the same filter, with state of its own, for another lane. Whatever is immutable is shared.
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError>;
 }

@@ -7,7 +7,7 @@ use flb_event::Tag;
 use crate::service::Service;
 
 use crate::{
-    BuildError, Filter, Input, MultilineParser, MultilineParsers, Output, Parser, Parsers,
+    BuildError, Filter, Input, Metrics, MultilineParser, MultilineParsers, Output, Parser, Parsers,
 };
 
 /// One plugin: a row of a table.
@@ -41,6 +41,8 @@ pub struct Build<'a> {
     pub multiline: &'a MultilineParsers,
     /// What the whole agent has settled.
     pub service: &'a Service,
+    /// What the instance counts of its own.
+    pub metrics: &'a Metrics,
 }
 
 /// All plugins that an agent knows, one table a kind.

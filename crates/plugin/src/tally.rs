@@ -1,42 +1,5 @@
 //! The books of a filter: what became of every record that went in.
 
-use std::fmt;
-
-/// Why a filter could not decide about a record. The record's fate is then the filter's failure policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
-    /// The guest trapped.
-    Trap,
-    /// The guest ran past its deadline.
-    Deadline,
-    /// The guest ran out of memory, or the record did not fit into it.
-    Memory,
-    /// The guest's answer could not be understood.
-    BadOutput,
-    /// The guest ended itself.
-    Exit,
-    /// The guest said that it failed on the record.
-    Refused,
-}
-
-impl Failure {
-    /// Every class, in the order of [`Tally::failed`].
-    pub const ALL: [Failure; 6] =
-        [Self::Trap, Self::Deadline, Self::Memory, Self::BadOutput, Self::Exit, Self::Refused];
-
-    /// The class's name in logs, metrics and quarantine files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Trap => "trap",
-            Self::Deadline => "deadline",
-            Self::Memory => "memory",
-            Self::BadOutput => "bad_output",
-            Self::Exit => "exit",
-            Self::Refused => "refused",
-        }
-    }
-}
-
 /// What becomes of a record that a filter failed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
@@ -48,7 +11,7 @@ pub enum Fate {
     Quarantined,
 }
 
-/// The failures of one class, by what became of their records.
+/// Failures by what became of their records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Fates {
     /// Passed as they were; these are in [`Tally::kept`], too.
@@ -60,7 +23,7 @@ pub struct Fates {
 }
 
 impl Fates {
-    /// Failures of this class.
+    /// All of them.
     pub fn total(&self) -> u64 {
         self.kept + self.dropped + self.quarantined
     }
@@ -77,7 +40,7 @@ impl Fates {
 /// ```text
 /// records  = kept + replaced + dropped + dropped_by_failure + quarantined
 /// emitted  = kept + replaced + emitted_extra
-/// failures = the sum over all classes of kept + dropped + quarantined
+/// failures = failed.kept + failed.dropped + failed.quarantined
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -89,12 +52,8 @@ pub struct Tally {
     pub dropped: u64,
     /// Records beyond the first that came of one.
     pub emitted_extra: u64,
-    /// Failures by class, in the order of [`Failure::ALL`].
-    pub failed: [Fates; Failure::ALL.len()],
-    /// Sound instances that the filter replaced, as its options say.
-    pub recycled: u64,
-    /// Quarantined records, of this run or an older one, that were removed again to keep the quarantine within its limit.
-    pub quarantine_lost: u64,
+    /// Failures, by what became of their records.
+    pub failed: Fates,
 }
 
 impl Tally {
@@ -115,8 +74,8 @@ impl Tally {
     }
 
     /// Counts one record that the filter failed on.
-    pub fn fail(&mut self, class: Failure, fate: Fate) {
-        let fates = &mut self.failed[class as usize];
+    pub fn fail(&mut self, fate: Fate) {
+        let fates = &mut self.failed;
         match fate {
             Fate::Kept => {
                 fates.kept += 1;
@@ -144,22 +103,17 @@ impl Tally {
 
     /// Records that were removed because the filter failed and the policy says so.
     pub fn dropped_by_failure(&self) -> u64 {
-        self.failed.iter().map(|fates| fates.dropped).sum()
+        self.failed.dropped
     }
 
     /// Records that are in the quarantine because the filter failed and the policy says so.
     pub fn quarantined(&self) -> u64 {
-        self.failed.iter().map(|fates| fates.quarantined).sum()
+        self.failed.quarantined
     }
 
-    /// Failures of any class.
+    /// Records that the filter failed on.
     pub fn failures(&self) -> u64 {
-        self.failed.iter().map(Fates::total).sum()
-    }
-
-    /// Failures by class, those that never happened included.
-    pub fn failures_by_class(&self) -> impl Iterator<Item = (Failure, Fates)> {
-        Failure::ALL.into_iter().zip(self.failed)
+        self.failed.total()
     }
 
     /// Adds what another batch came to.
@@ -168,42 +122,8 @@ impl Tally {
         self.replaced += other.replaced;
         self.dropped += other.dropped;
         self.emitted_extra += other.emitted_extra;
-        for (mine, others) in self.failed.iter_mut().zip(other.failed) {
-            mine.add(others);
-        }
-        self.recycled += other.recycled;
-        self.quarantine_lost += other.quarantine_lost;
+        self.failed.add(other.failed);
     }
-}
-
-/// In one line, for the log.
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} records: ", self.records())?;
-        if self.kept > 0 {
-            write!(f, "{} kept, ", self.kept)?;
-        }
-        write!(f, "{} replaced, {} dropped", self.replaced, self.dropped)?;
-        unless_zero(f, self.dropped_by_failure(), "dropped by failure")?;
-        unless_zero(f, self.quarantined(), "quarantined")?;
-        unless_zero(f, self.emitted_extra, "emitted extra")?;
-        write!(f, ", {} failed", self.failures())?;
-        let classes: Vec<String> = self
-            .failures_by_class()
-            .filter(|(_, fates)| fates.total() > 0)
-            .map(|(class, fates)| format!("{} {}", class.name(), fates.total()))
-            .collect();
-        if !classes.is_empty() {
-            write!(f, " ({})", classes.join(", "))?;
-        }
-        unless_zero(f, self.recycled, "recycled")?;
-        unless_zero(f, self.quarantine_lost, "lost from quarantine")
-    }
-}
-
-/// Writes `, n word` unless `n` is zero.
-fn unless_zero(f: &mut fmt::Formatter<'_>, n: u64, word: &str) -> fmt::Result {
-    if n == 0 { Ok(()) } else { write!(f, ", {n} {word}") }
 }
 
 #[cfg(test)]
@@ -214,11 +134,11 @@ mod tests {
     fn every_record_is_counted_in_one_place() {
         let mut tally = Tally::untouched(2);
         [0, 1, 3].into_iter().for_each(|records| tally.became(records));
-        tally.fail(Failure::Trap, Fate::Kept);
-        tally.fail(Failure::Trap, Fate::Quarantined);
-        tally.fail(Failure::Exit, Fate::Dropped);
+        tally.fail(Fate::Kept);
+        tally.fail(Fate::Quarantined);
+        tally.fail(Fate::Dropped);
         assert_eq!((tally.records(), tally.emitted(), tally.removed()), (8, 7, 3));
-        assert_eq!(tally.failed[0], Fates { kept: 1, dropped: 0, quarantined: 1 });
+        assert_eq!(tally.failed, Fates { kept: 1, dropped: 1, quarantined: 1 });
         assert_eq!((tally.failures(), tally.quarantined(), tally.dropped_by_failure()), (3, 1, 1));
         let mut sum = tally;
         sum.add(&tally);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use flb_pipeline::{Histogram, Report};
-use flb_plugin::Failure;
+use flb_pipeline::Report;
+use flb_plugin::{Histogram, Reading, Value};
 
 use super::Api;
 
@@ -176,6 +176,7 @@ fn counters(metrics: &mut Metrics, report: &Report, suffix: &str) {
             &name,
             &row.latency,
         );
+        own(metrics, "input", &row.instance.name, &row.metrics);
     }
     for row in &report.filters {
         let name = [("name", &*row.instance.name)];
@@ -195,15 +196,7 @@ fn counters(metrics: &mut Metrics, report: &Report, suffix: &str) {
             &name,
             &row.latency,
         );
-        if let Some(memory) = row.guest_memory {
-            guest(metrics, &name, memory, row.tally.recycled);
-        }
-        if let Some(digest) = row.module {
-            let sha256: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-            let labels = [("name", &*row.instance.name), ("sha256", &sha256)];
-            let help = "The module that the filter runs.";
-            metrics.gauge("flb_filter_module_info", help, &labels, 1);
-        }
+        own(metrics, "filter", &row.instance.name, &row.metrics);
     }
     for row in &report.outputs {
         let name = [("name", &*row.instance.name)];
@@ -225,10 +218,14 @@ fn counters(metrics: &mut Metrics, report: &Report, suffix: &str) {
                 latency,
             );
         }
+        own(metrics, "output", &row.instance.name, &row.metrics);
+    }
+    for row in &report.parsers {
+        own(metrics, "parser", &row.name, &row.metrics);
     }
 }
 
-/// Ours: what became of each record, and why filters failed.
+/// Ours: what became of each record.
 fn verdicts(metrics: &mut Metrics, row: &flb_pipeline::FilterReport) {
     let name = &*row.instance.name;
     for (verdict, value) in row.verdicts() {
@@ -246,32 +243,65 @@ fn verdicts(metrics: &mut Metrics, row: &flb_pipeline::FilterReport) {
         &[("name", name)],
         row.tally.emitted_extra,
     );
-    for class in Failure::ALL {
-        let labels = [("name", name), ("class", class.name())];
-        let value = row.tally.failed[class as usize].total();
-        metrics.counter(
-            "flb_filter_failures_total",
-            "Failures of filters by class.",
-            &labels,
-            value,
-        );
-    }
 }
 
-/// Ours: what is known of a filter's guests.
-fn guest(metrics: &mut Metrics, name: &[(&str, &str)], memory: u64, recycled: u64) {
-    metrics.gauge("flb_filter_guest_memory_bytes", "Memory of the filter's guests.", name, memory);
-    metrics.counter(
-        "flb_filter_recycles_total",
-        "Sound guests that were replaced.",
-        name,
-        recycled,
-    );
+/// What an instance of this kind counts of its own: `flb_<kind>_<name>`, the unit, and what is customary of each kind of metric.
+fn own(metrics: &mut Metrics, kind: &str, instance: &str, readings: &[Reading]) {
+    for Reading { metric, of, value } in readings {
+        let unit = metric.unit.map(|unit| format!("_{unit}")).unwrap_or_default();
+        let name = |end: &str| format!("flb_{kind}_{}{unit}{end}", metric.name);
+        let label = metric.label.unwrap_or("value");
+        let labels = of.iter().map(|of| (label, &**of));
+        let labels: Vec<(&str, &str)> = [("name", instance)].into_iter().chain(labels).collect();
+        match value {
+            Value::Counter(value) => metrics.counter(&name("_total"), metric.help, &labels, *value),
+            Value::Gauge(value) => metrics.gauge(&name(""), metric.help, &labels, *value),
+            Value::Info => metrics.gauge(&name("_info"), metric.help, &labels, 1),
+            Value::Times(times) => {
+                metrics.histogram(&name("_seconds"), metric.help, &labels, times);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use flb_plugin::{FAILURES, Metric};
+
     use super::*;
+
+    const ROOM: Metric = Metric::new("room", "Room.").in_units_of("bytes");
+    const BUILD: Metric = Metric::new("build", "What it is.").by("version");
+    const WAIT: Metric = Metric::new("wait", "How long it waits.");
+    const SECOND: &[Duration] = &[Duration::from_secs(1)];
+
+    #[test]
+    fn what_a_plugin_counts_of_its_own_is_named_by_its_kind() {
+        let counted = flb_plugin::Metrics::default();
+        counted.counter_of(&FAILURES, "trap").add(2);
+        counted.gauge(&ROOM).clone().set(1);
+        let mut room = counted.gauge(&ROOM);
+        room.set(3);
+        counted.info(&BUILD).set("1\"2");
+        counted.timer(&WAIT, SECOND).took(Duration::from_millis(500));
+        let mut metrics = Metrics::default();
+        own(&mut metrics, "filter", "f.0", &counted.read());
+        assert_eq!(
+            metrics.text(),
+            "# HELP flb_filter_build_info What it is.\n# TYPE flb_filter_build_info gauge\n\
+             flb_filter_build_info{name=\"f.0\",version=\"1\\\"2\"} 1\n\
+             # HELP flb_filter_failures_total Failures of filters by class.\n# TYPE flb_filter_failures_total counter\n\
+             flb_filter_failures_total{name=\"f.0\",class=\"trap\"} 2\n\
+             # HELP flb_filter_room_bytes Room.\n# TYPE flb_filter_room_bytes gauge\n\
+             flb_filter_room_bytes{name=\"f.0\"} 3\n\
+             # HELP flb_filter_wait_seconds How long it waits.\n# TYPE flb_filter_wait_seconds histogram\n\
+             flb_filter_wait_seconds_bucket{name=\"f.0\",le=\"1\"} 1\n\
+             flb_filter_wait_seconds_bucket{name=\"f.0\",le=\"+Inf\"} 1\n\
+             flb_filter_wait_seconds_sum{name=\"f.0\"} 0.5\nflb_filter_wait_seconds_count{name=\"f.0\"} 1\n"
+        );
+    }
 
     #[test]
     fn metrics_are_sorted_and_labels_escaped() {

@@ -11,8 +11,8 @@ use std::time::Duration;
 use flb_event::{Chunk, ChunkBuilder, Event, RecordTooLarge, Tag, Timestamp};
 use flb_plugin::keys::{Bool, Choice, Int, Key, List, Many, Text, Word};
 use flb_plugin::{
-    Build, BuildError, Failure, Fate, Filter, MultilineParser, Options, Outlet, ParseError, Parsed,
-    Parser, Spec, Table, Tally, keys,
+    Build, BuildError, Fate, Filter, MultilineParser, Options, Outlet, ParseError, Parsed, Parser,
+    Spec, Table, Tally, keys,
 };
 
 use self::partial::Pieces;
@@ -236,7 +236,7 @@ impl Outcome {
         let metadata = head.map_or(Event::NO_METADATA, |head| head.metadata.as_slice());
         let pushed: Result<(), RecordTooLarge> = self.builder.push(Event { time, metadata, body });
         match (&joined.what, pushed) {
-            (_, Err(_)) => self.tally.fail(Failure::Memory, Fate::Dropped),
+            (_, Err(_)) => self.tally.fail(Fate::Dropped),
             _ if joined.offset < self.first => self.tally.emitted_extra += 1,
             (What::Text(_), Ok(())) => self.tally.kept += 1,
             (What::Body(_), Ok(())) => self.tally.replaced += 1,

@@ -1,10 +1,12 @@
 //! A filter built as a configuration would, and the check of its books.
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use flb_config::{Diagnostics, Document, FileKind, Memory, Variables, read_classic};
 use flb_event::{Chunk, ChunkBuilder, Event, Tag, Timestamp, msgpack};
-use flb_plugin::{Build, BuildError, Filter, Options, Outlet, Service, Tally};
+use flb_guest::filter::Failure;
+use flb_plugin::{Build, BuildError, Filter, Metrics, Options, Outlet, Service, Tally, Value};
 use tempfile::TempDir;
 
 /// A folder, and what all filters in it share.
@@ -12,12 +14,14 @@ pub(crate) struct World {
     folder: TempDir,
     service: Service,
     tag: Tag,
+    /// What the last filter counts of its own.
+    metrics: RefCell<Metrics>,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
         let (folder, tag) = (tempfile::tempdir().unwrap(), Tag::new("chaos").unwrap());
-        Self { folder, service: Service::default(), tag }
+        Self { folder, service: Service::default(), tag, metrics: RefCell::default() }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -49,6 +53,7 @@ impl World {
         let options =
             Options::read("wasm", spec.options, section, &["name"], &variables, &mut wrong);
         assert!(wrong.is_empty(), "{}", wrong.render(document.sources()));
+        self.metrics.replace(Metrics::default());
         let parsers = flb_parsers::builtin_parsers();
         let multiline = flb_parsers::multiline::builtin_multiline();
         let build = Build {
@@ -57,8 +62,25 @@ impl World {
             parsers: &parsers,
             multiline: &multiline,
             service: &self.service,
+            metrics: &self.metrics.borrow(),
         };
         (spec.build)(&options, &build)
+    }
+
+    /// What the last filter has counted: a metric, and one of its label's values if it has several.
+    pub(crate) fn counted(&self, metric: &str, of: Option<&str>) -> u64 {
+        let readings = self.metrics.borrow().read();
+        let mut same =
+            readings.iter().filter(|one| (one.metric.name, one.of.as_deref()) == (metric, of));
+        match same.next().map(|reading| &reading.value) {
+            Some(Value::Counter(number) | Value::Gauge(number)) => *number,
+            other => panic!("{metric} is {other:?}"),
+        }
+    }
+
+    /// How often the last filter has failed so.
+    pub(crate) fn failed(&self, class: Failure) -> u64 {
+        self.counted("failures", Some(class.name()))
     }
 
     /// Gives records to a filter and checks what comes out.

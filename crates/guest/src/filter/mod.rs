@@ -1,12 +1,16 @@
 //! What stands around one filter's module: its options, the policy for failures, the quarantine, newer modules.
 
+mod failure;
+mod measures;
 mod options;
 mod outcome;
 mod policy;
 mod quarantine;
 mod watch;
 
+pub use failure::Failure;
+pub use measures::{MEMORY, Measures, RECYCLES};
 pub use options::{ALL, FUNCTION_NAME, OWN, WASM_PATH, WATCH, module_options};
 pub use outcome::{Finished, Outcome};
-pub use policy::{Policy, class};
+pub use policy::Policy;
 pub use watch::{Look, Source, Watch};

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use flb_artifact::Sha256Hex;
 use flb_event::{Chunk, ChunkBuilder, Event, RecordTooLarge, Spares, Tag, Verdict};
-use flb_plugin::{Failure, Fate, Tally};
+use flb_plugin::{Fate, Tally};
 use flb_runtime::{Answers, FilterError, Part};
 
-use super::policy::{Policy, class};
+use super::failure::Failure;
+use super::policy::Policy;
 
 /// Most bytes that all answers to one batch may take together.
 const ROOM: usize = 256 << 20;
@@ -154,7 +155,10 @@ impl Answers for Outcome<'_> {
         match self.pass(records) {
             Ok(()) => self.tally.kept += records as u64,
             // A batch of almost 4 GiB that answers have filled.
-            Err(_) => (0..records).for_each(|_| self.tally.fail(Failure::Memory, Fate::Dropped)),
+            Err(_) => {
+                self.policy.failures.count(Failure::Memory, records as u64);
+                (0..records).for_each(|_| self.tally.fail(Fate::Dropped));
+            }
         }
     }
 
@@ -206,7 +210,7 @@ impl Answers for Outcome<'_> {
 
     fn fail(&mut self, event: Event<'_>, error: FilterError) {
         let failure = (&error, self.module);
-        let fate = self.policy.apply(failure, self.batch.tag(), event, &mut self.tally);
+        let fate = self.policy.apply(failure, self.batch.tag(), event);
         let fate = match fate {
             // A batch of almost 4 GiB that answers have filled.
             Fate::Kept if self.pass(1).is_err() => Fate::Dropped,
@@ -217,7 +221,7 @@ impl Answers for Outcome<'_> {
                 fate
             }
         };
-        self.tally.fail(class(&error), fate);
+        self.tally.fail(fate);
     }
 }
 

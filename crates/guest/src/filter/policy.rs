@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use flb_artifact::Sha256Hex;
 use flb_event::json::{self, JsonOptions};
 use flb_event::{Event, Tag};
-use flb_plugin::{Build, BuildError, Failure, Fate, Options, Tally};
+use flb_plugin::{Build, BuildError, Fate, Options};
 use flb_runtime::{FilterError, FilterModule};
 
+use super::failure::Failure;
+use super::measures::Failures;
 use super::options as given;
 use super::quarantine::{Origin, Quarantine};
 use crate::host;
@@ -27,8 +29,9 @@ enum OnError {
 pub struct Policy {
     on_error: OnError,
     label: Label,
-    /// Failures by class, in the order of [`Failure::ALL`].
-    failures: [Kinds; Failure::ALL.len()],
+    pub(super) failures: Failures,
+    /// Those that the log knows, by class in the order of [`Failure::ALL`].
+    kinds: [Kinds; Failure::ALL.len()],
     /// Records that the quarantine could not take.
     refusals: Mishaps,
     /// Times that the quarantine was full.
@@ -64,14 +67,15 @@ impl Policy {
             }
             given::OnError::Keep => OnError::Keep,
         };
-        Ok(Self::new(on_error, label))
+        Ok(Self::new(on_error, label, Failures::of(build.metrics)))
     }
 
-    fn new(on_error: OnError, label: Label) -> Self {
+    fn new(on_error: OnError, label: Label, failures: Failures) -> Self {
         Self {
             on_error,
             label,
-            failures: Default::default(),
+            failures,
+            kinds: Default::default(),
             refusals: Mishaps::default(),
             overflows: Mishaps::default(),
             losses: Mishaps::default(),
@@ -82,12 +86,12 @@ impl Policy {
     /// One whose records pass.
     #[cfg(test)]
     pub(super) fn keeping() -> Self {
-        Self::new(OnError::Keep, Label::named("test".to_owned()))
+        Self::new(OnError::Keep, Label::named("test".to_owned()), Failures::default())
     }
 
     /// One whose records are removed.
     pub fn dropping() -> Self {
-        Self::new(OnError::Drop, Label::named("test".to_owned()))
+        Self::new(OnError::Drop, Label::named("test".to_owned()), Failures::default())
     }
 
     /// Decides about a record that the function of this module failed on, and says so, ever less often.
@@ -96,14 +100,14 @@ impl Policy {
         (error, module): (&FilterError, Sha256Hex),
         tag: &Tag,
         event: Event<'_>,
-        tally: &mut Tally,
     ) -> Fate {
-        let class = class(error);
+        let class = Failure::of(error);
+        self.failures.count(class, 1);
         let fate = match &self.on_error {
             OnError::Keep => Fate::Kept,
             OnError::Drop => Fate::Dropped,
             OnError::Quarantine(quarantine) => {
-                self.quarantine(quarantine, (class, error, module), tag, event, tally)
+                self.quarantine(quarantine, (class, error, module), tag, event)
             }
         };
         self.log((class, error), fate, tag, event);
@@ -134,12 +138,11 @@ impl Policy {
         failure: (Failure, &FilterError, Sha256Hex),
         tag: &Tag,
         event: Event<'_>,
-        tally: &mut Tally,
     ) -> Fate {
         match quarantine.add(failure, tag, event) {
             Ok(0) => Fate::Quarantined,
             Ok(lost) => {
-                tally.quarantine_lost += lost;
+                self.failures.lost.add(lost);
                 if let Some(times) = self.overflows.another().map(Times::of) {
                     tracing::warn!(
                         "{} the quarantine is full: its {lost} oldest records are removed{times}; help: raise \
@@ -173,7 +176,7 @@ impl Policy {
         if tracing::enabled!(tracing::Level::DEBUG) {
             tracing::debug!("{} failed on a record of {tag}: {}", self.label, shown(event.body));
         }
-        let Some(times) = self.failures[class as usize].another(&kind(error)) else { return };
+        let Some(times) = self.kinds[class as usize].another(&kind(error)) else { return };
         let words = match class {
             Failure::BadOutput | Failure::Refused => "",
             _ => "Got exception running wasm code: ",
@@ -211,16 +214,4 @@ fn shown(body: &[u8]) -> String {
     let more = if text.len() > SHOWN { "..." } else { "" };
     text.truncate(SHOWN);
     format!("{}{more}", String::from_utf8_lossy(&text))
-}
-
-/// The class that a failure is counted under.
-pub fn class(error: &FilterError) -> Failure {
-    match error {
-        FilterError::Deadline { .. } | FilterError::GivenUp { .. } => Failure::Deadline,
-        FilterError::Memory { .. } | FilterError::OutOfMemory { .. } => Failure::Memory,
-        FilterError::BadOutput { .. } => Failure::BadOutput,
-        FilterError::Exit { .. } => Failure::Exit,
-        FilterError::Refused { .. } => Failure::Refused,
-        _ => Failure::Trap,
-    }
 }

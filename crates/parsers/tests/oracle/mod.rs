@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use flb_config::{Diagnostics, Document, Property, Section, SectionKind, Span, Spanned, Variables};
 use flb_event::{Tag, Timestamp, msgpack};
 use flb_parsers::multiline::{self, builtin_multiline};
-use flb_plugin::{Build, MultilineParsers, Options, Parser, Parsers, Service};
+use flb_plugin::{Build, Metrics, MultilineParsers, Options, Parser, Parsers, Service};
 
 const NOW: Timestamp = Timestamp { sec: 1_700_000_000, nsec: 0 };
 
@@ -109,6 +109,7 @@ fn build(format: &str, given: &[(&str, &str)]) -> Option<Box<dyn Parser>> {
         parsers: &Parsers::default(),
         multiline: &MultilineParsers::default(),
         service: &Service::default(),
+        metrics: &Metrics::default(),
     };
     (spec.build)(&options, &build).ok()
 }

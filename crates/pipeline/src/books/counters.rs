@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flb_plugin::Tally;
+use flb_plugin::{Histogram, Metrics, Tally};
 
-use super::histogram::Histogram;
+use super::bounds;
 use crate::count::{Count, Gauge, Shared};
 use crate::instance::Instance;
 use crate::storage::Buffer;
@@ -46,6 +46,8 @@ pub(crate) struct InputRow {
     pub(crate) busy_bytes: Gauge,
     /// How long batches took from the input into their chunks.
     pub(crate) latency: Shared<Histogram>,
+    /// What the input counts of its own.
+    pub(crate) metrics: Metrics,
 }
 
 impl InputRow {
@@ -74,7 +76,8 @@ impl InputRow {
             waiting: Gauge::default(),
             chunks_busy: Gauge::default(),
             busy_bytes: Gauge::default(),
-            latency: Shared::new(Histogram::of_batches()),
+            latency: Shared::new(bounds::of_batches()),
+            metrics: Metrics::default(),
         }
     }
 
@@ -94,7 +97,7 @@ impl InputRow {
 #[derive(Debug)]
 pub(crate) struct FilterRow {
     pub(crate) instance: Instance,
-    books: Shared<Books>,
+    books: Shared<FilterBooks>,
     /// Batches that the filter panicked on; their records passed.
     pub(crate) panics: Count,
     /// Bytes that left the filter, and those by which batches became smaller.
@@ -102,22 +105,23 @@ pub(crate) struct FilterRow {
     pub(crate) bytes_dropped: Count,
     /// Records by which batches grew.
     pub(crate) added: Count,
+    /// What the filter counts of its own.
+    pub(crate) metrics: Metrics,
 }
 
 impl FilterRow {
-    pub(crate) fn new(instance: Instance) -> Self {
+    pub(crate) fn new(instance: Instance, metrics: Metrics) -> Self {
         Self {
             instance,
-            books: Shared::new(Books {
+            books: Shared::new(FilterBooks {
                 tally: Tally::default(),
-                latency: Histogram::of_records(),
-                memory: None,
-                module: None,
+                latency: bounds::of_records(),
             }),
             panics: Count::default(),
             bytes: Count::default(),
             bytes_dropped: Count::default(),
             added: Count::default(),
+            metrics,
         }
     }
 
@@ -128,35 +132,17 @@ impl FilterRow {
         books.latency.add_all(time, u32::try_from(tally.records()).unwrap_or(u32::MAX));
     }
 
-    /// One lane's copy has come to run this module, or none.
-    pub(crate) fn run_module(&self, module: Option<[u8; 32]>) {
-        self.books.lock().module = module;
-    }
-
-    /// The guest of one lane's copy had so much memory, and has so much now.
-    pub(crate) fn resize_guest(&self, before: Option<u64>, now: Option<u64>) {
-        if before != now {
-            let mut books = self.books.lock();
-            let others = books.memory.unwrap_or(0).saturating_sub(before.unwrap_or(0));
-            books.memory = Some(others + now.unwrap_or(0));
-        }
-    }
-
-    pub(crate) fn books(&self) -> Books {
+    pub(crate) fn books(&self) -> FilterBooks {
         self.books.lock().clone()
     }
 }
 
 /// What a filter's lanes count together.
 #[derive(Debug, Clone)]
-pub(crate) struct Books {
+pub(crate) struct FilterBooks {
     pub(crate) tally: Tally,
     /// How long a record took.
     pub(crate) latency: Histogram,
-    /// Bytes of the guests, if there are any.
-    pub(crate) memory: Option<u64>,
-    /// The digest of the module, if there is one.
-    pub(crate) module: Option<[u8; 32]>,
 }
 
 /// An output.
@@ -185,6 +171,8 @@ pub(crate) struct OutputRow {
     pub(crate) tasks_settled: Count,
     /// How old chunks were when they were delivered, by the input that they came from.
     pub(crate) latency: Shared<BTreeMap<Arc<str>, Histogram>>,
+    /// What the output counts of its own.
+    pub(crate) metrics: Metrics,
 }
 
 impl OutputRow {
@@ -204,6 +192,7 @@ impl OutputRow {
             tasks: Count::default(),
             tasks_settled: Count::default(),
             latency: Shared::default(),
+            metrics: Metrics::default(),
         }
     }
 
@@ -213,7 +202,7 @@ impl OutputRow {
         match latency.get_mut(input) {
             Some(histogram) => histogram.add(age),
             None => {
-                let mut histogram = Histogram::of_deliveries();
+                let mut histogram = bounds::of_deliveries();
                 histogram.add(age);
                 latency.insert(Arc::clone(input), histogram);
             }
@@ -237,6 +226,7 @@ impl InputRow {
         ];
         carry_on(&counts);
         self.latency.lock().add_counts(&old.latency.lock());
+        self.metrics.carry_on(&old.metrics);
         if let (Some(own), Some(old)) = (&self.buffer.ring, &old.buffer.ring) {
             carry_on(&[
                 (&own.dropped_chunks, &old.dropped_chunks),
@@ -252,6 +242,7 @@ impl FilterRow {
         let (mut own, old_books) = (self.books.lock(), old.books.lock());
         own.tally.add(&old_books.tally);
         own.latency.add_counts(&old_books.latency);
+        self.metrics.carry_on(&old.metrics);
         let counts = [
             (&self.panics, &old.panics),
             (&self.bytes, &old.bytes),
@@ -279,9 +270,10 @@ impl OutputRow {
             (&self.tasks_settled, &old.tasks_settled),
         ];
         carry_on(&counts);
+        self.metrics.carry_on(&old.metrics);
         let mut own = self.latency.lock();
         for (input, old) in &*old.latency.lock() {
-            own.entry(Arc::clone(input)).or_insert_with(Histogram::of_deliveries).add_counts(old);
+            own.entry(Arc::clone(input)).or_insert_with(bounds::of_deliveries).add_counts(old);
         }
     }
 }
@@ -292,9 +284,17 @@ fn carry_on(counts: &[(&Count, &Count)]) {
     }
 }
 
+/// A parser, which is counted only by itself.
+#[derive(Debug, Clone)]
+pub(crate) struct ParserRow {
+    pub(crate) name: Arc<str>,
+    pub(crate) metrics: Metrics,
+}
+
 /// All rows of a pipeline, in the configuration's order.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Counters {
+    pub(crate) parsers: Vec<ParserRow>,
     pub(crate) inputs: Vec<Arc<InputRow>>,
     /// What was in storage at the start.
     pub(crate) leftovers: Option<Arc<InputRow>>,
@@ -306,6 +306,11 @@ impl Counters {
     /// Counts on from what a pipeline that has ended has counted. The instances of it that are not here any more.
     pub(crate) fn carry_on(&self, old: &Self) -> Vec<Instance> {
         let mut gone = Vec::new();
+        for old in &old.parsers {
+            if let Some(row) = self.parsers.iter().find(|row| row.name == old.name) {
+                row.metrics.carry_on(&old.metrics);
+            }
+        }
         for old in &old.inputs {
             match self.inputs.iter().find(|row| row.instance.is_same(&old.instance)) {
                 Some(row) => row.carry_on(old),
@@ -325,25 +330,5 @@ impl Counters {
             }
         }
         gone
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use flb_config::Role;
-
-    #[test]
-    fn the_guests_of_all_lanes_are_counted_together() {
-        let row = FilterRow::new(Instance::new(Role::Filter, "wasm", "wasm.0".into()));
-        let memory = || row.books().memory;
-        row.resize_guest(None, None);
-        assert_eq!(memory(), None);
-        row.resize_guest(None, Some(2));
-        row.resize_guest(None, Some(3));
-        assert_eq!(memory(), Some(5));
-        row.resize_guest(Some(2), Some(0));
-        row.resize_guest(Some(3), Some(4));
-        assert_eq!(memory(), Some(4));
     }
 }

@@ -3,10 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use flb_plugin::Tally;
+use flb_plugin::{Books, Histogram, Reading, Tally};
 
-use super::counters::{Books, Counters, InputRow};
-use super::histogram::Histogram;
+use super::counters::{Counters, FilterBooks, InputRow};
 use crate::instance::Instance;
 
 /// An input's numbers.
@@ -58,6 +57,8 @@ pub struct InputReport {
     pub busy_bytes: u64,
     /// How long batches took from the input, through its filters, into their chunks.
     pub latency: Histogram,
+    /// What it counts of its own.
+    pub metrics: Vec<Reading>,
 }
 
 /// A filter's numbers.
@@ -77,10 +78,8 @@ pub struct FilterReport {
     pub added: u64,
     /// How long a record took: its share of its batch's time.
     pub latency: Histogram,
-    /// Bytes of memory of its guests, if it has guests.
-    pub guest_memory: Option<u64>,
-    /// The digest of the module that it runs, if it runs one.
-    pub module: Option<[u8; 32]>,
+    /// What it counts of its own.
+    pub metrics: Vec<Reading>,
 }
 
 impl FilterReport {
@@ -132,11 +131,24 @@ pub struct OutputReport {
     pub under_way: u64,
     /// How old chunks were when it took them, by the input that they came from.
     pub latency: Vec<(Arc<str>, Histogram)>,
+    /// What it counts of its own.
+    pub metrics: Vec<Reading>,
+}
+
+/// A parser's numbers: those that it counts of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParserReport {
+    /// Its name, by which inputs and filters name it.
+    pub name: Arc<str>,
+    /// What it counts.
+    pub metrics: Vec<Reading>,
 }
 
 /// The numbers of a whole pipeline, in the configuration's order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
+    /// The parsers that the configuration makes.
+    pub parsers: Vec<ParserReport>,
     /// The inputs. What was in storage at the start is one more, the last, if there was any.
     pub inputs: Vec<InputReport>,
     /// The filters.
@@ -188,10 +200,11 @@ impl Report {
                 chunks_busy: row.chunks_busy.get(),
                 busy_bytes: row.busy_bytes.get(),
                 latency: row.latency.lock().clone(),
+                metrics: row.metrics.read(),
             }
         });
         let filters = counters.filters.iter().map(|row| {
-            let Books { tally, latency, memory, module } = row.books();
+            let FilterBooks { tally, latency } = row.books();
             FilterReport {
                 instance: row.instance.clone(),
                 tally,
@@ -200,8 +213,7 @@ impl Report {
                 bytes_dropped: row.bytes_dropped.get(),
                 added: row.added.get(),
                 latency,
-                guest_memory: memory,
-                module,
+                metrics: row.metrics.read(),
             }
         });
         let outputs = counters.outputs.iter().map(|row| {
@@ -221,10 +233,16 @@ impl Report {
                 retries_failed: row.retries_failed.get(),
                 under_way: row.under_way.get(),
                 latency: row.latency.lock().clone().into_iter().collect(),
+                metrics: row.metrics.read(),
                 pending_tasks: row.tasks.get().saturating_sub(row.tasks_settled.get()),
             }
         });
+        let parsers = counters
+            .parsers
+            .iter()
+            .map(|row| ParserReport { name: Arc::clone(&row.name), metrics: row.metrics.read() });
         Self {
+            parsers: parsers.collect(),
             inputs: inputs.collect(),
             filters: filters.collect(),
             outputs: outputs.collect(),
@@ -281,19 +299,26 @@ fn unless_zero(f: &mut fmt::Formatter<'_>, n: u64, word: &str) -> fmt::Result {
     if n == 0 { Ok(()) } else { write!(f, ", {n} {word}") }
 }
 
+/// Writes what an instance counts of its own, where there is a word for it.
+fn in_words(f: &mut fmt::Formatter<'_>, metrics: &[Reading]) -> fmt::Result {
+    metrics.iter().try_for_each(|reading| f.write_str(&reading.in_words()))
+}
+
 impl fmt::Display for InputReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{}] {} records, {} bytes", self.instance, self.records, self.bytes)?;
         unless_zero(f, self.unrouted, "matched no output")?;
         unless_zero(f, self.overwritten_chunks, "chunks gave way to newer ones")?;
         unless_zero(f, self.pending, "lost on the way")?;
+        in_words(f, &self.metrics)?;
         unless_zero(f, self.failures, "failures")
     }
 }
 
 impl fmt::Display for FilterReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}] {}", self.instance, self.tally)?;
+        let Self { instance, tally, metrics, .. } = self;
+        write!(f, "[{instance}] {}", Books { tally, metrics })?;
         unless_zero(f, self.panics, "panics")
     }
 }
@@ -304,6 +329,7 @@ impl fmt::Display for OutputReport {
         write!(f, "{} delivered, {} dropped", self.delivered, self.dropped)?;
         unless_zero(f, self.pending.saturating_sub(self.stored), "lost on the way")?;
         unless_zero(f, self.stored, "in storage")?;
+        in_words(f, &self.metrics)?;
         unless_zero(f, self.errors, "errors")?;
         unless_zero(f, self.retries, "retries")?;
         unless_zero(f, self.retries_failed, "chunks out of retries")

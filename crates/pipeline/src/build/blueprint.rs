@@ -10,15 +10,15 @@ use flb_config::{
 };
 use flb_event::Tag;
 use flb_plugin::{
-    Build, BuildError, Filter, Generation, MultilineParsers, Outlet, Parsers, Registry, Service,
-    Shared, Spec,
+    Build, BuildError, Filter, Generation, Metrics, MultilineParsers, Outlet, Parsers, Registry,
+    Service, Shared, Spec,
 };
 
 use super::findings::Findings;
 use super::parsers::{World, build_multiline, build_parsers, find_spec};
 use super::properties::{Core, reserved};
 use super::service::{Settings, with_document};
-use crate::books::{Counters, FilterRow, InputRow, OutputRow};
+use crate::books::{Counters, FilterRow, InputRow, OutputRow, ParserRow};
 use crate::flow::{LaneFilter, Match, Processed};
 use crate::instance::Instance;
 use crate::run::{InputPart, OutputKey, OutputPart, Pipeline, Reserved, StoragePart, Timing};
@@ -64,8 +64,9 @@ impl Blueprint<'_> {
         let (document, registry) = (self.document, self.registry);
         let world = World { document, registry, service: &service, variables: &variables };
         let mut found = Diagnostics::default();
-        let parsers = build_parsers(world, self.parsers, &mut found);
-        let multiline = build_multiline(world, &parsers, self.multiline, &mut found);
+        let mut rows = Vec::new();
+        let parsers = build_parsers(world, self.parsers, &mut rows, &mut found);
+        let multiline = build_multiline(world, &parsers, self.multiline, &mut rows, &mut found);
         let parsers_are_sound = !found.has_errors();
         findings.config.extend(found);
         let mut builder =
@@ -88,7 +89,7 @@ impl Blueprint<'_> {
         if builder.findings.has_errors() {
             return None;
         }
-        let pipeline = assemble(inputs, filters, outputs, self.settings);
+        let pipeline = assemble(inputs, filters, outputs, rows, self.settings);
         pipeline.map_err(|(instance, error)| builder.refuse(&instance, None, &error)).ok()
     }
 }
@@ -119,6 +120,7 @@ struct Made<T: ?Sized> {
     core: Core,
     /// All that its section says.
     section: String,
+    metrics: Metrics,
     processors: Vec<Made<dyn Filter>>,
 }
 
@@ -293,6 +295,7 @@ impl<'a> Builder<'a, '_> {
         let Plan { section, spec, instance, numbered, core, options, processors } = plan;
         let processors = self.make(processors);
         let options = options?;
+        let metrics = Metrics::default();
         let made = tag_of(&core, &numbered).and_then(|tag| {
             let build = Build {
                 instance: &instance.name,
@@ -300,13 +303,14 @@ impl<'a> Builder<'a, '_> {
                 parsers: &self.parsers,
                 multiline: &self.multiline,
                 service: &self.service,
+                metrics: &metrics,
             };
             instance.span().in_scope(|| (spec.build)(&options, &build))
         });
         match made {
             Ok(plugin) => {
                 let section = text_of(section);
-                Some(Made { plugin, instance, core, section, processors })
+                Some(Made { plugin, instance, core, section, metrics, processors })
             }
             Err(error) => {
                 self.refuse(&instance, Some(section), &error);
@@ -351,20 +355,22 @@ fn assemble(
     inputs: Vec<Made<dyn flb_plugin::Input>>,
     filters: Vec<Made<dyn Filter>>,
     outputs: Vec<Made<dyn flb_plugin::Output>>,
+    parsers: Vec<ParserRow>,
     settings: &Settings,
 ) -> Result<Pipeline, (Instance, BuildError)> {
-    let mut counters = Counters::default();
+    let mut counters = Counters { parsers, ..Counters::default() };
     // Those of filters come first, and a lane's filters find theirs by their place.
     add_rows(&mut counters, &filters);
     let mut lanes = copies(filters, inputs.iter().map(|input| input.core.workers).sum())?;
     let mut input_parts = Vec::new();
-    for Made { plugin, instance, core, processors, .. } in inputs {
+    for Made { plugin, instance, core, metrics, processors, .. } in inputs {
         let limit = core.buffer_limit;
-        let row = Arc::new(match settings.storage.of_input(core.storage) {
+        let row = match settings.storage.of_input(core.storage) {
             StorageType::Filesystem => InputRow::stored(instance),
             StorageType::Ring => InputRow::ring(instance, limit),
             StorageType::Memory => InputRow::new(instance, limit),
-        });
+        };
+        let row = Arc::new(InputRow { metrics, ..row });
         counters.inputs.push(Arc::clone(&row));
         let rows = add_rows(&mut counters, &processors);
         let own = copies(processors, core.workers)?.into_iter().zip(lanes.drain(..core.workers));
@@ -377,9 +383,9 @@ fn assemble(
         input_parts.push(InputPart { input: plugin, lanes, pauses, row });
     }
     let mut output_parts = Vec::new();
-    for Made { plugin, instance, core, section, processors } in outputs {
+    for Made { plugin, instance, core, section, metrics, processors } in outputs {
         let key = OutputKey { instance: instance.clone(), section };
-        let row = Arc::new(OutputRow::new(instance));
+        let row = Arc::new(OutputRow { metrics, ..OutputRow::new(instance) });
         counters.outputs.push(Arc::clone(&row));
         let limit = core.retry_limit;
         let workers = core.workers;
@@ -424,8 +430,10 @@ fn leftovers(number: usize) -> InputRow {
 
 /// Makes a row for each filter.
 fn add_rows(counters: &mut Counters, filters: &[Made<dyn Filter>]) -> Vec<Arc<FilterRow>> {
-    let rows = filters.iter().map(|filter| Arc::new(FilterRow::new(filter.instance.clone())));
-    let rows: Vec<_> = rows.collect();
+    let row = |made: &Made<dyn Filter>| {
+        Arc::new(FilterRow::new(made.instance.clone(), made.metrics.clone()))
+    };
+    let rows: Vec<_> = filters.iter().map(row).collect();
     counters.filters.extend(rows.iter().cloned());
     rows
 }
@@ -446,8 +454,8 @@ fn fork(filters: &[Made<dyn Filter>]) -> Result<Vec<Made<dyn Filter>>, (Instance
         let fork = made.instance.span().in_scope(|| made.plugin.fork());
         let plugin = fork.map_err(|error| (made.instance.clone(), error))?;
         let (instance, core) = (made.instance.clone(), made.core.clone());
-        let section = made.section.clone();
-        Ok(Made { plugin, instance, core, section, processors: Vec::new() })
+        let (section, metrics) = (made.section.clone(), made.metrics.clone());
+        Ok(Made { plugin, instance, core, section, metrics, processors: Vec::new() })
     });
     copies.collect()
 }
@@ -455,19 +463,13 @@ fn fork(filters: &[Made<dyn Filter>]) -> Result<Vec<Made<dyn Filter>>, (Instance
 fn lane_filters(filters: Vec<Made<dyn Filter>>, rows: &[Arc<FilterRow>]) -> Vec<LaneFilter> {
     let with_rows = filters.into_iter().zip(rows);
     with_rows
-        .map(|(Made { plugin, instance, core, .. }, row)| {
-            let mut filter = LaneFilter {
-                matching: core.matching,
-                filter: plugin,
-                outlet: Outlet::default(),
-                row: Arc::clone(row),
-                span: instance.span(),
-                condition: core.condition,
-                guest_memory: None,
-                module: None,
-            };
-            filter.count_guest();
-            filter
+        .map(|(Made { plugin, instance, core, .. }, row)| LaneFilter {
+            matching: core.matching,
+            filter: plugin,
+            outlet: Outlet::default(),
+            row: Arc::clone(row),
+            span: instance.span(),
+            condition: core.condition,
         })
         .collect()
 }

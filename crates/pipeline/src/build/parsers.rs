@@ -9,10 +9,11 @@ use flb_config::{
     did_you_mean, read_file,
 };
 use flb_event::Tag;
-use flb_plugin::{Build, MultilineParsers, Named, Parsers, Registry, Service, Spec};
+use flb_plugin::{Build, Metrics, MultilineParsers, Named, Parsers, Registry, Service, Spec};
 
 use super::findings::Findings;
 use super::service::{PARSERS_FILE, Settings};
+use crate::books::ParserRow;
 
 /// Reads all files that the settings name into `document`. A relative path is looked for as it is, then in `folders`.
 /// False when a file could not be read or has mistakes; the document is then good for showing them only.
@@ -63,6 +64,7 @@ pub(crate) struct World<'a> {
 pub(crate) fn build_parsers(
     world: World<'_>,
     builtin: &Parsers,
+    rows: &mut Vec<ParserRow>,
     diagnostics: &mut Diagnostics,
 ) -> Parsers {
     let none = (&Parsers::default(), &MultilineParsers::default());
@@ -72,7 +74,7 @@ pub(crate) fn build_parsers(
         choice: "format",
         specs: world.registry.parsers,
     };
-    build_all(world, &kind, none, builtin, diagnostics)
+    build_all(world, &kind, (none, builtin), rows, diagnostics)
 }
 
 /// The same with multiline parsers, which may name `parsers`.
@@ -80,6 +82,7 @@ pub(crate) fn build_multiline(
     world: World<'_>,
     parsers: &Parsers,
     builtin: &MultilineParsers,
+    rows: &mut Vec<ParserRow>,
     diagnostics: &mut Diagnostics,
 ) -> MultilineParsers {
     let known = (parsers, &MultilineParsers::default());
@@ -89,7 +92,7 @@ pub(crate) fn build_multiline(
         choice: "type",
         specs: world.registry.multiline,
     };
-    build_all(world, &kind, known, builtin, diagnostics)
+    build_all(world, &kind, (known, builtin), rows, diagnostics)
 }
 
 /// A kind of sections.
@@ -107,16 +110,18 @@ type Known<'a> = (&'a Parsers, &'a MultilineParsers);
 fn build_all<T: ?Sized>(
     world: World<'_>,
     kind: &Kind<T>,
-    known: Known<'_>,
-    builtin: &Named<T>,
+    (known, builtin): (Known<'_>, &Named<T>),
+    rows: &mut Vec<ParserRow>,
     diagnostics: &mut Diagnostics,
 ) -> Named<T> {
     let mut all = Named::default();
     for section in world.document.sections_of(kind.section) {
-        let Some((name, built)) = build_one(world, kind, section, known, diagnostics) else {
-            continue;
-        };
-        if !all.insert(&name, built.into()) {
+        let metrics = Metrics::default();
+        let built = build_one(world, kind, section, (known, &metrics), diagnostics);
+        let Some((name, built)) = built else { continue };
+        if all.insert(&name, built.into()) {
+            rows.push(ParserRow { name: name.into(), metrics });
+        } else {
             let word = kind.word;
             let message = format!("[{word}] {word} named '{name}' already exists, skip.");
             diagnostics.push(Diagnostic::error(message).at(section.name.span));
@@ -130,7 +135,7 @@ fn build_one<T: ?Sized>(
     world: World<'_>,
     kind: &Kind<T>,
     section: &Section,
-    (parsers, multiline): Known<'_>,
+    ((parsers, multiline), metrics): (Known<'_>, &Metrics),
     diagnostics: &mut Diagnostics,
 ) -> Option<(String, Box<T>)> {
     let World { service, variables, .. } = world;
@@ -152,7 +157,7 @@ fn build_one<T: ?Sized>(
     }
     // No text this short is too long for a tag.
     let tag = Tag::new("").ok()?;
-    let build = Build { instance: &name, tag: &tag, parsers, multiline, service };
+    let build = Build { instance: &name, tag: &tag, parsers, multiline, service, metrics };
     match (spec.build)(&options, &build) {
         Ok(built) => Some((name, built)),
         Err(error) => {

@@ -40,10 +40,6 @@ pub(crate) struct LaneFilter {
     pub(crate) span: Span,
     /// Which records it is for, if not for all.
     pub(crate) condition: Option<Condition>,
-    /// What its guest had when it was counted last.
-    pub(crate) guest_memory: Option<u64>,
-    /// The module that it ran when that was counted last.
-    pub(crate) module: Option<[u8; 32]>,
 }
 
 impl LaneFilter {
@@ -104,7 +100,6 @@ impl LaneFilter {
             self.outlet.keep(batch);
         }
         self.book(begun.elapsed(), records, size);
-        self.count_guest();
     }
 
     /// Has the filter let go of what waited in it and does so no longer: it is in the outlet then.
@@ -131,18 +126,6 @@ impl LaneFilter {
         self.row.bytes.add(bytes);
         self.row.bytes_dropped.add(size.saturating_sub(bytes));
         self.row.added.add(left.saturating_sub(records));
-    }
-
-    /// Counts what the guest's memory has become, and tells which module it runs.
-    pub(crate) fn count_guest(&mut self) {
-        let now = self.filter.guest_memory();
-        self.row.resize_guest(self.guest_memory, now);
-        self.guest_memory = now;
-        let module = self.filter.module();
-        if module != self.module {
-            self.row.run_module(module);
-            self.module = module;
-        }
     }
 
     fn panicked(&mut self, records: usize, message: &str) {

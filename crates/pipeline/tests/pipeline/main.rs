@@ -5,6 +5,7 @@
 mod build;
 mod counts;
 mod flow;
+mod metrics;
 mod plugins;
 mod processors;
 mod retry;

@@ -7,9 +7,10 @@ use std::time::Duration;
 use flb_event::{Chunk, ChunkBuilder, Event, Tag, Timestamp};
 use flb_plugin::keys::{Bool, Int, Key, Natural, Size, Text, Time};
 use flb_plugin::{
-    Absent, BoxFuture, Build, BuildError, Context, End, Filter, Flush, Input, InputError,
-    MultilineParser, Options, Outlet, Output, OutputError, ParseError, Parsed, Parser, Registry,
-    Role, Spec, Table, Tally, Whole, keys,
+    Absent, BoxFuture, Build, BuildError, Context, Counter, End, FAILURES, Fate, Filter, Flush,
+    Gauge, Input, InputError, Metric, Metrics, MultilineParser, Options, Outlet, Output,
+    OutputError, ParseError, Parsed, Parser, Registry, Role, Spec, Table, Tally, Timer, Whole,
+    keys,
 };
 
 use crate::world::{Sink, body, sink};
@@ -53,6 +54,7 @@ keys! {
     AFTER: Option<Time> = Key::new("after", "For how long it is put off.");
     NO_ROOM: Natural = Key::new("no_room", "How many tries find no room.").default("0");
     REFUSE: Natural = Key::new("refuse", "How many chunks it refuses.").default("0");
+    COUNTS: Bool = Key::new("counts", "Whether it counts chunks itself.").default("off");
     PANIC: Natural = Key::new("panic", "How many chunks it panics on.").default("0");
 }
 
@@ -121,6 +123,12 @@ pub(crate) static REGISTRY: Registry = Registry {
             build: |options, _| Ok(Box::new(Copying { panics: options.get(PANICS) })),
         },
         Spec {
+            name: "weigh",
+            about: "Counts all that can be counted, and drops the first record of each batch as if it had failed.",
+            options: Table(&[]),
+            build: |_, build| Ok(Box::new(Weigh::new(build.metrics))),
+        },
+        Spec {
             name: "forkless",
             about: "Cannot be forked, or built.",
             options: Table(&[FORKLESS_KEYS]),
@@ -140,7 +148,10 @@ pub(crate) static REGISTRY: Registry = Registry {
         name: "strict",
         about: "Parses nothing.",
         options: Table(&[STRICT_KEYS]),
-        build: |_, _| Ok(Box::new(Strict)),
+        build: |_, build| {
+            build.metrics.counter(&MADE).add(1);
+            Ok(Box::new(Strict))
+        },
     }],
     multiline: &[Spec {
         name: "pairs",
@@ -186,6 +197,7 @@ struct Count {
     tags: u32,
     padding: usize,
     end: String,
+    batches: Counter,
 }
 
 fn build_count(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildError> {
@@ -197,6 +209,7 @@ fn build_count(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, B
         tags: number(TAGS).max(1),
         padding: usize::try_from(options.get(PADDING)).unwrap_or_default(),
         end: options.get(END).to_owned(),
+        batches: build.metrics.counter(&BATCHES),
     }))
 }
 
@@ -229,6 +242,7 @@ impl Count {
         let mut next = 0;
         while next < self.records {
             let batch = self.batch(next, context);
+            self.batches.add(1);
             context.emit(batch).await.map_err(|closed| InputError(closed.to_string()))?;
             next += self.batch;
         }
@@ -309,6 +323,55 @@ impl Filter for Copying {
             outlet.pass(alone.build());
         }
         assert!(!self.panics, "afterwards");
+    }
+
+    fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+const WEIGHED: Metric = Metric::new("weighed", "Records on the scales.").worded("weighed");
+const LOAD: Metric = Metric::new("load", "What the scales hold.").in_units_of("bytes");
+const SCALES: Metric = Metric::new("scales", "Which scales they are.").by("maker");
+const NEEDLE: Metric = Metric::new("needle", "How long the needle swings.");
+const SWING: &[Duration] = &[Duration::from_millis(1)];
+const BATCHES: Metric = Metric::new("batches", "Batches that were made.");
+const TAKEN: Metric = Metric::new("taken", "Chunks that came.").worded("chunks");
+const MADE: Metric = Metric::new("made", "Times that it was made.");
+
+/// Each copy holds the last batch that it weighed.
+#[derive(Clone)]
+struct Weigh {
+    weighed: Counter,
+    load: Gauge,
+    needle: Timer,
+    clumsy: Counter,
+}
+
+impl Weigh {
+    fn new(metrics: &Metrics) -> Self {
+        metrics.info(&SCALES).set("Roberval");
+        Self {
+            weighed: metrics.counter(&WEIGHED),
+            load: metrics.gauge(&LOAD),
+            needle: metrics.timer(&NEEDLE, SWING),
+            clumsy: metrics.counter_of(&FAILURES, "clumsy"),
+        }
+    }
+}
+
+impl Filter for Weigh {
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
+        self.weighed.add(batch.len() as u64);
+        self.load.set(batch.bytes().len() as u64);
+        self.needle.took(Duration::from_micros(3));
+        self.clumsy.add(1);
+        let mut tally = Tally::untouched(batch.len() - 1);
+        tally.fail(Fate::Dropped);
+        outlet.count(&tally);
+        let mut rest = ChunkBuilder::new(batch.tag().clone());
+        rest.append_run(&batch, 1..batch.len()).unwrap();
+        outlet.pass(rest.build());
     }
 
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
@@ -421,6 +484,7 @@ struct Keep {
     panic: AtomicU32,
     /// Tries since the last delivery; tests that retry use one chunk at a time.
     tries: AtomicU32,
+    taken: Option<Counter>,
 }
 
 fn build_keep(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildError> {
@@ -436,6 +500,7 @@ fn build_keep(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, B
         refuse: AtomicU32::new(number(REFUSE)),
         panic: AtomicU32::new(number(PANIC)),
         tries: AtomicU32::new(0),
+        taken: options.get(COUNTS).then(|| build.metrics.counter(&TAKEN)),
     }))
 }
 
@@ -446,6 +511,7 @@ fn take(counter: &AtomicU32) -> bool {
 
 impl Keep {
     async fn keep(&self, chunk: &Chunk) -> Flush {
+        self.taken.iter().for_each(|taken| taken.add(1));
         tokio::time::sleep(self.slow).await;
         assert!(!take(&self.panic), "the output is lost");
         if take(&self.refuse) {

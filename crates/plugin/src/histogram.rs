@@ -2,55 +2,6 @@
 
 use std::time::Duration;
 
-/// Bounds for one record in a filter.
-const RECORD: &[Duration] = &[
-    Duration::from_nanos(100),
-    Duration::from_nanos(250),
-    Duration::from_nanos(500),
-    Duration::from_micros(1),
-    Duration::from_nanos(2500),
-    Duration::from_micros(5),
-    Duration::from_micros(10),
-    Duration::from_micros(25),
-    Duration::from_micros(50),
-    Duration::from_micros(100),
-    Duration::from_millis(1),
-    Duration::from_millis(10),
-    Duration::from_millis(100),
-    Duration::from_secs(1),
-];
-
-/// Bounds for a batch on its way through a lane.
-const BATCH: &[Duration] = &[
-    Duration::from_micros(100),
-    Duration::from_millis(1),
-    Duration::from_millis(5),
-    Duration::from_millis(10),
-    Duration::from_millis(50),
-    Duration::from_millis(100),
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_secs(5),
-    Duration::from_secs(30),
-];
-
-/// Bounds for a chunk's way to an output: those that dashboards know, from half a second on, and smaller ones.
-const DELIVERY: &[Duration] = &[
-    Duration::from_millis(5),
-    Duration::from_millis(10),
-    Duration::from_millis(50),
-    Duration::from_millis(100),
-    Duration::from_millis(250),
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_millis(1500),
-    Duration::from_millis(2500),
-    Duration::from_secs(5),
-    Duration::from_secs(10),
-    Duration::from_secs(20),
-    Duration::from_secs(30),
-];
-
 /// Counts of what took how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Histogram {
@@ -61,32 +12,18 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    fn new(bounds: &'static [Duration]) -> Self {
+    /// An empty one with these bounds, which ascend.
+    pub fn new(bounds: &'static [Duration]) -> Self {
         Self { bounds, counts: vec![0; bounds.len() + 1], sum: Duration::ZERO }
     }
 
-    /// For records in a filter.
-    pub(crate) fn of_records() -> Self {
-        Self::new(RECORD)
-    }
-
-    /// For batches in a lane.
-    pub(crate) fn of_batches() -> Self {
-        Self::new(BATCH)
-    }
-
-    /// For chunks on their way to an output.
-    pub(crate) fn of_deliveries() -> Self {
-        Self::new(DELIVERY)
-    }
-
     /// Counts one thing that took `time`.
-    pub(crate) fn add(&mut self, time: Duration) {
+    pub fn add(&mut self, time: Duration) {
         self.add_all(time, 1);
     }
 
     /// Counts `number` things that took `time` together: each as if it had taken its share.
-    pub(crate) fn add_all(&mut self, time: Duration, number: u32) {
+    pub fn add_all(&mut self, time: Duration, number: u32) {
         let Some(each) = time.checked_div(number) else { return };
         let place = self.bounds.partition_point(|bound| *bound < each);
         self.counts[place] += u64::from(number);
@@ -94,7 +31,7 @@ impl Histogram {
     }
 
     /// Adds what another one with the same bounds has counted.
-    pub(crate) fn add_counts(&mut self, other: &Self) {
+    pub fn add_counts(&mut self, other: &Self) {
         self.counts.iter_mut().zip(&other.counts).for_each(|(own, other)| *own += other);
         self.sum = self.sum.saturating_add(other.sum);
     }
@@ -134,12 +71,5 @@ mod tests {
         let within: Vec<u64> = histogram.within().map(|(_, count)| count).collect();
         assert_eq!((within, histogram.count()), (vec![1, 5], 6));
         assert_eq!(histogram.sum(), Duration::from_secs(10));
-    }
-
-    #[test]
-    fn bounds_ascend() {
-        for bounds in [RECORD, BATCH, DELIVERY] {
-            assert!(bounds.is_sorted());
-        }
     }
 }
