@@ -256,6 +256,18 @@ impl From<RecordTooLarge> for FilterError {
 }
 
 impl FilterError {
+    /// Of which kind it is: the class of failures that metrics, quarantine and cases know it by.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Trap { .. } => "trap",
+            Self::Deadline { .. } | Self::GivenUp { .. } => "deadline",
+            Self::Memory { .. } | Self::OutOfMemory { .. } => "memory",
+            Self::BadOutput { .. } => "bad_output",
+            Self::Exit { .. } => "exit",
+            Self::Refused { .. } => "refused",
+        }
+    }
+
     /// The guest's functions that were running, innermost first; empty where none was.
     pub fn backtrace(&self) -> &[String] {
         match self {

@@ -1,7 +1,8 @@
 //! A running guest: its store and memory, and how its functions are run. How it is asked is for `abi` to know.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use flb_artifact::contract::MEMORY;
 use wasmtime::{Instance, Memory, Store, TypedFunc, WasmParams, WasmResults};
@@ -23,6 +24,8 @@ pub(crate) struct Guest {
     /// Records that it was asked about.
     asked: u64,
     deadline: Duration,
+    /// Where the time that it takes is added up, if anybody wants to know.
+    time: Option<Arc<AtomicU64>>,
 }
 
 impl Guest {
@@ -48,8 +51,8 @@ impl Guest {
             Some(result.map_err(|error| failed(&error, &store)))
         };
         ["_initialize", "__wasm_call_ctors"].into_iter().find_map(&mut run).transpose()?;
-        let deadline = options.deadline;
-        Ok(Self { store, leash, instance, memory, asked: 0, deadline })
+        let (deadline, time) = (options.deadline, options.guest_time.clone());
+        Ok(Self { store, leash, instance, memory, asked: 0, deadline, time })
     }
 
     /// The exported function of this name and type.
@@ -80,7 +83,13 @@ impl Guest {
         &mut self,
         f: impl FnOnce(&mut Store<State>) -> wasmtime::Result<R>,
     ) -> Result<R, FilterError> {
-        self.leash.run(&mut self.store, f).map_err(|error| failure(&error, self.store.data()))
+        let started = self.time.as_ref().map(|_| Instant::now());
+        let returned = self.leash.run(&mut self.store, f);
+        if let (Some(time), Some(started)) = (&self.time, started) {
+            let taken = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            time.fetch_add(taken, Ordering::Relaxed);
+        }
+        returned.map_err(|error| failure(&error, self.store.data()))
     }
 
     /// Its whole memory, and the host's part of it.

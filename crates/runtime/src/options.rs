@@ -1,5 +1,7 @@
 //! What a filter is allowed, and how it is called.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use flb_artifact::Required;
@@ -54,6 +56,8 @@ pub struct FilterOptions {
     pub name: String,
     /// Settings of the filter's own, for guests that are told them at their start.
     pub config: Vec<(String, String)>,
+    /// Where the time that guests take is added up, in nanoseconds, for who measures it.
+    pub guest_time: Option<Arc<AtomicU64>>,
 }
 
 impl FilterOptions {
@@ -71,6 +75,7 @@ impl FilterOptions {
             sandbox: Sandbox::default(),
             name: String::new(),
             config: Vec::new(),
+            guest_time: None,
         }
     }
 }

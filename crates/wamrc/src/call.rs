@@ -18,7 +18,7 @@ use crate::output::aside;
 use crate::usage::UsageError;
 
 // How a filter is called. No documentation comment: clap would take it for the command's.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Call {
     /// The exported function that is the filter
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
@@ -53,7 +53,7 @@ pub(crate) struct Grants {
 }
 
 /// Between a millisecond and an hour, as in the agent's configuration.
-fn seconds(value: &str) -> Result<Duration, UsageError> {
+pub(crate) fn seconds(value: &str) -> Result<Duration, UsageError> {
     let time = value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     time.filter(|time| (Duration::from_millis(1)..=Duration::from_secs(3600)).contains(time))
         .ok_or_else(|| {
@@ -64,7 +64,7 @@ fn seconds(value: &str) -> Result<Duration, UsageError> {
 
 const JSON: EventFormat = EventFormat::Json { escape_unicode: true };
 
-fn format(value: &str) -> Result<EventFormat, UsageError> {
+pub(crate) fn format(value: &str) -> Result<EventFormat, UsageError> {
     match value {
         "json" => Ok(JSON),
         "msgpack" => Ok(EventFormat::Msgpack),
@@ -77,19 +77,49 @@ fn format(value: &str) -> Result<EventFormat, UsageError> {
 
 /// Loads the file as the agent would. Without a name the function is the only one with a filter's type.
 pub(crate) fn load(file: &Path, call: &Call, grants: &Grants) -> anyhow::Result<FilterModule> {
-    let named = || file.display().to_string();
-    let bytes = match Filter::read(file)? {
-        Filter::Wasm(wasm) => module::compile(&wasm).with_context(named)?,
-        Filter::Aot(artifact) => artifact.bytes().to_vec(),
-    };
-    let interface = Artifact::parse(bytes.clone())?.metadata().interface.clone();
-    let function = match &call.function {
-        Some(name) => name.clone(),
-        None => only_filter(&interface).with_context(named)?,
-    };
-    let engine = FilterEngine::new(EngineOptions::default()).context("cannot start the clock")?;
-    let options = options(function, file, call, grants, printed())?;
-    FilterModule::load(&engine, bytes, options).with_context(named)
+    let code = Code::read(file)?;
+    let options = code.options(call, grants)?;
+    code.load(options)
+}
+
+/// A filter's file, compiled, to be loaded once or several times.
+pub(crate) struct Code<'f> {
+    file: &'f Path,
+    engine: FilterEngine,
+    bytes: Vec<u8>,
+    interface: Interface,
+}
+
+impl<'f> Code<'f> {
+    /// Reads the file, and compiles it if it is a module.
+    pub(crate) fn read(file: &'f Path) -> anyhow::Result<Self> {
+        let named = || file.display().to_string();
+        let bytes = match Filter::read(file)? {
+            Filter::Wasm(wasm) => module::compile(&wasm).with_context(named)?,
+            Filter::Aot(artifact) => artifact.bytes().to_vec(),
+        };
+        let interface = Artifact::parse(bytes.clone())?.metadata().interface.clone();
+        let engine =
+            FilterEngine::new(EngineOptions::default()).context("cannot start the clock")?;
+        Ok(Self { file, engine, bytes, interface })
+    }
+
+    /// How its function is called. Without a name that is the only one with a filter's type.
+    pub(crate) fn options(&self, call: &Call, grants: &Grants) -> anyhow::Result<FilterOptions> {
+        let function = match &call.function {
+            Some(name) => name.clone(),
+            None => {
+                only_filter(&self.interface).with_context(|| self.file.display().to_string())?
+            }
+        };
+        Ok(options(function, self.file, call, grants, printed())?)
+    }
+
+    /// Loads it.
+    pub(crate) fn load(&self, options: FilterOptions) -> anyhow::Result<FilterModule> {
+        FilterModule::load(&self.engine, self.bytes.clone(), options)
+            .with_context(|| self.file.display().to_string())
+    }
 }
 
 /// What the guest prints: lines on stderr that say so, as stdout is for what the program says of the guest.

@@ -7,20 +7,26 @@ use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::bench::BenchArgs;
 use crate::check::CheckArgs;
 use crate::compile_options::CompileArgs;
 use crate::completions::CompletionsArgs;
+use crate::dev::DevArgs;
 use crate::disasm::DisasmArgs;
 use crate::inspect::InspectArgs;
 use crate::keys::{KeygenArgs, SignArgs};
 use crate::man::ManArgs;
+use crate::new::NewArgs;
 use crate::original;
 use crate::output::Outcome;
 use crate::replay::ReplayArgs;
 use crate::run::RunArgs;
 use crate::usage::UsageError;
+use crate::test::TestArgs;
 use crate::verify::VerifyArgs;
-use crate::{check, completions, disasm, inspect, keys, man, replay, run, verify};
+use crate::{
+    bench, check, completions, dev, disasm, inspect, keys, man, new, replay, run, test, verify,
+};
 
 /// How the compiler is called.
 pub(crate) const USAGE: &str = "flb-wamrc [options] -o output.aot input.wasm";
@@ -28,7 +34,7 @@ pub(crate) const USAGE: &str = "flb-wamrc [options] -o output.aot input.wasm";
 const ABOUT: &str = "Compiles a WebAssembly filter to native code, ahead of time.";
 
 /// Behind the options; the command there is the one that users of the original compiler know.
-const REST: &str = "Exit codes: 0 done, 1 anything else.\n\
+const REST: &str = "Exit codes: 0 done, 1 anything else, 3 more than bench --budget.\n\
     Example: flb-wamrc --size-level=3 --target=aarch64v8 --cpu=cortex-a57 -o x.aot x.wasm";
 
 #[derive(Debug, Parser)]
@@ -44,6 +50,10 @@ pub(crate) struct CommandLine {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Inspect(InspectArgs),
+    New(NewArgs),
+    Test(TestArgs),
+    Bench(BenchArgs),
+    Dev(DevArgs),
     Check(CheckArgs),
     Run(RunArgs),
     Replay(ReplayArgs),
@@ -59,6 +69,10 @@ impl Command {
     pub(crate) fn run(&self) -> anyhow::Result<Outcome> {
         match self {
             Self::Inspect(args) => inspect::run(args),
+            Self::New(args) => new::run(args),
+            Self::Test(args) => test::run(args),
+            Self::Bench(args) => bench::run(args),
+            Self::Dev(args) => dev::run(args),
             Self::Check(args) => check::run(args),
             Self::Run(args) => run::run(args),
             Self::Replay(args) => replay::run(args),

@@ -20,9 +20,12 @@ pub(crate) enum Outcome {
     /// It looked, and found problems, and said so.
     #[cfg_attr(
         not(feature = "run"),
-        allow(dead_code, reason = "check and replay look for problems")
+        allow(dead_code, reason = "check, test and replay look for problems")
     )]
     Problems,
+    /// It measured, and it was more than the budget.
+    #[cfg_attr(not(feature = "run"), allow(dead_code, reason = "bench has a budget"))]
+    OverBudget,
 }
 
 /// Prints text of whole lines. What comes from outside into one of them goes through [`tame_line`] before.
@@ -33,6 +36,46 @@ pub(crate) fn say(text: &str) -> anyhow::Result<()> {
 /// Prints JSON, and a line end.
 pub(crate) fn say_json(json: impl Display) -> anyhow::Result<()> {
     print(&tame_json(&format!("{json}\n")))
+}
+
+/// A line in pieces, each as it shall look.
+#[cfg(feature = "run")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Line(Vec<(Style, String)>);
+
+#[cfg(feature = "run")]
+impl Line {
+    /// A line that looks so throughout.
+    pub(crate) fn of(style: Style, text: impl Into<String>) -> Self {
+        Self(vec![(style, text.into())])
+    }
+
+    /// The same, and behind it this.
+    pub(crate) fn and(mut self, style: Style, text: impl Into<String>) -> Self {
+        self.0.push((style, text.into()));
+        self
+    }
+
+    /// Without its looks.
+    pub(crate) fn plain(&self) -> String {
+        self.0.iter().map(|(_, text)| text.as_str()).collect()
+    }
+}
+
+/// Prints lines in colours, where the terminal has them. What comes from outside needs no care.
+#[cfg(feature = "run")]
+pub(crate) fn show_lines(lines: &[Line]) -> anyhow::Result<()> {
+    let mut stdout = anstream::stdout().lock();
+    let mut print = || {
+        for Line(pieces) in lines {
+            for (style, text) in pieces {
+                write!(stdout, "{style}{}{style:#}", tame_line(text))?;
+            }
+            writeln!(stdout)?;
+        }
+        stdout.flush()
+    };
+    written(print())
 }
 
 /// Prints a help text, which is this program's own, in colours where the terminal has them.

@@ -14,6 +14,7 @@ use flb_text::tame_line;
 use serde_json::json as object;
 
 use crate::call::{Call, Grants, load};
+use crate::groups::Groups;
 use crate::input;
 use crate::output::{Outcome, note, say, say_json};
 use crate::record::{text, time};
@@ -32,7 +33,10 @@ pub(crate) struct ReplayArgs {
     module: Option<PathBuf>,
     #[command(flatten)]
     call: Call,
-    /// Print one JSON object a record
+    /// Group the failures by what was said and where it was, and say of each how many there are
+    #[arg(long)]
+    group: bool,
+    /// Print one JSON object a record, or a group
     #[arg(long)]
     json: bool,
     #[arg(hide = true)]
@@ -66,8 +70,10 @@ fn replay_all(file: &Path, args: &ReplayArgs) -> anyhow::Result<Sum> {
             _ if line.trim_ascii().is_empty() => {}
             Ok(entry) => {
                 let now = filters.ask(&entry)?;
-                tell(args, number + 1, &entry.class, &now)?;
-                sum.add(&now);
+                if !args.group {
+                    tell(args, number + 1, &entry.class, &now)?;
+                }
+                sum.add(number + 1, &now);
             }
             Err(error) => sum.unreadable.push((number + 1, format!("{error:#}"))),
         }
@@ -88,6 +94,9 @@ fn tell(args: &ReplayArgs, number: usize, was: &str, now: &Now) -> anyhow::Resul
 
 /// For people how many there were of each kind; for programs, which can count, only the lines that were no records.
 fn summarize(args: &ReplayArgs, sum: &Sum) -> anyhow::Result<()> {
+    if args.group {
+        sum.groups.tell(args.json)?;
+    }
     if !args.json {
         return say(&sum.line());
     }
@@ -272,12 +281,16 @@ struct Sum {
     passed: u64,
     dropped: u64,
     failed: u64,
+    groups: Groups,
     /// Numbers of lines that are none of a quarantine, and why.
     unreadable: Vec<(usize, String)>,
 }
 
 impl Sum {
-    fn add(&mut self, now: &Now) {
+    fn add(&mut self, line: usize, now: &Now) {
+        if let Now::Fails(error) = now {
+            self.groups.add(line, error);
+        }
         *match now {
             Now::Passes(_) => &mut self.passed,
             Now::Dropped => &mut self.dropped,
@@ -295,7 +308,7 @@ impl Sum {
     }
 
     fn line(&self) -> String {
-        let Self { passed, dropped, failed, unreadable } = self;
+        let Self { passed, dropped, failed, unreadable, .. } = self;
         let all = self.records();
         let mut line = format!("{all} records: {passed} pass, {dropped} dropped, {failed} fail");
         if let Some((number, why)) = unreadable.first() {

@@ -14,10 +14,16 @@ pub(crate) struct RunArgs {
     _words: Vec<OsString>,
 }
 
+/// Whatever is said to `bench`.
+pub(crate) type BenchArgs = RunArgs;
 /// Whatever is said to `check`.
 pub(crate) type CheckArgs = RunArgs;
+/// Whatever is said to `dev`.
+pub(crate) type DevArgs = RunArgs;
 /// Whatever is said to `replay`.
 pub(crate) type ReplayArgs = RunArgs;
+/// Whatever is said to `test`.
+pub(crate) type TestArgs = RunArgs;
 
 /// The command `run`.
 pub(crate) fn run(_: &RunArgs) -> anyhow::Result<Outcome> {

@@ -1,0 +1,141 @@
+//! The languages that filters are written in: their files, and the SDK's, which is inside this program.
+
+use clap::ValueEnum;
+
+/// A language, as it is called on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Word {
+    Rust,
+    C,
+    Go,
+    Zig,
+    #[value(name = "assemblyscript")]
+    AssemblyScript,
+}
+
+/// Paths and texts.
+type Files = &'static [(&'static str, &'static str)];
+
+/// What a folder of a language has.
+pub(super) struct Language {
+    pub(super) name: &'static str,
+    /// The file with the filter.
+    pub(super) source: &'static str,
+    /// What must be installed, for people.
+    pub(super) needs: &'static str,
+    /// The command by which CI gets that.
+    pub(super) tools: &'static str,
+    /// Its own files; names in double braces are filled in.
+    pub(super) files: Files,
+    /// The SDK's, for the folder `sdk`.
+    pub(super) sdk: Files,
+}
+
+/// Files of the SDK in one language, by their paths there.
+macro_rules! sdk {
+    ($language:literal: $($path:literal)*) => {
+        &[$(($path, include_str!(concat!("../../../../sdk/", $language, "/", $path)))),*]
+    };
+}
+
+/// Files of a language's folder of templates, by their paths there.
+macro_rules! templates {
+    ($language:literal: $($path:literal from $file:literal)*) => {
+        &[$(($path, include_str!(concat!("../../templates/", $language, "/", $file)))),*]
+    };
+}
+
+impl Language {
+    pub(super) fn of(word: Word) -> Self {
+        match word {
+            Word::Rust => RUST,
+            Word::C => C,
+            Word::Go => GO,
+            Word::Zig => ZIG,
+            Word::AssemblyScript => ASSEMBLYSCRIPT,
+        }
+    }
+}
+
+const RUST: Language = Language {
+    name: "Rust",
+    source: "src/lib.rs",
+    needs: "it needs Rust with the target wasm32-unknown-unknown (rustup target add)",
+    tools: "rustup target add wasm32-unknown-unknown",
+    files: templates!("rust": "Cargo.toml" from "Cargo.toml.in" "src/lib.rs" from "lib.rs.in" "Makefile" from "Makefile"),
+    sdk: sdk!("rust": "Cargo.toml" "macros/Cargo.toml" "macros/src/lib.rs" "src/abi.rs" "src/apply.rs" "src/classic.rs"
+        "src/context.rs" "src/host.rs" "src/json.rs" "src/lib.rs" "src/panics.rs" "src/record.rs" "src/sha256.rs"
+        "src/testing.rs" "src/time.rs" "src/value.rs" "src/write.rs"),
+};
+
+const C: Language = Language {
+    name: "C",
+    source: "filter.c",
+    needs: "it needs clang and lld",
+    tools: "sudo apt-get install -y clang lld",
+    files: templates!("c": "filter.c" from "filter.c" "Makefile" from "Makefile"),
+    sdk: sdk!("c": "flb_filter.h"),
+};
+
+const GO: Language = Language {
+    name: "Go",
+    source: "filter.go",
+    needs: "it needs Go 1.24 or newer",
+    tools: "go version",
+    files: templates!("go": "filter.go" from "filter.go" "go.mod" from "go.mod.in" "Makefile" from "Makefile"),
+    sdk: sdk!("go": "address_native.go" "address_wasm.go" "flb.go" "go.mod" "record.go" "value.go"),
+};
+
+const ZIG: Language = Language {
+    name: "Zig",
+    source: "filter.zig",
+    needs: "it needs Zig 0.17",
+    tools: "pip install --target \"$RUNNER_TEMP/zig\" ziglang==0.17.1 && echo \"$RUNNER_TEMP/zig/ziglang\" >> \"$GITHUB_PATH\"",
+    files: templates!("zig": "filter.zig" from "filter.zig" "Makefile" from "Makefile"),
+    sdk: sdk!("zig": "flb_filter.zig"),
+};
+
+const ASSEMBLYSCRIPT: Language = Language {
+    name: "AssemblyScript",
+    source: "filter.ts",
+    needs: "it needs Node with npm, which brings its compiler",
+    tools: "npm install",
+    files: templates!("assemblyscript": "filter.ts" from "filter.ts" "package.json" from "package.json" "Makefile" from "Makefile"),
+    sdk: sdk!("assemblyscript": "flb_filter.ts"),
+};
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    /// The files below a folder, but for tests.
+    fn files(root: &Path, folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(root).unwrap().display().to_string();
+            match path.is_dir() {
+                true if name == "target" => {}
+                true => files(root, &path, found),
+                false if name.ends_with("_test.go") || name.ends_with("Cargo.lock") => {}
+                false => {
+                    found.insert(name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_of_an_sdk_is_inside() {
+        let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk");
+        for word in Word::value_variants() {
+            let folder = sdk.join(word.to_possible_value().unwrap().get_name());
+            let mut there = BTreeSet::new();
+            files(&folder, &folder, &mut there);
+            let inside = Language::of(*word).sdk.iter().map(|(path, _)| (*path).to_owned());
+            assert_eq!(inside.collect::<BTreeSet<_>>(), there, "{word:?}");
+        }
+    }
+}
