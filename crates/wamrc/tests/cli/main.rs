@@ -11,6 +11,7 @@ mod options;
 mod outputs;
 mod stage;
 mod trial;
+mod workshop;
 
 use stage::Stage;
 
