@@ -23,8 +23,13 @@ use crate::usage::UsageError;
 #[command(override_usage = "flb-wamrc bench [options] [FILE.wasm|FILE.aot]")]
 pub(crate) struct BenchArgs {
     /// The records, a JSON object a line; - takes them from standard input (default: records.jsonl)
-    #[arg(long, value_name = "FILE", allow_hyphen_values = true, default_value = "records.jsonl",
-        hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        allow_hyphen_values = true,
+        default_value = "records.jsonl",
+        hide_default_value = true
+    )]
     records: PathBuf,
     /// Fail, with exit code 3, if a record takes longer, such as 5us: the median counts
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = duration)]
@@ -61,7 +66,9 @@ fn duration(text: &str) -> Result<Duration, UsageError> {
     };
     let seconds = number.parse().unwrap_or(f64::NAN) * unit;
     let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero());
-    time.ok_or_else(|| UsageError::new(format!("'{text}' is no time"), "write 800ns, 5us, 1.5ms or 2s"))
+    time.ok_or_else(|| {
+        UsageError::new(format!("'{text}' is no time"), "write 800ns, 5us, 1.5ms or 2s")
+    })
 }
 
 /// The command `bench`.

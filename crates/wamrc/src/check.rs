@@ -18,7 +18,7 @@ use crate::module::{compile, measures};
 use crate::output::{Outcome, say, say_json};
 use crate::probe::{self, TrialArgs};
 
-/// Prove before deploying that a filter fits the agent, by its interface and by a trial run
+/// Prove that a filter fits the agent, by its interface and by a trial run
 #[derive(Debug, Args)]
 #[command(override_usage = "flb-wamrc check [options] FILE.wasm|FILE.aot")]
 pub(crate) struct CheckArgs {

@@ -21,8 +21,8 @@ use crate::original;
 use crate::output::Outcome;
 use crate::replay::ReplayArgs;
 use crate::run::RunArgs;
-use crate::usage::UsageError;
 use crate::test::TestArgs;
+use crate::usage::UsageError;
 use crate::verify::VerifyArgs;
 use crate::{
     bench, check, completions, dev, disasm, inspect, keys, man, new, replay, run, test, verify,

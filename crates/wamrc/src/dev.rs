@@ -16,9 +16,9 @@ use clap::Args;
 use crate::cases::{self, Case};
 use crate::differences::differences;
 use crate::output::{Line, Outcome, note, show_lines};
+use crate::project;
 use crate::suite::{self, Answers};
 use crate::test::{Tried, report};
-use crate::project;
 
 /// How long it waits before it looks again.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -33,7 +33,13 @@ const WRITTEN: [&str; 4] = ["wasm", "aot", "o", "lock"];
 #[command(override_usage = "flb-wamrc dev [options] [FILE.wasm] [CASES.yaml|CASES.jsonl ..]")]
 pub(crate) struct DevArgs {
     /// The command that builds the module (default: make)
-    #[arg(long, value_name = "COMMAND", allow_hyphen_values = true, default_value = "make", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        allow_hyphen_values = true,
+        default_value = "make",
+        hide_default_value = true
+    )]
     build: String,
     #[command(flatten)]
     tried: Tried,

@@ -16,7 +16,9 @@ pub(crate) fn differences(old: &[String], new: &[String]) -> Vec<Line> {
     let mut lines = Vec::new();
     for at in 0..old.len().max(new.len()) {
         match (old.get(at), new.get(at)) {
-            (Some(old), Some(new)) if old == new => lines.push(Line::of(SAME, format!("    {old}"))),
+            (Some(old), Some(new)) if old == new => {
+                lines.push(Line::of(SAME, format!("    {old}")))
+            }
             (Some(old), Some(new)) => {
                 let (start, end) = in_common(old, new);
                 lines.push(marked(OLD, "  - ", old, (start, end)));

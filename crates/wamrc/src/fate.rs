@@ -61,8 +61,7 @@ impl Answers for Fates<'_> {
     ) {
         let mut body = Vec::new();
         let made = write(&mut body);
-        let made =
-            made.map(|()| vec![Made::of(self.batch.tag(), Event { body: &body, ..event })]);
+        let made = made.map(|()| vec![Made::of(self.batch.tag(), Event { body: &body, ..event })]);
         self.told.push(made);
     }
 

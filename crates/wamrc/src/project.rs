@@ -36,7 +36,11 @@ fn only_module() -> anyhow::Result<PathBuf> {
         )
         .into()),
         [first, second, ..] => Err(UsageError::new(
-            format!("there are several modules in this folder: {} and {}", first.display(), second.display()),
+            format!(
+                "there are several modules in this folder: {} and {}",
+                first.display(),
+                second.display()
+            ),
             "name one behind the command",
         )
         .into()),

@@ -27,12 +27,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
     record: Option<String>,
     /// Run it on the records of this file, a JSON object a line; - takes them from standard input
-    #[arg(
-        long,
-        value_name = "FILE",
-        allow_hyphen_values = true,
-        conflicts_with = "record"
-    )]
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true, conflicts_with = "record")]
     records: Option<PathBuf>,
     /// The record's tag (default: flb-wamrc)
     #[arg(
@@ -145,7 +140,10 @@ fn run_batch(
             Err(error) => {
                 sum.failed += 1;
                 let (class, record) = (error.class(), text(body)?);
-                aside(format_args!("line {line} fails: {class}: {error}, on {}", tame_line(&record)));
+                aside(format_args!(
+                    "line {line} fails: {class}: {error}, on {}",
+                    tame_line(&record)
+                ));
             }
         }
     }

@@ -34,7 +34,8 @@ pub(crate) fn run(
         .iter()
         .map(|case| {
             let module = modules.of(case);
-            let module = module.with_context(|| format!("{}:{}", case.file.display(), case.line))?;
+            let module =
+                module.with_context(|| format!("{}:{}", case.file.display(), case.line))?;
             answers(&module, case)
         })
         .collect()
@@ -78,7 +79,8 @@ fn answers(module: &FilterModule, case: &Case) -> anyhow::Result<Answers> {
     let passed = failed_so && made.iter().copied().eq(&case.becomes);
     let exactly = is_same_text(&made, &case.becomes);
     let shown = |made: &Made| shown(made, case, exactly);
-    let wanted = case.becomes.iter().map(shown).chain(case.fails.iter().map(|one| Ok(failure(one))));
+    let wanted =
+        case.becomes.iter().map(shown).chain(case.fails.iter().map(|one| Ok(failure(one))));
     // Where a failure is as it was wanted, it is not told in other words.
     let told = failed.iter().enumerate().map(|(at, found)| match case.fails.get(at) {
         Some(wanted) if found.is(wanted) => Ok(failure(wanted)),
@@ -122,7 +124,8 @@ impl Failed {
 
     /// Whether it is the one that is wanted. Some languages end by `exit` where others trap.
     fn is(&self, wanted: &Failure) -> bool {
-        let is_class = self.class == wanted.class || (self.class, &*wanted.class) == ("exit", "trap");
+        let is_class =
+            self.class == wanted.class || (self.class, &*wanted.class) == ("exit", "trap");
         wanted.record.is_none_or(|record| record == self.record)
             && is_class
             && self.message.contains(&wanted.why)

@@ -19,9 +19,8 @@ const TIME: Timestamp = Timestamp { sec: 1_700_000_000, nsec: 5 };
 const PLACES: [&str; 3] = ["cases.yaml", "cases.yml", "cases.jsonl"];
 
 /// What a case may say.
-const KEYS: [&str; 9] = [
-    "about", "filter", "tag", "time", "metadata", "config", "records", "becomes", "fails",
-];
+const KEYS: [&str; 9] =
+    ["about", "filter", "tag", "time", "metadata", "config", "records", "becomes", "fails"];
 
 /// Records, and what must come of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,7 +114,10 @@ impl Case {
         let metadata = case.map("metadata")?.unwrap_or(Event::NO_METADATA).to_vec();
         let whole = Made { tag: tag.clone(), time, metadata: metadata.clone(), body: Vec::new() };
         let records = case.list("records")?;
-        anyhow::ensure!(!records.is_empty(), "it has no 'records'; help: records: [{{\"log\": \"hello\"}}]");
+        anyhow::ensure!(
+            !records.is_empty(),
+            "it has no 'records'; help: records: [{{\"log\": \"hello\"}}]"
+        );
         let becomes = case.list("becomes")?;
         let becomes = becomes.into_iter().map(|made| Made::read(made, &whole));
         let fails = case.list("fails")?;
@@ -142,7 +144,9 @@ impl Made {
             return Ok(Self { body: body(made)?, ..whole.clone() });
         };
         let [body_of, own] = parts[..] else {
-            anyhow::bail!("an array in 'becomes' is a body and an object with 'tag', 'time' and 'metadata'");
+            anyhow::bail!(
+                "an array in 'becomes' is a body and an object with 'tag', 'time' and 'metadata'"
+            );
         };
         let own = Object::of(own, "what stands behind a body")?;
         own.only(&["tag", "time", "metadata"])?;
@@ -223,10 +227,22 @@ mod tests {
         check("c.jsonl", "\nx", "line 2: it is no JSON object");
         check("c.jsonl", "{\"records\":[{}]} {}", "line 1: more follows the object");
         check("c.jsonl", "{}", "c.jsonl:1: it has no 'records'");
-        check("c.jsonl", "{\"record\":[]}", "'record' is no key of a case; help: did you mean 'records'?");
+        check(
+            "c.jsonl",
+            "{\"record\":[]}",
+            "'record' is no key of a case; help: did you mean 'records'?",
+        );
         check("c.jsonl", "{\"records\":5}", "'records' is no list");
-        check("c.jsonl", "{\"records\":[\"8\"]}", "'8' is neither an object nor msgpack in hexadecimal digits");
-        check("c.jsonl", "{\"records\":[{}],\"fails\":[{\"class\":\"x\"}]}", "it is one of trap, deadline");
+        check(
+            "c.jsonl",
+            "{\"records\":[\"8\"]}",
+            "'8' is neither an object nor msgpack in hexadecimal digits",
+        );
+        check(
+            "c.jsonl",
+            "{\"records\":[{}],\"fails\":[{\"class\":\"x\"}]}",
+            "it is one of trap, deadline",
+        );
         check("c.yaml", "- records: [{]", "c.yaml: line 1");
         check("c.yaml", "- a\n", "line 1: a case is no map");
         check("c.yaml", "- records: *x", "line 1");

@@ -1,8 +1,8 @@
 //! What a case's values are: from msgpack, which YAML and JSON were made, to their types.
 
 use anyhow::Context as _;
-use flb_event::msgpack::{self, Reader, Value};
 use flb_event::Timestamp;
+use flb_event::msgpack::{self, Reader, Value};
 use flb_text::{did_you_mean, tame_line};
 
 use crate::record::text;
@@ -15,7 +15,8 @@ pub(super) struct Object<'a> {
 
 impl<'a> Object<'a> {
     pub(super) fn of(value: &'a [u8], about: &'static str) -> anyhow::Result<Self> {
-        let entries = msgpack::entries(value).ok().with_context(|| format!("{about} is no object"))?;
+        let entries =
+            msgpack::entries(value).ok().with_context(|| format!("{about} is no object"))?;
         let entry = |entry: Result<(&'a [u8], &'a [u8]), _>| {
             let (key, value) = entry.ok()?;
             Some((str::from_utf8(msgpack::as_str(key)?).ok()?, value))

@@ -13,9 +13,8 @@ const DEEPEST: usize = 64;
 pub(super) fn objects(text: &str) -> anyhow::Result<Vec<(usize, Vec<u8>)>> {
     let mut builder = Builder::default();
     for next in Parser::new_from_str(text) {
-        let (event, marks) = next.map_err(|error| {
-            anyhow::anyhow!("line {}: {}", error.marker().line(), error.info())
-        })?;
+        let (event, marks) = next
+            .map_err(|error| anyhow::anyhow!("line {}: {}", error.marker().line(), error.info()))?;
         builder.take(event, marks.start.line())?;
     }
     Ok(builder.done)
@@ -69,7 +68,9 @@ impl Builder {
                 None => Ok(()),
             },
             Event::Alias(_) => {
-                anyhow::bail!("line {line}: aliases are not understood; help: write out what it stands for")
+                anyhow::bail!(
+                    "line {line}: aliases are not understood; help: write out what it stands for"
+                )
             }
             _ => Ok(()),
         }
@@ -104,7 +105,8 @@ fn scalar(text: &str, style: ScalarStyle, out: &mut Vec<u8>) {
     if text.is_empty() || text == "~" {
         return msgpack::write_nil(out);
     }
-    let is_whole = json::parse(text.as_bytes(), out).is_ok_and(|parsed| parsed.consumed == text.len());
+    let is_whole =
+        json::parse(text.as_bytes(), out).is_ok_and(|parsed| parsed.consumed == text.len());
     if !is_whole {
         out.clear();
         msgpack::write_str(out, text);

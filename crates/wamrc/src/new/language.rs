@@ -1,16 +1,36 @@
 //! The languages that filters are written in: their files, and the SDK's, which is inside this program.
 
-use clap::ValueEnum;
+use crate::usage::UsageError;
 
-/// A language, as it is called on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+/// A language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Word {
     Rust,
     C,
     Go,
     Zig,
-    #[value(name = "assemblyscript")]
     AssemblyScript,
+}
+
+impl Word {
+    /// What each is called on the command line, as is its folder of the SDK.
+    pub(super) const ALL: [(&str, Self); 5] = [
+        ("rust", Self::Rust),
+        ("c", Self::C),
+        ("go", Self::Go),
+        ("zig", Self::Zig),
+        ("assemblyscript", Self::AssemblyScript),
+    ];
+
+    /// What to write.
+    pub(super) const HELP: &str = "write --lang rust, c, go, zig or assemblyscript";
+
+    pub(super) fn read(name: &str) -> Result<Self, UsageError> {
+        let word = Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, word)| *word);
+        word.ok_or_else(|| {
+            UsageError::new(format!("'{name}' is no language of filters"), Self::HELP)
+        })
+    }
 }
 
 /// Paths and texts.
@@ -130,11 +150,11 @@ mod tests {
     #[test]
     fn every_file_of_an_sdk_is_inside() {
         let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk");
-        for word in Word::value_variants() {
-            let folder = sdk.join(word.to_possible_value().unwrap().get_name());
+        for (name, word) in Word::ALL {
+            let folder = sdk.join(name);
             let mut there = BTreeSet::new();
             files(&folder, &folder, &mut there);
-            let inside = Language::of(*word).sdk.iter().map(|(path, _)| (*path).to_owned());
+            let inside = Language::of(word).sdk.iter().map(|(path, _)| (*path).to_owned());
             assert_eq!(inside.collect::<BTreeSet<_>>(), there, "{word:?}");
         }
     }

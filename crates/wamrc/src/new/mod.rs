@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use flb_cli::offer;
 
 use crate::output::{Outcome, say};
 use crate::usage::UsageError;
@@ -31,8 +32,9 @@ const ALL: &[(&str, &str)] = &[
 #[command(override_usage = "flb-wamrc new NAME --lang rust|c|go|zig|assemblyscript")]
 pub(crate) struct NewArgs {
     /// What the filter is written in
-    #[arg(long, value_name = "LANGUAGE")]
-    lang: Word,
+    #[arg(long, value_name = "LANGUAGE", hide_possible_values = true,
+        value_parser = offer(Word::read, Word::ALL.map(|(name, _)| name)))]
+    lang: Option<Word>,
     #[arg(hide = true)]
     names: Vec<String>,
 }
@@ -41,13 +43,18 @@ pub(crate) struct NewArgs {
 pub(crate) fn run(args: &NewArgs) -> anyhow::Result<Outcome> {
     let name = match &*args.names {
         [name] => name,
-        [] => return Err(UsageError::new("no name was given", "write it behind the command").into()),
+        [] => {
+            return Err(UsageError::new("no name was given", "write it behind the command").into());
+        }
         [_, extra, ..] => {
-            return Err(UsageError::new(format!("'{extra}' is one word too many"), "leave it out").into());
+            return Err(
+                UsageError::new(format!("'{extra}' is one word too many"), "leave it out").into()
+            );
         }
     };
     check_name(name)?;
-    let language = Language::of(args.lang);
+    let language = args.lang.ok_or_else(|| UsageError::new("no language was given", Word::HELP))?;
+    let language = Language::of(language);
     write(name, &language)?;
     say(&format!("{name}: a filter in {}; {}\n", language.name, language.needs))?;
     say(&format!("cd {name} && make && flb-wamrc test && flb-wamrc bench\n"))?;
@@ -68,8 +75,12 @@ fn check_name(name: &str) -> Result<(), UsageError> {
 fn write(name: &str, language: &Language) -> anyhow::Result<()> {
     let folder = Path::new(name);
     fs::create_dir(folder).map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => anyhow::anyhow!("{name} is there already; help: choose another name"),
-        _ => anyhow::anyhow!("cannot make {name}: {error}; help: go to a folder that you may write to"),
+        ErrorKind::AlreadyExists => {
+            anyhow::anyhow!("{name} is there already; help: choose another name")
+        }
+        _ => anyhow::anyhow!(
+            "cannot make {name}: {error}; help: go to a folder that you may write to"
+        ),
     })?;
     let filled = |text: &str| {
         text.replace("{{name}}", name)
@@ -80,9 +91,8 @@ fn write(name: &str, language: &Language) -> anyhow::Result<()> {
     };
     let templates = ALL.iter().chain(language.files);
     let templates = templates.map(|(path, text)| (PathBuf::from(path), filled(text)));
-    let sdk = language.sdk.iter().map(|(path, text)| {
-        (Path::new("sdk").join(path), (*text).to_owned())
-    });
+    let sdk =
+        language.sdk.iter().map(|(path, text)| (Path::new("sdk").join(path), (*text).to_owned()));
     for (path, text) in templates.chain(sdk) {
         let path = folder.join(path);
         let written = path.parent().map_or(Ok(()), fs::create_dir_all);

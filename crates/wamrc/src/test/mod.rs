@@ -5,21 +5,26 @@ pub(crate) mod report;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use flb_cli::offer;
 use flb_runtime::EventFormat;
 
 use crate::call::{self, Call, Grants};
 use crate::cases;
 use crate::output::Outcome;
+use crate::usage::UsageError;
 use crate::{project, suite};
 
 /// Run cases through a filter: records, and what must come of them
 #[derive(Debug, Args)]
-#[command(override_usage = "flb-wamrc test [options] [FILE.wasm|FILE.aot] [CASES.yaml|CASES.jsonl ..]")]
+#[command(
+    override_usage = "flb-wamrc test [options] [FILE.wasm|FILE.aot] [CASES.yaml|CASES.jsonl ..]"
+)]
 pub(crate) struct TestArgs {
     /// Print for people (text), for CI (junit, github) or one JSON object a case (json)
-    #[arg(long, value_name = "FORMAT", default_value = "text", hide_default_value = true)]
+    #[arg(long, value_name = "text|junit|github|json", default_value = "text",
+        hide_default_value = true, hide_possible_values = true,
+        value_parser = offer(format, FORMATS.map(|(name, _)| name)))]
     format: Format,
     #[command(flatten)]
     tried: Tried,
@@ -28,12 +33,25 @@ pub(crate) struct TestArgs {
 }
 
 /// Who reads what comes out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Text,
     Junit,
     Github,
     Json,
+}
+
+const FORMATS: [(&str, Format); 4] = [
+    ("text", Format::Text),
+    ("junit", Format::Junit),
+    ("github", Format::Github),
+    ("json", Format::Json),
+];
+
+fn format(name: &str) -> Result<Format, UsageError> {
+    let format = FORMATS.iter().find(|(known, _)| *known == name).map(|(_, format)| *format);
+    let help = "write --format=text, junit, github or json";
+    format.ok_or_else(|| UsageError::new(format!("'{name}' is no format of a report"), help))
 }
 
 // How the filter is called where cases don't say it. No documentation comment: clap would take it for the command's.

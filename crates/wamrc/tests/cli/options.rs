@@ -143,15 +143,15 @@ const CASES: &[Case] = &[
     ),
     Case("-o x.aot ok.wasm other.wasm", 1, "", "a second input file 'other.wasm'"),
     Case("inspct x.aot", 1, "", "unknown command 'inspct'; help: did you mean 'inspect'?"),
-    Case("bench", 1, "", "unknown command 'bench'; help: the commands are inspect, check, run"),
-    Case("bench ok.wasm", 1, "", "unknown command 'bench'; help: the commands are"),
+    Case("bake", 1, "", "unknown command 'bake'; help: the commands are inspect, new, test"),
+    Case("bake ok.wasm", 1, "", "unknown command 'bake'; help: the commands are"),
     Case(
         "--cpu=native inspect ok.wasm",
         1,
         "",
         "command 'inspect' stands behind options; help: put",
     ),
-    Case("bench.wasm", 1, "", "no output file was given"),
+    Case("bake.wasm", 1, "", "no output file was given"),
     Case("-o x.aot bench", 1, "", "open file bench failed"),
 ];
 

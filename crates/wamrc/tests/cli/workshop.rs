@@ -58,7 +58,8 @@ fn programs_read_what_came_of_cases() {
         ],
         &[],
     );
-    let line = "::error file=cases.yaml,line=1,title=a<b%2C c%3Ad::  + {\"a\":1}\n1 passed, 1 failed\n";
+    let line =
+        "::error file=cases.yaml,line=1,title=a<b%2C c%3Ad::  + {\"a\":1}\n1 passed, 1 failed\n";
     stage.run("test --format github").check(1, &[line], &[]);
     let run = stage.run("test --format=json");
     let objects: Vec<serde_json::Value> =
@@ -66,7 +67,11 @@ fn programs_read_what_came_of_cases() {
     assert_eq!((run.code, objects.len()), (1, 2));
     assert_eq!(objects[0]["found"], serde_json::json!(["{\"a\":1}"]));
     assert_eq!((&objects[0]["passed"], &objects[1]["passed"]), (&false.into(), &true.into()));
-    stage.run("test --format=xml").check(1, &[], &["xml"]);
+    stage.run("test --format=xml").check(
+        1,
+        &[],
+        &["'xml' is no format of a report; help: write --format=text, junit"],
+    );
 }
 
 #[test]
@@ -74,7 +79,11 @@ fn what_cannot_be_tested_says_why() {
     let stage = stage();
     stage.run("test").check(1, &[], &["there are no cases; help: write some into cases.yaml"]);
     stage.write("cases.yaml", b"- records: [{a: 1}]\n  becoms: []\n");
-    stage.run("test").check(1, &[], &["cases.yaml:1: 'becoms' is no key of a case; help: did you mean 'becomes'?"]);
+    stage.run("test").check(
+        1,
+        &[],
+        &["cases.yaml:1: 'becoms' is no key of a case; help: did you mean 'becomes'?"],
+    );
     stage.write("cases.yaml", b"- filter: g\n  records: [{a: 1}]\n");
     stage.run("test").check(1, &[], &["cases.yaml:1: ", "'g' is not exported"]);
     stage.module("two.wasm", NO_X);
@@ -91,8 +100,10 @@ fn the_suite_of_the_sdks_passes() {
     let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk/conformance");
     let stage = Stage::new();
     for language in ["rust", "c"] {
-        let (module, cases) = (suite.join(language).with_extension("wasm"), suite.join("cases.jsonl"));
-        let run = stage.run(&format!("test {} {} --deadline 60", module.display(), cases.display()));
+        let (module, cases) =
+            (suite.join(language).with_extension("wasm"), suite.join("cases.jsonl"));
+        let run =
+            stage.run(&format!("test {} {} --deadline 60", module.display(), cases.display()));
         run.check(0, &[" passed, 0 failed\n"], &[]);
     }
 }
@@ -101,7 +112,13 @@ fn the_suite_of_the_sdks_passes() {
 fn a_bench_has_a_budget() {
     let stage = stage();
     stage.write("records.jsonl", b"{\"a\":1}\n\n{\"d\":1}\n");
-    let words = ["a record: p50 ", " ns, p99 ", " records/s on a core\n", " % guest, ", "memory:   64 KiB\n"];
+    let words = [
+        "a record: p50 ",
+        " ns, p99 ",
+        " records/s on a core\n",
+        " % guest, ",
+        "memory:   64 KiB\n",
+    ];
     stage.run("bench --for 1ms").check(0, &words, &[]);
     stage.run("bench no_x.wasm --for 1ms --batch 1 --budget 1s").check(0, &words, &[]);
     stage.run("bench --for 1ms --budget 1ns").check(3, &words, &["and 1 ns is the budget"]);
@@ -109,7 +126,11 @@ fn a_bench_has_a_budget() {
     let object: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert!(object["p99_ns"].as_f64() >= object["p50_ns"].as_f64(), "{object}");
     stage.write("records.jsonl", b"{\"a\":1}\n{\"x\":1}\n");
-    stage.run("bench --for 1ms --budget 1ns").check(1, &["failed:   ", "unreachable (in decide)"], &[]);
+    stage.run("bench --for 1ms --budget 1ns").check(
+        1,
+        &["failed:   ", "unreachable (in decide)"],
+        &[],
+    );
     stage.write("records.jsonl", b"{\"a\":1}\n5\n");
     stage.run("bench").check(1, &[], &["records.jsonl:2: the record is no JSON object"]);
     stage.write("records.jsonl", b"\n");
@@ -133,7 +154,10 @@ fn many_records_come_from_a_file_or_from_stdin() {
     stage.run("run no_x.wasm --records r.jsonl").check(
         1,
         &["{\"a\":1}\n"],
-        &["line 1 fails: trap: Exception: unreachable (in decide), on {\"x\":1}\n", "1 pass, 0 dropped, 1 fail"],
+        &[
+            "line 1 fails: trap: Exception: unreachable (in decide), on {\"x\":1}\n",
+            "1 pass, 0 dropped, 1 fail",
+        ],
     );
     stage.run("run no_x.wasm --records no").check(1, &[], &["no: No such file"]);
 }
@@ -170,16 +194,35 @@ fn a_new_filter_has_a_name_and_a_folder_of_its_own() {
         let run = stage.run(&format!("new my-{language} --lang {language}"));
         run.check(0, &[&format!("cd my-{language} && make && flb-wamrc test")], &[]);
         let folder = stage.path(&format!("my-{language}"));
-        for file in [source, "Makefile", "cases.yaml", "agent.conf", "README.md", ".github/workflows/filter.yml"] {
+        for file in [
+            source,
+            "Makefile",
+            "cases.yaml",
+            "agent.conf",
+            "README.md",
+            ".github/workflows/filter.yml",
+        ] {
             let text = std::fs::read_to_string(folder.join(file)).unwrap();
             assert!(!text.replace("${{ vars", "").contains("{{"), "{file}: {text}");
         }
     }
-    stage.run("new my-c --lang c").check(1, &[], &["my-c is there already; help: choose another name"]);
-    stage.run("new a/b --lang c").check(1, &[], &["'a/b' is no name of a filter; help: use up to 64"]);
+    stage.run("new my-c --lang c").check(
+        1,
+        &[],
+        &["my-c is there already; help: choose another name"],
+    );
+    stage.run("new a/b --lang c").check(
+        1,
+        &[],
+        &["'a/b' is no name of a filter; help: use up to 64"],
+    );
     stage.run("new --lang c").check(1, &[], &["no name was given"]);
-    stage.run("new x").check(1, &[], &["--lang"]);
-    stage.run("new x --lang cobol").check(1, &[], &["cobol"]);
+    stage.run("new x").check(1, &[], &["no language was given; help: write --lang rust, c, go"]);
+    stage.run("new x --lang cobol").check(
+        1,
+        &[],
+        &["'cobol' is no language of filters; help: write --lang"],
+    );
     assert!(!stage.path("x").exists());
 }
 
@@ -228,6 +271,40 @@ fn a_new_filter_is_built_tested_and_measured() {
     }
 }
 
+/// A text in which numbers of this machine and moment don't count.
+fn timeless(text: &str) -> String {
+    let mut plain = String::new();
+    for letter in text.chars() {
+        match letter {
+            '0'..='9' | ',' if plain.ends_with('#') => {}
+            '0'..='9' => plain.push('#'),
+            _ => plain.push(letter),
+        }
+    }
+    plain
+}
+
+/// The session that the README shows is what happens.
+#[test]
+fn the_readme_shows_what_happens() {
+    const PAGE: &str = include_str!("../../../../README.md");
+    if toolchain("rust").is_none() {
+        eprintln!("skipped: nothing here builds Rust for WebAssembly");
+        return;
+    }
+    let (_, rest) = PAGE.split_once("```\n$ flb-wamrc new").unwrap();
+    let session = format!("$ flb-wamrc new{}", rest.split("```").next().unwrap());
+    let (commands, shown): (Vec<&str>, Vec<&str>) =
+        session.lines().partition(|line| line.starts_with("$ "));
+    let commands: Vec<&str> = commands.iter().map(|line| &line[2..]).collect();
+    let stage = Stage::new();
+    let output = shell(&stage.path(""), &format!("set -e; {}", commands.join("; ")));
+    assert!(output.status.success(), "{output:?}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(timeless(&printed), timeless(&(shown.join("\n") + "\n")));
+    assert!(stage.path("hide/hide.aot").exists());
+}
+
 /// `dev`, running.
 struct Dev {
     process: Child,
@@ -270,7 +347,10 @@ fn whoever_saves_a_file_sees_which_answers_change() {
     let stage = Stage::new();
     std::fs::remove_file(stage.path("ok.wasm")).unwrap();
     let wasm = |answer: &str| {
-        let text = format!("(module (memory 1) (data (i32.const 16) \"{answer}\") {})", filter("i32.const 16"));
+        let text = format!(
+            "(module (memory 1) (data (i32.const 16) \"{answer}\") {})",
+            filter("i32.const 16")
+        );
         wat::parse_str(text).unwrap()
     };
     stage.write("one", &wasm(r#"{\"a\":1}\00"#));
@@ -282,7 +362,13 @@ fn whoever_saves_a_file_sees_which_answers_change() {
     stage.write("source", b"two   ");
     assert_eq!(
         dev.round(),
-        ["changed: a", "  - {\"a\":1}", "  + {\"a\":2}", "FAIL  a  (cases.yaml:1)", "0 passed, 1 failed"]
+        [
+            "changed: a",
+            "  - {\"a\":1}",
+            "  + {\"a\":2}",
+            "FAIL  a  (cases.yaml:1)",
+            "0 passed, 1 failed"
+        ]
     );
     stage.write("cases.yaml", b"- about: a\n  records: [{}]\n  becomes: [{a: 2}]\n- about: b\n  records: [{}, {}]\n  becomes: [{a: 2}, {a: 2}]\n");
     assert_eq!(dev.round(), ["ok    b", "2 passed, 0 failed"]);
