@@ -17,7 +17,7 @@ use crate::{input, keys};
 /// Where the header holds a signature: it is no part of what is rebuilt.
 const SIGNATURE: Range<usize> = 64..160;
 
-/// Check that an artifact is whole; with --key who signed it, with --rebuild that its code comes from its module
+/// Check that an artifact is whole, and by whom and from what it was made
 #[derive(Debug, Args)]
 #[command(override_usage = "flb-wamrc verify [options] FILE.aot")]
 pub(crate) struct VerifyArgs {
