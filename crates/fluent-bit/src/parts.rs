@@ -97,7 +97,13 @@ fn read_time(value: Value<'_>) -> Option<Timestamp> {
 fn event_time(bytes: [u8; 8]) -> Option<Timestamp> {
     let number = u64::from_be_bytes(bytes);
     let (sec, nsec) = ((number >> 32) as u32, number as u32);
-    (sec < GROUPS).then_some(Timestamp { sec, nsec })
+    let time = Timestamp { sec, nsec };
+    (!is_no_time(time)).then_some(time)
+}
+
+/// Whether this opens or closes a group where a record has its time.
+pub(crate) fn is_no_time(time: Timestamp) -> bool {
+    time.sec >= GROUPS
 }
 
 /// The map that the data begins with, and the rest.

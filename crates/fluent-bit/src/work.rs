@@ -11,7 +11,7 @@ use flb_plugin::{Fate, Metrics, Reading, Tally};
 use flb_runtime::{Answers, FilterError, FilterInstance, FilterModule};
 
 use crate::metrics::{self, Count};
-use crate::parts::{Part, Parts};
+use crate::parts::{Part, Parts, is_no_time};
 
 /// So many deadlines in a row are waited for. The rest of the chunk then goes the way of failures at once, and so does what
 /// follows the first deadline of each further chunk, until a call ends in time again.
@@ -269,6 +269,10 @@ impl<'a> Output<'a> {
             let reason = "the record would go on under another tag, which a filter of Fluent Bit's cannot do";
             return Err(FilterError::BadOutput { reason: reason.to_owned() });
         }
+        if parts.iter().any(|part| is_no_time(part.event.time)) {
+            let reason = "a record would have a time that opens or closes a group in Fluent Bit";
+            return Err(FilterError::BadOutput { reason: reason.to_owned() });
+        }
         let mut made = ChunkBuilder::new(self.tag.clone());
         for part in parts {
             made.push(part.event)?;
@@ -434,6 +438,24 @@ mod tests {
             Some("1"),
         );
         assert_eq!((tally.dropped_by_failure(), tally.failures()), (3, 3));
+    }
+
+    #[test]
+    fn no_answer_opens_or_closes_a_group() {
+        let at = |sec| {
+            let time = flb_event::Timestamp { sec, nsec: 0 };
+            [flb_runtime::Part { tag: None, event: Event { time, ..event(b"C") } }]
+        };
+        let tally = check(
+            "abc",
+            |output| {
+                output.split(event(b"a"), &at(u32::MAX));
+                output.split(event(b"b"), &at(u32::MAX - 1));
+                output.split(event(b"c"), &at(0));
+            },
+            Some("C"),
+        );
+        assert_eq!((tally.dropped_by_failure(), tally.replaced), (2, 1));
     }
 
     #[test]
