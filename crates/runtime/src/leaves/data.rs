@@ -1,12 +1,14 @@
 //! Data of a guest in another form.
 
 use flb_artifact::Sha256Hex;
-use flb_event::msgpack;
+use flb_event::{edit, msgpack};
 
 use crate::libc::{Call, bytes, bytes_mut};
 
 /// What is said of a value that is none.
 const NONE: u32 = u32::MAX;
+/// Most bytes of a text's memory that are kept for the next one.
+const KEPT: usize = 1 << 20;
 
 /// The JSON text of a msgpack value, if it has room: its length.
 pub(super) fn json(
@@ -21,14 +23,20 @@ pub(super) fn json(
     let value = bytes(memory, value, len)?;
     let Some(printer) = leaves.printer.as_mut() else { return Ok(NONE) };
     leaves.text.clear();
+    if value.len() > edit::MOST_BYTES {
+        return Ok(NONE);
+    }
     let is_one = msgpack::value_len(value) == Ok(value.len());
     if !is_one || printer.print(value, &mut leaves.text).is_err() {
         return Ok(NONE);
     }
-    // The text of 4 GiB of msgpack would be longer than a number says.
-    let Ok(length) = u32::try_from(leaves.text.len()) else { return Ok(NONE) };
+    // It has six bytes for one at the most.
+    let length = leaves.text.len() as u32;
     if length <= room {
         bytes_mut(memory, to, length)?.copy_from_slice(&leaves.text);
+    }
+    if leaves.text.capacity() > KEPT {
+        leaves.text = Vec::new();
     }
     Ok(length)
 }

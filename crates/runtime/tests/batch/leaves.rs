@@ -67,6 +67,18 @@ fn the_host_prints_json_as_the_other_abi_gets_it() {
 }
 
 #[test]
+fn what_is_longer_than_a_record_may_be_has_no_json() {
+    // A string of 65 MiB, which would be 390 MiB of text, in the host.
+    let code = r#"
+        (drop (memory.grow (i32.const 1100)))
+        (i32.store (i32.const 131072) (i32.const 0x001004db))
+        (if (i32.ne (call $json (i32.const 131072) (i32.const 68157445) (local.get $to) (i32.const 100)) (i32.const -1))
+          (then unreachable))"#;
+    let fates = ask(&mut start_with(guest(JSON, code), options()), &batch(&[(0, b"\x80")]));
+    assert_eq!(fates, [Fate::Kept]);
+}
+
+#[test]
 fn what_is_no_value_has_no_json_and_an_address_outside_is_a_trap() {
     let says_none = |at: &str, len: &str| {
         let code = format!(
