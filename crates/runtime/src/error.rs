@@ -130,6 +130,19 @@ pub enum LoadError {
         /// What went wrong.
         reason: String,
     },
+    /// The module did not start in time.
+    #[error(
+        "Instantiate wasm module failed. error: {what} took longer than its deadline of {milliseconds} ms; help: raise \
+         Start_Deadline{reason}"
+    )]
+    StartDeadline {
+        /// Which part of its start.
+        what: &'static str,
+        /// The deadline.
+        milliseconds: u128,
+        /// What the module said of it, if anything, behind a colon.
+        reason: String,
+    },
     /// A directory of `accessible_paths` cannot be opened.
     #[error(
         "Instantiate wasm module failed. error: error while pre-opening directory {path}: {reason}; help: create it, or \

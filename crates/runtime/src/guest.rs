@@ -159,9 +159,13 @@ impl Drop for Guest {
 /// Why a guest cannot be started.
 fn failed(error: &wasmtime::Error, store: &Store<State>) -> LoadError {
     let reason = match failure(error, store.data()) {
-        FilterError::Deadline { milliseconds, .. } => format!(
-            "its start took longer than its deadline of {milliseconds} ms; help: raise Start_Deadline"
-        ),
+        FilterError::Deadline { milliseconds, .. } => {
+            return LoadError::StartDeadline {
+                what: "its start",
+                milliseconds,
+                reason: String::new(),
+            };
+        }
         other => other.to_string(),
     };
     let reason = reason.strip_prefix("Exception: ").unwrap_or(&reason).to_owned();

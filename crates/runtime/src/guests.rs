@@ -53,11 +53,7 @@ impl<E: Entry> Guests<E> {
         }
         match self.live.take() {
             Some(live) => Ok(live),
-            None => Live::start(&self.module).map(Box::new).map_err(|error| FilterError::Trap {
-                reason: error.to_string(),
-                printed: None,
-                backtrace: Vec::new(),
-            }),
+            None => Live::start(&self.module).map(Box::new).map_err(not_started),
         }
     }
 
@@ -83,5 +79,16 @@ impl<E: Entry> Guests<E> {
     /// A file that a guest asked for and that the sandbox does not grant; told once.
     pub(crate) fn denied(&mut self) -> Option<String> {
         self.denied.take()
+    }
+}
+
+/// What becomes of a record for which no guest starts.
+fn not_started(error: LoadError) -> FilterError {
+    let backtrace = Vec::new();
+    match error {
+        LoadError::StartDeadline { milliseconds, .. } => {
+            FilterError::Deadline { milliseconds, first: true, backtrace }
+        }
+        error => FilterError::Trap { reason: error.to_string(), printed: None, backtrace },
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flb_runtime::{FilterError, FilterOptions};
+use flb_runtime::{Directory, FilterError, FilterOptions, Sandbox};
 
 use crate::answered::{Answered, Fate, ask};
 use crate::script::{Act, DROP, FAIL, KEEP, Script, batch};
@@ -47,6 +47,38 @@ fn a_trap_costs_its_record_wherever_it_stands() {
             }
         }
         assert_eq!(failures(file, options(), 1000, &[500]).len(), 1, "{kind}");
+    }
+}
+
+/// A guest that starts once: from the second time on, its start never ends.
+#[test]
+fn a_start_that_does_not_end_is_a_deadline_of_its_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().join("x");
+    let wasm = dropping(Act::Trap).module_with(
+        r#"(import "wasi_snapshot_preview1" "path_open"
+            (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+          (data (i32.const 16) "x")
+          (func (export "flb_start") (param i32) (result i32)
+            (if (call $open (i32.const 3) (i32.const 0) (i32.const 16) (i32.const 1) (i32.const 5)
+              (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 32)) (then (loop $for_ever (br $for_ever))))
+            (i32.const 0))"#,
+    );
+    for (kind, file) in files(&wasm) {
+        let directory = Directory { path: folder.path().to_owned(), read_only: false };
+        let sandbox = Sandbox { directories: vec![directory], ..Sandbox::default() };
+        let start_deadline = Some(Duration::from_secs(1));
+        let options = FilterOptions { sandbox, start_deadline, ..options() };
+        let mut instance = start_with(file, options);
+        let fates = ask(&mut instance, &batch(&[(1, BODY), (0, BODY)]));
+        let is_late = |fate: &Fate| {
+            matches!(
+                fate,
+                Fate::Failed(FilterError::Deadline { milliseconds: 1000, first: true, .. })
+            )
+        };
+        assert!(is_late(&fates[1]), "{kind}: {fates:?}");
+        std::fs::remove_file(&mark).unwrap();
     }
 }
 

@@ -82,17 +82,20 @@ fn call(
     guest.begin();
     let at = pages.offset;
     let returned = guest.run(|store| function.call(store, at as u32));
-    let why = match returned {
-        Ok(0) => return Ok(()),
-        Ok(code) => format!("{BATCH_START} returned {code}"),
-        Err(FilterError::Deadline { milliseconds, .. }) => format!(
-            "{BATCH_START} took longer than its deadline of {milliseconds} ms; help: raise Start_Deadline"
-        ),
-        Err(error) => error.to_string(),
-    };
+    if let Ok(0) = returned {
+        return Ok(());
+    }
     let sight = Sight::of(guest, pages.range());
     let at = at + REASON;
     let reason = reason(&sight, word(sight.memory, at), word(sight.memory, at + 4));
     let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-    Err(LoadError::Instantiate { reason: format!("{why}{reason}") })
+    Err(match returned {
+        Ok(code) => {
+            LoadError::Instantiate { reason: format!("{BATCH_START} returned {code}{reason}") }
+        }
+        Err(FilterError::Deadline { milliseconds, .. }) => {
+            LoadError::StartDeadline { what: BATCH_START, milliseconds, reason }
+        }
+        Err(error) => LoadError::Instantiate { reason: format!("{error}{reason}") },
+    })
 }
