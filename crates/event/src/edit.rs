@@ -91,7 +91,10 @@ pub enum EditError {
 /// entries of that key. New entries follow in the order of the edits. Puts are in ascending order.
 pub fn apply(map: &[u8], edits: &[Edit<'_>], out: &mut Vec<u8>) -> Result<(), EditError> {
     if let [Edit::All { map }] = edits {
-        let is_map = msgpack::map_len(map) == Ok(map.len()) && map.len() <= MOST_BYTES;
+        if map.len() > MOST_BYTES {
+            return Err(EditError::TooLong);
+        }
+        let is_map = msgpack::map_len(map) == Ok(map.len());
         out.extend_from_slice(if is_map { map } else { return Err(EditError::BadMap) });
         return Ok(());
     }
@@ -101,8 +104,14 @@ pub fn apply(map: &[u8], edits: &[Edit<'_>], out: &mut Vec<u8>) -> Result<(), Ed
     // As far as one can tell before the walk.
     out.reserve(map.len() + plan.size + 5);
     if plan.walks {
-        let mut walk =
-            Walk { map, edits, lengths: plan.lengths, from: 0, done: Done::default(), out, start };
+        // Each key is compared with each edit that names one: there are few of them, if perhaps many others.
+        let named: Vec<Edit<'_>> = match edits.len() {
+            0..=MOST_NAMED => Vec::new(),
+            _ => edits.iter().filter(|edit| names(edit)).copied().collect(),
+        };
+        let named = if named.is_empty() { edits } else { &named };
+        let (lengths, done) = (plan.lengths, Done::default());
+        let mut walk = Walk { map, edits, named, lengths, from: 0, done, out, start };
         let left = walk.entries(header, entries)?;
         let left = walk.append(left)?;
         if left != entries {
@@ -179,6 +188,10 @@ impl Plan {
 
     #[inline]
     fn add_value(&mut self, value: &[u8]) -> Result<(), EditError> {
+        // What is too long anyway is not looked at, however often it is given.
+        if self.size + value.len() > MOST_BYTES {
+            return Err(EditError::TooLong);
+        }
         if msgpack::value_len(value) != Ok(value.len()) {
             return Err(EditError::BadValue);
         }
@@ -224,6 +237,8 @@ impl Done {
 struct Walk<'a> {
     map: &'a [u8],
     edits: &'a [Edit<'a>],
+    /// Those of them that name a key, and perhaps others.
+    named: &'a [Edit<'a>],
     lengths: u64,
     /// Up to where the map is copied or left out.
     from: usize,
@@ -293,7 +308,7 @@ impl<'a> Walk<'a> {
             return None;
         }
         let mut found = None;
-        let named = self.edits.iter().filter_map(|edit| Some((edit, named_key(edit)?)));
+        let named = self.named.iter().filter_map(|edit| Some((edit, named_key(edit)?)));
         for (index, (edit, name)) in named.enumerate() {
             if name == key {
                 self.done.set(index);
@@ -600,6 +615,15 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_found_among_any_number_of_edits_that_name_none() {
+        let map = packed(r#"{"a":8,"b":9,"c":7}"#);
+        let many = [vec![append("n", ONE); 300], vec![set("b", ONE), set("x", ONE)]].concat();
+        let edits = [&[delete("a")][..], &many, &[set("b", TWO), set("x", TWO)]].concat();
+        let expected = r#""b" 2 "c" 7 "#.to_owned() + &r#""n" 1 "#.repeat(300) + r#""x" 2"#;
+        assert_eq!(shown(&edited(&map, &edits).unwrap()), expected);
+    }
+
+    #[test]
     fn bad_values_are_refused() {
         let map = packed(ABA);
         for bad in [&b""[..], b"\xc1", b"\xa2x", b"\x01\x01", b"\x91"] {
@@ -639,6 +663,10 @@ mod tests {
         msgpack::write_map_header(&mut repeated, 1 << 16);
         repeated.extend(b"\xa1k\xc0".repeat(1 << 16));
         check_error(&repeated, &[set("k", &many)], EditError::TooLong);
+        // A value is not looked at that would be too long whatever it is.
+        let longest = vec![0xc1; MOST_BYTES + 1];
+        check_error(&map, &[append("k", &longest)], EditError::TooLong);
+        check_error(&map, &[Edit::All { map: &longest }], EditError::TooLong);
         let mut long = b"\xc6\x02\x00\x00\x00".to_vec();
         long.resize(5 + (32 << 20), 0);
         assert!(edited(&map, &[append("k", &long)]).is_ok());

@@ -1,6 +1,6 @@
 //! The batch that comes out of the filter, and the books about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flb_artifact::Sha256Hex;
 use flb_event::{Chunk, ChunkBuilder, Event, RecordTooLarge, Spares, Tag, Verdict};
@@ -14,6 +14,8 @@ use super::policy::Policy;
 const ROOM: usize = 256 << 20;
 /// A record's bytes beside its metadata and body.
 const FRAME: usize = 12;
+/// Bytes that records of a further tag take beside the tag's text, roughly: here, and where they go.
+const OF_TAG: usize = 1024;
 
 /// Grows record by record; a record is in the output exactly as often as the tally says. Nothing is copied while all
 /// records pass as they are.
@@ -108,7 +110,9 @@ impl<'o> Outcome<'o> {
         let size = |all: usize, part: &Part<'_>| {
             all.saturating_add(FRAME + part.event.metadata.len() + part.event.body.len())
         };
-        let size = parts.iter().fold(0, size);
+        let of_tags =
+            self.size_of_tags(parts.iter().filter(leaves).filter_map(|part| part.tag.as_ref()));
+        let size = parts.iter().fold(of_tags, size);
         self.change();
         let fits_chunk = u32::try_from(self.output.size().saturating_add(size)).is_ok();
         if !fits_chunk || self.answered.saturating_add(size) > ROOM {
@@ -133,6 +137,12 @@ impl<'o> Outcome<'o> {
         self.told += 1;
         self.tally.became(stay);
         Ok(())
+    }
+
+    /// Bytes for those of the tags that no record goes on under so far.
+    fn size_of_tags<'t>(&self, tags: impl Iterator<Item = &'t Tag>) -> usize {
+        let new: BTreeSet<&Tag> = tags.filter(|tag| !self.emitted.contains_key(*tag)).collect();
+        new.into_iter().map(|tag| OF_TAG + tag.as_str().len()).sum()
     }
 
     /// What becomes of the batch. What was built stays with the spares until the lane is through with it.
@@ -323,6 +333,26 @@ mod tests {
             outcome.tally.replaced as usize,
             ROOM / body.len() + 1,
             "a small one still fits"
+        );
+    }
+
+    #[test]
+    fn the_tags_that_records_go_on_under_count_as_what_they_are() {
+        let (batch, policy) = (batch(1), Policy::keeping());
+        let mut outcome = outcome(&batch, &policy);
+        let event = batch.records().next().unwrap();
+        let size = OF_TAG + 1000 + FRAME + event.metadata.len() + event.body.len();
+        let fits = ROOM / size;
+        let part = |number: usize| {
+            let tag = Tag::new(&format!("{number:01000}")).unwrap();
+            [Part { tag: Some(tag), event }]
+        };
+        (0..fits).for_each(|number| assert_eq!(outcome.become_parts(&part(number)), Ok(())));
+        assert!(matches!(outcome.become_parts(&part(fits)), Err(FilterError::Memory { .. })));
+        assert_eq!(
+            outcome.become_parts(&part(0)),
+            Ok(()),
+            "a tag that is there costs nothing more"
         );
     }
 }

@@ -1,6 +1,6 @@
 //! Every verdict and every edit, byte by byte.
 
-use flb_event::{Timestamp, msgpack};
+use flb_event::{Tag, Timestamp, msgpack};
 use flb_runtime::FilterError;
 
 use crate::answered::{Fate, Made, ask};
@@ -145,6 +145,28 @@ fn parts_have_times_metadata_and_tags_of_their_own() {
         made(None, (5, 6), METADATA, b"\x81\xa1x\x01"),
     ];
     assert_eq!(fates, [Fate::Became(parts), Fate::Became(Vec::new())]);
+}
+
+/// One map may stand for many parts, and one tag: what they come to is looked at before they are.
+#[test]
+fn parts_take_no_more_together_than_a_record_may() {
+    let mut map = b"\x81\xa1a".to_vec();
+    msgpack::write_bin(&mut map, &vec![0; 40 << 10]);
+    let mut script = Script::default();
+    let (map_at, tag_at) = (script.place(&map), script.place(&[b't'; Tag::MAX_LEN]));
+    let map_len = map.len() as u32;
+    let bodies = script.words(&vec![[1, 2, 0, 0, map_at, map_len, 0, 0]; 1700]);
+    script.say(SPLIT, bodies, 1700);
+    let tags = script.words(&vec![[1, 2, 0, 0, 0, 0, tag_at, Tag::MAX_LEN as u32]; 1100]);
+    script.say(SPLIT, tags, 1100);
+    script.say(SPLIT, tags, 1000);
+    let records = [(0, BODY), (1, BODY), (2, BODY)];
+    let fates = ask(&mut start(script.module()), &batch(&records));
+    for fate in &fates[..2] {
+        let Fate::Failed(FilterError::BadOutput { reason }) = fate else { panic!("not refused") };
+        assert_eq!(reason, "a record has more than 64 MiB");
+    }
+    assert!(matches!(&fates[2], Fate::Became(made) if made.len() == 1000));
 }
 
 #[test]

@@ -181,6 +181,9 @@ impl<'m> Edits<'m> {
         let (mut metadata, mut body) = (Vec::new(), Vec::new());
         edited(event.metadata, &self.metadata, &mut metadata)?;
         edited(event.body, &self.body, &mut body)?;
+        if metadata.len() + body.len() > edit::MOST_BYTES {
+            return bad(too_long());
+        }
         let time = self.time.unwrap_or(event.time);
         let event_now = Event { time, metadata: &metadata, body: &body };
         answers.split(event, &[Part { tag: self.tag.take(), event: event_now }]);
@@ -213,7 +216,24 @@ fn parts<'a>(
     let Some(list) = sight.bytes(at, len as usize * PART_SIZE) else {
         return bad(format!("the parts at {at:#x} are not in the guest's memory"));
     };
-    list.chunks_exact(PART_SIZE).map(|part| self::part(sight, event, part)).collect()
+    let (mut parts, mut size) = (Vec::with_capacity(len as usize), 0);
+    for part in list.chunks_exact(PART_SIZE) {
+        size += self::size(event, part);
+        if size > edit::MOST_BYTES {
+            return bad(too_long());
+        }
+        parts.push(self::part(sight, event, part)?);
+    }
+    Ok(parts)
+}
+
+/// Bytes of a part by its own word. They are looked at before the part is: one map, or one tag, may be given for many.
+fn size(whole: Event<'_>, part: &[u8]) -> usize {
+    let own = |at, own: usize| match (word(part, at), word(part, at + 4)) {
+        (0, 0) => own,
+        (_, len) => len as usize,
+    };
+    own(8, whole.metadata.len()) + own(16, whole.body.len()) + own(24, 0)
 }
 
 fn part<'a>(sight: &Sight<'a>, whole: Event<'a>, part: &[u8]) -> Result<Part<'a>, FilterError> {
@@ -244,14 +264,18 @@ fn text<'m>(sight: &Sight<'m>, what: &str, at: u32, len: u32) -> Result<&'m [u8]
 /// One msgpack map, and nothing behind it.
 fn map<'m>(sight: &Sight<'m>, at: u32, len: u32) -> Result<&'m [u8], FilterError> {
     let map = text(sight, "map", at, len)?;
+    if map.len() > edit::MOST_BYTES {
+        return bad(too_long());
+    }
     match msgpack::map_len(map) {
-        Ok(len) if len == map.len() && len <= edit::MOST_BYTES => Ok(map),
-        Ok(len) if len == map.len() => {
-            bad(format!("a record has more than {} MiB", edit::MOST_BYTES >> 20))
-        }
+        Ok(len) if len == map.len() => Ok(map),
         Ok(_) => bad("there is more than one msgpack map where one is to be".to_owned()),
         Err(error) => bad(format!("invalid msgpack: {error}")),
     }
+}
+
+fn too_long() -> String {
+    format!("a record has more than {} MiB", edit::MOST_BYTES >> 20)
 }
 
 fn time(sec: u32, nsec: u32) -> Result<Timestamp, FilterError> {
