@@ -2,13 +2,19 @@
 
 use flb_event::{Chunk, ChunkBuilder, msgpack};
 use flb_plugin::keys::{Key, Required, Text};
-use flb_plugin::{Build, BuildError, Filter, Options, Outlet, Spec, Table, Tally, keys};
+use flb_plugin::{
+    Build, BuildError, Counter, Filter, Metric, Options, Outlet, Spec, Table, Tally, keys,
+};
 
 keys! {
     const KEYS;
     KEY: Required<Text> =
         Key::new("key", "The key that is looked at").required("no 'key' was given", "add Key state");
 }
+
+/// Exported as `flb_filter_repeated_bytes_total`.
+static REPEATED: Metric =
+    Metric::new("repeated", "Bytes of records that said nothing new.").in_units_of("bytes");
 
 pub(super) const SPEC: Spec<dyn Filter> = Spec {
     name: "changes",
@@ -17,15 +23,17 @@ pub(super) const SPEC: Spec<dyn Filter> = Spec {
     build,
 };
 
-fn build(options: &Options, _: &Build<'_>) -> Result<Box<dyn Filter>, BuildError> {
+fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildError> {
     let key = options.get(KEY)?.to_owned();
-    Ok(Box::new(Changes { key, last: None }))
+    let repeated = build.metrics.counter(&REPEATED);
+    Ok(Box::new(Changes { key, last: None, repeated }))
 }
 
 struct Changes {
     key: String,
     /// The value of the last record that passed, as msgpack.
     last: Option<Vec<u8>>,
+    repeated: Counter,
 }
 
 impl Filter for Changes {
@@ -39,6 +47,7 @@ impl Filter for Changes {
                 let _ = passed.push(event);
             } else {
                 tally.dropped += 1;
+                self.repeated.add(event.body.len() as u64);
             }
         }
         outlet.count(&tally);
@@ -46,7 +55,8 @@ impl Filter for Changes {
     }
 
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
-        Ok(Box::new(Self { key: self.key.clone(), last: None }))
+        let (key, repeated) = (self.key.clone(), self.repeated.clone());
+        Ok(Box::new(Self { key, last: None, repeated }))
     }
 }
 
@@ -67,7 +77,7 @@ impl Changes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flb_harness::{NOW, build, chunk, filtered};
+    use flb_harness::{NOW, build_with, chunk, filtered, options};
 
     #[test]
     fn what_says_the_same_again_goes() {
@@ -83,18 +93,23 @@ mod tests {
     }
 
     #[test]
-    fn each_lane_remembers_its_own() {
-        let mut filter = build(&SPEC, &[("key", "a")]).unwrap();
+    fn what_goes_is_counted_on_all_lanes() {
+        let given = options(SPEC.options, &[("key", "a")]);
+        let (built, metrics) =
+            build_with(&given, |options, it| (build(options, it), it.metrics.clone()));
+        let mut filter = built.unwrap();
         let mut fork = filter.fork().unwrap();
         let batch = chunk("t", &[(1, 0, r#"{"a":1}"#), (2, 0, r#"{"a":1}"#)]);
         let mut outlet = Outlet::new(NOW);
         filter.filter(batch.clone(), &mut outlet);
         fork.filter(batch, &mut outlet);
         assert_eq!((outlet.tally().kept, outlet.tally().dropped), (2, 2));
+        assert_eq!(metrics.counter(&REPEATED).get(), 2 * b"\x81\xa1a\x01".len() as u64);
     }
 
     #[test]
     fn a_key_must_be_given() {
-        assert_eq!(build(&SPEC, &[]).err().unwrap().message, "no 'key' was given");
+        let none = options(SPEC.options, &[]);
+        assert_eq!(build_with(&none, build).err().unwrap().message, "no 'key' was given");
     }
 }
