@@ -205,7 +205,7 @@ fn properties(all: &[&str]) -> String {
 
 /// Puts modules in their placeholders' places: `{echo.wat}`.
 fn with_modules(bench: &Bench, room: &Path, mut configuration: String) -> Result<String> {
-    for folder in ["tests/filter/modules", "examples/filters"] {
+    for folder in ["tests/filter/modules", "examples/filters", "examples/sdk"] {
         for entry in fs::read_dir(root().join(folder))? {
             let name = entry?.file_name().to_string_lossy().into_owned();
             let placeholder = format!("{{{name}}}");

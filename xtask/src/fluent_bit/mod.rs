@@ -64,7 +64,12 @@ impl Bench {
 
     /// A module of the project's tests as a file.
     fn module(&self, name: &str) -> Result<String> {
-        let folders = ["tests/filter/modules", "examples/filters", "crates/fluent-bit/tests/host"];
+        let folders = [
+            "tests/filter/modules",
+            "examples/filters",
+            "examples/sdk",
+            "crates/fluent-bit/tests/host",
+        ];
         let mut paths = folders.iter().map(|folder| root().join(folder).join(name));
         let path = paths.find(|path| path.exists()).with_context(|| format!("no module {name}"))?;
         let file = self.folder.join(name).with_extension("wasm");
