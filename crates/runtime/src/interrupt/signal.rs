@@ -151,7 +151,8 @@ fn thread() -> c_int {
             libc::sigaddset(&raw mut set, signal);
         }
         libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, ptr::null_mut());
-        libc::gettid()
+        // By its number: C libraries before 2.30 have no function for it.
+        libc::syscall(libc::SYS_gettid) as c_int
     };
     THREAD.set(this);
     this
