@@ -37,7 +37,7 @@ impl Guest {
         let memories = ready.memories();
         let mut state = State::new(memories, memory_limit, &options.sandbox, Arc::clone(&leash))?;
         state.is_first = true;
-        state.leaves = Leaves::new(options);
+        state.leaves = Leaves::new(options, Arc::clone(&ready.names));
         let mut store = Store::new(ready.pre.module().engine(), state);
         let instance = ready.instantiate(&mut store, memory_limit);
         let instance = instance.map_err(|error| failed(&error, &store))?;

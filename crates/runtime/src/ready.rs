@@ -11,6 +11,7 @@ use crate::imports::link;
 use crate::interrupt::{self, Leash, Way};
 use crate::layout::lay_out;
 use crate::load::{Loaded, load, load_without_signals};
+use crate::meters::Names;
 use crate::space::Memories;
 use crate::state::State;
 use crate::{FilterEngine, LoadError, Sandbox};
@@ -23,6 +24,8 @@ pub(crate) struct Ready {
     /// How calls are ended.
     way: Way,
     metadata: Metadata,
+    /// What its guests count.
+    pub(crate) names: Arc<Names>,
     /// Imports that nobody provides.
     pub(crate) unknown_imports: Vec<String>,
     /// What had to be done, and what an operator may want to know.
@@ -67,7 +70,8 @@ impl Ready {
             );
         }
         let metadata = artifact.metadata().clone();
-        Self { engine: engine.clone(), pre, way, metadata, unknown_imports, notes }
+        let names = Arc::default();
+        Self { engine: engine.clone(), pre, way, metadata, names, unknown_imports, notes }
     }
 
     pub(crate) fn metadata(&self) -> &Metadata {

@@ -1,8 +1,10 @@
 //! What the host keeps for one guest's calls of the functions of module `flb`.
 
+use std::sync::Arc;
+
 use flb_event::json::{JsonOptions, Printer};
 
-use crate::meters::Known;
+use crate::meters::{Known, Names};
 use crate::output::GuestLog;
 use crate::{EventFormat, FilterOptions};
 
@@ -16,8 +18,8 @@ pub(crate) struct Leaves {
 }
 
 impl Leaves {
-    /// For a guest with these options.
-    pub(crate) fn new(options: &FilterOptions) -> Self {
+    /// For a guest with these options, of a module whose guests have asked for these names.
+    pub(crate) fn new(options: &FilterOptions, names: Arc<Names>) -> Self {
         let printed = match options.format {
             EventFormat::Json { escape_unicode } => JsonOptions { escape_unicode },
             EventFormat::Msgpack => JsonOptions::default(),
@@ -26,7 +28,7 @@ impl Leaves {
             printer: Some(Box::new(Printer::new(printed))),
             text: Vec::new(),
             log: options.sandbox.log.clone(),
-            meters: Known::new(options.sandbox.meters.clone()),
+            meters: Known::new(options.sandbox.meters.clone(), names),
         }
     }
 }

@@ -185,6 +185,26 @@ fn a_guest_counts() {
     assert_eq!(ask(&mut instance, &batch(&[(0, &[0x80])])), [Fate::Kept]);
 }
 
+/// One that names a counter after each record, and starts afresh behind it.
+#[test]
+fn a_filter_s_guests_have_a_hundred_counters_together() {
+    let imports = r#"(import "flb" "counter" (func $counter (param i32 i32) (result i32)))
+        (import "flb" "add" (func $add (param i32 i64)))"#;
+    let code = r#"(call $add (call $counter (i32.add (local.get $body) (i32.const 2)) (i32.const 4)) (i64.const 1))
+        unreachable"#;
+    let written = Written::default();
+    let lines = Arc::clone(&written.0);
+    let sandbox = Sandbox { meters: Some(Arc::new(written)), ..Sandbox::default() };
+    let mut instance = start_with(guest(imports, code), FilterOptions { sandbox, ..options() });
+    let body = |number: u32| [b"\x81\xa4n", format!("{number:03}").as_bytes(), b"\x01"].concat();
+    let bodies: Vec<Vec<u8>> = (0..120).chain([0]).map(body).collect();
+    let records: Vec<(u32, &[u8])> = bodies.iter().map(|body| (0, body.as_slice())).collect();
+    ask(&mut instance, &batch(&records));
+    let lines = lines.lock().unwrap();
+    assert_eq!(lines.len(), 101, "{lines:?}");
+    assert_eq!(lines[99..], ["n099 1", "n000 1"]);
+}
+
 #[test]
 fn what_nobody_provides_is_known_by_name_and_type() {
     let known = ["json", "sha256", "log", "counter", "add", "histogram", "observe"];
