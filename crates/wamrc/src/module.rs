@@ -1,8 +1,5 @@
 //! What a module says of itself, read without compiling it; and compiling one for this host, for the commands that run it.
 
-use anyhow::Context as _;
-use flb_artifact::{Levels, Target};
-use flb_compiler::{CompileOptions, Compiler};
 use wasmparser::{CompositeInnerType, ExternalKind, FuncType, Parser, Payload, TypeRef, ValType};
 
 /// Sizes in a module.
@@ -151,7 +148,12 @@ fn section(payload: &Payload<'_>) -> Option<(String, usize)> {
 }
 
 /// Compiles a module for this host as the agent would, with itself inside.
+#[cfg(feature = "run")]
 pub(crate) fn compile(wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
+    use anyhow::Context as _;
+    use flb_artifact::{Levels, Target};
+    use flb_compiler::{CompileOptions, Compiler};
+
     let target = Target::host().context("nothing compiled here runs on this machine")?;
     let compiler = Compiler::new(CompileOptions {
         targets: vec![target],
