@@ -15,7 +15,7 @@
  *     wasm-ld --no-entry --strip-all --stack-first -o hide.wasm hide.o
  *
  * The filter is exported under its function's name, which is its Function_Name; a module may have several. Nothing here allocates:
- * records are read where the host put them, answers are written into memory that it lends. FLB_MODULE stands once in a module.
+ * records are read where the host put them, answers are written into memory that it lends.
  *
  * A value is the address of its msgpack, which the host has checked, or NULL for one that is not there; that one equals nothing and
  * has no members, so a path needs no questions on the way. What is read is the record as it came: edits change what leaves. Of keys

@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use flb_artifact::{Levels, Target};
@@ -28,7 +29,12 @@ fn main() {
         // Skipped, and said so: `cargo xtask filters go` makes it.
         Trial::test(*language, move || check(&path)).with_ignored_flag(missing)
     });
-    let trials: Vec<Trial> = trials.collect();
+    let has_no_clang = Command::new("clang").arg("--version").output().is_err();
+    let examples = ["c", "c++"].map(|language| {
+        Trial::test(format!("the header's example in {language}"), move || check_example(language))
+            .with_ignored_flag(has_no_clang)
+    });
+    let trials: Vec<Trial> = trials.chain(examples).collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
@@ -54,6 +60,33 @@ fn check(path: &Path) -> Result<(), Failed> {
     what_is_copied_stays_the_same(&module)?;
     answers_find_their_room(&module)?;
     a_long_record_has_room_for_its_text(&module)
+}
+
+/// The example at the head of `flb_filter.h` compiles without a warning, by the command that stands below it.
+fn check_example(language: &str) -> Result<(), Failed> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk/c");
+    let header = fs::read_to_string(folder.join("flb_filter.h"))?;
+    let shown: Vec<&str> = header
+        .lines()
+        .take_while(|line| !line.ends_with("*/"))
+        .filter_map(|line| line.strip_prefix(" *     "))
+        .collect();
+    let (commands, example): (Vec<&str>, Vec<&str>) = shown
+        .into_iter()
+        .partition(|line| line.starts_with("clang ") || line.starts_with("wasm-ld "));
+    let [clang, _link] = commands[..] else { return Err("it shows two commands".into()) };
+    let dir = tempfile::tempdir()?;
+    fs::write(dir.path().join("hide.c"), example.join("\n") + "\n")?;
+    let compiled = Command::new("clang")
+        .args(["-Wall", "-Wextra", "-Werror", "-x", language, "-I"])
+        .arg(&folder)
+        .args(clang.split(' ').skip(1))
+        .current_dir(&dir)
+        .output()?;
+    if compiled.status.success() {
+        return Ok(());
+    }
+    Err(String::from_utf8_lossy(&compiled.stderr).into_owned().into())
 }
 
 /// A language's module, compiled.
