@@ -22,3 +22,8 @@ fn msgpack_files_are_handled() {
 fn json_files_are_handled() {
     replay("json", oracle::check_json);
 }
+
+#[test]
+fn the_sdk_reads_and_edits_as_the_host_does() {
+    replay("sdk", oracle::check_sdk);
+}

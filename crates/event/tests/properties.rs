@@ -4,7 +4,7 @@
 
 mod oracle;
 
-use oracle::{check_json, check_msgpack};
+use oracle::{check_json, check_msgpack, check_sdk};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -137,6 +137,23 @@ proptest! {
         rmpv::encode::write_value(&mut data, &value).unwrap();
         assert_eq!(flb_event::msgpack::value_len(&data), Ok(data.len()));
         check_msgpack(&data);
+    }
+
+    #[test]
+    fn the_sdk_reads_and_edits_as_the_host_does(
+        edits in vec(any::<[u8; 4]>(), 0..6),
+        entries in vec(("[a-c]{0,2}".prop_map(Value::from), any_value()), 0..20),
+        is_long: bool,
+    ) {
+        let mut data = vec![edits.len() as u8];
+        data.extend(edits.as_flattened());
+        let header = data.len();
+        rmpv::encode::write_value(&mut data, &Value::Map(entries.clone())).unwrap();
+        if is_long {
+            let short = if entries.len() < 16 { 1 } else { 3 };
+            data.splice(header..header + short, [0xdf, 0, 0, 0, entries.len() as u8]);
+        }
+        check_sdk(&data);
     }
 
     #[test]

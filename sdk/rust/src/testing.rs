@@ -8,7 +8,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use crate::abi::{self, Batch, Rec, StartBlock};
-use crate::apply::{Wrong, apply};
+use crate::apply::{Wrong, apply, is_value};
 use crate::value::{Kind, Value};
 use crate::write::{Encode, Shape, Writer};
 use crate::{Context, Record, Start, Time, Verdict, json};
@@ -226,24 +226,9 @@ fn msgpack(text: &str) -> Vec<u8> {
 
 /// Whether the bytes are one map, and nothing else.
 fn is_map(bytes: &[u8]) -> bool {
-    let Some(map) = checked(bytes) else { return false };
-    map.kind() == Kind::Map && map.raw().len() == bytes.len()
-}
-
-/// The value that the bytes begin with, if it is whole.
-fn checked(bytes: &[u8]) -> Option<Value<'_>> {
     let padded = [bytes, &[0; 16]].concat();
-    let (mut at, mut left) = (0, 1_usize);
-    while left > 0 {
-        if at >= bytes.len() {
-            return None;
-        }
-        let head = crate::value::head(padded.as_ptr().wrapping_add(at));
-        at = at.checked_add(head.header + head.bytes)?;
-        left = left.checked_add(head.values)? - 1;
-    }
-    // SAFETY: it was walked to its end just now.
-    (at <= bytes.len()).then(|| unsafe { Value::at(bytes.as_ptr()) })
+    // SAFETY: it is whole.
+    is_value(&padded[..bytes.len()]) && unsafe { Value::at(padded.as_ptr()) }.kind() == Kind::Map
 }
 
 /// JSON text of msgpack that is whole.

@@ -34,6 +34,11 @@ pub fn well_formed_msgpack(data: &[u8]) -> Corpus {
     Corpus::Keep
 }
 
+/// Edits and a record, for a filter with the Rust SDK.
+pub fn sdk(data: &[u8]) {
+    event_oracle::check_sdk(data);
+}
+
 /// Any bytes taken as JSON.
 pub fn json(data: &[u8]) {
     event_oracle::check_json(data);

@@ -1,10 +1,14 @@
 //! What must hold for every input, checked against `rmpv` and `serde_json`. Panics where it does not.
 
+mod sdk;
+
 use flb_event::json::{self, JsonOptions, Reason};
 use flb_event::msgpack::{self, MAX_DEPTH, MsgpackError, Reader, Value};
 use flb_event::text;
 use rmpv::ValueRef;
 use serde_json::Value as Json;
+
+pub(crate) use sdk::check_sdk;
 
 const RAW: JsonOptions = JsonOptions { escape_unicode: false };
 const ESCAPED: JsonOptions = JsonOptions { escape_unicode: true };
