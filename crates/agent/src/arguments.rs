@@ -200,6 +200,7 @@ impl Reader<'_> {
             None if [".conf", ".yaml", ".yml"].iter().any(|end| text.ends_with(end)) => {
                 Some(format!("name a configuration with -c {text}"))
             }
+            None if text == "help" => Some("did you mean --help?".to_owned()),
             None => None,
         };
         self.line.warn(Mistake { help, ..ignored });
@@ -448,6 +449,7 @@ mod tests {
             warning(&["a.conf", "-v"]),
             "argument 'a.conf' is ignored; name a configuration with -c a.conf"
         );
+        assert_eq!(warning(&["help"]), "argument 'help' is ignored; did you mean --help?");
         let Ok(Request::Config(line)) = ask(&["config", "--", "-a.conf", "b.conf"]) else {
             panic!("no command");
         };

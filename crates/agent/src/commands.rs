@@ -17,7 +17,7 @@ pub(crate) fn commands() -> [Command; 3] {
     [
         Command::new("config")
             .about("Prints the configuration as it takes effect: with includes, variables and defaults.")
-            .override_usage("flb-agent config [OPTION].. FILE")
+            .override_usage("flb-agent config [OPTION].. [FILE]")
             .arg(words("FILE").help("The configuration file.")),
         simple(
             Command::new("completions")
