@@ -120,7 +120,15 @@ impl Case {
         );
         let becomes = case.list("becomes")?;
         let becomes = becomes.into_iter().map(|made| Made::read(made, &whole));
-        let fails = case.list("fails")?;
+        let fails = case.list("fails")?.into_iter().map(Failure::read);
+        let fails = fails.collect::<anyhow::Result<Vec<_>>>()?;
+        let mut named = fails.iter().filter_map(|fail| fail.record);
+        if let Some(beyond) = named.find(|record| *record >= records.len()) {
+            anyhow::bail!(
+                "'fails' names record {beyond}, and there are {}; help: the first is record 0",
+                records.len()
+            );
+        }
         Ok(Self {
             file: file.to_owned(),
             line,
@@ -132,7 +140,7 @@ impl Case {
             config: case.settings("config")?,
             records: records.into_iter().map(body).collect::<Result<_, _>>()?,
             becomes: becomes.collect::<Result<_, _>>()?,
-            fails: fails.into_iter().map(Failure::read).collect::<Result<_, _>>()?,
+            fails,
         })
     }
 }
@@ -242,6 +250,11 @@ mod tests {
             "c.jsonl",
             "{\"records\":[{}],\"fails\":[{\"class\":\"x\"}]}",
             "it is one of trap, deadline",
+        );
+        check(
+            "c.jsonl",
+            "{\"records\":[{}],\"fails\":[{\"record\":1,\"class\":\"trap\"}]}",
+            "'fails' names record 1, and there are 1; help: the first is record 0",
         );
         check("c.yaml", "- records: [{]", "c.yaml: line 1");
         check("c.yaml", "- a\n", "line 1: a case is no map");
