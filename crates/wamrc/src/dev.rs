@@ -119,7 +119,10 @@ fn round(args: &DevArgs, before: Option<&Known>) -> anyhow::Result<Known> {
 fn build(command: &str) -> anyhow::Result<()> {
     let built = Command::new("sh").arg("-c").arg(command).status();
     let built = built.with_context(|| format!("cannot run {command}"))?;
-    anyhow::ensure!(built.success(), "{command}: {built}");
+    anyhow::ensure!(
+        built.success(),
+        "{command} failed, {built}; help: the cases run when it passes"
+    );
     Ok(())
 }
 

@@ -52,7 +52,7 @@ impl UsageError {
                 let message = format!("the value of option '{}' is not UTF-8", wild(words));
                 Self::new(message, "give it another name")
             }
-            (None, Slip::Other(message)) => Self::new(message, "see flb-wamrc --help"),
+            (None, Slip::Other(message)) => Self::new(message, see(command)),
         }
     }
 }
@@ -88,8 +88,16 @@ fn instead(unknown: &str, command: &Command) -> String {
     let known = names.iter().map(String::as_str).filter(|known| !is_opposite(known));
     match did_you_mean(unknown, known) {
         Some(near) => format!("did you mean '{near}'?"),
-        None => "see flb-wamrc --help".to_owned(),
+        None => see(command),
     }
+}
+
+/// Where the options of a command are told.
+fn see(command: &Command) -> String {
+    let name = command.get_bin_name().unwrap_or(command.get_name());
+    let name = name.strip_prefix("flb-wamrc").unwrap_or(name).trim();
+    let space = if name.is_empty() { "" } else { " " };
+    format!("see flb-wamrc{space}{name} --help")
 }
 
 /// The option whose value is not UTF-8: it stands before the value, in the same word or in the one before.

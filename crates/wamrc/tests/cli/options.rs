@@ -136,6 +136,12 @@ const CASES: &[Case] = &[
     Case("--enable-shared-chain ", 1, "", "memory that host and guest share"),
     Case("--frobnicate ", 1, "", "unknown option '--frobnicate'; help: see flb-wamrc --help"),
     Case(
+        "run --frobnicate",
+        1,
+        "",
+        "unknown option '--frobnicate'; help: see flb-wamrc run --help",
+    ),
+    Case(
         "-o x.aot ok.wasm --opt-level=3",
         1,
         "",
