@@ -41,10 +41,12 @@ pub(super) struct Language {
     pub(super) name: &'static str,
     /// The file with the filter.
     pub(super) source: &'static str,
-    /// What must be installed, for people.
+    /// What must be installed, for people: stands behind "it needs".
     pub(super) needs: &'static str,
     /// The command by which CI gets that.
     pub(super) tools: &'static str,
+    /// Names of packages of its SDK, which no filter can have beside them.
+    pub(super) taken: &'static [&'static str],
     /// Its own files; names in double braces are filled in.
     pub(super) files: Files,
     /// The SDK's, for the folder `sdk`.
@@ -80,8 +82,9 @@ impl Language {
 const RUST: Language = Language {
     name: "Rust",
     source: "src/lib.rs",
-    needs: "it needs Rust with the target wasm32-unknown-unknown (rustup target add)",
+    needs: "Rust with the target wasm32-unknown-unknown (rustup target add)",
     tools: "rustup target add wasm32-unknown-unknown",
+    taken: &["flb-filter", "flb-filter-macros"],
     files: templates!("rust": "Cargo.toml" from "Cargo.toml.in" "src/lib.rs" from "lib.rs.in" "Makefile" from "Makefile"),
     sdk: sdk!("rust": "Cargo.toml" "macros/Cargo.toml" "macros/src/lib.rs" "src/abi.rs" "src/apply.rs" "src/classic.rs"
         "src/context.rs" "src/host.rs" "src/json.rs" "src/lib.rs" "src/panics.rs" "src/record.rs" "src/sha256.rs"
@@ -91,8 +94,9 @@ const RUST: Language = Language {
 const C: Language = Language {
     name: "C",
     source: "filter.c",
-    needs: "it needs clang and lld",
+    needs: "clang and lld",
     tools: "sudo apt-get install -y clang lld",
+    taken: &[],
     files: templates!("c": "filter.c" from "filter.c" "Makefile" from "Makefile"),
     sdk: sdk!("c": "flb_filter.h"),
 };
@@ -100,8 +104,9 @@ const C: Language = Language {
 const GO: Language = Language {
     name: "Go",
     source: "filter.go",
-    needs: "it needs Go 1.24 or newer",
+    needs: "Go 1.24 or newer",
     tools: "go version",
+    taken: &[],
     files: templates!("go": "filter.go" from "filter.go" "go.mod" from "go.mod.in" "Makefile" from "Makefile"),
     sdk: sdk!("go": "address_native.go" "address_wasm.go" "flb.go" "go.mod" "record.go" "value.go"),
 };
@@ -109,8 +114,9 @@ const GO: Language = Language {
 const ZIG: Language = Language {
     name: "Zig",
     source: "filter.zig",
-    needs: "it needs Zig 0.17",
+    needs: "Zig 0.17",
     tools: "pip install --target \"$RUNNER_TEMP/zig\" ziglang==0.17.1 && echo \"$RUNNER_TEMP/zig/ziglang\" >> \"$GITHUB_PATH\"",
+    taken: &[],
     files: templates!("zig": "filter.zig" from "filter.zig" "Makefile" from "Makefile"),
     sdk: sdk!("zig": "flb_filter.zig"),
 };
@@ -118,8 +124,9 @@ const ZIG: Language = Language {
 const ASSEMBLYSCRIPT: Language = Language {
     name: "AssemblyScript",
     source: "filter.ts",
-    needs: "it needs Node with npm, which brings its compiler",
+    needs: "Node with npm, which brings its compiler",
     tools: "npm install",
+    taken: &[],
     files: templates!("assemblyscript": "filter.ts" from "filter.ts" "package.json" from "package.json" "Makefile" from "Makefile"),
     sdk: sdk!("assemblyscript": "flb_filter.ts"),
 };

@@ -55,8 +55,9 @@ pub(crate) fn run(args: &NewArgs) -> anyhow::Result<Outcome> {
     check_name(name)?;
     let language = args.lang.ok_or_else(|| UsageError::new("no language was given", Word::HELP))?;
     let language = Language::of(language);
+    check_free(name, &language)?;
     write(name, &language)?;
-    say(&format!("{name}: a filter in {}; {}\n", language.name, language.needs))?;
+    say(&format!("{name}: a filter in {}; it needs {}\n", language.name, language.needs))?;
     say(&format!("cd {name} && make && flb-wamrc test && flb-wamrc bench\n"))?;
     Ok(Outcome::Done)
 }
@@ -70,6 +71,15 @@ fn check_name(name: &str) -> Result<(), UsageError> {
     }
     let help = format!("use up to {LONGEST} letters, digits, '-' and '_', a letter first");
     Err(UsageError::new(format!("'{name}' is no name of a filter"), help))
+}
+
+/// A filter beside a package of the same name would not be built.
+fn check_free(name: &str, language: &Language) -> Result<(), UsageError> {
+    if !language.taken.contains(&name) {
+        return Ok(());
+    }
+    let message = format!("'{name}' is a package of the SDK for {}", language.name);
+    Err(UsageError::new(message, "choose another name"))
 }
 
 fn write(name: &str, language: &Language) -> anyhow::Result<()> {
@@ -114,5 +124,17 @@ mod tests {
         for name in ["", "1a", "-x", "a/b", "..", "a b", "grün", &"x".repeat(65)] {
             assert!(check_name(name).is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_filter_is_not_called_as_a_package_of_its_sdk() {
+        let rust = Language::of(Word::Rust);
+        for (path, text) in rust.sdk.iter().filter(|(path, _)| path.ends_with("Cargo.toml")) {
+            let name = text.lines().find_map(|line| line.strip_prefix("name = \""));
+            let name = name.and_then(|rest| rest.strip_suffix('"')).unwrap();
+            assert!(check_free(name, &rust).is_err(), "{path}: {name}");
+        }
+        check_free("hide", &rust).unwrap();
+        check_free("flb-filter", &Language::of(Word::C)).unwrap();
     }
 }
