@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::{Tag, Timestamp, msgpack};
+use crate::{Tag, Timestamp};
 
 /// The bytes before the time: array of two, array of two, EventTime.
 const HEAD: [u8; 4] = [0x92, 0x92, 0xd7, 0x00];
@@ -86,6 +86,17 @@ impl Chunk {
     }
 }
 
+/// Some of a chunk's records that follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// How many.
+    pub records: usize,
+    /// Their bytes.
+    pub bytes: usize,
+    /// Bytes of the longest one.
+    pub longest: usize,
+}
+
 /// Iterates over a chunk's events.
 #[derive(Debug, Clone)]
 pub struct Records<'a> {
@@ -96,28 +107,51 @@ pub struct Records<'a> {
 
 impl Records<'_> {
     /// Where in the chunk's bytes the next record begins: the one before it ended there.
+    #[inline]
     pub fn position(&self) -> usize {
         self.start
+    }
+
+    /// As many of the next records as take so many bytes together at most, but one at least and `most` at most, if there are any.
+    pub fn run_of(&self, most: usize, bytes: usize) -> Run {
+        let ends = self.ends.as_slice();
+        let ends = &ends[..ends.len().min(most)];
+        let fit = ends.partition_point(|ends| ends.body as usize - self.start <= bytes).max(1);
+        let ends = &ends[..ends.len().min(fit)];
+        let (mut from, mut longest) = (self.start as u32, 0);
+        for ends in ends {
+            longest = longest.max(ends.body - from);
+            from = ends.body;
+        }
+        let (bytes, longest) = (from as usize - self.start, longest as usize);
+        Run { records: ends.len(), bytes, longest }
+    }
+
+    /// Passes over so many records.
+    #[inline]
+    pub fn pass(&mut self, records: usize) {
+        let Some(last) = records.checked_sub(1) else { return };
+        if let Some(last) = self.ends.nth(last) {
+            self.start = last.body as usize;
+        }
     }
 }
 
 impl<'a> Iterator for Records<'a> {
     type Item = Event<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Event<'a>> {
         let ends = self.ends.next()?;
-        let time_at = self.start + HEAD.len();
-        let metadata_at = self.start + PREFIX_LEN;
-        let (metadata_end, body_end) = (ends.metadata as usize, ends.body as usize);
-        self.start = body_end;
-        Some(Event {
-            time: Timestamp {
-                sec: msgpack::be_u32(self.data, time_at),
-                nsec: msgpack::be_u32(self.data, time_at + 4),
-            },
-            metadata: &self.data[metadata_at..metadata_end],
-            body: &self.data[metadata_end..body_end],
-        })
+        let start = std::mem::replace(&mut self.start, ends.body as usize);
+        // All of it lies in the data, as the builder put it there.
+        let record = self.data.get(start..self.start)?;
+        let (maps, time) = (record.get(PREFIX_LEN..)?, record.get(HEAD.len()..)?.first_chunk()?);
+        let time = u64::from_be_bytes(*time);
+        let (metadata, body) =
+            maps.split_at_checked(ends.metadata as usize - start - PREFIX_LEN)?;
+        let time = Timestamp { sec: (time >> 32) as u32, nsec: time as u32 };
+        Some(Event { time, metadata, body })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -288,6 +322,28 @@ mod tests {
         let chunk = builder.build();
         assert_eq!(chunk.records().collect::<Vec<_>>(), events);
         assert_eq!(&chunk.bytes()[..14], [0x92, 0x92, 0xd7, 0, 0, 0, 0, 1, 0, 0, 0, 5, 0x80, 0x80]);
+    }
+
+    #[test]
+    fn runs_of_records_are_measured_and_passed_over() {
+        let mut builder = ChunkBuilder::new(Tag::new("t").unwrap());
+        for body in [&[0x80][..], b"\x81\xa1a\x01", &[0x80], &[0x80]] {
+            builder.push(event(1, body)).unwrap();
+        }
+        let chunk = builder.build();
+        let mut records = chunk.records();
+        let run = |records, bytes, longest| Run { records, bytes, longest };
+        let runs = [(9, 31), (9, 30), (9, 0), (1, 99), (0, 99)];
+        let runs = runs.map(|(most, bytes)| records.run_of(most, bytes));
+        let one = run(1, 14, 14);
+        assert_eq!(runs, [run(2, 31, 17), one, one, one, run(0, 0, 0)]);
+        records.pass(0);
+        records.pass(2);
+        assert_eq!((records.position(), records.len()), (31, 2));
+        assert_eq!(records.run_of(9, 99), run(2, 28, 14));
+        records.pass(2);
+        assert_eq!((records.position(), records.run_of(9, 99)), (59, run(0, 0, 0)));
+        assert!(records.next().is_none());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Changes of a map's entries, all at once: what no change names is copied as it is.
 
-use crate::msgpack::{self, step};
+use crate::msgpack;
 
 /// One change of a msgpack map. Keys are texts: they name the entries whose key is a string of these bytes, in whatever form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +99,10 @@ pub fn apply(map: &[u8], edits: &[Edit<'_>], out: &mut Vec<u8>) -> Result<(), Ed
         return Ok(());
     }
     let (entries, header) = msgpack::map_header(map).map_err(|_| EditError::NotAMap)?;
+    if edits.is_empty() {
+        out.extend_from_slice(map);
+        return Ok(());
+    }
     let plan = Plan::read(edits)?;
     let start = out.len();
     // As far as one can tell before the walk.
@@ -192,7 +196,8 @@ impl Plan {
         if self.size + value.len() > MOST_BYTES {
             return Err(EditError::TooLong);
         }
-        if msgpack::value_len(value) != Ok(value.len()) {
+        let is_one = msgpack::end(value, 0) == Some(value.len());
+        if !is_one && msgpack::value_len(value) != Ok(value.len()) {
             return Err(EditError::BadValue);
         }
         self.is_deep |= matches!(value[0], 0x80..=0x9f | 0xdc..=0xdf);
@@ -254,9 +259,9 @@ impl<'a> Walk<'a> {
         let mut puts = Puts::of(self.edits);
         for _ in 0..entries {
             let key = end;
-            let value = self.end_of(key)?;
+            let (name, value) = self.key(key)?;
             end = self.end_of(value)?;
-            match self.find(key, value) {
+            match name.and_then(|name| self.find(name)) {
                 None if puts.at >= end => continue,
                 None => self.put(&mut puts, key, end)?,
                 Some(Edit::Delete { .. }) => {
@@ -287,8 +292,16 @@ impl<'a> Walk<'a> {
         if puts.at == usize::MAX { Ok(left) } else { Err(EditError::BadPlace { at: puts.at }) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn end_of(&self, at: usize) -> Result<usize, EditError> {
+        match msgpack::end(self.map, at) {
+            Some(end) => Ok(end),
+            None => self.end_by_steps(at),
+        }
+    }
+
+    #[cold]
+    fn end_by_steps(&self, at: usize) -> Result<usize, EditError> {
         let rest = self.map.get(at..).ok_or(EditError::NotAMap)?;
         msgpack::value_len(rest).map(|length| at + length).map_err(|_| EditError::NotAMap)
     }
@@ -300,10 +313,23 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The last edit of the key that lies between these.
+    /// The key there, if it is a string, and where its value begins.
+    #[inline(always)]
+    fn key(&self, at: usize) -> Result<(Option<&'a [u8]>, usize), EditError> {
+        // Nearly all of them are, and short.
+        if let Some(&first @ 0xa0..=0xbf) = self.map.get(at) {
+            let value = at + 1 + usize::from(first & 0x1f);
+            if let Some(text) = self.map.get(at + 1..value) {
+                return Ok((Some(text), value));
+            }
+        }
+        let value = self.end_of(at)?;
+        Ok((self.map.get(at..value).and_then(text), value))
+    }
+
+    /// The last edit of this key.
     #[inline]
-    fn find(&mut self, from: usize, to: usize) -> Option<Edit<'a>> {
-        let key = text(self.map.get(from..to)?)?;
+    fn find(&mut self, key: &[u8]) -> Option<Edit<'a>> {
         if self.lengths & length_bit(key) == 0 {
             return None;
         }
@@ -323,7 +349,7 @@ impl<'a> Walk<'a> {
         let mut at = from;
         while puts.at < to {
             while at < puts.at {
-                at += step(self.map, at).ok_or(EditError::NotAMap)?;
+                at += msgpack::step(self.map, at).ok_or(EditError::NotAMap)?;
             }
             if at != puts.at {
                 return Err(EditError::BadPlace { at: puts.at });

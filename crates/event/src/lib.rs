@@ -13,7 +13,7 @@ pub mod text;
 mod time;
 
 pub use accessor::{Accessor, AccessorError, Scene, Template, write_text};
-pub use chunk::{Chunk, ChunkBuilder, Event, RecordTooLarge, Records};
+pub use chunk::{Chunk, ChunkBuilder, Event, RecordTooLarge, Records, Run};
 
 pub use spares::Spares;
 pub use tag::{Pattern, Tag, TagTooLong};

@@ -27,3 +27,8 @@ fn json_files_are_handled() {
 fn the_sdk_reads_and_edits_as_the_host_does() {
     replay("sdk", oracle::check_sdk);
 }
+
+#[test]
+fn edits_files_are_handled() {
+    replay("edits", oracle::check_edits);
+}

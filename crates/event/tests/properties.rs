@@ -4,7 +4,7 @@
 
 mod oracle;
 
-use oracle::{check_json, check_msgpack, check_sdk};
+use oracle::{check_edits, check_json, check_msgpack, check_sdk};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -43,6 +43,40 @@ fn nearly_utf8() -> impl Strategy<Value = Vec<u8>> {
     let bytes =
         b"a\"\\\n\x7f\x80\xbf\xc0\xc3\xa9\xe2\x82\xac\xed\xa0\xf0\x9f\x98\x80\xf4\x90\xf8\xfc\xff";
     vec(select(&bytes[..]), 0..24)
+}
+
+/// A map and edits that often name its keys and places, as the oracle takes them.
+fn edits() -> impl Strategy<Value = Vec<u8>> {
+    let key = prop_oneof![4 => "[a-c]{0,2}".prop_map(Value::from), 1 => any_scalar()];
+    let map = vec((key, any_value()), 0..20).prop_map(Value::Map);
+    let bytes = |bytes: Vec<u8>| [vec![bytes.len() as u8], bytes].concat();
+    let text = "[a-c]{0,2}".prop_map(move |text| bytes(text.into_bytes()));
+    let value = prop_oneof![
+        8 => any_scalar().prop_map(packed),
+        2 => any_value().prop_map(packed),
+        1 => nearly_msgpack(),
+    ];
+    let value = value.prop_map(move |value| bytes(value.into_iter().take(255).collect()));
+    let keyed = (select(&[0_u8, 1, 3][..]), text.clone(), value.clone(), text.clone());
+    let keyed = keyed.prop_map(|(kind, key, value, to)| {
+        [vec![kind], key, if kind == 3 { to } else { value }].concat()
+    });
+    let delete = text.prop_map(|key| [vec![2], key].concat());
+    let put = (0_u16..60, value.clone())
+        .prop_map(|(at, value)| [vec![4], at.to_le_bytes().to_vec(), value].concat());
+    let all = value.prop_map(|value| [vec![5], value].concat());
+    let edit = prop_oneof![6 => keyed, 2 => delete, 3 => put, 1 => all];
+    (map, vec(edit, 0..6)).prop_map(|(map, edits)| {
+        let map = packed(map);
+        let length = u16::try_from(map.len()).unwrap_or(u16::MAX);
+        [length.to_le_bytes().to_vec(), map, edits.concat()].concat()
+    })
+}
+
+fn packed(value: Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    rmpv::encode::write_value(&mut out, &value).unwrap();
+    out
 }
 
 /// Bytes that often make a value: markers, with small numbers behind them.
@@ -131,6 +165,20 @@ fn damaged_json() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    #[test]
+    fn edits_of_maps(data in edits()) {
+        check_edits(&data);
+    }
+
+    #[test]
+    fn damaged_edits(mut data in edits(), damage in vec((any::<prop::sample::Index>(), any::<u8>()), 0..4)) {
+        for (at, byte) in damage {
+            let at = at.index(data.len());
+            data[at] = byte;
+        }
+        check_edits(&data);
+    }
+
     #[test]
     fn well_formed_msgpack(value in any_value()) {
         let mut data = Vec::new();

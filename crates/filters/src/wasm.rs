@@ -41,7 +41,8 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildE
     let (engine, bytes, path) = host::open(path, build.service)?;
     let refused =
         |error: flb_runtime::LoadError| BuildError::new(format!("{}: {error}", path.display()));
-    let sandbox = host::sandbox(options, &path, &label)?;
+    let mut sandbox = host::sandbox(options, &path, &label)?;
+    sandbox.meters = Some(filter::meters(build.metrics));
     let module_options =
         module_options(options, function, (build.service, build.instance), sandbox)?;
     let digest = Sha256Hex::of(&[&bytes]);

@@ -28,9 +28,11 @@ pub use filter::{Filter, Outlet};
 pub use flb_config::keys;
 pub use flb_config::keys::{Options, Table};
 pub use flb_config::{Role, Secrecy};
-pub use histogram::Histogram;
+pub use histogram::{Histogram, Observed};
 pub use input::{Closed, Context, End, Input, LongLines};
-pub use metrics::{Counter, FAILURES, Gauge, Info, Metric, Metrics, Reading, Timer, Value};
+pub use metrics::{
+    Counter, Distribution, FAILURES, Gauge, Info, Metric, Metrics, Reading, Timer, Value,
+};
 pub use multiline::{MultilineParser, MultilineParsers, Rule, Whole};
 pub use output::{Flush, Output};
 pub use parser::{Named, ParseError, Parsed, Parser, Parsers};

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::Histogram;
+use crate::{Histogram, Observed};
 
 /// One metric: a row among a plugin's own.
 #[derive(Debug, PartialEq, Eq)]
@@ -140,6 +140,22 @@ impl Timer {
     }
 }
 
+/// How much of something there is each time.
+#[derive(Debug, Clone)]
+pub struct Distribution(Arc<Mutex<Observed>>);
+
+impl Distribution {
+    /// It was so much.
+    pub fn observe(&self, value: f64) {
+        lock(&self.0).add(value);
+    }
+
+    /// What was counted.
+    pub fn get(&self) -> Observed {
+        lock(&self.0).clone()
+    }
+}
+
 /// The metrics of one instance. Clones are the same ones.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics(Arc<Mutex<Registered>>);
@@ -150,6 +166,7 @@ struct Registered {
     gauges: Vec<Series<Gauge>>,
     infos: Vec<Series<Info>>,
     timers: Vec<Series<Timer>>,
+    distributions: Vec<Series<Distribution>>,
 }
 
 /// A metric, or one of its values.
@@ -193,6 +210,17 @@ impl Metrics {
         registered(&mut lock(&self.0).timers, metric, None, timer)
     }
 
+    /// The histogram of one of the metric's label's values, with these bounds, which ascend, if it is new.
+    pub fn distribution_of(
+        &self,
+        metric: &'static Metric,
+        of: &str,
+        bounds: &[f64],
+    ) -> Distribution {
+        let new = || Distribution(Arc::new(Mutex::new(Observed::new(bounds))));
+        registered(&mut lock(&self.0).distributions, metric, Some(of), new)
+    }
+
     /// All values now, kind by kind in the order in which they were registered.
     pub fn read(&self) -> Vec<Reading> {
         let all = lock(&self.0);
@@ -214,6 +242,9 @@ impl Metrics {
         for Series { metric, of, handle } in &all.timers {
             told(metric, of, Value::Times(handle.get()));
         }
+        for Series { metric, of, handle } in &all.distributions {
+            told(metric, of, Value::Observed(handle.get()));
+        }
         readings
     }
 
@@ -231,6 +262,12 @@ impl Metrics {
             if let Some(own) = own.timers.iter().find(|own| own.metric == *metric) {
                 lock(&own.handle.0).add_counts(&handle.get());
             }
+        }
+        for Series { metric, of, handle } in &old.distributions {
+            let old = handle.get();
+            let new = || Distribution(Arc::new(Mutex::new(old.emptied())));
+            let own = registered(&mut own.distributions, metric, of.as_deref(), new);
+            lock(&own.0).add_counts(&old);
         }
     }
 }
@@ -257,7 +294,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// One value of a metric.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     /// Which metric.
     pub metric: &'static Metric,
@@ -272,7 +309,7 @@ impl Reading {
     pub fn number(&self) -> u64 {
         match self.value {
             Value::Counter(number) | Value::Gauge(number) => number,
-            Value::Info | Value::Times(_) => 0,
+            Value::Info | Value::Times(_) | Value::Observed(_) => 0,
         }
     }
 
@@ -286,7 +323,7 @@ impl Reading {
 }
 
 /// What a metric is, by its kind.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// How many there were.
     Counter(u64),
@@ -296,6 +333,8 @@ pub enum Value {
     Info,
     /// How long things took.
     Times(Histogram),
+    /// How much there was each time.
+    Observed(Observed),
 }
 
 #[cfg(test)]
@@ -312,6 +351,7 @@ mod tests {
         let number = |value| match value {
             Value::Counter(number) | Value::Gauge(number) => number,
             Value::Info => 1,
+            Value::Observed(values) => values.count(),
             Value::Times(times) => times.count(),
         };
         let readings = metrics.read().into_iter();

@@ -1,6 +1,6 @@
 //! What calls of a filter cost, for `cargo xtask bench call`: `calls FILE RECORDS json|msgpack MODULE FUNCTION` takes the lines
 //! of a file as records and prints the nanoseconds of CPU time of a whole call, and of what is left of it without the
-//! conversions around it. `calls start|trap TIMES MODULE FUNCTION` prints those of an instance's start, or of a call that traps
+//! conversions around it; with `batch-N` in the place of a format, for a module of the batch ABI, N records at a time. `calls start|trap TIMES MODULE FUNCTION` prints those of an instance's start, or of a call that traps
 //! with the start that it makes necessary.
 
 #![expect(clippy::print_stdout, reason = "the answer goes to standard output")]
@@ -13,11 +13,11 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use flb_event::json::{self, JsonOptions, Printer, Sent};
-use flb_event::{Chunk, ChunkBuilder, Event, RecordTooLarge, Tag, Timestamp};
+use flb_event::{Chunk, ChunkBuilder, Event, RecordTooLarge, Spares, Tag, Timestamp};
 use flb_runtime::{EngineOptions, EventFormat, FilterEngine, FilterModule, FilterOptions};
 use rustix::time::ClockId;
 
-use filtered::filtered;
+use filtered::{filtered, filtered_into};
 
 /// The JSON that a filter gets, as the agent writes it.
 const JSON: EventFormat = EventFormat::Json { escape_unicode: true };
@@ -33,14 +33,23 @@ fn main() {
                 if what == "start" { start(&module, times) } else { trap(&module, times) }
             );
         }
+        [file, records, batch, module, function] if batch.starts_with("batch-") => {
+            let size = batch["batch-".len()..].parse().unwrap();
+            let text = std::fs::read(file).unwrap();
+            let chunks = parse(&text, size, 1000_usize.div_ceil(size));
+            let rounds = records.parse::<usize>().unwrap().div_ceil(size * chunks.len());
+            let whole = batches(&chunks, &load(module, function, JSON), rounds);
+            println!("{whole:.1} {whole:.1}");
+        }
         [file, records, format, module, function] => {
             let format = if format == "msgpack" { EventFormat::Msgpack } else { JSON };
-            let chunk = parse(&std::fs::read(file).unwrap(), records.parse().unwrap());
+            let text = std::fs::read(file).unwrap();
+            let chunk = parse(&text, records.parse().unwrap(), 1).remove(0);
             let (whole, conversions) = call(&chunk, &load(module, function, format), format);
             println!("{whole:.1} {:.1}", whole - conversions);
         }
         _ => panic!(
-            "calls FILE RECORDS json|msgpack MODULE FUNCTION, or calls start|trap TIMES MODULE FUNCTION"
+            "calls FILE RECORDS json|msgpack|batch-N MODULE FUNCTION, or calls start|trap TIMES MODULE FUNCTION"
         ),
     }
 }
@@ -49,7 +58,11 @@ fn load(module: &str, function: &str, format: EventFormat) -> FilterModule {
     let engine = FilterEngine::new(EngineOptions::default()).unwrap();
     let deadline = Duration::from_secs(60);
     let options = FilterOptions { deadline, format, ..FilterOptions::new(function) };
-    FilterModule::load(&engine, std::fs::read(module).unwrap(), options).unwrap()
+    let bytes = match module.ends_with(".wat") {
+        true => wat::parse_file(module).unwrap(),
+        false => std::fs::read(module).unwrap(),
+    };
+    FilterModule::load(&engine, bytes, options).unwrap()
 }
 
 /// Nanoseconds that this thread has had a CPU for: whatever else the machine does is left out.
@@ -71,24 +84,42 @@ fn start(module: &FilterModule, times: usize) -> f64 {
 
 fn trap(module: &FilterModule, times: usize) -> f64 {
     let mut filter = module.instantiate().unwrap();
-    let chunk = parse(b"{\"a\":1}", 1);
+    let chunk = parse(b"{\"a\":1}", 1, 1).remove(0);
     let event = chunk.records().next().unwrap();
     each(times, || assert!(black_box(filter.ask(chunk.tag(), event)).is_err()))
 }
 
-/// So many records, of the lines in turn.
-fn parse(text: &[u8], records: usize) -> Chunk {
-    let mut chunk = ChunkBuilder::new(Tag::new("bench").unwrap());
+/// So many chunks of so many records, of the lines in turn.
+fn parse(text: &[u8], records: usize, chunks: usize) -> Vec<Chunk> {
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    for line in lines.cycle().take(records) {
-        let time = Timestamp { sec: 1_700_000_000, nsec: 5 };
-        let parsed = chunk.push_with(time, Event::NO_METADATA, |body| {
-            json::parse_object(line, body).map_err(|_| RecordTooLarge)?;
-            Ok::<(), RecordTooLarge>(())
-        });
-        parsed.unwrap();
-    }
-    chunk.build()
+    let mut lines = lines.cycle();
+    let chunk = |_| {
+        let mut chunk = ChunkBuilder::new(Tag::new("bench").unwrap());
+        for line in lines.by_ref().take(records) {
+            let time = Timestamp { sec: 1_700_000_000, nsec: 5 };
+            let parsed = chunk.push_with(time, Event::NO_METADATA, |body| {
+                json::parse_object(line, body).map_err(|_| RecordTooLarge)?;
+                Ok::<(), RecordTooLarge>(())
+            });
+            parsed.unwrap();
+        }
+        chunk.build()
+    };
+    (0..chunks).map(chunk).collect()
+}
+
+/// Nanoseconds a record that batches take, each with a next chunk, in so many rounds. Memory is used again, as the agent does.
+fn batches(chunks: &[Chunk], module: &FilterModule, rounds: usize) -> f64 {
+    let mut filter = module.instantiate().unwrap();
+    let mut spares = Spares::new(1);
+    let mut round = || {
+        for chunk in chunks {
+            let output = spares.builder(chunk.tag().clone());
+            spares.keep(black_box(filtered_into(&mut filter, chunk, output)));
+        }
+    };
+    round();
+    each(rounds, round) / chunks.iter().map(Chunk::len).sum::<usize>() as f64
 }
 
 /// Nanoseconds that the whole call takes, its answer in the next chunk, and those of the conversions alone.

@@ -1,5 +1,5 @@
-//! One stage of a record's way at a time, for `cargo xtask bench`: `hot_path STAGE FILE RECORDS [MODULE]` takes the lines of
-//! a file as records and prints the nanoseconds that each took. MODULE is text or binary and exports `filter`.
+//! One stage of a record's way at a time, for `cargo xtask bench`: `hot_path STAGE FILE RECORDS [MODULE [FUNCTION]]` takes the lines of
+//! a file as records and prints the nanoseconds that each took. MODULE is text or binary; its function is `filter`, if nothing else is said.
 
 #![expect(clippy::print_stdout, reason = "the answer goes to standard output")]
 #![expect(clippy::unwrap_used, reason = "whoever measures sees the panic")]
@@ -21,7 +21,9 @@ fn main() {
     let mut next = || arguments.next();
     let (stage, file) = (next().unwrap(), next().unwrap());
     let records: usize = next().unwrap().parse().unwrap();
-    let filter = next().map(|module| instance(&module));
+    let module = next();
+    let function = next().unwrap_or_else(|| "filter".to_owned());
+    let filter = module.map(|module| instance(&module, &function));
     let text = std::fs::read(file).unwrap();
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|l| !l.is_empty()).collect();
     let lines: Vec<&[u8]> = lines.iter().copied().cycle().take(records).collect();
@@ -44,11 +46,11 @@ fn main() {
     println!("{:.1}", elapsed.as_nanos() as f64 / records as f64);
 }
 
-fn instance(module: &str) -> FilterInstance {
+fn instance(module: &str, function: &str) -> FilterInstance {
     let bytes = wat::parse_file(module).unwrap();
     let engine = FilterEngine::new(EngineOptions::default()).unwrap();
     let deadline = Duration::from_secs(60);
-    let options = FilterOptions { deadline, ..FilterOptions::new("filter") };
+    let options = FilterOptions { deadline, ..FilterOptions::new(function) };
     FilterModule::load(&engine, bytes, options).unwrap().instantiate().unwrap()
 }
 

@@ -39,6 +39,11 @@ pub fn sdk(data: &[u8]) {
     event_oracle::check_sdk(data);
 }
 
+/// Any bytes taken as a map and edits of it.
+pub fn edits(data: &[u8]) {
+    event_oracle::check_edits(data);
+}
+
 /// Any bytes taken as JSON.
 pub fn json(data: &[u8]) {
     event_oracle::check_json(data);
@@ -80,6 +85,22 @@ impl Calls {
     }
 
     /// Any bytes taken as calls, and what is to be answered.
+    pub fn check(&self, data: &[u8]) {
+        self.0.check(data);
+    }
+}
+
+/// A guest of the batch ABI that does what its records say.
+pub struct Batches(runtime_oracle::Batches);
+
+impl Batches {
+    /// Compiles it: once is enough.
+    #[expect(clippy::new_without_default, reason = "it is no small thing")]
+    pub fn new() -> Self {
+        Self(runtime_oracle::Batches::new())
+    }
+
+    /// Any bytes taken as what its records say.
     pub fn check(&self, data: &[u8]) {
         self.0.check(data);
     }

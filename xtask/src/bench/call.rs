@@ -93,6 +93,18 @@ const FILTERS: &[Filter] = &[
     small("drop", "tests/filter/modules/drop.wat", "msgpack", None),
     small("echo", "tests/filter/modules/msgpack_echo.wat", "msgpack", None),
     small("append", "tests/filter/modules/msgpack_append.wat", "msgpack", None),
+    small("keep", "tests/filter/modules/batch_keep.wat", "batch-1", None),
+    small("keep", "tests/filter/modules/batch_keep.wat", "batch-16", None),
+    small("keep", "tests/filter/modules/batch_keep.wat", "batch-256", None),
+    small("keep", "tests/filter/modules/batch_keep.wat", "batch-1000", None),
+    small("append", "tests/filter/modules/batch_append.wat", "batch-1", None),
+    small("append", "tests/filter/modules/batch_append.wat", "batch-256", None),
+    small("set", "tests/filter/modules/batch_set.wat", "batch-256", None),
+    batch("c-redact", "sdk/conformance/c.wasm", "redact", "batch-1"),
+    batch("c-redact", "sdk/conformance/c.wasm", "redact", "batch-256"),
+    batch("c-enrich", "sdk/conformance/c.wasm", "enrich", "batch-256"),
+    batch("rust-redact", "sdk/conformance/rust.wasm", "redact", "batch-256"),
+    batch("rust-enrich", "sdk/conformance/rust.wasm", "enrich", "batch-256"),
 ];
 
 /// One of the modules that the tests have in text form.
@@ -103,6 +115,16 @@ const fn small(
     native: Option<Native>,
 ) -> Filter {
     Filter { name, module, function: "filter", format, native }
+}
+
+/// One of the filters that the SDKs' conformance suite has in each language.
+const fn batch(
+    name: &'static str,
+    module: &'static str,
+    function: &'static str,
+    format: &'static str,
+) -> Filter {
+    Filter { name, module, function, format, native: None }
 }
 
 /// One way to run one filter, and what it took: the whole call, if it was measured, and the filter's own part.

@@ -14,15 +14,32 @@ use super::lines::{self, Shape};
 use crate::run::{command, line, output, root, run as run_command, target_dir, works};
 
 const BASELINE: &str = "tests/bench/instructions.txt";
-/// The stages, the module that some need, and the functions in which is counted. What goes on outside of them, such as the
-/// compiler's work, takes another number of instructions each time.
-const STAGES: &[(&str, Option<&str>, &[&str])] = &[
-    ("parse", None, &["parse"]),
-    ("write", None, &["write"]),
-    ("again", None, &["again"]),
-    ("call", Some("enrich.wat"), &["call"]),
-    ("stage", Some("enrich.wat"), &["parse", "call"]),
+/// What is counted under which name: a stage, the module and its function that some need, and the functions in which is counted.
+/// What goes on outside of them, such as the compiler's work, takes another number of instructions each time.
+const STAGES: &[Stage] = &[
+    Stage { name: "parse", stage: "parse", module: None, within: &["parse"] },
+    Stage { name: "write", stage: "write", module: None, within: &["write"] },
+    Stage { name: "again", stage: "again", module: None, within: &["again"] },
+    Stage { name: "call", stage: "call", module: ENRICH, within: &["call"] },
+    Stage { name: "stage", stage: "stage", module: ENRICH, within: &["parse", "call"] },
+    batch("batch_keep", "tests/filter/modules/batch_keep.wat", "filter"),
+    batch("batch_append", "tests/filter/modules/batch_append.wat", "filter"),
+    batch("batch_redact", "sdk/conformance/c.wasm", "redact"),
 ];
+const ENRICH: Option<(&str, &str)> = Some(("tests/filter/modules/enrich.wat", "filter"));
+
+struct Stage {
+    name: &'static str,
+    stage: &'static str,
+    module: Option<(&'static str, &'static str)>,
+    within: &'static [&'static str],
+}
+
+/// Calls of a module of the batch ABI.
+const fn batch(name: &'static str, module: &'static str, function: &'static str) -> Stage {
+    Stage { name, stage: "call", module: Some((module, function)), within: &["call"] }
+}
+
 /// Each stage is run with as many records and with twice as many: the difference knows nothing of start and end.
 const RECORDS: u64 = 1000;
 
@@ -100,20 +117,21 @@ fn count() -> Result<BTreeMap<String, u64>> {
     let file = folder.join("instructions.jsonl");
     fs::write(&file, lines::file(Shape::Service, 227, RECORDS as usize))?;
     let program = target.join("debug/examples/hot_path");
-    let one = |(stage, module, functions): &(&str, Option<&str>, &[&str])| {
-        let module = module.map(|name| root().join("tests/filter/modules").join(name));
+    let one = |Stage { name, stage, module, within }: &Stage| {
         let counted = |records| {
             let mut command = Command::new("valgrind");
             command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
-            for function in *functions {
+            for function in *within {
                 command.arg(format!("--toggle-collect=hot_path::{function}"));
             }
             command.arg(&program).arg(stage).arg(&file).arg(u64::to_string(&records));
-            command.args(module.as_ref());
+            if let Some((module, function)) = module {
+                command.arg(root().join(module)).arg(function);
+            }
             instructions(command)
         };
         let (once, twice) = (counted(RECORDS)?, counted(2 * RECORDS)?);
-        Ok(((*stage).to_owned(), twice.saturating_sub(once) / RECORDS))
+        Ok(((*name).to_owned(), twice.saturating_sub(once) / RECORDS))
     };
     STAGES.iter().map(one).collect()
 }

@@ -232,6 +232,9 @@ fn number(value: &flb_plugin::Value) -> Value {
     match value {
         flb_plugin::Value::Counter(number) | flb_plugin::Value::Gauge(number) => (*number).into(),
         flb_plugin::Value::Times(times) => latency([times]),
+        flb_plugin::Value::Observed(observed) => {
+            json!({"count": observed.count(), "sum": observed.sum()})
+        }
         flb_plugin::Value::Info => Value::Null,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use flb_pipeline::Report;
-use flb_plugin::{Histogram, Reading, Value};
+use flb_plugin::{Histogram, Observed, Reading, Value};
 
 use super::Api;
 
@@ -54,18 +54,41 @@ impl Metrics {
         labels: &[(&str, &str)],
         histogram: &Histogram,
     ) {
+        let within = histogram.within().map(|(bound, value)| (bound.as_secs_f64(), value));
+        self.buckets(name, help, labels, within, histogram.sum().as_secs_f64(), histogram.count());
+    }
+
+    fn observed(
+        &mut self,
+        name: &str,
+        help: &'static str,
+        labels: &[(&str, &str)],
+        observed: &Observed,
+    ) {
+        self.buckets(name, help, labels, observed.within(), observed.sum(), observed.count());
+    }
+
+    fn buckets(
+        &mut self,
+        name: &str,
+        help: &'static str,
+        labels: &[(&str, &str)],
+        within: impl Iterator<Item = (f64, u64)>,
+        sum: f64,
+        count: u64,
+    ) {
         let metric = self.metric(name, "histogram", help);
-        let count = histogram.count().to_string();
+        let count = count.to_string();
         let mut bucket = |bound: &str, value: String| {
             let labels = written(&[labels, &[("le", bound)]].concat());
             metric.values.push((format!("_bucket{labels}"), value));
         };
-        for (bound, value) in histogram.within() {
-            bucket(&bound.as_secs_f64().to_string(), value.to_string());
+        for (bound, value) in within {
+            bucket(&bound.to_string(), value.to_string());
         }
         bucket("+Inf", count.clone());
         let labels = written(labels);
-        metric.values.push((format!("_sum{labels}"), histogram.sum().as_secs_f64().to_string()));
+        metric.values.push((format!("_sum{labels}"), sum.to_string()));
         metric.values.push((format!("_count{labels}"), count));
     }
 
@@ -260,6 +283,9 @@ fn own(metrics: &mut Metrics, kind: &str, instance: &str, readings: &[Reading]) 
             Value::Times(times) => {
                 metrics.histogram(&name("_seconds"), metric.help, &labels, times);
             }
+            Value::Observed(observed) => {
+                metrics.observed(&name(""), metric.help, &labels, observed);
+            }
         }
     }
 }
@@ -275,6 +301,7 @@ mod tests {
     const ROOM: Metric = Metric::new("room", "Room.").in_units_of("bytes");
     const BUILD: Metric = Metric::new("build", "What it is.").by("version");
     const WAIT: Metric = Metric::new("wait", "How long it waits.");
+    const SIZES: Metric = Metric::new("sizes", "How large they are.").by("of");
     const SECOND: &[Duration] = &[Duration::from_secs(1)];
 
     #[test]
@@ -286,6 +313,7 @@ mod tests {
         room.set(3);
         counted.info(&BUILD).set("1\"2");
         counted.timer(&WAIT, SECOND).took(Duration::from_millis(500));
+        counted.distribution_of(&SIZES, "a", &[1.0, 2.5]).observe(2.0);
         let mut metrics = Metrics::default();
         own(&mut metrics, "filter", "f.0", &counted.read());
         assert_eq!(
@@ -296,6 +324,11 @@ mod tests {
              flb_filter_failures_total{name=\"f.0\",class=\"trap\"} 2\n\
              # HELP flb_filter_room_bytes Room.\n# TYPE flb_filter_room_bytes gauge\n\
              flb_filter_room_bytes{name=\"f.0\"} 3\n\
+             # HELP flb_filter_sizes How large they are.\n# TYPE flb_filter_sizes histogram\n\
+             flb_filter_sizes_bucket{name=\"f.0\",of=\"a\",le=\"1\"} 0\n\
+             flb_filter_sizes_bucket{name=\"f.0\",of=\"a\",le=\"2.5\"} 1\n\
+             flb_filter_sizes_bucket{name=\"f.0\",of=\"a\",le=\"+Inf\"} 1\n\
+             flb_filter_sizes_sum{name=\"f.0\",of=\"a\"} 2\nflb_filter_sizes_count{name=\"f.0\",of=\"a\"} 1\n\
              # HELP flb_filter_wait_seconds How long it waits.\n# TYPE flb_filter_wait_seconds histogram\n\
              flb_filter_wait_seconds_bucket{name=\"f.0\",le=\"1\"} 1\n\
              flb_filter_wait_seconds_bucket{name=\"f.0\",le=\"+Inf\"} 1\n\

@@ -8,11 +8,10 @@ mod read;
 mod span;
 mod write;
 
-pub(crate) use read::be_u32;
 pub use read::{
     Elements, Entries, Reader, as_str, elements, entries, map_header, map_len, value_len,
 };
-pub(crate) use span::step;
+pub(crate) use span::{end, step};
 pub(crate) use write::{Container, patch_container_header, patch_str_header};
 pub use write::{
     write_array_header, write_bin, write_bool, write_ext, write_float, write_int, write_map_header,

@@ -3,11 +3,6 @@
 use super::span::span;
 use super::{MAX_DEPTH, MsgpackError, Value};
 
-/// Four bytes of `data` from `at` on, big-endian. The caller knows that they are there.
-pub(crate) fn be_u32(data: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes([data[at], data[at + 1], data[at + 2], data[at + 3]])
-}
-
 /// Walks over values, one after the other.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
@@ -274,7 +269,15 @@ pub fn map_len(data: &[u8]) -> Result<usize, MsgpackError> {
 ///
 /// With it an entry is added without reading the others: a new header, then the old map from behind its header, then
 /// the new entry.
+#[inline]
 pub fn map_header(map: &[u8]) -> Result<(u32, usize), MsgpackError> {
+    if let Some(&first @ 0x80..=0x8f) = map.first() {
+        return Ok(((first & 0x0f).into(), 1));
+    }
+    long_map_header(map)
+}
+
+fn long_map_header(map: &[u8]) -> Result<(u32, usize), MsgpackError> {
     let mut reader = Reader::new(map);
     match reader.next()? {
         Value::Map(len) => Ok((len, reader.position())),

@@ -72,6 +72,21 @@ pub(super) fn span(data: &[u8]) -> Option<usize> {
     (at <= data.len() && containers <= MAX_DEPTH).then_some(at)
 }
 
+/// Where the value at `at` ends, if it is whole; see [`span`].
+#[inline(always)]
+pub(crate) fn end(data: &[u8], at: usize) -> Option<usize> {
+    let first = *data.get(at)?;
+    let kind = KINDS[usize::from(first)];
+    if kind <= PLAIN {
+        let end = at + usize::from(kind);
+        return (end <= data.len()).then_some(end);
+    }
+    match long(data, at, first, kind)? {
+        (own, None) => at.checked_add(own).filter(|end| *end <= data.len()),
+        _ => Some(at + span(data.get(at..)?)?),
+    }
+}
+
 /// Bytes of the value at `at`, without those of its elements; `None` where none begins.
 #[inline]
 pub(crate) fn step(data: &[u8], at: usize) -> Option<usize> {

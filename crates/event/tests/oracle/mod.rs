@@ -1,5 +1,6 @@
 //! What must hold for every input, checked against `rmpv` and `serde_json`. Panics where it does not.
 
+mod edits;
 mod sdk;
 
 use flb_event::json::{self, JsonOptions, Reason};
@@ -8,6 +9,7 @@ use flb_event::text;
 use rmpv::ValueRef;
 use serde_json::Value as Json;
 
+pub(crate) use edits::check_edits;
 pub(crate) use sdk::check_sdk;
 
 const RAW: JsonOptions = JsonOptions { escape_unicode: false };

@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "the slow tier tells its figures")]
 
 mod attackers;
+mod batch;
 mod chaos;
 mod leak;
 mod smith;

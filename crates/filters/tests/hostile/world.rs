@@ -9,6 +9,9 @@ use flb_guest::filter::Failure;
 use flb_plugin::{Build, BuildError, Filter, Metrics, Options, Outlet, Service, Tally, Value};
 use tempfile::TempDir;
 
+/// When all records are.
+const TIME: u32 = 1_700_000_000;
+
 /// A folder, and what all filters in it share.
 pub(crate) struct World {
     folder: TempDir,
@@ -78,6 +81,12 @@ impl World {
         }
     }
 
+    /// How many of its label's values a metric of the last filter has.
+    pub(crate) fn named(&self, metric: &str) -> usize {
+        let readings = self.metrics.borrow().read();
+        readings.iter().filter(|one| one.metric.name == metric).count()
+    }
+
     /// How often the last filter has failed so.
     pub(crate) fn failed(&self, class: Failure) -> u64 {
         self.counted("failures", Some(class.name()))
@@ -89,16 +98,38 @@ impl World {
         filter: &mut dyn Filter,
         bodies: impl IntoIterator<Item = &'a [u8]>,
     ) -> Tally {
+        let (passed, tally) = self.give(filter, bodies);
+        assert!(passed.iter().flat_map(Chunk::records).all(|event| event.time.sec == TIME));
+        tally
+    }
+
+    /// The same for a filter that may change the time, or send records away under other tags.
+    pub(crate) fn run_at_any_time<'a>(
+        &self,
+        filter: &mut dyn Filter,
+        bodies: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Tally {
+        self.give(filter, bodies).1
+    }
+
+    fn give<'a>(
+        &self,
+        filter: &mut dyn Filter,
+        bodies: impl IntoIterator<Item = &'a [u8]>,
+    ) -> (Vec<Chunk>, Tally) {
         let mut batch = ChunkBuilder::new(self.tag.clone());
         for (number, body) in bodies.into_iter().enumerate() {
-            let time = Timestamp { sec: 1_700_000_000, nsec: number as u32 };
+            let time = Timestamp { sec: TIME, nsec: number as u32 };
             batch.push(Event { time, metadata: Event::NO_METADATA, body }).unwrap();
         }
         let batch = batch.build();
         let mut outlet = Outlet::default();
         filter.filter(batch.clone(), &mut outlet);
         check(&batch, outlet.passed(), outlet.tally());
-        *outlet.tally()
+        for chunk in outlet.take_emitted() {
+            check_sound(&chunk);
+        }
+        (outlet.passed().to_vec(), *outlet.tally())
     }
 }
 
@@ -115,9 +146,13 @@ fn check(batch: &Chunk, passed: &[Chunk], tally: &Tally) {
             + tally.dropped_by_failure()
             + tally.quarantined()
     );
-    for event in passed.iter().flat_map(Chunk::records) {
+    passed.iter().for_each(check_sound);
+}
+
+fn check_sound(chunk: &Chunk) {
+    for event in chunk.records() {
         assert_eq!(msgpack::map_len(event.body), Ok(event.body.len()));
-        assert_eq!(event.time.sec, 1_700_000_000);
+        assert_eq!(msgpack::map_len(event.metadata), Ok(event.metadata.len()));
     }
 }
 

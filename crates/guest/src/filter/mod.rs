@@ -2,6 +2,7 @@
 
 mod failure;
 mod measures;
+mod meters;
 mod options;
 mod outcome;
 mod policy;
@@ -10,6 +11,7 @@ mod watch;
 
 pub use failure::Failure;
 pub use measures::{MEMORY, Measures, RECYCLES};
+pub use meters::meters;
 pub use options::{ALL, FUNCTION_NAME, OWN, WASM_PATH, WATCH, module_options};
 pub use outcome::{Finished, Outcome};
 pub use policy::Policy;

@@ -9,7 +9,7 @@ use super::counters::{Counters, FilterBooks, InputRow};
 use crate::instance::Instance;
 
 /// An input's numbers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct InputReport {
     /// Which input.
     pub instance: Instance,
@@ -62,7 +62,7 @@ pub struct InputReport {
 }
 
 /// A filter's numbers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FilterReport {
     /// Which filter.
     pub instance: Instance,
@@ -101,7 +101,7 @@ impl FilterReport {
 }
 
 /// An output's numbers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OutputReport {
     /// Which output.
     pub instance: Instance,
@@ -136,7 +136,7 @@ pub struct OutputReport {
 }
 
 /// A parser's numbers: those that it counts of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ParserReport {
     /// Its name, by which inputs and filters name it.
     pub name: Arc<str>,
@@ -145,7 +145,7 @@ pub struct ParserReport {
 }
 
 /// The numbers of a whole pipeline, in the configuration's order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
     /// The parsers that the configuration makes.
     pub parsers: Vec<ParserReport>,

@@ -12,6 +12,7 @@ fn told(metrics: &[Reading]) -> Vec<String> {
         let value = match value {
             Value::Counter(number) | Value::Gauge(number) => number.to_string(),
             Value::Info => "1".to_owned(),
+            Value::Observed(values) => format!("{} of {}", values.sum(), values.count()),
             Value::Times(times) => format!("{} in {:?}", times.count(), times.sum()),
         };
         format!("{}{label}={value}", metric.name)

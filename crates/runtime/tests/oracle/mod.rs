@@ -1,6 +1,7 @@
 //! What must hold of a filter's answers, whatever they are: nothing panics, and what comes back is whole maps.
 #![allow(clippy::unwrap_used, reason = "whoever checks sees the panic")]
 
+mod batch;
 mod functions;
 mod library;
 
@@ -13,6 +14,7 @@ use flb_runtime::{
     Part, Recycle,
 };
 
+pub(crate) use batch::Batches;
 pub(crate) use library::Library;
 
 /// A guest that answers what it is told to: the event's seconds are the address of its answer, from 65536 on as it is, below

@@ -473,6 +473,53 @@ fn records_of_a_quarantine_run_again() {
     missing.check(1, &[], &["help: give its module with --module FILE"]);
 }
 
+/// A filter of the batch ABI that puts its configuration in the place of records, and refuses those that have metadata.
+const CONFIGURED: &str = r#"(module (memory (export "memory") 1) (data (i32.const 16) "metadata")
+    (func (export "flb_batch_1"))
+    (func $say (param i32 i32 i32 i32)
+        (i32.store offset=20 (local.get 0) (local.get 1)) (i32.store offset=24 (local.get 0) (local.get 2))
+        (i32.store offset=28 (local.get 0) (local.get 3)))
+    (func (export "f") (param $batch i32) (result i32) (local $rec i32) (local $start i32)
+        (local.set $rec (i32.load offset=16 (local.get $batch)))
+        (local.set $start (i32.load offset=60 (local.get $batch)))
+        (i32.store offset=12 (local.get $batch) (i32.const 1))
+        (if (i32.ne (i32.load8_u (i32.load offset=8 (local.get $rec))) (i32.const 0x80))
+            (then (call $say (local.get $rec) (i32.const 5) (i32.const 16) (i32.const 8)) (return (i32.const 0))))
+        (call $say (local.get $rec) (i32.const 3) (i32.load offset=8 (local.get $start)) (i32.load offset=12 (local.get $start)))
+        (i32.const 0)))"#;
+
+#[test]
+fn a_filter_of_the_batch_abi_runs_as_any_other() {
+    let stage = Stage::new();
+    stage.module("f.wasm", CONFIGURED);
+    let configured = ["{\"limit\":\"7\",\"a.b\":\"\"}\n"];
+    stage.run("run f.wasm --record {} --config Limit=7 --config a.b=").check(0, &configured, &[]);
+    stage.run("run f.wasm --record {} --config limit").check(
+        1,
+        &[],
+        &["a variable is KEY=VALUE", "--config limit=7"],
+    );
+    stage.run("-o f.aot f.wasm").check(0, &[], &[]);
+    stage.run("inspect f.aot").check(0, &["batch abi:     1\n", "by pages"], &[]);
+    stage.run("check f.aot").check(0, &["f: (i32) -> i32, the batch ABI"], &[]);
+    let line = |metadata: &str| {
+        let path = stage.path("f.aot").display().to_string();
+        format!(
+            "{{\"time\":\"1.5\",\"tag\":\"t\",\"class\":\"refused\",\"message\":\"\",\"backtrace\":[],\"filter\":\"wasm.0\",\
+             \"path\":\"{path}\",\"module\":\"\",\"function\":\"f\",\"format\":\"batch\"{metadata},\"record\":{{}}}}\n"
+        )
+    };
+    stage.write("q.jsonl", (line("") + &line(",\"metadata\":{\"m\":1}")).as_bytes());
+    stage.run("replay --config limit=8 q.jsonl").check(
+        1,
+        &[
+            "1: was refused, passes: {\"limit\":\"8\"}\n",
+            "2: was refused, fails: the filter refuses the record: metadata\n",
+        ],
+        &[],
+    );
+}
+
 #[test]
 fn another_file_than_a_quarantine_is_told_once() {
     let stage = Stage::new();

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use flb_event::Records;
+use flb_event::{Records, Run};
 
 use super::sight::word;
 use crate::FilterError;
@@ -28,29 +28,8 @@ const MOST_RECORDS: usize = 4096;
 const MOST_BYTES: usize = 256 << 10;
 
 /// The records of one call: those that come next, as many as fit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cut {
-    pub(super) records: usize,
-    /// Of the chunk, from the first one's beginning to the last one's end.
-    bytes: usize,
-    /// Bytes of the longest one.
-    longest: usize,
-}
-
-impl Cut {
-    pub(super) fn of(mut rest: Records<'_>) -> Self {
-        let start = rest.position();
-        let mut cut = Self { records: 0, bytes: 0, longest: 0 };
-        while cut.records < MOST_RECORDS && rest.next().is_some() {
-            let bytes = rest.position() - start;
-            if cut.records > 0 && bytes > MOST_BYTES {
-                break;
-            }
-            let longest = cut.longest.max(bytes - cut.bytes);
-            cut = Self { records: cut.records + 1, bytes, longest };
-        }
-        cut
-    }
+pub(super) fn cut(rest: &Records<'_>) -> Run {
+    rest.run_of(MOST_RECORDS, MOST_BYTES)
 }
 
 /// What the header says beside addresses and numbers of records.
@@ -87,7 +66,7 @@ impl Block {
     pub(super) fn plan(
         at: usize,
         tag_len: usize,
-        Cut { records, bytes, longest }: Cut,
+        Run { records, bytes, longest }: Run,
         most: usize,
     ) -> Result<Self, FilterError> {
         let table = (at + HEADER + tag_len + 1).next_multiple_of(16);
@@ -212,7 +191,7 @@ mod tests {
         let mut rest = chunk.records();
         rest.by_ref().take(from).for_each(drop);
         let tag = chunk.tag().as_str().as_bytes();
-        let block = Block::plan(64, tag.len(), Cut::of(rest.clone()), 1 << 20).unwrap();
+        let block = Block::plan(64, tag.len(), cut(&rest), 1 << 20).unwrap();
         let mut memory = vec![0xee; 64 + block.len()];
         let head = Head { tag, now: 5 << 32 | 6, deadline: 1_000_000_000, start: 16 };
         block.write(&mut memory, &head, chunk.bytes(), rest);
@@ -246,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_call_takes_as_many_records_as_its_bounds_allow() {
-        let cut = |bodies: &[&[u8]]| Cut::of(chunk(bodies).records()).records;
+        let cut = |bodies: &[&[u8]]| super::cut(&chunk(bodies).records()).records;
         assert_eq!(cut(&[]), 0);
         assert_eq!(cut(&vec![&[0x80][..]; 5000]), MOST_RECORDS);
         let mut long = b"\x81\xa1a\xc6\0\x02\0\0".to_vec();
@@ -260,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_record_has_its_own_size_ten_times_as_room_while_there_is_any() {
-        let cut = |bytes| Cut { records: 1, bytes, longest: bytes };
+        let cut = |bytes| Run { records: 1, bytes, longest: bytes };
         let most = 64 << 20;
         let room = |bytes| Block::plan(0, 3, cut(bytes), most).map(|block| block.room.len);
         assert_eq!(room(100), Ok(64 << 10));

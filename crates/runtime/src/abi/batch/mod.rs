@@ -8,7 +8,7 @@ mod sight;
 mod start;
 mod verdict;
 
-use flb_event::{Chunk, Records};
+use flb_event::{Chunk, Records, Run};
 use wasmtime::TypedFunc;
 
 use super::Answers;
@@ -18,7 +18,7 @@ use crate::guests::{self, Guests, Live};
 use crate::ready::Ready;
 use crate::space::{HOST_PAGES, PAGE};
 use crate::{FilterError, FilterModule, FilterOptions, LoadError};
-use block::{Block, Cut};
+use block::Block;
 use sight::Sight;
 
 /// The function is to be called again: it had no room left.
@@ -88,15 +88,15 @@ impl Entry {
         rest: &mut Records<'_>,
         answers: &mut impl Answers,
     ) -> bool {
-        let cut = Cut::of(rest.clone());
-        let block = match self.put(guest, (batch, now), rest, cut) {
+        let run = block::cut(rest);
+        let block = match self.put(guest, (batch, now), rest, run) {
             Ok(block) => block,
             Err(error) => {
                 fail_next(rest, answers, error);
                 return true;
             }
         };
-        guest.is_asked(cut.records as u64);
+        guest.is_asked(run.records as u64);
         let is_alive = self.call(guest, block, rest, answers);
         self.pages.close(guest);
         is_alive
@@ -108,12 +108,12 @@ impl Entry {
         guest: &mut Guest,
         (batch, now): (&Chunk, u64),
         rest: &Records<'_>,
-        cut: Cut,
+        run: Run,
     ) -> Result<Block, FilterError> {
         let tag = batch.tag().as_str().as_bytes();
         let at = self.pages.offset + self.before;
         let most = HOST_PAGES * PAGE - self.before;
-        let block = Block::plan(at, tag.len(), cut, most)?;
+        let block = Block::plan(at, tag.len(), run, most)?;
         self.pages.open(guest, self.before + block.len())?;
         let head = block::Head { tag, now, deadline: self.deadline, start: self.pages.offset };
         block.write(guest.memory_mut(), &head, batch.bytes(), rest.clone());

@@ -49,18 +49,18 @@ pub(super) fn carry_out(
     records: &mut Records<'_>,
     answers: &mut impl Answers,
 ) {
-    let mut kept = 0;
     let mut edits = Edits::default();
-    for (entry, event) in entries.chunks_exact(RECORD).zip(records) {
-        let verdict = word(entry, VERDICT);
-        if verdict == KEEP {
-            kept += 1;
-            continue;
-        }
+    let mut entries = entries.as_chunks::<RECORD>().0.iter();
+    loop {
+        let rest = entries.as_slice();
+        let kept = rest.iter().take_while(|entry| word(*entry, VERDICT) == KEEP).count();
         if kept > 0 {
             answers.keep(kept);
-            kept = 0;
+            records.pass(kept);
         }
+        let Some(entry) = entries.nth(kept) else { return };
+        let Some(event) = records.next() else { return };
+        let verdict = word(entry, VERDICT);
         let (at, len) = (word(entry, AT), word(entry, LEN));
         let done = match verdict {
             DROP => {
@@ -78,9 +78,6 @@ pub(super) fn carry_out(
         if let Err(error) = done {
             answers.fail(event, error);
         }
-    }
-    if kept > 0 {
-        answers.keep(kept);
     }
 }
 
