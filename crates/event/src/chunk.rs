@@ -140,7 +140,6 @@ impl Records<'_> {
 impl<'a> Iterator for Records<'a> {
     type Item = Event<'a>;
 
-    #[inline]
     fn next(&mut self) -> Option<Event<'a>> {
         let ends = self.ends.next()?;
         let start = std::mem::replace(&mut self.start, ends.body as usize);
