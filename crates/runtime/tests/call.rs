@@ -591,18 +591,6 @@ impl Answers for Answered {
         self.0.push(format!("{}: {}", event.time.sec, bodies.join(" | ")));
     }
 
-    fn edit(
-        &mut self,
-        event: Event<'_>,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), FilterError>,
-    ) {
-        let mut body = Vec::new();
-        match write(&mut body) {
-            Ok(()) => self.decide(event, Verdict::Replace(&body)),
-            Err(error) => self.fail(event, error),
-        }
-    }
-
     fn split(&mut self, event: Event<'_>, parts: &[Part<'_>]) {
         let bodies: Vec<String> = parts.iter().map(|part| text(part.event.body)).collect();
         self.0.push(format!("{}: {}", event.time.sec, bodies.join(" | ")));

@@ -285,21 +285,6 @@ impl Answers for Outcome<'_> {
         }
     }
 
-    fn edit(
-        &mut self,
-        event: Event<'_>,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), FilterError>,
-    ) {
-        let mut body = Vec::new();
-        match write(&mut body) {
-            Ok(()) => {
-                self.answered += 1;
-                self.push(Event { body: &body, ..event }, None);
-            }
-            Err(error) => self.fail(event, error),
-        }
-    }
-
     fn split(&mut self, _event: Event<'_>, parts: &[Part<'_>]) {
         self.answered += 1;
         for part in parts {
@@ -308,16 +293,8 @@ impl Answers for Outcome<'_> {
     }
 
     fn fail(&mut self, _event: Event<'_>, error: FilterError) {
-        let class = match &error {
-            FilterError::Trap { .. } => "trap",
-            FilterError::Exit { .. } => "exit",
-            FilterError::Memory { .. } => "memory",
-            FilterError::BadOutput { .. } => "bad_output",
-            FilterError::Refused { .. } => "refused",
-            _ => "another",
-        };
         let (record, why) = (Some(self.answered), error.to_string());
-        self.failed.push(Failure { record, class: class.to_owned(), why });
+        self.failed.push(Failure { record, class: error.class().to_owned(), why });
         self.answered += 1;
     }
 }

@@ -54,17 +54,6 @@ impl Answers for Fates<'_> {
         self.told.push(Ok(made.collect()));
     }
 
-    fn edit(
-        &mut self,
-        event: Event<'_>,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), FilterError>,
-    ) {
-        let mut body = Vec::new();
-        let made = write(&mut body);
-        let made = made.map(|()| vec![Made::of(self.batch.tag(), Event { body: &body, ..event })]);
-        self.told.push(made);
-    }
-
     fn split(&mut self, _event: Event<'_>, parts: &[Part<'_>]) {
         let tag = |part: &Part<'_>| part.tag.clone().unwrap_or_else(|| self.batch.tag().clone());
         let made = parts.iter().map(|part| Made::of(&tag(part), part.event)).collect();

@@ -19,12 +19,18 @@ pub trait Answers {
     fn decide(&mut self, event: Event<'_>, verdict: Verdict<'_>);
 
     /// The filter edited `event`: `write` appends the new body to what is there, one msgpack map, or says why it cannot, and
-    /// then has failed on the record.
+    /// then has failed on the record. Who has a place for bodies takes it there; else it is as if the filter had replaced it.
     fn edit(
         &mut self,
         event: Event<'_>,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), FilterError>,
-    );
+    ) {
+        let mut body = Vec::new();
+        match write(&mut body) {
+            Ok(()) => self.decide(event, Verdict::Replace(&body)),
+            Err(error) => self.fail(event, error),
+        }
+    }
 
     /// The filter made these of `event`, none or several; some may have another time, other metadata, or go on under another
     /// tag. What they borrow is gone afterwards.
@@ -66,15 +72,6 @@ impl Answers for One<'_> {
 
     fn decide(&mut self, event: Event<'_>, verdict: Verdict<'_>) {
         self.answer = Ok(verdict.bodies(event.body).map(<[u8]>::to_vec).collect());
-    }
-
-    fn edit(
-        &mut self,
-        _event: Event<'_>,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), FilterError>,
-    ) {
-        let mut body = Vec::new();
-        self.answer = write(&mut body).map(|()| vec![body]);
     }
 
     fn split(&mut self, _event: Event<'_>, parts: &[Part<'_>]) {

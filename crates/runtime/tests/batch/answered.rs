@@ -57,18 +57,6 @@ impl Answers for Answered {
         self.fates.push(Fate::Became(made));
     }
 
-    fn edit(
-        &mut self,
-        event: Event<'_>,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), FilterError>,
-    ) {
-        let mut body = Vec::new();
-        self.fates.push(match write(&mut body) {
-            Ok(()) => Fate::Became(vec![Made::of(None, Event { body: &body, ..event })]),
-            Err(error) => Fate::Failed(error),
-        });
-    }
-
     fn split(&mut self, _event: Event<'_>, parts: &[Part<'_>]) {
         let made = parts.iter().map(|part| Made::of(part.tag.as_ref(), part.event)).collect();
         self.fates.push(Fate::Became(made));

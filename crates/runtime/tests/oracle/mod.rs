@@ -109,18 +109,6 @@ impl Answers for Checked {
         self.0 += 1;
     }
 
-    fn edit(
-        &mut self,
-        event: Event<'_>,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), FilterError>,
-    ) {
-        let mut body = Vec::new();
-        match write(&mut body) {
-            Ok(()) => self.decide(event, Verdict::Replace(&body)),
-            Err(error) => self.fail(event, error),
-        }
-    }
-
     fn split(&mut self, _event: Event<'_>, parts: &[Part<'_>]) {
         for Part { event, .. } in parts {
             assert_eq!(msgpack::map_len(event.body), Ok(event.body.len()));
