@@ -5,6 +5,7 @@ use flb_artifact::{ArtifactError, BatchError};
 use flb_event::RecordTooLarge;
 
 use crate::abi::{Abi, PARAMETERS, Signature};
+use crate::class::Failure;
 
 /// Why a module cannot be loaded. Messages say what to do; whoever knows the file's name puts it before them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -269,15 +270,15 @@ impl From<RecordTooLarge> for FilterError {
 }
 
 impl FilterError {
-    /// Of which kind it is: the class of failures that metrics, quarantine and cases know it by.
-    pub fn class(&self) -> &'static str {
+    /// The class that it is counted under.
+    pub fn class(&self) -> Failure {
         match self {
-            Self::Trap { .. } => "trap",
-            Self::Deadline { .. } | Self::GivenUp { .. } => "deadline",
-            Self::Memory { .. } | Self::OutOfMemory { .. } => "memory",
-            Self::BadOutput { .. } => "bad_output",
-            Self::Exit { .. } => "exit",
-            Self::Refused { .. } => "refused",
+            Self::Trap { .. } => Failure::Trap,
+            Self::Deadline { .. } | Self::GivenUp { .. } => Failure::Deadline,
+            Self::Memory { .. } | Self::OutOfMemory { .. } => Failure::Memory,
+            Self::BadOutput { .. } => Failure::BadOutput,
+            Self::Exit { .. } => Failure::Exit,
+            Self::Refused { .. } => Failure::Refused,
         }
     }
 

@@ -11,6 +11,7 @@ mod bounds;
 mod cache;
 #[cfg(feature = "wasi")]
 mod capture;
+mod class;
 mod engine;
 mod error;
 mod failure;
@@ -43,6 +44,7 @@ mod state;
 mod wasi;
 
 pub use abi::{Abi, Answers, Part, Signature};
+pub use class::Failure;
 pub use engine::{EngineOptions, FilterEngine};
 pub use error::{FilterError, LoadError};
 pub use imports::unprovided;

@@ -294,7 +294,7 @@ impl Answers for Outcome<'_> {
 
     fn fail(&mut self, _event: Event<'_>, error: FilterError) {
         let (record, why) = (Some(self.answered), error.to_string());
-        self.failed.push(Failure { record, class: error.class().to_owned(), why });
+        self.failed.push(Failure { record, class: error.class().name().to_owned(), why });
         self.answered += 1;
     }
 }

@@ -24,7 +24,7 @@ struct Group {
 
 impl Groups {
     pub(crate) fn add(&mut self, line: usize, error: &FilterError) {
-        let (class, message, place) = (error.class(), error.to_string(), error.backtrace());
+        let (class, message, place) = (error.class().name(), error.to_string(), error.backtrace());
         let is_same = |group: &&mut Group| {
             group.class == class && group.message == message && group.place == place
         };

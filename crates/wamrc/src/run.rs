@@ -139,7 +139,7 @@ fn run_batch(
             }
             Err(error) => {
                 sum.failed += 1;
-                let (class, record) = (error.class(), text(body)?);
+                let (class, record) = (error.class().name(), text(body)?);
                 aside(format_args!(
                     "line {line} fails: {class}: {error}, on {}",
                     tame_line(&record)

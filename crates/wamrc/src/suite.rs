@@ -119,7 +119,7 @@ impl Failed {
         for function in error.backtrace().iter().skip(1) {
             message.push_str(&format!(", called by {function}"));
         }
-        Some(Self { record, class: error.class(), message })
+        Some(Self { record, class: error.class().name(), message })
     }
 
     /// Whether it is the one that is wanted. Some languages end by `exit` where others trap.

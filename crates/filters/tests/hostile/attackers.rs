@@ -1,8 +1,8 @@
 //! Modules written to break the host: wrong addresses at every edge, allocators that lie, calls out of the sandbox, growth
 //! without end.
 
-use flb_guest::filter::Failure;
 use flb_plugin::Tally;
+use flb_runtime::Failure;
 
 use crate::world::{Dice, World};
 

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::Path;
 
-use flb_guest::filter::Failure;
 use flb_plugin::Tally;
+use flb_runtime::Failure;
 
 use crate::world::{Dice, World};
 

@@ -1,7 +1,7 @@
 //! One module that fails in every way there is, as its records tell it to: the books must be right to the last record.
 
-use flb_guest::filter::Failure;
 use flb_plugin::Tally;
+use flb_runtime::Failure;
 
 use crate::world::{Dice, World};
 

@@ -1,8 +1,8 @@
 //! Modules that wasm-smith makes of random bytes: whatever they do, the books balance.
 
 use arbitrary::Unstructured;
-use flb_guest::filter::Failure;
 use flb_plugin::Tally;
+use flb_runtime::Failure;
 use wasm_smith::{Config, Module};
 
 use crate::world::{Dice, World};

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use flb_config::{Diagnostics, Document, FileKind, Memory, Variables, read_classic};
 use flb_event::{Chunk, ChunkBuilder, Event, Tag, Timestamp, msgpack};
-use flb_guest::filter::Failure;
 use flb_plugin::{Build, BuildError, Filter, Metrics, Options, Outlet, Service, Tally, Value};
+use flb_runtime::Failure;
 use tempfile::TempDir;
 
 /// When all records are.

@@ -1,9 +1,7 @@
 //! What a filter's guests are measured by, beside what becomes of its records.
 
 use flb_plugin::{Counter, FAILURES, Gauge, Info, Metric, Metrics};
-use flb_runtime::FilterInstance;
-
-use super::failure::Failure;
+use flb_runtime::{Failure, FilterInstance};
 
 /// Memory of the filter's guests.
 pub const MEMORY: Metric =

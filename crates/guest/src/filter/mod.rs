@@ -1,6 +1,5 @@
 //! What stands around one filter's module: its options, the policy for failures, the quarantine, newer modules.
 
-mod failure;
 mod measures;
 mod meters;
 mod options;
@@ -9,7 +8,6 @@ mod policy;
 mod quarantine;
 mod watch;
 
-pub use failure::Failure;
 pub use measures::{MEMORY, Measures, RECYCLES};
 pub use meters::meters;
 pub use options::{ALL, FUNCTION_NAME, OWN, WASM_PATH, WATCH, module_options};

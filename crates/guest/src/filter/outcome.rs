@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use flb_artifact::Sha256Hex;
 use flb_event::{Chunk, ChunkBuilder, Event, RecordTooLarge, Spares, Tag, Verdict};
 use flb_plugin::{Fate, Tally};
-use flb_runtime::{Answers, FilterError, Part};
+use flb_runtime::{Answers, Failure, FilterError, Part};
 
-use super::failure::Failure;
 use super::policy::Policy;
 
 /// Most bytes that all answers to one batch may take together.

@@ -7,9 +7,8 @@ use flb_artifact::Sha256Hex;
 use flb_event::json::{self, JsonOptions};
 use flb_event::{Event, Tag};
 use flb_plugin::{Build, BuildError, Fate, Options};
-use flb_runtime::{FilterError, FilterModule};
+use flb_runtime::{Failure, FilterError, FilterModule};
 
-use super::failure::Failure;
 use super::measures::Failures;
 use super::options as given;
 use super::quarantine::{Origin, Quarantine};
@@ -101,7 +100,7 @@ impl Policy {
         tag: &Tag,
         event: Event<'_>,
     ) -> Fate {
-        let class = Failure::of(error);
+        let class = error.class();
         self.failures.count(class, 1);
         let fate = match &self.on_error {
             OnError::Keep => Fate::Kept,

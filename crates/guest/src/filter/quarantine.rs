@@ -15,9 +15,8 @@ use flb_event::json::{self, JsonOptions};
 use flb_event::{Chunk, ChunkBuilder, Event, Tag, msgpack};
 use flb_files::Access;
 use flb_plugin::{BuildError, Options};
-use flb_runtime::{Abi, EventFormat, FilterError, FilterModule};
+use flb_runtime::{Abi, EventFormat, Failure, FilterError, FilterModule};
 
-use super::failure::Failure;
 use super::options::{QUARANTINE_LIMIT, QUARANTINE_PATH};
 
 /// The least that a quarantine may be limited to.

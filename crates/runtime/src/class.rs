@@ -1,6 +1,4 @@
-//! The classes of failures, for logs, metrics and quarantine files.
-
-use flb_runtime::FilterError;
+//! The classes of failures, for logs, metrics, quarantine files and cases.
 
 /// The class of a failure. The record's fate is then the filter's failure policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,18 +31,6 @@ impl Failure {
             Self::BadOutput => "bad_output",
             Self::Exit => "exit",
             Self::Refused => "refused",
-        }
-    }
-
-    /// The class that a failure is counted under.
-    pub fn of(error: &FilterError) -> Self {
-        match error {
-            FilterError::Deadline { .. } | FilterError::GivenUp { .. } => Self::Deadline,
-            FilterError::Memory { .. } | FilterError::OutOfMemory { .. } => Self::Memory,
-            FilterError::BadOutput { .. } => Self::BadOutput,
-            FilterError::Exit { .. } => Self::Exit,
-            FilterError::Refused { .. } => Self::Refused,
-            _ => Self::Trap,
         }
     }
 }
