@@ -10,6 +10,7 @@ mod exec_wasi;
 mod forward;
 mod http;
 mod mem;
+mod opentelemetry;
 mod random;
 mod shared;
 mod stdin;
@@ -26,6 +27,7 @@ pub static ALL: &[Spec<dyn Input>] = &[
     forward::SPEC,
     http::SPEC,
     mem::SPEC,
+    opentelemetry::SPEC,
     random::SPEC,
     stdin::SPEC,
     tail::SPEC,

@@ -7,6 +7,7 @@ pub mod hex;
 pub mod http_client;
 pub mod listener;
 pub mod options;
+pub mod otlp;
 pub mod places;
 pub mod server;
 pub mod stream;

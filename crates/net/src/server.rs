@@ -143,6 +143,12 @@ impl Server {
         })
     }
 
+    /// The same, that tells clients which of these protocols it speaks, the best first.
+    pub fn speaking(mut self, protocols: &[&str]) -> Self {
+        self.tls = self.tls.map(|tls| tls.speaking(protocols));
+        self
+    }
+
     /// Where it listens.
     pub fn address(&self) -> String {
         self.listener.address()

@@ -3,6 +3,7 @@
 use flb_event::Event;
 use flb_event::json::{self, JsonOptions, Printer};
 use flb_event::msgpack::{self, MsgpackError};
+use flb_net::otlp::GROUP;
 use flb_plugin::keys::{Choice, Key, Text};
 use flb_plugin::{Build, Options, keys};
 
@@ -82,9 +83,7 @@ impl RecordJson {
                 out.push(b',');
             }
             out.extend_from_slice(&self.internal.json);
-            out.extend_from_slice(b"{\"log_metadata\":");
-            printer.print(event.metadata, out)?;
-            out.push(b'}');
+            write_internal(event.metadata, printer, out)?;
         }
         if out.len() == start + 1 {
             out.truncate(start);
@@ -99,6 +98,38 @@ impl RecordJson {
         }
         Ok(())
     }
+}
+
+/// Appends what is known beside the body; what the record has in common with its group is told apart.
+fn write_internal(
+    metadata: &[u8],
+    printer: &mut Printer,
+    out: &mut Vec<u8>,
+) -> Result<(), MsgpackError> {
+    let (mut own, mut count, mut group) = (Vec::new(), 0, None);
+    for entry in msgpack::entries(metadata)? {
+        let (key, value) = entry?;
+        if msgpack::as_str(key) == Some(GROUP.as_bytes()) {
+            group = Some(value);
+        } else {
+            own.extend_from_slice(key);
+            own.extend_from_slice(value);
+            count += 1;
+        }
+    }
+    out.push(b'{');
+    if let Some(group) = group {
+        out.extend_from_slice(b"\"group_attributes\":");
+        printer.print(group, out)?;
+        out.push(b',');
+    }
+    let mut map = Vec::with_capacity(own.len() + 5);
+    msgpack::write_map_header(&mut map, count);
+    map.extend_from_slice(&own);
+    out.extend_from_slice(b"\"log_metadata\":");
+    printer.print(&map, out)?;
+    out.push(b'}');
+    Ok(())
 }
 
 /// How JSON text is written in this agent.
@@ -198,6 +229,16 @@ mod tests {
             r#"{"m":1}"#,
             "{}",
             r#"{"__internal__":{"log_metadata":{"m":1}}}"#,
+        );
+    }
+
+    #[test]
+    fn what_a_group_has_in_common_is_told_apart() {
+        check(
+            &[],
+            r#"{"otlp":{"n":1},"group_attributes":{"resource":{}},"m":2}"#,
+            r#"{"a":1}"#,
+            r#"{"date":5.0,"__internal__":{"group_attributes":{"resource":{}},"log_metadata":{"otlp":{"n":1},"m":2}},"a":1}"#,
         );
     }
 }

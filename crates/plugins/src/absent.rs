@@ -41,7 +41,7 @@ pub(crate) static ALL: &[Absent] = &[
     absent(
         Input,
         "elasticsearch",
-        "let clients post to the input http, or to the input opentelemetry of a collector",
+        "let clients post to the input http, or to the input opentelemetry",
     ),
     absent(Input, "etw", KEEP_AGENT),
     absent(Input, "event_test", "use the input dummy"),
@@ -71,7 +71,6 @@ pub(crate) static ALL: &[Absent] = &[
     absent(Input, "netif", NO_METRICS),
     absent(Input, "nginx_metrics", NO_METRICS),
     absent(Input, "node_exporter_metrics", NO_METRICS),
-    absent(Input, "opentelemetry", "let clients post JSON to the input http"),
     absent(Input, "podman_metrics", NO_METRICS),
     absent(Input, "proc", BY_EXEC),
     absent(Input, "process_exporter_metrics", NO_METRICS),

@@ -8,7 +8,10 @@ mod config;
 #[path = "../../../crates/event/tests/oracle/mod.rs"]
 mod event_oracle;
 mod forward;
+#[path = "../../../crates/net/src/hex.rs"]
+mod hex;
 mod http;
+mod otlp;
 #[path = "../../../crates/pipeline/tests/oracle/mod.rs"]
 mod pipeline_oracle;
 #[path = "../../../crates/parsers/tests/oracle/mod.rs"]
@@ -135,4 +138,9 @@ pub fn forward(data: &[u8]) {
 /// Any bytes taken as the body of an HTTP request.
 pub fn http_body(data: &[u8]) {
     http::oracle::check(data);
+}
+
+/// Any bytes taken as a request of OTLP.
+pub fn otlp(data: &[u8]) {
+    otlp::oracle::check(data);
 }

@@ -1,7 +1,5 @@
 //! The body of a request as records. Pure: bytes that nobody has checked in, msgpack maps out; all of them or none.
 
-use std::io::Read;
-
 use flb_event::json::{self, JsonError, Kind};
 use flb_event::msgpack::{self, Reader, Value};
 
@@ -42,23 +40,6 @@ pub(crate) enum BodyError {
     /// JSON, and no object.
     #[error("expected a JSON object at byte {0}")]
     NoObject(usize),
-    /// The gzip data is damaged.
-    #[error("damaged gzip data: {0}")]
-    Gzip(String),
-    /// Decompressed, it is above the limit.
-    #[error("decompressed, the body is longer than {0} bytes")]
-    Bomb(usize),
-}
-
-/// Decompresses a body to at most `limit` bytes.
-pub(crate) fn gunzip(body: &[u8], limit: usize) -> Result<Vec<u8>, BodyError> {
-    let mut out = Vec::new();
-    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    let read = flate2::read::MultiGzDecoder::new(body).take(most).read_to_end(&mut out);
-    if out.len() > limit {
-        return Err(BodyError::Bomb(limit));
-    }
-    read.map(|_| out).map_err(|error| BodyError::Gzip(error.to_string()))
 }
 
 /// The records of a body: msgpack maps one behind the other.

@@ -2,16 +2,19 @@
 
 use flb_event::msgpack::{Reader, map_len};
 
-use super::body::{ContentType, gunzip, records};
+use super::Encoding;
+use super::body::{ContentType, records};
 
 /// Takes `data` for a body in every way that the input does.
 pub(crate) fn check(data: &[u8]) {
     for kind in [ContentType::Json, ContentType::Form] {
         check_records(kind, data);
     }
-    if let Ok(body) = gunzip(data, 100_000) {
-        assert!(body.len() <= 100_000);
-        check_records(ContentType::Json, &body);
+    for encoding in [Encoding::Gzip, Encoding::Zstd] {
+        if let Ok(body) = encoding.unpack(data.to_vec(), 100_000) {
+            assert!(body.len() <= 100_000);
+            check_records(ContentType::Json, &body);
+        }
     }
     let header = String::from_utf8_lossy(data);
     let _ = ContentType::named(&header);

@@ -84,8 +84,8 @@ fn the_reason_of_a_refusal_is_told() {
         assert_eq!(reason(&post("/"), "").await, "error: no payload found\n");
         let bad = reason(&post("/"), "{\"a\":1}\n{\"b\"}").await;
         assert_eq!(bad, "error: unable to process records: expected ':' at byte 12\n");
-        let zstd = post("/") + "Content-Encoding: zstd\r\n";
-        assert!(reason(&zstd, "x").await.contains("use gzip"));
+        let brotli = post("/") + "Content-Encoding: br\r\n";
+        assert!(reason(&brotli, "x").await.contains("'br' is not known: use gzip or zstd"));
     });
 }
 
@@ -151,6 +151,9 @@ fn a_body_may_be_compressed() {
     check_request(&[], &head, b"no gzip", 400, &[]);
     let bomb = gzip(&vec![b' '; 1_000_000]);
     check_request(&[("buffer_max_size", "10k")], &head, &bomb, 413, &[]);
+    let head = post("/") + "Content-Encoding: zstd\r\n";
+    check_request(&[], &head, include_bytes!("../../tests/data/record.zst"), 201, &[ONE]);
+    check_request(&[], &head, b"no zstd", 400, &[]);
 }
 
 #[test]

@@ -2,10 +2,12 @@
 
 pub(super) mod clock;
 pub(super) mod complaints;
+pub(super) mod encodings;
 pub(super) mod interval;
 pub(super) mod lines;
 pub(super) mod printed;
 pub(super) mod records;
+pub(super) mod requests;
 pub(super) mod sampler;
 pub(super) mod served;
 pub(super) mod values;

@@ -50,6 +50,13 @@ impl ServerTls {
         Ok(Some(Self(TlsAcceptor::from(Arc::new(config)))))
     }
 
+    /// The same, for clients that ask for one of these protocols, the best first (ALPN).
+    pub fn speaking(self, protocols: &[&str]) -> Self {
+        let mut config = ServerConfig::clone(self.0.config());
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Self(TlsAcceptor::from(Arc::new(config)))
+    }
+
     /// Does the handshake with a client.
     pub async fn accept(&self, stream: Stream) -> io::Result<Stream> {
         Ok(Box::new(self.0.accept(stream).await?))

@@ -6,7 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 
 /// What a client sends.
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(Clone, PartialEq, prost::Message, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct ExportLogsServiceRequest {
     #[prost(message, repeated, tag = "1")]
     pub(super) resource_logs: Vec<ResourceLogs>,
@@ -28,18 +29,62 @@ pub(super) struct ExportLogsPartialSuccess {
     pub(super) error_message: String,
 }
 
-/// Records of one origin. Its description, field 1, is not known here.
-#[derive(Clone, PartialEq, prost::Message)]
+/// Records of one origin.
+#[derive(Clone, PartialEq, prost::Message, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct ResourceLogs {
+    #[serde(serialize_with = "or_empty")]
+    #[prost(message, optional, tag = "1")]
+    pub(super) resource: Option<Resource>,
     #[prost(message, repeated, tag = "2")]
     pub(super) scope_logs: Vec<ScopeLogs>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[prost(string, tag = "3")]
+    pub(super) schema_url: String,
 }
 
-/// Records of one library. Its description, field 1, is not known here.
-#[derive(Clone, PartialEq, prost::Message)]
+/// An origin: a service, a machine.
+#[derive(Clone, PartialEq, prost::Message, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Resource {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[prost(message, repeated, tag = "1")]
+    pub(super) attributes: Vec<KeyValue>,
+    #[serde(skip_serializing_if = "is_zero")]
+    #[prost(uint32, tag = "2")]
+    pub(super) dropped_attributes_count: u32,
+}
+
+/// Records of one library.
+#[derive(Clone, PartialEq, prost::Message, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct ScopeLogs {
+    #[serde(serialize_with = "or_empty")]
+    #[prost(message, optional, tag = "1")]
+    pub(super) scope: Option<InstrumentationScope>,
     #[prost(message, repeated, tag = "2")]
     pub(super) log_records: Vec<LogRecord>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[prost(string, tag = "3")]
+    pub(super) schema_url: String,
+}
+
+/// A library.
+#[derive(Clone, PartialEq, prost::Message, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct InstrumentationScope {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[prost(string, tag = "1")]
+    pub(super) name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[prost(string, tag = "2")]
+    pub(super) version: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[prost(message, repeated, tag = "3")]
+    pub(super) attributes: Vec<KeyValue>,
+    #[serde(skip_serializing_if = "is_zero")]
+    #[prost(uint32, tag = "4")]
+    pub(super) dropped_attributes_count: u32,
 }
 
 /// A record.
@@ -60,16 +105,24 @@ pub(super) struct LogRecord {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[prost(message, repeated, tag = "6")]
     pub(super) attributes: Vec<KeyValue>,
+    #[serde(skip_serializing_if = "is_zero")]
+    #[prost(uint32, tag = "7")]
+    pub(super) dropped_attributes_count: u32,
+    #[serde(skip_serializing_if = "is_zero")]
+    #[prost(fixed32, tag = "8")]
+    pub(super) flags: u32,
     #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "hex")]
     #[prost(bytes = "vec", tag = "9")]
     pub(super) trace_id: Vec<u8>,
     #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "hex")]
     #[prost(bytes = "vec", tag = "10")]
     pub(super) span_id: Vec<u8>,
-    /// In JSON it is left out, because it is the time.
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "is_zero", serialize_with = "digits")]
     #[prost(fixed64, tag = "11")]
     pub(super) observed_time_unix_nano: u64,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[prost(string, tag = "12")]
+    pub(super) event_name: String,
 }
 
 /// Any value; none is nothing.
@@ -141,6 +194,17 @@ fn base64<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&STANDARD.encode(bytes))
 }
 
-fn is_zero(number: &i32) -> bool {
-    *number == 0
+/// A description of which nothing is known is empty.
+fn or_empty<T: Serialize + Default, S: Serializer>(
+    known: &Option<T>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    match known {
+        Some(known) => known.serialize(to),
+        None => T::default().serialize(to),
+    }
+}
+
+fn is_zero<T: PartialEq + Default>(number: &T) -> bool {
+    *number == T::default()
 }

@@ -21,7 +21,7 @@ use convert::Conversion;
 use flb_net::http_client::{self, Answer, HttpClient};
 use flb_net::tls;
 use flb_plugin::log::{Label, Mishaps};
-use messages::{ExportLogsServiceRequest, ExportLogsServiceResponse, ResourceLogs, ScopeLogs};
+use messages::ExportLogsServiceResponse;
 
 pub(super) const SPEC: Spec<dyn Output> = Spec {
     name: "opentelemetry",
@@ -35,6 +35,8 @@ keys! {
     LOGS_URI: Text =
         Key::new("logs_uri", "Path to post logs to").default("/v1/logs").hiding(Secrecy::Address);
     BATCH_SIZE: Int = Key::new("batch_size", "Records a request; 0 for a whole chunk").default("0");
+    LOGS_METADATA_KEY: Text =
+        Key::new("logs_metadata_key", "Key in the metadata of what was kept of a log").default("otlp");
     LOGS_BODY_KEY: Many<Text> =
         Key::new("logs_body_key", "Key of a log's body; $log, $message").repeated();
     LOGS_BODY_KEY_ATTRIBUTES: Option<Bool> =
@@ -74,13 +76,16 @@ fn opentelemetry(options: &Options, build: &Build<'_>) -> Result<OpenTelemetry, 
         .map(|text| accessor(LOGS_BODY_KEY.name(), text))
         .collect::<Result<_, _>>()?;
     // Where nobody said what the body is, nothing beside it may get lost.
+    let is_body_chosen = !chosen.is_empty();
     let keeps_rest = chosen.is_empty() && options.get(LOGS_BODY_KEY_ATTRIBUTES).is_none();
     let body = if chosen.is_empty() { Conversion::default().body } else { chosen };
     let batch = usize::try_from(options.get(BATCH_SIZE)).unwrap_or(0);
     Ok(OpenTelemetry(Arc::new(Sender {
         client: HttpClient::new(label.clone(), Method::POST, path, options, build)?,
         conversion: Conversion {
+            metadata: options.get(LOGS_METADATA_KEY).to_owned(),
             body,
+            is_body_chosen,
             rest_is_attributes: keeps_rest || options.get(LOGS_BODY_KEY_ATTRIBUTES) == Some(true),
             severity_text: key(LOGS_SEVERITY_TEXT_MESSAGE_KEY)?,
             severity_number: key(LOGS_SEVERITY_NUMBER_MESSAGE_KEY)?,
@@ -146,19 +151,12 @@ impl Sender {
     /// The request with the records from `from` on, and how many are not in it.
     fn request(&self, chunk: &Chunk, from: usize) -> (Vec<u8>, usize) {
         let mut left_out = 0;
-        let mut log_records = Vec::new();
-        for event in chunk.records().skip(from).take(self.batch) {
-            match self.conversion.record(event) {
-                Ok(record) => log_records.push(record),
-                Err(error) => {
-                    left_out += 1;
-                    self.unsendable.left_out(&self.label, &error);
-                }
-            }
-        }
-        let scope_logs = vec![ScopeLogs { log_records }];
-        let resource_logs = vec![ResourceLogs { scope_logs }];
-        (ExportLogsServiceRequest { resource_logs }.encode_to_vec(), left_out)
+        let events = chunk.records().skip(from).take(self.batch);
+        let request = self.conversion.request(events, |error| {
+            left_out += 1;
+            self.unsendable.left_out(&self.label, &error);
+        });
+        (request.encode_to_vec(), left_out)
     }
 
     /// How many records of a request the collector did not take. Sending them again would not help.

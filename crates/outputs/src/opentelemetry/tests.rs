@@ -1,12 +1,16 @@
 //! Records as requests, and requests against a collector made by hand.
 
-use messages::{AnyValue, ExportLogsPartialSuccess, KeyValue, LogRecord, Value};
+use messages::{
+    AnyValue, ExportLogsPartialSuccess, ExportLogsServiceRequest, KeyValue, LogRecord, Value,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
+use flb_event::{ChunkBuilder, Event, RecordTooLarge, Tag, Timestamp};
 use flb_harness::net::block_on;
-use flb_harness::{build_with, chunk, options};
+use flb_harness::{build_with, chunk, msgpack, options};
+use flb_net::otlp::{self, Format, Keys, Records};
 
 fn output(given: &[(&str, &str)]) -> Result<OpenTelemetry, BuildError> {
     build_with(&options(OPTIONS, given), opentelemetry)
@@ -161,4 +165,46 @@ fn the_status_decides_and_what_was_dropped_is_counted() {
     assert!(matches!(send(&[], &[("400 Bad", vec![])]).0, Flush::Fail(_)));
     // An answer that is no protocol buffer is a good one all the same.
     assert!(matches!(send(&[], &[("200 OK", b"{}".to_vec())]).0, Flush::Done));
+}
+
+/// What a request becomes on its way through records.
+fn through(format: Format, request: &[u8]) -> Vec<u8> {
+    let keys = Keys { metadata: "otlp".to_owned(), body: None };
+    let (tag, now) = (Tag::new("t").unwrap(), Timestamp { sec: 5, nsec: 0 });
+    let mut records = Records::new(&tag, now, &keys, 1_000_000);
+    otlp::read(format, request, &mut records).unwrap();
+    let chunks = records.finish();
+    assert_eq!(chunks.len(), 1);
+    let (bytes, left_out) = output(&[]).unwrap().0.request(&chunks[0], 0);
+    assert_eq!(left_out, 0);
+    bytes
+}
+
+const EVERY_FIELD: &[u8] = include_bytes!("../../../net/tests/corpus/otlp/every_field");
+const PYTHON_SDK: &[u8] = include_bytes!("../../../net/tests/corpus/otlp/python_sdk");
+const PYTHON_SDK_JSON: &[u8] = include_bytes!("../../../net/tests/corpus/otlp/python_sdk_json");
+
+#[test]
+fn what_came_in_by_otlp_goes_out_as_it_came() {
+    let read = |bytes: &[u8]| ExportLogsServiceRequest::decode(bytes).unwrap();
+    assert_eq!(read(&through(Format::Protobuf, EVERY_FIELD)), read(EVERY_FIELD));
+    assert_eq!(read(&through(Format::Protobuf, PYTHON_SDK)), read(PYTHON_SDK));
+    assert_eq!(read(&through(Format::Json, PYTHON_SDK_JSON)), read(PYTHON_SDK));
+}
+
+#[test]
+fn what_filters_have_changed_goes_out_as_they_left_it() {
+    let metadata = r#"{"otlp":{"timestamp":9000000000,"observed_timestamp":9000000001,"attributes":{"a":1},"severity_number":9,"trace_flags":0},"group_attributes":{"resource":{},"scope":{}},"more":2}"#;
+    let mut chunk = ChunkBuilder::new(Tag::new("t").unwrap());
+    let (metadata, body) = (msgpack(metadata), msgpack(r#"{"log":"x","added":3}"#));
+    let time = Timestamp { sec: 8, nsec: 0 };
+    let pushed: Result<(), RecordTooLarge> =
+        chunk.push(Event { time, metadata: &metadata, body: &body });
+    pushed.unwrap();
+    let (bytes, _) = output(&[]).unwrap().0.request(&chunk.build(), 0);
+    let mut request = ExportLogsServiceRequest::decode(&*bytes).unwrap();
+    let log = request.resource_logs.remove(0).scope_logs.remove(0).log_records.remove(0);
+    assert_eq!((log.time_unix_nano, log.observed_time_unix_nano), (8_000_000_000, 9_000_000_001));
+    assert_eq!(show(&log.body.unwrap()), "'x'");
+    assert_eq!(entries(&log.attributes), "a: 1, added: 3, more: 2");
 }
