@@ -73,13 +73,15 @@ fn compile(compiler: &Path, folder: &Path) -> Result<PathBuf> {
 }
 
 fn file(folder: &Path, filter: &Filter, extension: &str) -> PathBuf {
-    folder.join(format!("{}.{extension}", filter.name.replace(", ", "-")))
+    folder.join(format!("{}.{extension}", filter.name.replace(", ", "-").replace(' ', "-")))
 }
 
 impl Agent {
     /// Whether it can do this work.
     pub(super) fn can(&self, work: &Work) -> bool {
-        self.filters.is_some() || work.filters.is_empty()
+        let is_batch = |filter: &&Filter| filter.format.is_none();
+        let knows_batches = self.name != "peer" || !work.filters.iter().any(is_batch);
+        knows_batches && (self.filters.is_some() || work.filters.is_empty())
     }
 
     /// The work, with the words of the output.
@@ -105,7 +107,9 @@ impl Agent {
             command.args(["-F", name, "-m", "*", "-p"]);
             command.arg(format!("wasm_path={}", module.display()));
             command.arg("-p").arg(format!("function_name={}", filter.function));
-            command.arg("-p").arg(format!("event_format={}", filter.format));
+            if let Some(format) = filter.format {
+                command.arg("-p").arg(format!("event_format={format}"));
+            }
             // Room for the longest record.
             command.args(["-p", "wasm_heap_size=900k"]);
             if filter.name == "say" && self.name != "peer" {

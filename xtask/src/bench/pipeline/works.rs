@@ -17,11 +17,12 @@ pub(super) struct Filter {
     pub(super) name: &'static str,
     pub(super) module: &'static str,
     pub(super) function: &'static str,
-    pub(super) format: &'static str,
+    /// What it is given, as the property has it. `None`: it is of the batch ABI, which has no such thing.
+    pub(super) format: Option<&'static str>,
 }
 
 const fn filter(name: &'static str, module: &'static str, function: &'static str) -> Filter {
-    Filter { name, module, function, format: "json" }
+    Filter { name, module, function, format: Some("json") }
 }
 
 const ECHO: &Filter = &filter("echo", "tests/filter/modules/echo.wat", "filter");
@@ -30,7 +31,13 @@ const APPEND_MSGPACK: &Filter = &Filter {
     name: "append, msgpack",
     module: "tests/bench/append.wat",
     function: "filter_msgpack",
-    format: "msgpack",
+    format: Some("msgpack"),
+};
+const APPEND_BATCH: &Filter = &Filter {
+    name: "append, batch ABI",
+    module: "tests/filter/modules/batch_append.wat",
+    function: "filter",
+    format: None,
 };
 const REDACT: &Filter = &filter("redact", "tests/filter/modules/redact.wat", "filter");
 const C_ENRICH: &Filter = &filter("c-enrich", "examples/filters/c-enrich.wasm", "c_filter");
@@ -43,7 +50,7 @@ pub(super) const SAY: &Filter = &filter("say", "tests/bench/say.wat", "filter");
 
 /// All of them.
 pub(super) const FILTERS: &[&Filter] =
-    &[ECHO, APPEND, APPEND_MSGPACK, REDACT, C_ENRICH, RUST_REDACT, RUST_ENRICH, SAY];
+    &[ECHO, APPEND, APPEND_MSGPACK, APPEND_BATCH, REDACT, C_ENRICH, RUST_REDACT, RUST_ENRICH, SAY];
 
 /// The parser of JSON lines, as an input's property.
 const JSON: &str = "parser=bench_json";
@@ -76,7 +83,9 @@ pub(super) fn works(folder: &Path, lines: usize) -> Result<Vec<Work>> {
             works.push(Work { name, files, reading, records, length, filters, is_wide: false });
         };
     add("no filter", &main, JSON, lines, LENGTH, &[]);
-    for filter in [ECHO, APPEND, APPEND_MSGPACK, REDACT, C_ENRICH, RUST_REDACT, RUST_ENRICH] {
+    for filter in
+        [ECHO, APPEND, APPEND_MSGPACK, APPEND_BATCH, REDACT, C_ENRICH, RUST_REDACT, RUST_ENRICH]
+    {
         add(filter.name, &main, JSON, lines, LENGTH, &[filter]);
     }
     let few = make.file(Shape::Service, LENGTH, aside)?;
