@@ -28,7 +28,7 @@ pub use host::Host;
 pub use layout::{FORMAT_VERSION, MAGIC};
 pub use metadata::{
     Arguments, Collector, Encoding, EngineSettings, Export, Import, Interface, Interruption,
-    Levels, Metadata, Sha256Hex, Slice, SourceModule, Stored, ValueType,
+    Levels, Metadata, Sha256Hex, Slice, SourceModule, Stored, Traps, ValueType,
 };
 pub use release::{Name, Release, ReleaseError, Required, Version};
 pub use signing::{KeyError, PublicKey, SecretKey, Trust};

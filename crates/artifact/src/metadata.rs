@@ -211,6 +211,34 @@ impl fmt::Display for Interruption {
     }
 }
 
+/// How a guest's traps are raised.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Traps {
+    /// By the CPU: its faults are signals, which the engine handles.
+    #[default]
+    Signal,
+    /// By comparisons in the code.
+    Explicit,
+}
+
+impl Traps {
+    /// All ways.
+    pub const ALL: [Self; 2] = [Self::Signal, Self::Explicit];
+
+    /// The way with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|way| way.name() == name)
+    }
+
+    /// Its name, the same in configurations and on command lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Signal => "signal",
+            Self::Explicit => "explicit",
+        }
+    }
+}
+
 /// Every engine setting that the engine compares when it loads code.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EngineSettings {
@@ -247,6 +275,18 @@ pub struct EngineSettings {
     pub concurrency: bool,
     /// How references are collected; exceptions are references.
     pub collector: Collector,
+}
+
+impl EngineSettings {
+    /// How the code's traps are raised.
+    pub fn traps(&self) -> Traps {
+        if self.signals_based_traps { Traps::Signal } else { Traps::Explicit }
+    }
+
+    /// Whether a process that runs the code has to handle signals, be it for traps or to end calls.
+    pub fn needs_signals(&self) -> bool {
+        self.signals_based_traps || self.interruption == Interruption::Signal
+    }
 }
 
 /// How references are collected.

@@ -40,7 +40,7 @@ pub(crate) fn generate(
     settings: &EngineSettings,
     how: How,
 ) -> Result<Vec<u8>, CompileError> {
-    let mut config = flb_engine::config(settings);
+    let mut config = flb_engine::config(settings, target.architecture);
     config
         .target(&target.triple.to_string())
         .map_err(failed)?

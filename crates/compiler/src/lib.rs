@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use flb_artifact::{
-    Architecture, ArtifactBuilder, Interface, Interruption, Levels, SliceCode, Target,
+    Architecture, ArtifactBuilder, Interface, Interruption, Levels, SliceCode, Target, Traps,
 };
 
 pub use error::CompileError;
@@ -70,18 +70,24 @@ fn read(wasm: &[u8]) -> Result<(Cow<'_, [u8]>, interface::ModuleInfo), CompileEr
 pub struct Compiler {
     options: CompileOptions,
     interruption: Interruption,
+    traps: Traps,
 }
 
 impl Compiler {
     /// A compiler with these options.
     pub fn new(options: CompileOptions) -> Self {
-        Self { options, interruption: Interruption::default() }
+        Self { options, interruption: Interruption::default(), traps: Traps::default() }
     }
 
     /// Chooses how guests are ended that run too long. Where that cannot be by signals, it is by epochs, and the artifact
     /// says why.
     pub fn interrupted_by(self, interruption: Interruption) -> Self {
         Self { interruption, ..self }
+    }
+
+    /// Chooses how traps are raised. Where they are explicit nothing is by signals, so calls are ended by epochs instead.
+    pub fn trapping(self, traps: Traps) -> Self {
+        Self { traps, ..self }
     }
 
     /// Compiles one module; returns the artifact file's bytes. The same input and options give the same bytes.
@@ -153,7 +159,7 @@ impl Compiler {
         let CompileOptions { levels, jobs, .. } = self.options;
         interface::check_features(wasm, target)?;
         let Ended { mut wasm, interruption, no_signals } = self.ended(wasm, target)?;
-        let engine = flb_engine::settings(target.architecture, interruption);
+        let engine = flb_engine::settings(target.architecture, interruption, self.traps);
         if target.architecture == Architecture::Riscv64 {
             wasm = Cow::Owned(passes::copy_length::run(&wasm)?);
             passes::must_fit(&wasm)?;
@@ -172,8 +178,12 @@ impl Compiler {
             interruption,
             no_signals,
         };
-        if self.interruption != Interruption::Signal {
-            return Ok(as_it_is(self.interruption, None));
+        match (self.interruption, self.traps) {
+            (Interruption::Signal, Traps::Signal) => {}
+            (Interruption::Signal, Traps::Explicit) => {
+                return Ok(as_it_is(Interruption::Epoch, None));
+            }
+            (other, _) => return Ok(as_it_is(other, None)),
         }
         if let Some(obstacle) = signals::obstacle(wasm, target)? {
             return Ok(as_it_is(Interruption::Epoch, Some(obstacle)));

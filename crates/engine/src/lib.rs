@@ -8,7 +8,7 @@
 pub mod image;
 pub mod names;
 
-use flb_artifact::{Architecture, Collector, EngineSettings, Interruption};
+use flb_artifact::{Architecture, Collector, EngineSettings, Interruption, Traps};
 use wasmtime::{Config, Inlining, WasmBacktraceDetails, WasmFeatures};
 
 /// Name of the engine, as artifacts record it.
@@ -16,13 +16,18 @@ pub const NAME: &str = "wasmtime";
 /// Exact version of the engine, as artifacts record it. A test holds it against Cargo.lock.
 pub const VERSION: &str = "48.0.8";
 
-/// The settings that code for `architecture`, interrupted like this, is compiled with: the same ones wherever the compiler
-/// runs, so that a file made on a 64-bit machine loads on a 32-bit one.
+/// The settings that code for `architecture`, interrupted and trapping like this, is compiled with: the same ones wherever the
+/// compiler runs, so that a file made on a 64-bit machine loads on a 32-bit one.
 ///
-/// Native code: with 4 GiB reserved and a guard behind it, no load or store of a 32-bit memory needs a bounds check.
-/// Portable code checks every access itself, so guards would be of no use, and on 32-bit machines address space is scarce.
-pub fn settings(architecture: Architecture, interruption: Interruption) -> EngineSettings {
-    let native = !architecture.is_portable();
+/// Where traps are signals: with 4 GiB reserved and a guard behind it, no load or store of a 32-bit memory needs a bounds check.
+/// Other code, and all portable code, checks every access itself, so guards would be of no use; and on 32-bit machines
+/// address space is scarce.
+pub fn settings(
+    architecture: Architecture,
+    interruption: Interruption,
+    traps: Traps,
+) -> EngineSettings {
+    let has_guards = !architecture.is_portable() && traps == Traps::Signal;
     let (reservation, growth) =
         if architecture.is_32_bit() { (10 << 20, 1 << 20) } else { (4 << 30, 2 << 30) };
     EngineSettings {
@@ -30,13 +35,13 @@ pub fn settings(architecture: Architecture, interruption: Interruption) -> Engin
         version: VERSION.to_owned(),
         interruption,
         memory_reservation: reservation,
-        memory_guard_size: if native { 32 << 20 } else { 0 },
-        guard_before_linear_memory: native,
+        memory_guard_size: if has_guards { 32 << 20 } else { 0 },
+        guard_before_linear_memory: has_guards,
         memory_may_move: true,
         memory_reservation_for_growth: growth,
         memory_init_cow: true,
         table_lazy_init: true,
-        signals_based_traps: native,
+        signals_based_traps: has_guards,
         inlining: false,
         debug_symbols: false,
         debug_info: false,
@@ -45,14 +50,9 @@ pub fn settings(architecture: Architecture, interruption: Interruption) -> Engin
     }
 }
 
-/// Whether code with these settings is portable: all native code lets the CPU raise its traps, and an interpreter has none
-/// that could.
-fn is_portable(settings: &EngineSettings) -> bool {
-    !settings.signals_based_traps
-}
-
-/// An engine configuration of just these settings, for loading on this host. For compiling, the target follows.
-pub fn config(settings: &EngineSettings) -> Config {
+/// An engine configuration of just these settings, for loading code for `architecture` on this host. For compiling, the target
+/// follows.
+pub fn config(settings: &EngineSettings, architecture: Architecture) -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(settings.interruption == Interruption::Epoch)
@@ -79,11 +79,11 @@ pub fn config(settings: &EngineSettings) -> Config {
         .gc_heap_guard_size(settings.memory_guard_size)
         .gc_heap_reservation_for_growth(settings.memory_reservation_for_growth)
         .gc_heap_may_move(settings.memory_may_move);
-    if let Some(host) = Architecture::portable_host().filter(|_| is_portable(settings)) {
+    if let Some(host) = Architecture::portable_host().filter(|_| architecture.is_portable()) {
         config.target(host.name()).expect("the engine knows its own interpreter's targets");
     }
     config.wasm_features(WasmFeatures::all(), false);
-    config.wasm_features(features_with(settings), true);
+    config.wasm_features(features_with(settings, architecture), true);
     config
 }
 
@@ -108,10 +108,10 @@ pub fn features_with_signals() -> WasmFeatures {
 }
 
 /// What of it code with these settings can use: the interpreter has no atomic instructions.
-fn features_with(settings: &EngineSettings) -> WasmFeatures {
+fn features_with(settings: &EngineSettings, architecture: Architecture) -> WasmFeatures {
     match settings.interruption {
         Interruption::Signal => features_with_signals(),
-        _ if is_portable(settings) => features().difference(WasmFeatures::THREADS),
+        _ if architecture.is_portable() => features().difference(WasmFeatures::THREADS),
         _ => features(),
     }
 }
@@ -130,9 +130,12 @@ mod tests {
     #[test]
     fn the_settings_make_an_engine() {
         for architecture in Architecture::ALL {
-            let settings = settings(architecture, Interruption::Epoch);
-            assert_eq!(is_portable(&settings), architecture.is_portable());
-            config(&settings);
+            for traps in Traps::ALL {
+                let settings = settings(architecture, Interruption::Epoch, traps);
+                let is_explicit = architecture.is_portable() || traps == Traps::Explicit;
+                assert_eq!(settings.needs_signals(), !is_explicit);
+                config(&settings, architecture);
+            }
         }
     }
 }

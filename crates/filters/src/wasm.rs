@@ -38,7 +38,7 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildE
     let label = Label::filter("wasm", build);
     let path = options.get(filter::WASM_PATH)?;
     let function = options.get(filter::FUNCTION_NAME)?;
-    let (engine, bytes, path) = host::open(path, build.service)?;
+    let (engine, bytes, path) = host::open(path, build.service, filter::traps(options))?;
     let refused =
         |error: flb_runtime::LoadError| BuildError::new(format!("{}: {error}", path.display()));
     let mut sandbox = host::sandbox(options, &path, &label)?;

@@ -5,19 +5,21 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use flb_artifact::Sha256Hex;
 use flb_event::Tag;
 use flb_guest::filter::{self, Look, Measures, Policy, Source, module_options};
-use flb_guest::host;
+use flb_guest::host::{self, Traps};
 use flb_plugin::log::Label;
 use flb_plugin::{
     Books, Build, BuildError, Metrics, MultilineParsers, Options, Parsers, Service, Shared, Tally,
 };
+use flb_runtime::Hurry;
 
 use crate::NAME;
 use crate::journal::Journal;
 use crate::metrics::{self, Count};
+use crate::patience::{End, IsEnding, Patience};
 use crate::properties;
 use crate::signals::{self, Held};
 use crate::version::Version;
-use crate::work::{Done, IsEnding, Job, Watch, Work};
+use crate::work::{Done, Job, Watch, Work};
 use crate::worker::Worker;
 
 /// What the agent says about a filter of its configuration.
@@ -46,8 +48,8 @@ pub(crate) struct Filter {
     stage: Mutex<Stage>,
     total: Mutex<Tally>,
     metrics: Metrics,
-    /// Dropped last, when no guest is left.
-    _held: Held,
+    /// Dropped last, when no guest is left. `None`: its guests need no signals.
+    _held: Option<Held>,
 }
 
 /// How far it is: threads are started with the first chunk.
@@ -61,15 +63,17 @@ impl Filter {
     /// Makes it; the journal says why, if that is not possible.
     pub(crate) fn new(given: Given, journal: Journal) -> Option<Self> {
         let label = Label::named(format!("[filter:{NAME}:{}]", given.name));
-        let work = journal.keep(|| {
-            let held = Held::new().map_err(|error| {
-                tracing::error!("{label} cannot take signals over: {error}");
-            });
+        let (held, work) = journal.keep(|| {
+            let read = properties::read(given.properties)?;
+            let held = match filter::traps(&read.0) {
+                Traps::Signal => Some(hold(&label)?),
+                Traps::Explicit => None,
+            };
+            let about = (given.name.as_str(), given.version, given.is_ending);
             // The watchdog's thread is started in here.
-            let work = signals::unbothered(|| signals::with_engine(|| build(given, &label)))?;
-            Some((held.ok()?, work))
-        });
-        let (held, work) = work?;
+            let build = || signals::with_engine(|| build(read, about, &label));
+            Some((held, signals::unbothered(build)?))
+        })?;
         let metrics = work.metrics.clone();
         let stage = Mutex::new(Stage::Ready(Box::new(work)));
         Some(Self { label, journal, stage, total: Mutex::default(), metrics, _held: held })
@@ -163,13 +167,22 @@ impl Drop for Working {
     }
 }
 
-/// Reads the properties, loads the module and starts it.
-fn build(given: Given, label: &Label) -> Option<Work> {
-    let (options, mut service) = properties::read(given.properties)?;
+/// Takes the agent's signals over. The log says why, if that is not possible.
+fn hold(label: &Label) -> Option<Held> {
+    let held = Held::new();
+    held.map_err(|error| tracing::error!("{label} cannot take signals over: {error}")).ok()
+}
+
+/// Loads the module and starts it.
+fn build(
+    (options, mut service): (Options, Service),
+    (name, version, is_ending): (&str, Option<Version>, Arc<IsEnding>),
+    label: &Label,
+) -> Option<Work> {
     service.shared = shared();
-    let version = given.version.map_or_else(|| "?".to_owned(), |version| version.to_string());
+    let version = version.map_or_else(|| "?".to_owned(), |version| version.to_string());
     tracing::debug!("{label} in Fluent Bit {version}");
-    match work(&options, &service, &given.name, label, given.is_ending) {
+    match work(&options, &service, name, label, is_ending) {
         Ok(work) => Some(work),
         Err(error) => {
             tracing::error!("{label} {}", properties::told(&error));
@@ -193,18 +206,22 @@ fn work(
 ) -> Result<Work, BuildError> {
     let path = options.get(filter::WASM_PATH)?;
     let function = options.get(filter::FUNCTION_NAME)?;
-    let (engine, bytes, path) = host::open(path, service)?;
+    let (engine, bytes, path) = host::open(path, service, filter::traps(options))?;
     let refused =
         |error: flb_runtime::LoadError| BuildError::new(format!("{}: {error}", path.display()));
-    let sandbox = host::sandbox(options, &path, label)?;
-    let module_options = module_options(options, function, (service, name), sandbox)?;
+    let metrics = Metrics::default();
+    let mut sandbox = host::sandbox(options, &path, label)?;
+    sandbox.meters = Some(filter::meters(&metrics));
+    let mut module_options = module_options(options, function, (service, name), sandbox)?;
+    let end = Arc::new(End::new(is_ending, module_options.deadline));
+    let patience = Patience::new(Arc::clone(&end));
+    module_options.hurry = Some(Hurry::when(move || end.is_over()));
     let digest = Sha256Hex::of(&[&bytes]);
     let source =
         Source { engine, path: path.clone(), options: module_options, label: label.clone() };
     let module = source.load(bytes).map_err(refused)?;
     let tag = Tag::new("").map_err(|error| BuildError::new(error.to_string()))?;
     let (parsers, multiline) = (Parsers::default(), MultilineParsers::default());
-    let metrics = Metrics::default();
     let measures = Measures::of(&metrics);
     let build = Build {
         instance: name,
@@ -217,7 +234,7 @@ fn work(
     let policy = Policy::read(options, label.clone(), &build, &module, &path)?;
     let instance = module.instantiate().map_err(|error| starved(refused(error)))?;
     let watch = options.get(filter::WATCH).then(|| Watch::new(Look::new(source, digest)));
-    Ok(Work::new(instance, policy, watch, is_ending, (metrics, measures)))
+    Ok(Work::new(instance, policy, watch, patience, (metrics, measures)))
 }
 
 /// What to do where a guest does not start because the process may not have the address space for it.

@@ -466,9 +466,9 @@ impl Registry {
                 function(c"cmt_gauge_set")?,
             )
         };
-        let made = METRICS.iter().map(|Metric { name, help, label, is_gauge }| {
+        let made = METRICS.iter().map(|Metric { name, help, labels: others, is_gauge }| {
             let create = if *is_gauge { gauge } else { counter };
-            let (labels, count) = labels(c"name", *label);
+            let (labels, count) = labels(c"name", others.iter().copied());
             let (prefix, group) = (c"flb".as_ptr(), c"filter".as_ptr());
             create(registry, prefix, group, name.as_ptr(), help.as_ptr(), count, labels.as_ptr())
         });
@@ -484,21 +484,24 @@ impl Registry {
     fn count(&self, counts: &[Count]) {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-        for Count { metric, label, value } in counts {
+        for Count { metric, labels: others, value } in counts {
             let Some((row, place)) = METRICS.get(*metric).zip(self.metrics.get(*metric)) else {
                 continue;
             };
-            let (labels, count) = labels(&self.name, label.as_deref());
+            let (labels, count) = labels(&self.name, others.iter().map(|label| &**label));
             let change = if row.is_gauge { self.set } else { self.add };
-            change(*place, now, *value as c_double, count, labels.as_ptr());
+            change(*place, now, *value, count, labels.as_ptr());
         }
     }
 }
 
-/// One text or two, as an array of C, and how many.
-fn labels(first: &CStr, second: Option<&CStr>) -> ([*const c_char; 2], c_int) {
-    match second {
-        Some(second) => ([first.as_ptr(), second.as_ptr()], 2),
-        None => ([first.as_ptr(), ptr::null()], 1),
-    }
+/// Texts as an array of C, and how many. They must outlive it.
+fn labels<'a>(
+    first: &'a CStr,
+    others: impl Iterator<Item = &'a CStr>,
+) -> (Vec<*const c_char>, c_int) {
+    let texts: Vec<_> = [first].into_iter().chain(others).map(CStr::as_ptr).collect();
+    // A metric has a handful of labels.
+    let count = c_int::try_from(texts.len()).unwrap_or(0);
+    (texts, count)
 }

@@ -11,6 +11,7 @@ mod journal;
 mod memory;
 mod metrics;
 mod parts;
+mod patience;
 mod properties;
 mod signals;
 mod version;

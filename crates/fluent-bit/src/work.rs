@@ -1,7 +1,6 @@
 //! What is done with a chunk: each record is given to the filter's function, and what becomes of it takes its place.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Instant;
 
 use flb_artifact::Sha256Hex;
@@ -12,13 +11,14 @@ use flb_runtime::{Answers, FilterError, FilterInstance, FilterModule};
 
 use crate::metrics::{self, Count};
 use crate::parts::{Part, Parts, is_no_time};
-
-/// So many deadlines in a row are waited for. The rest of the chunk then goes the way of failures at once, and so does what
-/// follows the first deadline of each further chunk, until a call ends in time again.
-const PATIENCE: u32 = 3;
+use crate::patience::Patience;
 
 /// Most bytes that all answers to one chunk may take together.
 const ROOM: usize = 256 << 20;
+
+/// Why a record fails that the filter gave another tag.
+const OTHER_TAG: &str = "the filter gave a record another tag, and Fluent Bit takes records back from a filter only under the \
+    tag that they came with; help: let the filter write the tag into the record, and put Fluent Bit's own filter rewrite_tag behind it";
 
 /// A chunk to work on.
 #[derive(Debug)]
@@ -36,15 +36,12 @@ pub(crate) struct Done {
     pub(crate) counts: Vec<Count>,
 }
 
-/// Says whether the agent was asked to end.
-pub(crate) type IsEnding = dyn Fn() -> bool + Send + Sync;
-
 /// What a filter's worker works with.
 pub(crate) struct Work {
     pub(crate) instance: FilterInstance,
-    pub(crate) policy: Arc<Policy>,
+    pub(crate) policy: Policy,
     pub(crate) watch: Option<Watch>,
-    pub(crate) is_ending: Arc<IsEnding>,
+    patience: Patience,
     /// What the guests are measured by.
     pub(crate) metrics: Metrics,
     measures: Measures,
@@ -52,8 +49,6 @@ pub(crate) struct Work {
     told: Vec<Reading>,
     /// Memory for the batches that the instance is given.
     spares: Spares,
-    /// Calls that ran past their deadline since one did not.
-    late: u32,
     /// Whether a chunk is worked on: still so at the next one if a panic came in between.
     is_busy: bool,
 }
@@ -84,20 +79,19 @@ impl Work {
         instance: FilterInstance,
         policy: Policy,
         watch: Option<Watch>,
-        is_ending: Arc<IsEnding>,
+        patience: Patience,
         (metrics, mut measures): (Metrics, Measures),
     ) -> Self {
         measures.begin(&instance);
         Self {
             instance,
-            policy: Arc::new(policy),
+            policy,
             watch,
-            is_ending,
+            patience,
             told: metrics.read(),
             metrics,
             measures,
             spares: Spares::new(1),
-            late: 0,
             is_busy: false,
         }
     }
@@ -107,12 +101,12 @@ impl Work {
         let mut counts = self.renew();
         self.is_busy = true;
         let (batch, places) = records(job, &mut self.spares);
-        let mut output = Output::new(&job.chunk, &places, batch.tag(), self);
-        let instance = &mut self.instance;
-        instance.filter(&batch, &mut output);
-        let (chunk, tally, late) = output.finish();
+        let asked = (&self.policy, self.instance.module().source());
+        self.patience.begin();
+        let mut output = Output::new((&job.chunk, &places), batch.tag(), asked, &mut self.patience);
+        self.instance.filter(&batch, &mut output);
+        let (chunk, tally) = output.finish();
         self.spares.keep(batch);
-        self.late = late;
         if let Some(path) = self.instance.denied() {
             self.policy.denied(&path);
         }
@@ -194,14 +188,18 @@ struct Output<'a> {
     is_changed: bool,
     tally: Tally,
     tag: &'a Tag,
-    policy: Arc<Policy>,
+    policy: &'a Policy,
     module: Sha256Hex,
-    is_ending: Arc<IsEnding>,
-    late: u32,
+    patience: &'a mut Patience,
 }
 
 impl<'a> Output<'a> {
-    fn new(chunk: &'a [u8], places: &'a [Place], tag: &'a Tag, work: &Work) -> Self {
+    fn new(
+        (chunk, places): (&'a [u8], &'a [Place]),
+        tag: &'a Tag,
+        (policy, module): (&'a Policy, Sha256Hex),
+        patience: &'a mut Patience,
+    ) -> Self {
         Self {
             chunk,
             places: places.iter(),
@@ -212,10 +210,9 @@ impl<'a> Output<'a> {
             is_changed: false,
             tally: Tally::default(),
             tag,
-            policy: Arc::clone(&work.policy),
-            module: work.instance.module().source(),
-            is_ending: Arc::clone(&work.is_ending),
-            late: work.late,
+            policy,
+            module,
+            patience,
         }
     }
 
@@ -266,8 +263,7 @@ impl<'a> Output<'a> {
         parts: &[flb_runtime::Part<'_>],
     ) -> Result<(), FilterError> {
         if parts.iter().any(|part| part.tag.as_ref().is_some_and(|tag| tag != self.tag)) {
-            let reason = "the record would go on under another tag, which a filter of Fluent Bit's cannot do";
-            return Err(FilterError::BadOutput { reason: reason.to_owned() });
+            return Err(FilterError::BadOutput { reason: OTHER_TAG.to_owned() });
         }
         if parts.iter().any(|part| is_no_time(part.event.time)) {
             let reason = "a record would have a time that opens or closes a group in Fluent Bit";
@@ -293,31 +289,28 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
-    fn finish(mut self) -> (Option<Vec<u8>>, Tally, u32) {
+    fn finish(mut self) -> (Option<Vec<u8>>, Tally) {
         let chunk = self.is_changed.then(|| {
             self.bytes.extend_from_slice(&self.chunk[self.copied..]);
             self.bytes
         });
-        (chunk, self.tally, self.late)
+        (chunk, self.tally)
     }
 }
 
 impl Answers for Output<'_> {
     fn refusal(&mut self) -> Option<FilterError> {
-        let patience = if (self.is_ending)() { 1 } else { PATIENCE };
-        let is_first = self.tally.records() == 0;
-        let calls = self.late;
-        (calls >= patience && !is_first).then_some(FilterError::GivenUp { calls })
+        self.patience.lost(self.tally.records() == 0)
     }
 
     fn keep(&mut self, records: usize) {
-        self.late = 0;
+        self.patience.in_time();
         self.places.by_ref().take(records).for_each(drop);
         self.tally.kept += records as u64;
     }
 
     fn decide(&mut self, event: Event<'_>, verdict: Verdict<'_>) {
-        self.late = 0;
+        self.patience.in_time();
         match verdict {
             Verdict::Keep => self.keep(1),
             // Who answers what was asked has replaced nothing that others need to know of.
@@ -334,7 +327,7 @@ impl Answers for Output<'_> {
         event: Event<'_>,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), FilterError>,
     ) {
-        self.late = 0;
+        self.patience.in_time();
         let mut body = std::mem::take(&mut self.edited);
         body.clear();
         match write(&mut body) {
@@ -345,7 +338,7 @@ impl Answers for Output<'_> {
     }
 
     fn split(&mut self, event: Event<'_>, parts: &[flb_runtime::Part<'_>]) {
-        self.late = 0;
+        self.patience.in_time();
         if let Err(error) = self.replace_by(event, parts) {
             self.fail(event, error);
         }
@@ -353,12 +346,11 @@ impl Answers for Output<'_> {
 
     fn fail(&mut self, event: Event<'_>, error: FilterError) {
         match &error {
-            FilterError::Deadline { .. } => self.late += 1,
+            FilterError::Deadline { .. } => self.patience.late(),
             FilterError::GivenUp { .. } => {}
-            _ => self.late = 0,
+            _ => self.patience.in_time(),
         }
-        let policy = Arc::clone(&self.policy);
-        let fate = policy.apply((&error, self.module), self.tag, event);
+        let fate = self.policy.apply((&error, self.module), self.tag, event);
         self.tally.fail(fate);
         match fate {
             Fate::Kept => drop(self.places.next()),
@@ -369,7 +361,11 @@ impl Answers for Output<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use super::*;
+    use crate::patience::End;
 
     /// Records of one letter each, at these places of the chunk; all else is something else.
     fn check(chunk: &str, answers: impl FnOnce(&mut Output<'_>), expected: Option<&str>) -> Tally {
@@ -377,23 +373,13 @@ mod tests {
         let places: Vec<Place> =
             letters.map(|(at, _)| Place { head: at..at, end: at + 1 }).collect();
         let tag = Tag::new("t").unwrap();
-        let mut output = Output {
-            chunk: chunk.as_bytes(),
-            places: places.iter(),
-            copied: 0,
-            bytes: Vec::new(),
-            edited: Vec::new(),
-            answered: 0,
-            is_changed: false,
-            tally: Tally::default(),
-            tag: &tag,
-            policy: Arc::new(Policy::dropping()),
-            module: Sha256Hex([0; 32]),
-            is_ending: Arc::new(|| false),
-            late: 0,
-        };
+        let (policy, module) = (Policy::dropping(), Sha256Hex([0; 32]));
+        let end = End::new(Arc::new(|| false), Duration::from_secs(1));
+        let mut patience = Patience::new(Arc::new(end));
+        let of = (chunk.as_bytes(), &places[..]);
+        let mut output = Output::new(of, &tag, (&policy, module), &mut patience);
         answers(&mut output);
-        let (found, tally, _) = output.finish();
+        let (found, tally) = output.finish();
         assert_eq!(found.map(|bytes| String::from_utf8(bytes).unwrap()).as_deref(), expected);
         tally
     }
@@ -459,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn after_some_deadlines_in_a_row_nobody_is_asked_in_this_chunk() {
+    fn after_some_deadlines_nobody_is_asked_in_this_chunk() {
         let late =
             || FilterError::Deadline { milliseconds: 1, first: false, backtrace: Vec::new() };
         check(
@@ -471,12 +457,9 @@ mod tests {
                     output.fail(event(letter), late());
                 }
                 output.keep(1);
-                assert_eq!(output.refusal(), None);
-                output.is_ending = Arc::new(|| true);
-                output.fail(event(b"f"), late());
-                assert_eq!(output.refusal(), Some(FilterError::GivenUp { calls: 1 }));
+                assert!(output.refusal().is_some(), "the chunk has had its deadlines");
             },
-            Some("e"),
+            Some("ef"),
         );
     }
 

@@ -11,6 +11,8 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::{env, fs};
 
+use flb_artifact::{Levels, Target, Traps};
+use flb_compiler::{CompileOptions, Compiler};
 use flb_event::{json, msgpack};
 
 /// The releases whose structs the program may have: 2.2 to 3.1, to 5.0, and later ones.
@@ -42,22 +44,49 @@ fn plugin() -> PathBuf {
     env::current_exe().unwrap().with_file_name("libfilter_aot.so")
 }
 
-/// A module of the tests of filters, or of these, as a file.
-fn module(name: &str) -> String {
+/// A module of the tests of filters, or of these.
+fn wasm(name: &str) -> Vec<u8> {
     let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/filter/modules").join(name);
     let path = if all.exists() { all } else { source(name) };
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).with_extension("wasm");
-    let wasm = wat::parse_bytes(&fs::read(path).unwrap()).unwrap().into_owned();
+    wat::parse_bytes(&fs::read(path).unwrap()).unwrap().into_owned()
+}
+
+/// The module compiled, its traps raised so.
+fn artifact(name: &str, traps: Traps) -> Vec<u8> {
+    let compiler = Compiler::new(CompileOptions {
+        targets: vec![Target::host().unwrap()],
+        levels: Levels { opt_level: 3, size_level: 3 },
+        embed_wasm: false,
+        producer: "test".to_owned(),
+        jobs: 1,
+    });
+    compiler.trapping(traps).compile(&wasm(name)).unwrap()
+}
+
+fn file(name: &str, bytes: &[u8]) -> String {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     // Tests at the same time write the same bytes, and nobody reads half of them.
     let half = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    fs::write(half.path(), wasm).unwrap();
+    fs::write(half.path(), bytes).unwrap();
     half.persist(&file).unwrap();
     file.to_str().unwrap().to_owned()
 }
 
+/// The module as a file that the plugin takes: one without a compiler takes compiled ones only.
+fn module(name: &str, traps: Traps) -> String {
+    if cfg!(feature = "jit") {
+        file(&format!("{name}.wasm"), &wasm(name))
+    } else {
+        file(&format!("{name}.{}.aot", traps.name()), &artifact(name, traps))
+    }
+}
+
 /// Commands that set the properties of a filter.
 fn filter(name: &str, function: &str, others: &[&str]) -> String {
-    let mut script = format!("set WASM_Path {}\nset Function_Name {function}\n", module(name));
+    let is_explicit = others.contains(&"Traps explicit");
+    let traps = if is_explicit { Traps::Explicit } else { Traps::Signal };
+    let module = module(name, traps);
+    let mut script = format!("set WASM_Path {module}\nset Function_Name {function}\n");
     for other in others {
         let _ = writeln!(script, "set {other}");
     }
@@ -229,6 +258,30 @@ fn traps_stay_traps_whatever_the_agent_does_to_their_handlers() {
 }
 
 #[test]
+fn explicit_traps_leave_every_signal_to_the_agent() {
+    let trapping = chunk(&[usual("{}")]);
+    let commands = format!(
+        "handlers\n{trapping}signal CONT\n{trapping}displace\nstack 24576\n{trapping}handlers\n"
+    );
+    for (module, function, class) in [
+        ("faults.wat", "stomp", "trap"),
+        ("faults.wat", "divide", "trap"),
+        ("faults.wat", "unreachable", "trap"),
+        ("trap.wat", "recurse", "trap"),
+        ("faults.wat", "loop", "deadline"),
+    ] {
+        let properties =
+            filter(module, function, &["On_Error drop", "Traps explicit", "Deadline 0.3"]);
+        let said = session(&properties, &commands);
+        assert_eq!(count(&said, "handlers are the agent's"), 2, "{said:#?}");
+        let books = format!(", 3 failed ({class} 3)");
+        assert!(said.last().unwrap().ends_with(&books), "{said:#?}");
+    }
+    let said = session(&filter("faults.wat", "stomp", &["On_Error drop"]), "handlers\n");
+    assert_eq!(said[0], "handlers are others");
+}
+
+#[test]
 fn traps_stay_traps_beside_a_runtime_that_hands_faults_to_itself() {
     let trapping = chunk(&[usual("{}")]);
     let commands = format!(
@@ -307,10 +360,37 @@ fn deadlines_of_a_chunk_do_not_add_up() {
         1,
         "{said:#?}"
     );
-    assert!(count(&said, "not called, because 3 calls in a row") > 0, "{said:#?}");
+    assert!(count(&said, "not called, because 3 calls before it ran") > 0, "{said:#?}");
     // Asked to end, the agent waits for one.
     let said = session(&properties, &format!("signal TERM\n{chunk}"));
     assert!(count(&said, "not called, because 1 call") > 0, "{said:#?}");
+}
+
+#[test]
+fn answers_in_between_give_a_chunk_no_further_deadlines() {
+    // The function keeps records without members, and does not come back from others.
+    let records: Vec<_> =
+        (0..40).map(|number| usual(if number % 2 == 0 { "{}" } else { r#"{"a":1}"# })).collect();
+    let properties = filter("slow.wat", "some", &["Deadline 0.2", "On_Error drop"]);
+    let chunk = chunk(&records);
+    let said = session(&properties, &format!("{chunk}{chunk}"));
+    let books = "80 records: 6 replaced, 0 dropped, 74 dropped by failure, 74 failed (deadline 74)";
+    assert!(said.last().unwrap().contains(books), "{said:#?}");
+}
+
+/// What each of these calls takes depends on the machine; all of them take far longer than three deadlines, and none takes
+/// one.
+#[test]
+fn an_agent_that_is_ending_does_not_wait_for_all_of_many_slow_answers() {
+    let records: Vec<_> = (0..400).map(|_| usual("{}")).collect();
+    let chunk = chunk(&records);
+    for function in ["slow", "slow_batch"] {
+        let properties = filter("slow.wat", function, &["Deadline 0.4", "On_Error drop"]);
+        let said = session(&properties, &format!("signal TERM\n{chunk}"));
+        let books = said.last().unwrap();
+        assert!(count(&said, "not called, because ") > 0, "{function}: {said:#?}");
+        assert!(books.contains("failed (deadline ") && !books.contains("400 failed"), "{said:#?}");
+    }
 }
 
 #[test]
@@ -320,7 +400,8 @@ fn what_cannot_be_used_is_refused_at_the_start_with_a_reason() {
         assert_eq!(said[said.len() - 2..], ["init -1", "close 0"], "{said:#?}");
         said[0].clone()
     };
-    let path = module("enrich.wat");
+    let path = module("enrich.wat", Traps::Signal);
+    let signals = file("signals.aot", &artifact("enrich.wat", Traps::Signal));
     for (properties, reason) in [
         ("".to_owned(), "no WASM 'program path' was given; help: add Wasm_Path"),
         (
@@ -336,6 +417,10 @@ fn what_cannot_be_used_is_refused_at_the_start_with_a_reason() {
         ),
         (filter("start_trap.wat", "filter", &[]), "unreachable"),
         (
+            format!("set wasm_path {signals}\nset function_name filter\nset traps explicit\n"),
+            "compile it with flb-wamrc --traps=explicit",
+        ),
+        (
             "set wasm_path /no/file.wasm\nset function_name f\n".to_owned(),
             "cannot access wasm program at /no/file.wasm",
         ),
@@ -343,6 +428,16 @@ fn what_cannot_be_used_is_refused_at_the_start_with_a_reason() {
         let said = given(&properties);
         assert!(said.starts_with("log 1 [") && said.contains(reason), "{properties}{said}");
     }
+}
+
+#[cfg(not(feature = "jit"))]
+#[test]
+fn without_a_compiler_a_module_is_refused() {
+    let path = file("enrich.wasm", &wasm("enrich.wat"));
+    let script = format!("open\nset wasm_path {path}\nset function_name filter\ninit\nclose\n");
+    let said = run(NEWEST, &script);
+    assert!(said[0].contains("this program is built without a compiler"), "{said:#?}");
+    assert_eq!(said[1..], ["init -1", "close 0"]);
 }
 
 #[test]
@@ -380,6 +475,23 @@ fn the_agents_registry_has_the_metrics() {
 }
 
 #[test]
+fn the_agents_registry_has_what_guests_count() {
+    let chunk = chunk(&[usual(r#"{"a":1}"#), usual(r#"{"a":2}"#)]);
+    let properties = filter("counting.wat", "filter", &[]);
+    let said = session(&properties, &format!("{chunk}{chunk}metrics\n"));
+    for line in [
+        "total{name=aot.0,counter=seen} 4",
+        "values_bucket{name=aot.0,histogram=sizes,le=1} 0",
+        "values_bucket{name=aot.0,histogram=sizes,le=2.5} 4",
+        "values_bucket{name=aot.0,histogram=sizes,le=+Inf} 4",
+        "values_sum{name=aot.0,histogram=sizes} 8",
+        "values_count{name=aot.0,histogram=sizes} 4",
+    ] {
+        assert_eq!(count(&said, &format!("metric flb_filter_guest_{line}")), 1, "{said:#?}");
+    }
+}
+
+#[test]
 fn lines_come_from_the_agents_thread_at_its_level_and_ever_less_often() {
     let records: Vec<_> = (0..100).map(|_| usual("{}")).collect();
     let chunk = chunk(&records);
@@ -390,6 +502,13 @@ fn lines_come_from_the_agents_thread_at_its_level_and_ever_less_often() {
             .count(),
         7
     );
+}
+
+#[cfg(feature = "wasi")]
+#[test]
+fn what_a_guest_prints_is_in_the_agents_log() {
+    let records: Vec<_> = (0..100).map(|_| usual("{}")).collect();
+    let chunk = chunk(&records);
     let quiet = session(&format!("level 1\n{}", filter("wasi.wat", "print", &[])), &chunk);
     assert_eq!(quiet, ["untouched"]);
     let said = session(&filter("wasi.wat", "print", &[]), &chunk);
@@ -411,7 +530,7 @@ fn a_record_that_fails_goes_into_quarantine() {
 fn a_newer_module_is_taken_between_chunks() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("f.wasm");
-    fs::copy(module("drop.wat"), &path).unwrap();
+    fs::copy(module("drop.wat", Traps::Signal), &path).unwrap();
     // The program waits for its signal's handler meanwhile; the file is looked at twice a second.
     let records = chunk(&[usual(r#"{"a":1}"#)]);
     let properties =
@@ -426,7 +545,7 @@ fn a_newer_module_is_taken_between_chunks() {
     let mut said = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
     stdin.write_all(format!("open\n{properties}init\n").as_bytes()).unwrap();
     assert_eq!(said.next().unwrap().unwrap(), "init 0");
-    let newer = module("enrich.wat");
+    let newer = module("enrich.wat", Traps::Signal);
     fs::copy(newer, folder.path().join("new")).unwrap();
     fs::rename(folder.path().join("new"), &path).unwrap();
     let changed = modified(&[usual(r#"{"a":1,"tag":"test"}"#)]);

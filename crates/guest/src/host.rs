@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+pub use flb_artifact::Traps;
 use flb_artifact::{PublicKey, Required, Trust};
 use flb_plugin::keys::{Choice, Each, Key, List, Many, Options, Size, Text, Word, Words};
 use flb_plugin::{BuildError, Secrecy, Service, keys};
@@ -91,14 +92,18 @@ pub fn required(options: &Options, service: &Service) -> Result<Option<Required>
 /// Lines of the log for the output of one plugin's guests, in a second.
 const LINES: u32 = 10;
 
-/// The engine of all plugins, and a module's file: its bytes, and its path for messages.
-pub fn open(path: &str, service: &Service) -> Result<(FilterEngine, Vec<u8>, PathBuf), BuildError> {
+/// The engine of all plugins whose traps are raised so, and a module's file: its bytes, and its path for messages.
+pub fn open(
+    path: &str,
+    service: &Service,
+    traps: Traps,
+) -> Result<(FilterEngine, Vec<u8>, PathBuf), BuildError> {
     let path = find(Path::new(path), service);
     let bytes = std::fs::read(&path).map_err(|error| {
         BuildError::new(format!("cannot access wasm program at {}: {error}", path.display()))
             .help("give the path of a .wasm or .aot file that the agent may read")
     })?;
-    Ok((engine(service)?, bytes, path))
+    Ok((engine(service, traps)?, bytes, path))
 }
 
 /// A path that is not there as it is may be meant from the configuration's directory.
@@ -109,13 +114,15 @@ fn find(path: &Path, service: &Service) -> PathBuf {
     }
 }
 
-/// The engine of all plugins. A new configuration that trusts others, or keeps code elsewhere, is given another one.
+/// The engines of all plugins, one for each way of traps. A new configuration that trusts others, or keeps code elsewhere, is given
+/// others.
 #[derive(Default)]
-struct Current(Mutex<Option<FilterEngine>>);
+struct Current(Mutex<[Option<FilterEngine>; Traps::ALL.len()]>);
 
-fn engine(service: &Service) -> Result<FilterEngine, BuildError> {
+fn engine(service: &Service, traps: Traps) -> Result<FilterEngine, BuildError> {
     let current = service.shared.get_or_make(|| Ok::<_, BuildError>(Current::default()))?;
     let mut current = current.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let current = &mut current[traps as usize];
     let trust = match service::signers(service) {
         None => Trust::anyone(),
         Some(files) => Trust::only(files.iter().map(|file| key(file)).collect::<Result<_, _>>()?),
@@ -130,7 +137,8 @@ fn engine(service: &Service) -> Result<FilterEngine, BuildError> {
     if let Some(engine) = current.as_ref().filter(fits) {
         return Ok(engine.clone());
     }
-    let options = EngineOptions { trust, cache, require_interruption, ..EngineOptions::default() };
+    let options =
+        EngineOptions { trust, cache, require_interruption, traps, ..EngineOptions::default() };
     let engine = FilterEngine::new(options)
         .map_err(|error| BuildError::new(format!("cannot start the filter watchdog: {error}")))?;
     *current = Some(engine.clone());

@@ -13,7 +13,7 @@ use super::shared::clock;
 use super::shared::interval;
 use super::shared::printed::Printed;
 use super::shared::records;
-use flb_guest::host;
+use flb_guest::host::{self, Traps};
 use flb_plugin::log::Label;
 
 keys! {
@@ -43,7 +43,7 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildEr
     let label = Label::input("exec_wasi", build);
     let path = options.get(WASI_PATH)?;
     let parser = records::parser(options.get(PARSER), build)?;
-    let (engine, bytes, path) = host::open(path, build.service)?;
+    let (engine, bytes, path) = host::open(path, build.service, Traps::default())?;
     let program_options = ProgramOptions {
         deadline: host::deadline(DEADLINE.name(), options.get(DEADLINE))?,
         memory_limit: host::memory_limit(options),

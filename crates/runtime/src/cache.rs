@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use flb_artifact::{Host, Interruption, Sha256Hex};
+use flb_artifact::{Host, Interruption, Sha256Hex, Traps};
 use flb_files::Folder;
 
 /// Where one module's code is kept.
@@ -17,19 +17,20 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// The place for `wasm` compiled for `host` and interrupted like this, in a folder that only this user can change. The folder is
+    /// The place for `wasm` compiled for `host`, interrupted and trapping like this, in a folder that only this user can change. The folder is
     /// made if it is not there.
     pub(crate) fn open(
         folder: &Path,
         wasm: &[u8],
         host: &Host,
-        interruption: Interruption,
+        (interruption, traps): (Interruption, Traps),
     ) -> Result<Self, String> {
         let opened = Folder::open(folder).map_err(|error| {
             format!("the cache folder {} is not used: {error}", folder.display())
         })?;
         let features = host.features().join(" ");
-        let machine = format!("{host} {features} {} {interruption}", flb_engine::VERSION);
+        let machine =
+            format!("{host} {features} {} {interruption} {}", flb_engine::VERSION, traps.name());
         let machine = Sha256Hex::of(&[machine.as_bytes()]).to_string();
         let module = Sha256Hex::of(&[wasm]);
         let name = format!("{module}-{}.aot", &machine[..16]);

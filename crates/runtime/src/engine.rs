@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flb_artifact::{EngineSettings, Host, Trust};
+use flb_artifact::{Architecture, EngineSettings, Host, Traps, Trust};
 use wasmtime::Engine;
 
 use crate::interrupt::Watchdog;
@@ -19,6 +19,9 @@ pub struct EngineOptions {
     pub cache: Option<PathBuf>,
     /// Whether code is refused whose calls no deadline ends.
     pub require_interruption: bool,
+    /// How traps are raised. Where they are explicit, only code runs that needs no signals at all, and no handler is installed; what a
+    /// guest touches between its own memory's end and its limit is then no trap.
+    pub traps: Traps,
     /// Whether calls may not be ended by signals, for programs that leave no signal to it.
     pub no_signals: bool,
 }
@@ -33,14 +36,16 @@ pub struct FilterEngine {
 struct Shared {
     host: Host,
     options: EngineOptions,
-    engines: Mutex<HashMap<EngineSettings, Engine>>,
+    engines: Mutex<HashMap<(EngineSettings, Architecture), Engine>>,
     watchdog: Watchdog,
 }
 
 impl FilterEngine {
     /// An engine for this host. Starts the watchdog's thread, which ends with the last clone.
     pub fn new(options: EngineOptions) -> std::io::Result<Self> {
-        fence::prepare();
+        if options.traps == Traps::Signal {
+            fence::prepare();
+        }
         let shared = Shared {
             host: Host::detect(),
             options,
@@ -65,6 +70,11 @@ impl FilterEngine {
         self.shared.options.require_interruption
     }
 
+    /// How traps are raised.
+    pub fn traps(&self) -> Traps {
+        self.shared.options.traps
+    }
+
     /// Whether calls may be ended by signals.
     pub(crate) fn may_signal(&self) -> bool {
         !self.shared.options.no_signals
@@ -79,17 +89,22 @@ impl FilterEngine {
         self.shared.options.cache.as_deref()
     }
 
-    /// The engine with these settings, made on first use.
-    pub(crate) fn with(&self, settings: &EngineSettings) -> Result<Engine, LoadError> {
+    /// The engine with these settings for code of this architecture, made on first use.
+    pub(crate) fn with(
+        &self,
+        settings: &EngineSettings,
+        architecture: Architecture,
+    ) -> Result<Engine, LoadError> {
         let mut engines = self.shared.engines.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(engine) = engines.get(settings) {
+        let key = (settings.clone(), architecture);
+        if let Some(engine) = engines.get(&key) {
             return Ok(engine.clone());
         }
-        let mut config = flb_engine::config(settings);
+        let mut config = flb_engine::config(settings, architecture);
         config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(32));
         let engine = Engine::new(&config)
             .map_err(|error| LoadError::Engine { reason: format!("{error:#}") })?;
-        engines.insert(settings.clone(), engine.clone());
+        engines.insert(key, engine.clone());
         Ok(engine)
     }
 }

@@ -119,6 +119,12 @@ pub enum LoadError {
         /// Why not.
         reason: String,
     },
+    /// The code needs signals, and the configuration forbids it.
+    #[error(
+        "it is compiled for traps or deadlines by signals, and Traps says explicit; help: compile it with \
+         flb-wamrc --traps=explicit, or leave Traps out"
+    )]
+    Traps,
     /// No deadline ends the code's calls, and one that does is required.
     #[error(
         "it is compiled with --interruption=none, so no deadline ends its calls, and that one does is required; help: \
@@ -203,10 +209,10 @@ pub enum FilterError {
         backtrace: Vec<String>,
     },
     /// There was no call: whoever asks for verdicts gave up waiting.
-    #[error("not called, because {calls} call{} in a row ran past the deadline", if *calls == 1 { "" } else { "s" })]
+    #[error("not called, because {reason}")]
     GivenUp {
-        /// How many calls before this one ran past their deadline.
-        calls: u32,
+        /// Why.
+        reason: String,
     },
     /// The guest was refused memory during the call, and then failed; its instance is replaced.
     #[error("Exception: {reason}{}{}", within(backtrace), after(printed))]

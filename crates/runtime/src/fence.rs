@@ -11,6 +11,9 @@
 //! looks at its flag, it ends as a trap, and the guest is dropped with its memory. Until then it has no more than the
 //! memory's end allows, which is `Memory_Limit` and the host's pages.
 //!
+//! Where traps are explicit no handler may be installed, and the fence keeps nothing out: a guest has from the beginning what its
+//! memory's end allows.
+//!
 //! # Why this is sound
 //!
 //! Read in the sources of Wasmtime 48.0.8, which `Cargo.toml` pins, and tried by `tests/memory.rs`.
@@ -66,6 +69,8 @@ thread_local! {
 pub(crate) struct Fence {
     base: AtomicUsize,
     length: AtomicUsize,
+    /// Whether it keeps anything out.
+    is_shut: AtomicBool,
     /// What the guest's code looks at, if it does: null, or in a memory of the same store.
     flag: AtomicPtr<u32>,
     astray: AtomicBool,
@@ -74,12 +79,11 @@ pub(crate) struct Fence {
 }
 
 impl Fence {
-    /// From now on it is about this memory, of `length` bytes.
-    pub(crate) fn put(&self, base: *mut u8, length: usize) {
-        if prepare() {
-            self.base.store(base.addr(), Ordering::Relaxed);
-            self.length.store(length, Ordering::Relaxed);
-        }
+    /// From now on it is about this memory, of `length` bytes. Where no signals may be handled it keeps nothing out.
+    pub(crate) fn put(&self, base: *mut u8, length: usize, may_handle_signals: bool) {
+        self.is_shut.store(may_handle_signals && prepare(), Ordering::Relaxed);
+        self.base.store(base.addr(), Ordering::Relaxed);
+        self.length.store(length, Ordering::Relaxed);
     }
 
     /// Where to tell the guest's code that it shall end.
@@ -124,7 +128,8 @@ impl Fence {
     }
 
     fn protect(&self, bytes: Range<usize>, protection: c_int) -> io::Result<()> {
-        let Some(start) = self.place(&bytes) else { return Ok(()) };
+        let start = self.place(&bytes).filter(|_| self.is_shut.load(Ordering::Relaxed));
+        let Some(start) = start else { return Ok(()) };
         // SAFETY: 1 and 2 above: the pages are the memory's, and the engine lets its protection alone.
         match unsafe { libc::mprotect(start, bytes.len(), protection) } {
             0 => Ok(()),

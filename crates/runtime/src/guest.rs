@@ -33,7 +33,7 @@ impl Guest {
     pub(crate) fn start(ready: &Ready, options: &FilterOptions) -> Result<Self, LoadError> {
         let start_deadline = options.start_deadline.unwrap_or(options.deadline);
         let memory_limit = options.memory_limit;
-        let leash = ready.leash(start_deadline);
+        let leash = ready.leash(start_deadline, options.hurry.clone());
         let memories = ready.memories();
         let mut state = State::new(memories, memory_limit, &options.sandbox, Arc::clone(&leash))?;
         state.is_first = true;

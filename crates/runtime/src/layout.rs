@@ -6,11 +6,12 @@ use wasmtime::{AsContextMut, Caller, Extern, Instance, Ref, Store};
 use crate::space::{HOST_PAGES, PAGE};
 use crate::state::State;
 
-/// Gives a new instance's memory its end, and keeps the guest to its own part of it.
+/// Gives a new instance's memory its end, and keeps the guest to its own part of it, which takes signals.
 pub(crate) fn lay_out(
     store: &mut Store<State>,
     instance: &Instance,
     memory_limit: u64,
+    may_handle_signals: bool,
 ) -> wasmtime::Result<()> {
     let Some(space) = store.data().bounds.space() else { return Ok(()) };
     let memory = instance
@@ -24,7 +25,7 @@ pub(crate) fn lay_out(
     grown.map_err(|error| error.context("there is no address space for its memory"))?;
     let (base, length) = (memory.data_ptr(&*store), memory.data_size(&*store));
     let fence = &store.data().leash.fence;
-    fence.put(base, length);
+    fence.put(base, length, may_handle_signals);
     fence.close(initial * PAGE..length)?;
     Ok(())
 }

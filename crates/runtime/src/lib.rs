@@ -51,7 +51,7 @@ pub use imports::unprovided;
 pub use instance::FilterInstance;
 pub use meters::{Meter, Meters};
 pub use module::FilterModule;
-pub use options::{EventFormat, FilterOptions, Recycle};
+pub use options::{EventFormat, FilterOptions, Hurry, Recycle};
 pub use output::{GuestLog, GuestOutput, GuestStream, Heard, LINE, LogLevel};
 #[cfg(feature = "wasi")]
 pub use program::{Program, ProgramOptions, ProgramRun};

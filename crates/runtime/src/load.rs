@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 
-use flb_artifact::{Artifact, ArtifactError, Foreign, Interruption, Required, Trust};
+use flb_artifact::{
+    Architecture, Artifact, ArtifactError, Foreign, Interruption, Required, Traps, Trust,
+};
 use wasmtime::Module;
 
 #[cfg(feature = "jit")]
@@ -108,8 +110,14 @@ fn map(
     trust: &Trust,
 ) -> Result<(Module, Interruption), LoadError> {
     let verified = artifact.verify(engine.host(), THIS_ENGINE, trust)?;
-    let settings = &verified.slice().engine;
-    let module = native::load(&engine.with(settings)?, &verified)?;
+    let slice = verified.slice();
+    let settings = &slice.engine;
+    if engine.traps() == Traps::Explicit && settings.needs_signals() {
+        return Err(LoadError::Traps);
+    }
+    let architecture = Architecture::of_triple(&slice.target)
+        .expect("what is verified runs on this host, so its target is known");
+    let module = native::load(&engine.with(settings, architecture)?, &verified)?;
     Ok((module, settings.interruption))
 }
 
@@ -129,9 +137,12 @@ fn compile(
         producer: concat!("flb-runtime ", env!("CARGO_PKG_VERSION")).to_owned(),
         jobs: 1,
     })
-    .interrupted_by(wanted);
+    .interrupted_by(wanted)
+    .trapping(engine.traps());
     let cache = engine.cache().and_then(|folder| {
-        Cache::open(folder, wasm, engine.host(), wanted).map_err(|error| notes.push(error)).ok()
+        Cache::open(folder, wasm, engine.host(), (wanted, engine.traps()))
+            .map_err(|error| notes.push(error))
+            .ok()
     });
     let load = |bytes| {
         let artifact = Artifact::parse(bytes)?;

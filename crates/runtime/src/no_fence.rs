@@ -9,7 +9,7 @@ pub(crate) struct Fence;
 
 #[expect(clippy::unused_self, reason = "the other fence needs it")]
 impl Fence {
-    pub(crate) fn put(&self, _base: *mut u8, _length: usize) {}
+    pub(crate) fn put(&self, _base: *mut u8, _length: usize, _may_handle_signals: bool) {}
 
     pub(crate) fn set_flag(&self, _flag: *mut u32) {}
 

@@ -31,6 +31,27 @@ pub struct Recycle {
     pub memory: Option<u64>,
 }
 
+/// Says whether it is time to hurry. Asked by another thread, every few milliseconds while a call is under way.
+#[derive(Clone)]
+pub struct Hurry(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl Hurry {
+    /// It is time when this says so.
+    pub fn when(says: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(says))
+    }
+
+    pub(crate) fn is_due(&self) -> bool {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for Hurry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hurry").finish_non_exhaustive()
+    }
+}
+
 /// What a filter is allowed and how it is called.
 #[derive(Debug, Clone)]
 pub struct FilterOptions {
@@ -44,6 +65,9 @@ pub struct FilterOptions {
     pub deadline: Duration,
     /// Longest time for a guest's start, and for its first call, where that is another.
     pub start_deadline: Option<Duration>,
+    /// When a guest with many records in hand has no more time for having come on from one to the next: the deadline under way is then
+    /// the call's.
+    pub hurry: Option<Hurry>,
     /// Most bytes that the guest's memory may grow to.
     pub memory_limit: u64,
     /// When the guest is replaced.
@@ -69,6 +93,7 @@ impl FilterOptions {
             format: EventFormat::Json { escape_unicode: true },
             deadline: DEADLINE,
             start_deadline: None,
+            hurry: None,
             memory_limit: MEMORY_LIMIT,
             recycle: Recycle::default(),
             required: None,

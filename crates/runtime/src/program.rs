@@ -88,7 +88,7 @@ impl Program {
             options.memory_limit,
             &options.sandbox,
             capture.clone(),
-            ready.leash(options.deadline),
+            ready.leash(options.deadline, None),
         )?;
         let mut store = Store::new(ready.pre.module().engine(), state);
         let ended = ready

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flb_artifact::contract::START;
-use flb_artifact::{Artifact, Interface, Interruption, Metadata, Required};
+use flb_artifact::{Artifact, Interface, Interruption, Metadata, Required, Traps};
 use wasmtime::{Instance, InstancePre, Store};
 
 use crate::imports::link;
@@ -14,7 +14,7 @@ use crate::load::{Loaded, load, load_without_signals};
 use crate::meters::Names;
 use crate::space::Memories;
 use crate::state::State;
-use crate::{FilterEngine, LoadError, Sandbox};
+use crate::{FilterEngine, Hurry, LoadError, Sandbox};
 
 /// Code ready to be instantiated.
 pub(crate) struct Ready {
@@ -88,8 +88,8 @@ impl Ready {
     }
 
     /// A new guest's leash.
-    pub(crate) fn leash(&self, deadline: Duration) -> Arc<Leash> {
-        self.engine.watchdog().leash(deadline, self.way.clone())
+    pub(crate) fn leash(&self, deadline: Duration, hurry: Option<Hurry>) -> Arc<Leash> {
+        self.engine.watchdog().leash(deadline, self.way.clone(), hurry)
     }
 
     /// Instantiates the module in a fresh store, and runs its start function.
@@ -109,7 +109,7 @@ impl Ready {
             wasmtime::Error::msg(too_large)
         })?;
         interrupt::find_flag(store, &instance);
-        lay_out(store, &instance, memory_limit)?;
+        lay_out(store, &instance, memory_limit, self.engine.traps() == Traps::Signal)?;
         if let Ok(start) = instance.get_typed_func::<(), ()>(&mut *store, START) {
             leash.run(store, |store| start.call(store, ()))?;
         }
@@ -124,7 +124,7 @@ fn way(engine: &FilterEngine, loaded: &Loaded, pre: &InstancePre<State>) -> Resu
     }
     let way = Way::of(loaded.interruption, &loaded.module)?;
     if let Way::Signal(_) = way {
-        let leash = engine.watchdog().leash(Duration::ZERO, way.clone());
+        let leash = engine.watchdog().leash(Duration::ZERO, way.clone(), None);
         let arguments = loaded.artifact.metadata().interface.arguments;
         let memories = Memories::of(pre.module(), arguments);
         let state = State::new(memories, u64::MAX, &Sandbox::default(), leash);

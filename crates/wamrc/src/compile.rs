@@ -80,7 +80,8 @@ fn generate(request: &Request, wasm: &[u8]) -> anyhow::Result<(Vec<u8>, Vec<Stri
         producer: PRODUCER.to_owned(),
         jobs: request.jobs,
     })
-    .interrupted_by(request.interruption.unwrap_or_default());
+    .interrupted_by(request.interruption.unwrap_or_default())
+    .trapping(request.traps);
     let compiled = compiler.compile_with_notes(wasm);
     progress.finish_and_clear();
     Ok(compiled?)
@@ -148,6 +149,7 @@ fn object(request: &Request, artifact: &Artifact, more: &[String]) -> Value {
             "cpu": slice.cpu,
             "features": slice.features,
             "interruption": slice.engine.interruption.name(),
+            "traps": slice.engine.traps().name(),
             "size": slice.code.size,
             "stored": slice.code.length,
         })

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::StringValueParser;
-use flb_artifact::{Architecture, CpuTable, Interruption, TARGET_NAMES};
+use flb_artifact::{Architecture, CpuTable, Interruption, TARGET_NAMES, Traps};
 use flb_cli::offer;
 use flb_text::did_you_mean;
 
@@ -59,11 +59,14 @@ pub(crate) struct CompileArgs {
     #[arg(long, value_name = "0..3", require_equals = true, hide_possible_values = true,
         value_parser = offer(level, LEVELS))]
     pub(crate) size_level: Option<u8>,
-    /// How calls end that run past their deadline: signal (default; free, on Linux x86_64 and aarch64, else epoch), epoch
-    /// (the code looks at a counter), none
+    /// How calls end that run too long: signal (default; on Linux x86_64 and aarch64, else epoch), epoch (by a counter), none
     #[arg(long, value_name = "KIND", require_equals = true, hide_possible_values = true,
         value_parser = offer(interruption, ["signal", "epoch", "none"]))]
     pub(crate) interruption: Option<Interruption>,
+    /// How traps are raised: by signal (default), or explicit comparisons
+    #[arg(long, value_name = "KIND", require_equals = true, hide_possible_values = true,
+        value_parser = offer(traps, ["signal", "explicit"]))]
+    pub(crate) traps: Option<Traps>,
     /// The output format; there is one
     #[arg(long, value_name = "aot", require_equals = true, hide_possible_values = true,
         value_parser = offer(format, ["aot"]))]
@@ -147,6 +150,11 @@ fn interruption(value: &str) -> Result<Interruption, UsageError> {
     let message = || format!("'{value}' is no way to end calls");
     Interruption::parse(value)
         .ok_or_else(|| UsageError::new(message(), "give signal, epoch or none"))
+}
+
+fn traps(value: &str) -> Result<Traps, UsageError> {
+    let message = || format!("'{value}' is no way to raise traps");
+    Traps::parse(value).ok_or_else(|| UsageError::new(message(), "give signal or explicit"))
 }
 
 fn format(value: &str) -> Result<(), UsageError> {

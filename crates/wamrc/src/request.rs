@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
-use flb_artifact::{Interruption, Levels, TARGET_NAMES, Target};
+use flb_artifact::{Interruption, Levels, TARGET_NAMES, Target, Traps};
 use flb_text::did_you_mean;
 
 use crate::command_line::{CommandLine, USAGE};
@@ -31,6 +31,7 @@ pub(crate) struct Request {
     pub(crate) levels: Levels,
     /// `None`: nothing was said.
     pub(crate) interruption: Option<Interruption>,
+    pub(crate) traps: Traps,
     pub(crate) jobs: usize,
     pub(crate) embed_wasm: bool,
     pub(crate) without: Vec<Proposal>,
@@ -120,6 +121,13 @@ fn request(given: CompileArgs, mut notes: Vec<String>) -> Result<Request, UsageE
             "leave one of them out",
         ));
     }
+    let traps = given.traps.unwrap_or_default();
+    if (traps, given.interruption) == (Traps::Explicit, Some(Interruption::Signal)) {
+        return Err(UsageError::new(
+            "--traps=explicit makes code that needs no signals, --interruption=signal code that does",
+            "leave --interruption out: then it is epoch",
+        ));
+    }
     let targets = targets::targets(&given)?;
     notes.extend(unending(given.interruption));
     notes.extend(targets::abi_note(&given));
@@ -133,6 +141,7 @@ fn request(given: CompileArgs, mut notes: Vec<String>) -> Result<Request, UsageE
             size_level: given.size_level.unwrap_or(3),
         },
         interruption: given.interruption,
+        traps,
         jobs: given.jobs.unwrap_or_else(cores),
         embed_wasm: !given.no_embed_wasm,
         without: without(&given),

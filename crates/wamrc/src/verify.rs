@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use flb_artifact::{Artifact, Interruption, Sha256Hex, Slice, Target, Trust};
+use flb_artifact::{Architecture, Artifact, Interruption, Sha256Hex, Slice, Target, Traps, Trust};
 use flb_compiler::{CompileOptions, Compiler};
 use flb_text::tame_line;
 
@@ -201,7 +201,8 @@ fn compile(artifact: &Artifact, wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
         producer: metadata.producer.clone(),
         jobs: std::thread::available_parallelism().map_or(1, usize::from),
     })
-    .interrupted_by(asked(&metadata.slices));
+    .interrupted_by(asked(&metadata.slices))
+    .trapping(traps(&metadata.slices));
     Ok(compiler.compile(wasm)?)
 }
 
@@ -211,6 +212,14 @@ fn asked(slices: &[Slice]) -> Interruption {
         slice.engine.interruption == Interruption::Signal || slice.no_signals.is_some()
     };
     if slices.iter().any(is_signal) { Interruption::Signal } else { slices[0].engine.interruption }
+}
+
+/// The traps that were asked for. Portable code has explicit ones in any case.
+fn traps(slices: &[Slice]) -> Traps {
+    let is_native = |slice: &&Slice| {
+        Architecture::of_triple(&slice.target).is_some_and(|known| !known.is_portable())
+    };
+    slices.iter().find(is_native).map_or(Traps::Signal, |slice| slice.engine.traps())
 }
 
 /// What a slice was compiled for, as it is recorded.

@@ -222,7 +222,7 @@ struct cmt_metric {
     struct cmt *cmt;
     char name[128];
     int labels;
-    char *keys[2];
+    char *keys[3];
 };
 
 struct cmt *cmt_create(void)
@@ -371,6 +371,32 @@ static void flb_signal_init(void)
     signal(SIGTERM, flb_signal_handler_break_loop);
     signal(SIGSEGV, flb_signal_handler);
     signal(SIGFPE, flb_signal_handler);
+}
+
+/* Whether the handlers are those of flb_signal_init, and no other is there. */
+static int has_own_handlers(void)
+{
+    int taken[] = {SIGHUP, SIGCONT, SIGSEGV, SIGFPE}, others[] = {SIGILL, SIGBUS};
+    struct sigaction found;
+    for (int i = 0; i < 4; i++) {
+        sigaction(taken[i], NULL, &found);
+        if (found.sa_handler != flb_signal_handler) {
+            return 0;
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        sigaction(others[i], NULL, &found);
+        if (found.sa_handler != SIG_DFL) {
+            return 0;
+        }
+    }
+    for (int i = SIGRTMIN; i <= SIGRTMAX; i++) {
+        sigaction(i, NULL, &found);
+        if (found.sa_handler != SIG_DFL) {
+            return 0;
+        }
+    }
+    return 1;
 }
 
 /* As a runtime has it that is started anew with each chunk, and never takes its handler away. */
@@ -672,6 +698,9 @@ int main(int argc, char **argv)
         }
         else if (!strcmp(line, "displace")) {
             flb_signal_init();
+        }
+        else if (!strcmp(line, "handlers")) {
+            printf("handlers are %s\n", has_own_handlers() ? "the agent's" : "others");
         }
         else if (!strcmp(line, "stranger")) {
             install_stranger();

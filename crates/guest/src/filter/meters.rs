@@ -5,8 +5,10 @@ use std::sync::Arc;
 use flb_plugin::{Counter, Distribution, Metric, Metrics};
 use flb_runtime::{Meter, Meters};
 
-const COUNTS: Metric = Metric::new("guest", "What the filter's guests count.").by("counter");
-const VALUES: Metric =
+/// What the filter's guests count.
+pub const COUNTS: Metric = Metric::new("guest", "What the filter's guests count.").by("counter");
+/// What they observe.
+pub const VALUES: Metric =
     Metric::new("guest_values", "What the filter's guests observe.").by("histogram");
 
 /// The counters and histograms of one filter's guests.

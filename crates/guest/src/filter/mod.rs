@@ -9,8 +9,8 @@ mod quarantine;
 mod watch;
 
 pub use measures::{MEMORY, Measures, RECYCLES};
-pub use meters::meters;
-pub use options::{ALL, FUNCTION_NAME, OWN, WASM_PATH, WATCH, module_options};
+pub use meters::{COUNTS, VALUES, meters};
+pub use options::{ALL, FUNCTION_NAME, OWN, WASM_PATH, WATCH, module_options, traps};
 pub use outcome::{Finished, Outcome};
 pub use policy::Policy;
 pub use watch::{Look, Source, Watch};

@@ -1,5 +1,6 @@
 //! The options of the filter, and what they tell the runtime.
 
+use flb_artifact::Traps;
 use flb_plugin::keys::{
     Bool, Choice, Double, Int, Key, Options, Required, Size, Table, Text, Word,
 };
@@ -26,6 +27,11 @@ keys! {
         "start_deadline",
         "Longest time for an instance's start and for its first call, in seconds (default: deadline)",
     );
+    TRAPS: Choice<TrapsWord> = Key::new(
+        "traps",
+        "How the module's traps are raised: signal, or explicit, by code that needs no signal handlers",
+    )
+    .default("signal");
     pub(super) ON_ERROR: Choice<OnError> =
         Key::new("on_error", "What becomes of a record that the function fails on").default("keep");
     pub(super) QUARANTINE_PATH: Text = Key::new(
@@ -72,6 +78,20 @@ struct AbiVersion(Abi);
 
 impl Word for AbiVersion {
     const ALL: &'static [(&'static str, Self)] = &[("1", Self(Abi::One)), ("2", Self(Abi::Two))];
+}
+
+/// How the module's traps are raised.
+#[derive(Debug, Clone, Copy)]
+struct TrapsWord(Traps);
+
+impl Word for TrapsWord {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("signal", Self(Traps::Signal)), ("explicit", Self(Traps::Explicit))];
+}
+
+/// How the module's traps are raised.
+pub fn traps(options: &Options) -> Traps {
+    options.get(TRAPS).0
 }
 
 /// What becomes of a record that the function fails on.

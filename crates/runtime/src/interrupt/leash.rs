@@ -10,6 +10,7 @@ use wasmtime::Trap;
 
 use super::Way;
 use super::sleep::Sleep;
+use crate::Hurry;
 use crate::fence::Fence;
 
 /// What a guest is held by. It has cache lines of its own, as its thread writes to it at each call.
@@ -32,6 +33,8 @@ pub(crate) struct Leash {
     deadline: AtomicU64,
     /// Where in its memory the guest says how far it has come, and how far it can come; 0 where it does not.
     progress: AtomicU64,
+    /// When coming on gives it no more time.
+    hurry: Option<Hurry>,
     pub(super) sleep: Arc<Sleep>,
     pub(super) waiting: Mutex<()>,
     pub(super) ended: Condvar,
@@ -45,7 +48,12 @@ pub(crate) struct Leash {
 
 impl Leash {
     /// A leash, for a watchdog that sleeps so.
-    pub(super) fn new(sleep: Arc<Sleep>, deadline: Duration, way: Way) -> Self {
+    pub(super) fn new(
+        sleep: Arc<Sleep>,
+        deadline: Duration,
+        way: Way,
+        hurry: Option<Hurry>,
+    ) -> Self {
         Self {
             at: AtomicU64::new(2),
             killed: AtomicU64::new(0),
@@ -56,6 +64,7 @@ impl Leash {
             way,
             deadline: AtomicU64::new(nanoseconds(deadline)),
             progress: AtomicU64::new(0),
+            hurry,
             sleep,
             waiting: Mutex::default(),
             ended: Condvar::new(),
@@ -86,6 +95,11 @@ impl Leash {
     pub(crate) fn watch(&self, at: usize, most: usize) {
         // Both are of 32 bits, as addresses and numbers of records in a guest are.
         self.progress.store((at as u64) << 32 | most as u64, Ordering::Relaxed);
+    }
+
+    /// Whether coming on gives it no more time.
+    pub(super) fn is_hurried(&self) -> bool {
+        self.hurry.as_ref().is_some_and(Hurry::is_due)
     }
 
     /// How far the guest has come, if it says so.

@@ -285,7 +285,7 @@ fn a_guest_under_a_host_function_under_a_guest_is_ended() {
     let way = Way::of(loaded.interruption, &loaded.module).unwrap();
     assert!(matches!(way, Way::Signal(_)));
     for swallows in [true, false] {
-        let leash = engine.watchdog().leash(Duration::from_millis(5), way.clone());
+        let leash = engine.watchdog().leash(Duration::from_millis(5), way.clone(), None);
         let arguments = loaded.artifact.metadata().interface.arguments;
         let memories = Memories::of(&loaded.module, arguments);
         let state = State::new(memories, 1 << 20, &Sandbox::default(), Arc::clone(&leash)).unwrap();

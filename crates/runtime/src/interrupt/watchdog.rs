@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::sleep::Sleep;
 use super::{Leash, Way};
+use crate::Hurry;
 
 /// How often the watchdog looks while a guest runs: a call may be as much older than it looks.
 const TICK: Duration = Duration::from_millis(2);
@@ -48,8 +49,8 @@ impl Watchdog {
     }
 
     /// A leash that is watched for as long as it is there.
-    pub(crate) fn leash(&self, deadline: Duration, way: Way) -> Arc<Leash> {
-        let leash = Arc::new(Leash::new(Arc::clone(&self.shared.sleep), deadline, way));
+    pub(crate) fn leash(&self, deadline: Duration, way: Way, hurry: Option<Hurry>) -> Arc<Leash> {
+        let leash = Arc::new(Leash::new(Arc::clone(&self.shared.sleep), deadline, way, hurry));
         let mut arrivals = self.shared.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
         arrivals.push(Arc::downgrade(&leash));
         leash
@@ -140,7 +141,7 @@ impl Watched {
         if self.number != number {
             (self.number, self.since, self.kills) = (number, now, 0);
             self.progress = leash.progress();
-        } else if self.kills == 0 && leash.progress() > self.progress {
+        } else if self.kills == 0 && leash.progress() > self.progress && !leash.is_hurried() {
             (self.progress, self.since) = (leash.progress(), now);
         }
         let left = leash.deadline().saturating_sub(now.duration_since(self.since));

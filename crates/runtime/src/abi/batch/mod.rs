@@ -131,6 +131,10 @@ impl Entry {
         guest.leash.watch(block.next_at(), block.records);
         let mut first = 0;
         loop {
+            // Whoever asks gives the rest up.
+            if first > 0 && answers.refusal().is_some() {
+                return true;
+            }
             // What the host did with the verdicts before is no time of the guest's.
             guest.begin();
             let returned = guest.run(|store| self.function.call(store, block.address()));
