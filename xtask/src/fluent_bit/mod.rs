@@ -34,6 +34,8 @@ const ROWS: &[Row] = &[
     Row { name: "an input on a coroutine", run: rows::coroutine },
     Row { name: "processors, threaded inputs", run: rows::processors },
     Row { name: "beside the agent's own filter", run: rows::beside },
+    Row { name: "beside a plugin in Go", run: rows::beside_go },
+    Row { name: "explicit traps", run: rows::explicit_traps },
     Row { name: "in the background", run: rows::daemon },
     Row { name: "without address space", run: rows::address_space },
 ];

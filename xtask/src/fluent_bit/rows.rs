@@ -13,7 +13,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::Bench;
 use super::agent::{Agent, read, signal};
-use crate::run::{free_port, output};
+use crate::run::{free_port, output, root};
+use crate::toolchains;
 
 const SERVICE: &str = "[SERVICE]\n Flush 0.2\n Grace 5\n Log_Level info\n";
 const TO_FILE: &str = "[OUTPUT]\n Name file\n Match *\n Path .\n File records\n Format plain\n";
@@ -139,14 +140,17 @@ pub(super) fn metrics(bench: &Bench) -> Result<String> {
     let room = bench.room("metrics")?;
     let port = free_port()?;
     let service = format!("{SERVICE} HTTP_Server on\n HTTP_Listen 127.0.0.1\n HTTP_Port {port}\n");
-    let filter = filter(bench, "enrich.wat", "filter", " Alias x\n")?;
-    let agent = bench.start(&room, &format!("{service}{}{filter}{TO_FILE}", dummy(1, 100)))?;
-    let mut agent = agent;
+    let filters = filter(bench, "enrich.wat", "filter", " Alias x\n")?
+        + &filter(bench, "counting.wat", "filter", " Alias y\n")?;
+    let mut agent = bench.start(&room, &format!("{service}{}{filters}{TO_FILE}", dummy(1, 100)))?;
     let wanted = [
         "flb_filter_verdicts_total{name=\"x\",verdict=\"replaced\"}",
         "flb_filter_failures_total{name=\"x\",class=\"trap\"} 0",
         "flb_filter_guest_memory_bytes{name=\"x\"} 65536",
         "flb_filter_module_info{name=\"x\",sha256=",
+        "flb_filter_guest_total{name=\"y\",counter=\"seen\"}",
+        "flb_filter_guest_values_bucket{name=\"y\",histogram=\"sizes\",le=\"2.5\"}",
+        "flb_filter_guest_values_sum{name=\"y\",histogram=\"sizes\"}",
     ];
     agent.wait("all metrics are there", |_| {
         let text = get(port, "/api/v2/metrics/prometheus").unwrap_or_default();
@@ -329,6 +333,69 @@ pub(super) fn beside(bench: &Bench) -> Result<String> {
     ensure!(ended.said.contains("out of bounds memory access"), "{}", ended.said);
     ensure!(read(&room.join("records")).contains("\"lang\":\"C\""), "{}", ended.said);
     Ok("both at work in one process, traps before and behind it".to_owned())
+}
+
+pub(super) fn beside_go(bench: &Bench) -> Result<String> {
+    let room = bench.room("go")?;
+    let library = room.join("out_gocount.so");
+    let Ok(mut go) = toolchains::go() else {
+        return Ok("SKIPPED: there is no compiler for Go".to_owned());
+    };
+    let machine = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+    go.envs([("GOOS", "linux"), ("GOARCH", machine), ("CGO_ENABLED", "1")]);
+    go.args(["build", "-buildmode=c-shared", "-o"]).arg(&library).arg(".");
+    output(go.current_dir(root().join("tests/fluent-bit/go")))?;
+    let filter = filter(bench, "faults.wat", "stomp", "")?;
+    let null = "[OUTPUT]\n Name gocount\n Match *\n";
+    let configuration = format!("{SERVICE}{}{filter}{null}{TO_FILE}", dummy(1, 20));
+    fs::write(room.join("agent.conf"), configuration)?;
+    let mut command = Command::new(&bench.program);
+    command.arg("-e").arg(bench.plugin()).arg("-e").arg(&library).args(["-c", "agent.conf"]);
+    let mut agent = bench.start_as(&room, &mut command)?;
+    let flushes = || read(&room.join("flushes"));
+    agent.wait("Go has its faults, and goes on", |_| flushes().lines().count() > 5)?;
+    // From here on faults of Go's are Fluent Bit's, with the filter as without it; the filter's stay its own.
+    agent.signal("CONT")?;
+    let before = lines(&room);
+    agent.wait("more records come", |_| lines(&room) > before + 30)?;
+    let ended = agent.end()?.well()?;
+    let caught = flushes().matches("caught").count();
+    ensure!(caught == 3, "of Go's three faults {caught} are Go's:\n{}", ended.said);
+    Ok(format!(
+        "both at work in one process: 3 faults of Go's, {} traps",
+        told(&ended.said, "trap")
+    ))
+}
+
+/// The handlers that a process has of its own, as the system shows them.
+fn caught_signals(process: u32) -> Result<String> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    Ok(line.context("no SigCgt")?.trim().to_owned())
+}
+
+pub(super) fn explicit_traps(bench: &Bench) -> Result<String> {
+    let room = bench.room("explicit")?;
+    let mut agent = bench.start(&room, &format!("{SERVICE}{}{TO_FILE}", dummy(1, 20)))?;
+    agent.wait("records come", |_| lines(&room) > 3)?;
+    let without = caught_signals(agent.id())?;
+    agent.end()?.well()?;
+    for function in ["stomp", "divide", "unreachable", "loop"] {
+        let room = bench.room("explicit")?;
+        let others = " Traps explicit\n Deadline 0.02\n";
+        let filter = filter(bench, "faults.wat", function, others)?;
+        let mut agent =
+            bench.start(&room, &format!("{SERVICE}{}{filter}{TO_FILE}", dummy(1, 50)))?;
+        agent.wait("records come", |_| lines(&room) > 3)?;
+        let with = caught_signals(agent.id())?;
+        ensure!(with == without, "it handles {with}, and without the filter {without}");
+        agent.signal("CONT")?;
+        let before = lines(&room);
+        agent.wait("more records come", |_| lines(&room) > before + 3)?;
+        agent.end()?.well()?;
+    }
+    Ok("three kinds of traps and deadlines, before and after CONT, and no signal is taken"
+        .to_owned())
 }
 
 pub(super) fn daemon(bench: &Bench) -> Result<String> {
