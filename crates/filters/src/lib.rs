@@ -2,9 +2,12 @@
 
 use flb_plugin::{Filter, Spec};
 
+mod aws;
 mod each;
+mod entries;
 mod fields;
 mod grep;
+mod kubernetes;
 mod modify;
 mod multiline;
 mod nest;
@@ -17,7 +20,9 @@ mod wasm;
 
 /// Every filter, alphabetic.
 pub static ALL: &[Spec<dyn Filter>] = &[
+    aws::SPEC,
     grep::SPEC,
+    kubernetes::SPEC,
     modify::SPEC,
     multiline::SPEC,
     nest::SPEC,

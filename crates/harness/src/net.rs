@@ -162,6 +162,30 @@ impl Identity {
         (tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap(), tls)
     }
 
+    /// A port that speaks TLS with this certificate, and passes all on to a server at another port.
+    pub fn front(&self, port: u16) -> u16 {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let given =
+            [("tls", "on"), ("tls.crt_file", self.certificate()), ("tls.key_file", self.key())];
+        let options = crate::options(Table(&[tls::KEYS, tls::SERVER]), &given);
+        let tls = crate::build_with(&options, tls::ServerTls::new).unwrap().unwrap();
+        std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+                sender.send(listener.local_addr().unwrap().port()).unwrap();
+                while let Ok((client, _)) = listener.accept().await {
+                    let Ok(mut client) = tls.accept(Box::new(client)).await else { continue };
+                    let server = tokio::net::TcpStream::connect(("127.0.0.1", port)).await;
+                    let Ok(mut server) = server else { continue };
+                    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                }
+            });
+        });
+        receiver.recv().unwrap()
+    }
+
     /// The file with the certificate.
     pub fn certificate(&self) -> &str {
         self.certificate.to_str().unwrap()

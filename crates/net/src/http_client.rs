@@ -91,11 +91,7 @@ impl HttpClient {
         let host = options.get(SERVER);
         let port = port(options.get(PORT), 1)?;
         let tls = ClientTls::new(options, build)?;
-        let bracketed = if host.contains(':') && !host.starts_with('[') {
-            format!("[{host}]")
-        } else {
-            host.to_owned()
-        };
+        let bracketed = bracketed(host);
         let (scheme, name) = match &tls {
             Some(tls) => ("https", tls.vhost().unwrap_or(&bracketed)),
             None => ("http", bracketed.as_str()),
@@ -153,7 +149,7 @@ impl HttpClient {
             retry => retry,
         })?;
         let status = response.status();
-        let after = response.headers().get(RETRY_AFTER).and_then(seconds);
+        let after = after(&response);
         let body = beginning(response).await;
         if status.is_success() {
             self.log_success(status, &body);
@@ -188,13 +184,22 @@ fn is_final(status: StatusCode) -> bool {
     status.is_client_error() && !again.contains(&status)
 }
 
+/// A host as it stands in an address: one of IPv6 in brackets.
+pub(crate) fn bracketed(host: &str) -> String {
+    match host.contains(':') && !host.starts_with('[') {
+        true => format!("[{host}]"),
+        false => host.to_owned(),
+    }
+}
+
 /// `Retry-After` in seconds; dates are not looked at.
-fn seconds(value: &HeaderValue) -> Option<Duration> {
+pub(crate) fn after(response: &reqwest::Response) -> Option<Duration> {
+    let value = response.headers().get(RETRY_AFTER)?;
     value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// The beginning of an answer's body, as far as it comes.
-async fn beginning(mut response: reqwest::Response) -> Vec<u8> {
+pub(crate) async fn beginning(mut response: reqwest::Response) -> Vec<u8> {
     let mut body = Vec::new();
     while body.len() < LONGEST_ANSWER
         && let Ok(Some(piece)) = response.chunk().await
@@ -206,7 +211,7 @@ async fn beginning(mut response: reqwest::Response) -> Vec<u8> {
 }
 
 /// An error with its causes, the last of which says most.
-fn explained(error: &reqwest::Error) -> String {
+pub(crate) fn explained(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
@@ -243,7 +248,7 @@ fn client(
         .http1_only()
         .no_proxy();
     if tls.and_then(ClientTls::vhost).is_some() {
-        builder = builder.dns_resolver(AlwaysTo(host.to_owned(), port));
+        builder = builder.dns_resolver(AlwaysTo::new(host, port));
     }
     if let Some(proxy) = proxy(options, variables).map_err(refused)? {
         builder = builder.proxy(proxy);
@@ -269,7 +274,13 @@ fn proxy(options: &Options, variables: &Variables) -> Result<Option<Proxy>, reqw
 }
 
 /// Finds the server, whatever name TLS asks for.
-struct AlwaysTo(String, u16);
+pub(crate) struct AlwaysTo(String, u16);
+
+impl AlwaysTo {
+    pub(crate) fn new(host: &str, port: u16) -> Self {
+        Self(host.trim_matches(['[', ']']).to_owned(), port)
+    }
+}
 
 impl Resolve for AlwaysTo {
     fn resolve(&self, _: Name) -> Resolving {

@@ -1,10 +1,13 @@
 //! What the plugins that use the network share: listening and serving, dialling, TLS, memory for what comes in.
 
+pub mod api_client;
+pub mod background;
 pub mod buffer;
 pub mod dial;
 pub mod forward;
 pub mod hex;
 pub mod http_client;
+pub mod imds;
 pub mod listener;
 pub mod options;
 pub mod otlp;

@@ -100,11 +100,6 @@ pub(crate) static ALL: &[Absent] = &[
     absent(Filter, "alter_size", "use the filters grep or throttle"),
     absent(
         Filter,
-        "aws",
-        "set what you need with the filter record_modifier and variables: Record zone ${ZONE}",
-    ),
-    absent(
-        Filter,
         "checklist",
         "write it as a WebAssembly filter, wasm: Accessible_Paths lets it read the list",
     ),
@@ -118,12 +113,6 @@ pub(crate) static ALL: &[Absent] = &[
         Filter,
         "geoip2",
         "write it as a WebAssembly filter, wasm: Accessible_Paths lets it read the database",
-    ),
-    absent(
-        Filter,
-        "kubernetes",
-        "take the pod's name, namespace and container from the file's name: the input tail has tag_regex and path_key, the \
-         filter parser splits the path. Labels and annotations need a Fluent Bit behind the output forward",
     ),
     absent(Filter, "log_to_metrics", NO_METRICS),
     absent(

@@ -1,11 +1,15 @@
-//! For tests only: programs seen from outside, a client for their HTTP, cases in text files, and inputs kept in files.
+//! For tests only: programs seen from outside, a client for their HTTP, servers that stand in for some that cannot be had, cases
+//! in text files, and inputs kept in files.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod case;
 mod corpus;
 mod http;
+pub mod imds;
+pub mod kubernetes;
 mod program;
+pub mod stub;
 
 pub use case::Case;
 pub use corpus::{corpus, replay};

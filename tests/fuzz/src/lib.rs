@@ -5,6 +5,8 @@ mod artifact_oracle;
 #[path = "../../../crates/compiler/tests/oracle/mod.rs"]
 mod compiler_oracle;
 mod config;
+#[path = "../../../crates/filters/src/entries.rs"]
+mod entries;
 #[path = "../../../crates/event/tests/oracle/mod.rs"]
 mod event_oracle;
 mod forward;
@@ -18,6 +20,7 @@ mod pipeline_oracle;
 mod parsers_oracle;
 #[path = "../../../crates/runtime/tests/oracle/mod.rs"]
 mod runtime_oracle;
+mod kubernetes;
 
 use libfuzzer_sys::Corpus;
 
@@ -70,6 +73,11 @@ pub fn parsers(data: &[u8]) {
 /// A multiline parser and lines.
 pub fn multiline(data: &[u8]) {
     parsers_oracle::check_multiline(data);
+}
+
+/// A tag, and behind a newline any bytes taken as an answer of the API of Kubernetes.
+pub fn kubernetes(data: &[u8]) {
+    kubernetes::oracle::check(data);
 }
 
 /// Any bytes taken as a module with debug information.

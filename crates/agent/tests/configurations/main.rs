@@ -11,6 +11,7 @@
 //! | `port NAME` | finds a free port, which configurations know as `${NAME}` |
 //! | `env NAME VALUE` | sets a variable for all agents |
 //! | `receiver NAME` | an HTTP server at a free port, `${NAME}`; what it was sent is compared with `expected/NAME.requests` |
+//! | `cluster NAME FOLDER TOKEN` | an API server of Kubernetes at a free port, `${NAME}`, with the pods in the folder |
 //! | `start AGENT [< FILE]` | runs `AGENT.conf` or `AGENT.yaml` |
 //! | `until AGENT TEXT` | waits for this text in the agent's log |
 //! | `lines AGENT N`, `lines FILE N` | waits for so many lines in `AGENT.out`, its standard output, or another file |

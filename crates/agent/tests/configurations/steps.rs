@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use flb_testkit::kubernetes::Cluster;
+use flb_testkit::stub::Stub;
 use flb_testkit::{Program, Run};
 use libtest_mimic::Failed;
 
@@ -26,6 +28,7 @@ pub(crate) struct World {
     variables: BTreeMap<String, String>,
     agents: BTreeMap<String, Program>,
     receivers: Vec<Receiver>,
+    servers: Vec<Stub>,
     /// What agents may complain about.
     excuses: Vec<Excuse>,
 }
@@ -46,6 +49,7 @@ impl World {
             variables: BTreeMap::from([examples]),
             agents: BTreeMap::new(),
             receivers: Vec::new(),
+            servers: Vec::new(),
             excuses: Vec::new(),
         }
     }
@@ -62,6 +66,11 @@ impl World {
                 let receiver = Receiver::start(name, &self.folder);
                 self.set(name, &receiver.port.to_string());
                 self.receivers.push(receiver);
+            }
+            ("cluster", [name, folder, token]) => {
+                let server = cluster(&self.folder.join(folder), token)?.api_server();
+                self.set(name, &server.port().to_string());
+                self.servers.push(server);
             }
             ("start", [agent]) => self.start(agent, None),
             ("start", [agent, "<", file]) => self.start(agent, Some(file)),
@@ -186,6 +195,18 @@ impl World {
         let port = self.variables.get(name).ok_or_else(|| format!("no port is called {name}"))?;
         Ok(port.parse()?)
     }
+}
+
+/// A cluster with the pods of a folder: `NAMESPACE_POD.json`, as the API tells them.
+fn cluster(folder: &Path, token: &str) -> Result<Cluster, Failed> {
+    let cluster = Cluster::new(token);
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let (namespace, pod) = name.split_once('_').ok_or_else(|| format!("{name} is no pod"))?;
+        cluster.put_pod(namespace, pod, &fs::read_to_string(&path)?);
+    }
+    Ok(cluster)
 }
 
 /// A port that was free a moment ago.

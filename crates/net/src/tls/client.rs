@@ -1,13 +1,14 @@
 //! TLS of those who dial.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use flb_plugin::keys::{Bool, Key, Options, Text};
 use flb_plugin::{Build, BuildError, keys};
-use rustls::ClientConfig;
-use rustls::client::WebPkiServerVerifier;
+use rustls::client::{WantsClientCert, WebPkiServerVerifier};
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use tokio_rustls::TlsConnector;
 
 use super::{files, provider, refused, verify, versions};
@@ -29,6 +30,23 @@ pub struct ClientTls {
     vhost: Option<String>,
 }
 
+/// Whom a client without the options above takes for its server.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    /// Whether it looks at certificates at all.
+    pub verify: bool,
+    /// Whether they must be for the server's name.
+    pub verify_hostname: bool,
+    /// The name that the server must have instead of its host's.
+    pub vhost: Option<String>,
+    /// A file of certificates to trust.
+    pub file: Option<PathBuf>,
+    /// A folder of them. Without either, those of the system.
+    pub folder: Option<PathBuf>,
+    /// What the options of these two are called.
+    pub options: (&'static str, &'static str),
+}
+
 impl ClientTls {
     /// As the options say; `None` when `tls` is off.
     pub fn new(options: &Options, build: &Build<'_>) -> Result<Option<Self>, BuildError> {
@@ -38,20 +56,9 @@ impl ClientTls {
         let config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&versions(options)?)
             .map_err(|error| refused(&error))?;
-        let config = if options.get(TLS_VERIFY) {
-            let trusted = Arc::new(files::authorities(options, build, true)?);
-            let verifier = WebPkiServerVerifier::builder_with_provider(trusted, provider()).build();
-            let verifier = verifier.map_err(|error| BuildError::new(format!("TLS: {error}")))?;
-            if options.get(TLS_VERIFY_HOSTNAME) {
-                config.with_webpki_verifier(verifier)
-            } else {
-                let lenient = Arc::new(verify::Lenient::any_name(verifier, &provider()));
-                config.dangerous().with_custom_certificate_verifier(lenient)
-            }
-        } else {
-            let lenient = Arc::new(verify::Lenient::anybody(&provider()));
-            config.dangerous().with_custom_certificate_verifier(lenient)
-        };
+        let (verify, verify_hostname) = (options.get(TLS_VERIFY), options.get(TLS_VERIFY_HOSTNAME));
+        let trusted = || files::authorities(options, build, true);
+        let config = verified(config, verify, verify_hostname, trusted)?;
         let config = match files::identity(options, build)? {
             Some((chain, key)) => {
                 config.with_client_auth_cert(chain, key).map_err(|error| refused(&error))?
@@ -60,6 +67,20 @@ impl ClientTls {
         };
         let vhost = options.get(TLS_VHOST).map(str::to_owned);
         Ok(Some(Self { config: Arc::new(config), vhost }))
+    }
+
+    /// As somebody says who has no such options.
+    pub fn trusting(trust: &Trust) -> Result<Self, BuildError> {
+        let config = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| refused(&error))?;
+        let config = verified(config, trust.verify, trust.verify_hostname, || {
+            let file = trust.file.as_deref().map(|path| (trust.options.0, path));
+            let folder = trust.folder.as_deref().map(|path| (trust.options.1, path));
+            files::trusted(file, folder, true)
+        })?;
+        let (config, vhost) = (Arc::new(config.with_no_client_auth()), trust.vhost.clone());
+        Ok(Self { config, vhost })
     }
 
     /// The name that the server must have instead of its host's.
@@ -82,12 +103,33 @@ impl ClientTls {
     }
 }
 
+/// Adds whom the client takes for the server: anybody, whoever has a certificate of those that are trusted, or only who has
+/// one for its own name.
+fn verified(
+    config: ConfigBuilder<ClientConfig, WantsVerifier>,
+    verify: bool,
+    verify_hostname: bool,
+    trusted: impl FnOnce() -> Result<RootCertStore, BuildError>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, BuildError> {
+    if !verify {
+        let lenient = Arc::new(verify::Lenient::anybody(&provider()));
+        return Ok(config.dangerous().with_custom_certificate_verifier(lenient));
+    }
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(trusted()?), provider());
+    let verifier = verifier.build().map_err(|error| BuildError::new(format!("TLS: {error}")))?;
+    if verify_hostname {
+        return Ok(config.with_webpki_verifier(verifier));
+    }
+    let lenient = Arc::new(verify::Lenient::any_name(verifier, &provider()));
+    Ok(config.dangerous().with_custom_certificate_verifier(lenient))
+}
+
 /// The settings of a client that speaks no TLS and is made of a library that asks for some.
 pub fn nobody() -> ClientConfig {
     ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .expect("ring has what the default versions need")
-        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_root_certificates(RootCertStore::empty())
         .with_no_client_auth()
 }
 

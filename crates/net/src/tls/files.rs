@@ -40,21 +40,35 @@ pub(super) fn identity(
     }
 }
 
-/// The authorities that `tls.ca_file` and `tls.ca_path` name; without them, those of the system if `system`.
+/// Authorities that an option names: its name, and the path.
+pub(super) type NamedPath<'a> = (&'a str, &'a Path);
+
+/// The authorities that the options of servers and clients name; without them, those of the system if `system`.
 pub(super) fn authorities(
     options: &Options,
     build: &Build<'_>,
     system: bool,
 ) -> Result<RootCertStore, BuildError> {
+    let path = |path| file(path, build.service);
+    let (one, all) = (options.get(AUTHORITIES).map(path), options.get(AUTHORITY_FOLDER).map(path));
+    let one = one.as_deref().map(|path| ("tls.ca_file", path));
+    trusted(one, all.as_deref().map(|path| ("tls.ca_path", path)), system)
+}
+
+/// The authorities in a file and in a folder; without them, those of the system if `system`.
+pub(super) fn trusted(
+    file: Option<NamedPath<'_>>,
+    folder: Option<NamedPath<'_>>,
+    system: bool,
+) -> Result<RootCertStore, BuildError> {
     let mut found = Vec::new();
-    if let Some(path) = options.get(AUTHORITIES) {
-        found.extend(certificates(&file(path, build.service), "tls.ca_file")?);
+    if let Some((option, path)) = file {
+        found.extend(certificates(path, option)?);
     }
-    if let Some(path) = options.get(AUTHORITY_FOLDER) {
-        let folder = file(path, build.service);
-        let loaded = rustls_native_certs::load_certs_from_paths(None, Some(&folder));
+    if let Some((option, path)) = folder {
+        let loaded = rustls_native_certs::load_certs_from_paths(None, Some(path));
         if loaded.certs.is_empty() {
-            let message = format!("tls.ca_path {}: no certificates in it", folder.display());
+            let message = format!("{option} {}: no certificates in it", path.display());
             return Err(
                 BuildError::new(message).help("its files must be PEM, named as c_rehash does")
             );

@@ -14,7 +14,7 @@ use flb_plugin::{BuildError, keys};
 use rustls::SupportedProtocolVersion;
 use rustls::crypto::CryptoProvider;
 
-pub use client::{CLIENT, ClientTls, nobody};
+pub use client::{CLIENT, ClientTls, Trust, nobody};
 pub use server::{SERVER, ServerTls};
 
 keys! {
