@@ -41,12 +41,12 @@ func FLBPluginRegister(given unsafe.Pointer) C.int {
 }
 
 //export FLBPluginInit
-func FLBPluginInit(_ unsafe.Pointer) C.int {
+func FLBPluginInit(plugin unsafe.Pointer) C.int {
 	return ok
 }
 
 //export FLBPluginFlush
-func FLBPluginFlush(_ unsafe.Pointer, size C.int, _ *C.char) C.int {
+func FLBPluginFlush(data unsafe.Pointer, size C.int, tag *C.char) C.int {
 	flushes++
 	// The collector stops all threads of Go's, by its own signal.
 	runtime.GC()
