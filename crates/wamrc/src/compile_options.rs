@@ -63,7 +63,7 @@ pub(crate) struct CompileArgs {
     #[arg(long, value_name = "KIND", require_equals = true, hide_possible_values = true,
         value_parser = offer(interruption, ["signal", "epoch", "none"]))]
     pub(crate) interruption: Option<Interruption>,
-    /// How traps are raised: by signal (default), or explicit comparisons
+    /// How traps are raised: signal (default), explicit comparisons
     #[arg(long, value_name = "KIND", require_equals = true, hide_possible_values = true,
         value_parser = offer(traps, ["signal", "explicit"]))]
     pub(crate) traps: Option<Traps>,
