@@ -311,6 +311,15 @@ impl Sha256Hex {
         }
         Self(hasher.finalize().into())
     }
+
+    /// The same of parts that may end with an error.
+    pub fn of_each<'p, E>(parts: impl IntoIterator<Item = Result<&'p [u8], E>>) -> Result<Self, E> {
+        let mut hasher = Sha256::new();
+        for part in parts {
+            hasher.update(part?);
+        }
+        Ok(Self(hasher.finalize().into()))
+    }
 }
 
 impl fmt::Display for Sha256Hex {

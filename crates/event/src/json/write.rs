@@ -47,14 +47,25 @@ impl Printer {
 
     /// As [`write()`].
     pub fn print(&mut self, value: &[u8], out: &mut Vec<u8>) -> Result<(), MsgpackError> {
+        self.print_while(value, out, &|| true)
+    }
+
+    /// As [`write()`], as long as `goes_on` says so: it is asked behind each 64 KiB, but not within a single string.
+    pub fn print_while(
+        &mut self,
+        value: &[u8],
+        out: &mut Vec<u8>,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<(), MsgpackError> {
         let start = out.len();
         self.printed.clear();
         self.members.clear();
         let Self { options, printed, repetitions, members } = self;
         let reader = Reader::new(value);
         let options = *options;
+        let (comes_back, pause) = (true, Pause { at: PIECE, goes_on });
         let mut writer =
-            Writer { reader, out, options, printed, repetitions, members, comes_back: true };
+            Writer { reader, out, options, printed, repetitions, members, comes_back, pause };
         let written = writer.top(start);
         if written.is_err() {
             self.members.clear();
@@ -82,9 +93,30 @@ struct Writer<'a, 'o> {
     members: &'o mut Vec<Member>,
     /// Whether all that was printed so far would be parsed to the same bytes.
     comes_back: bool,
+    pause: Pause<'o>,
+}
+
+/// Bytes of msgpack between two questions whether to go on, and elements of a container.
+const PIECE: usize = 64 << 10;
+const ELEMENTS: u32 = 1024;
+
+/// When to ask next.
+struct Pause<'o> {
+    at: usize,
+    goes_on: &'o dyn Fn() -> bool,
 }
 
 impl<'a> Writer<'a, '_> {
+    /// Asks whether to go on, if it is time to.
+    fn pause(&mut self) -> Result<(), MsgpackError> {
+        let at = self.reader.position();
+        if at < self.pause.at {
+            return Ok(());
+        }
+        self.pause.at = at + PIECE;
+        if (self.pause.goes_on)() { Ok(()) } else { Err(MsgpackError::GivenUp { at }) }
+    }
+
     /// The whole value, and if it is a map, where its members end.
     fn top(&mut self, start: usize) -> Result<(), MsgpackError> {
         let before = self.reader.clone();
@@ -170,11 +202,14 @@ impl<'a> Writer<'a, '_> {
 
     fn array(&mut self, len: u32, depth: usize) -> Result<(), MsgpackError> {
         self.out.push(b'[');
-        for index in 0..len {
-            if index > 0 {
-                self.out.push(b',');
+        for from in (0..len).step_by(ELEMENTS as usize) {
+            self.pause()?;
+            for index in from..len.min(from.saturating_add(ELEMENTS)) {
+                if index > 0 {
+                    self.out.push(b',');
+                }
+                self.value(depth)?;
             }
-            self.value(depth)?;
         }
         self.out.push(b']');
         Ok(())
@@ -192,19 +227,22 @@ impl<'a> Writer<'a, '_> {
         self.out.push(b'{');
         let mut comma = false;
         let mut suspicion = Suspicion::default();
-        for _ in 0..len {
-            if comma {
-                self.out.push(b',');
-            }
-            comma = true;
-            let at = self.out.len();
-            let key = self.key(depth)?;
-            suspicion.add(key);
-            self.printed.push(Printed { at, key });
-            self.value(depth)?;
-            if TOP && self.comes_back {
-                let (text, value) = (self.out.len() - start, self.reader.position() - header);
-                self.members.push(Member { text, value });
+        for from in (0..len).step_by(ELEMENTS as usize) {
+            self.pause()?;
+            for _ in from..len.min(from.saturating_add(ELEMENTS)) {
+                if comma {
+                    self.out.push(b',');
+                }
+                comma = true;
+                let at = self.out.len();
+                let key = self.key(depth)?;
+                suspicion.add(key);
+                self.printed.push(Printed { at, key });
+                self.value(depth)?;
+                if TOP && self.comes_back {
+                    let (text, value) = (self.out.len() - start, self.reader.position() - header);
+                    self.members.push(Member { text, value });
+                }
             }
         }
         let data = self.reader.data();
@@ -508,6 +546,34 @@ mod tests {
         }
         value.push(0xc0);
         assert_eq!(print(&value, true).matches("\"b\":2").count(), MAX_DEPTH - 1);
+    }
+
+    #[test]
+    fn what_takes_too_long_is_given_up() {
+        let asked = std::cell::Cell::new(0);
+        let goes_on = || {
+            asked.set(asked.get() + 1);
+            asked.get() < 3
+        };
+        // In one container, in containers of containers, and what repeats keys, so that little is printed.
+        let long = [vec![0xdd, 0, 0x10, 0, 0], vec![0; 1 << 20]].concat();
+        let nested = [vec![0xdd, 0, 8, 0, 0], [0x91, 0].repeat(1 << 19)].concat();
+        let repeated = [vec![0xdd, 0, 4, 0, 0], b"\x82\xa1a\0\xa1a\0".repeat(1 << 18)].concat();
+        for value in [long, nested, repeated] {
+            asked.set(0);
+            let mut out = b"before".to_vec();
+            let mut printer = Printer::new(JsonOptions::default());
+            let ended = printer.print_while(&value, &mut out, &goes_on);
+            assert!(matches!(ended, Err(MsgpackError::GivenUp { .. })), "{ended:?}");
+            assert_eq!((asked.get(), &out[..]), (3, &b"before"[..]));
+            assert_eq!(printer.print(&value, &mut out), Ok(()));
+        }
+        let record = map(["a", "b"].into_iter());
+        let printed =
+            Printer::new(JsonOptions::default()).print_while(&record, &mut Vec::new(), &|| {
+                panic!("a short one is printed without a question")
+            });
+        assert_eq!(printed, Ok(()));
     }
 
     #[test]

@@ -74,6 +74,12 @@ pub enum MsgpackError {
         /// Offset of the innermost container.
         at: usize,
     },
+    /// Whoever asked for it did not want to wait any longer.
+    #[error("given up at byte {at} of the msgpack")]
+    GivenUp {
+        /// How far it had come.
+        at: usize,
+    },
     /// `0xc1`, the one byte that begins no value.
     #[error("0xc1 at byte {at} begins no msgpack value")]
     BadMarker {

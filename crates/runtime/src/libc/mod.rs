@@ -26,6 +26,7 @@ pub(crate) use bytes::{bytes, bytes_mut};
 pub(crate) use call::Call;
 pub(crate) use console::Console;
 pub(crate) use library::Library;
+pub(crate) use pieces::{Look, PIECE};
 pub(crate) use process::Exit;
 pub(crate) use table::{Code, ENV};
 

@@ -3,10 +3,10 @@
 use wasmtime::Trap;
 
 /// The most bytes that are gone through between two looks at the deadline.
-pub(super) const PIECE: usize = 64 << 10;
+pub(crate) const PIECE: usize = 64 << 10;
 
 /// Looks at the deadline: an error once it has passed.
-pub(super) type Look<'a> = &'a dyn Fn() -> Result<(), Trap>;
+pub(crate) type Look<'a> = &'a dyn Fn() -> Result<(), Trap>;
 
 /// How many bytes at the beginning are of a kind.
 pub(super) fn run(

@@ -1,6 +1,7 @@
 //! What a guest finds in module `flb`.
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use flb_runtime::{
     FilterError, FilterOptions, GuestLog, Heard, LogLevel, Meter, Meters, Sandbox, unprovided,
@@ -37,6 +38,7 @@ fn guest(imports: &str, code: &str) -> Vec<u8> {
     .unwrap()
 }
 
+const SHA256: &str = r#"(import "flb" "sha256" (func $sha256 (param i32 i32 i32)))"#;
 const JSON: &str = r#"(import "flb" "json" (func $json (param i32 i32 i32 i32) (result i32)))"#;
 
 /// Gives the text, as the value of key `t`.
@@ -64,6 +66,33 @@ fn the_host_prints_json_as_the_other_abi_gets_it() {
     let fates = ask(&mut start_with(json_text(5), options()), &batch(&[(0, body)]));
     let Fate::Became(made) = &fates[0] else { panic!("{fates:?}") };
     assert_eq!(made[0].body[5..], [0; 35]);
+}
+
+/// What takes the host long in the guest's name: its whole memory, again and again.
+#[test]
+fn a_deadline_ends_what_the_host_does_for_a_guest() {
+    let sha256 = "(call $sha256 (i32.const 0) (i32.const 131072000) (local.get $to))";
+    // An array of sixty million zeros.
+    let json = r#"
+        (i32.store8 (i32.const 131072) (i32.const 0xdd))
+        (i32.store (i32.const 131073) (i32.const 0x00879303))
+        (drop (call $json (i32.const 131072) (i32.const 60000005) (local.get $to) (i32.const 100)))"#;
+    for (import, call) in [(SHA256, sha256), (JSON, json)] {
+        let timed = |code: &str, deadline| {
+            let code = format!("(drop (memory.grow (i32.const 2000))) {code}");
+            let options = FilterOptions { deadline, ..options() };
+            let mut instance = start_with(guest(import, &code), options);
+            let started = Instant::now();
+            let fates = ask(&mut instance, &batch(&[(0, b"\x80")]));
+            (fates, started.elapsed())
+        };
+        let (once, whole) = timed(call, options().deadline);
+        assert_eq!(once, [Fate::Kept]);
+        let again = format!("(loop $again {call} (br $again))");
+        let (ended, took) = timed(&again, Duration::from_millis(20));
+        assert!(matches!(ended[0], Fate::Failed(FilterError::Deadline { .. })), "{ended:?}");
+        assert!(took < whole, "{took:?}, and one call takes {whole:?}");
+    }
 }
 
 #[test]
@@ -101,14 +130,13 @@ fn what_is_no_value_has_no_json_and_an_address_outside_is_a_trap() {
 
 #[test]
 fn the_host_hashes() {
-    let sha256 = r#"(import "flb" "sha256" (func $sha256 (param i32 i32 i32)))"#;
     let code = r#"(i32.store (local.get $to) (i32.const 0xc474a181))
         (i32.store8 offset=4 (local.get $to) (i32.const 32))
         (call $sha256 (local.get $body) (local.get $len) (i32.add (local.get $to) (i32.const 5)))
         (call $replace (local.get $rec) (local.get $to) (i32.const 37))"#;
     let body = b"\x81\x01\x02";
     let expected = flb_artifact::Sha256Hex::of(&[body]).0;
-    for (kind, file) in files(&guest(sha256, code)) {
+    for (kind, file) in files(&guest(SHA256, code)) {
         let fates = ask(&mut start_with(file, options()), &batch(&[(0, body)]));
         let Fate::Became(made) = &fates[0] else { panic!("{kind}: {fates:?}") };
         assert_eq!(made[0].body[5..], expected, "{kind}");
