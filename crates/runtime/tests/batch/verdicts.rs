@@ -187,6 +187,25 @@ fn a_reason_is_told_in_the_filter_s_words() {
     assert_eq!(reasons, ["no h\u{f6}st", "", &"x".repeat(1000)]);
 }
 
+#[test]
+fn a_reason_that_is_not_in_memory_is_a_bad_answer() {
+    let mut script = Script::default();
+    let at = script.place(b"no user");
+    let bad = [(u32::MAX, 7), (0x10_0000, 1), (0x0f_ffff, 2), (at, u32::MAX)];
+    for (at, len) in bad {
+        script.say(FAIL, at, len);
+    }
+    let records: Vec<(u32, &[u8])> = (0..bad.len() as u32).map(|command| (command, BODY)).collect();
+    for (kind, file) in files(&script.module()) {
+        let fates = ask(&mut start(file), &batch(&records));
+        for (fate, (at, len)) in fates.iter().zip(bad) {
+            let reason =
+                format!("the reason of {len} bytes at {at:#x} is not in the guest's memory");
+            assert_eq!(*fate, Fate::Failed(FilterError::BadOutput { reason }), "{kind}");
+        }
+    }
+}
+
 /// Long forms, floats of 32 bits, binary, extensions, keys of any type, repeated keys.
 #[test]
 fn what_no_edit_names_stays_byte_for_byte() {

@@ -70,9 +70,8 @@ pub(super) fn carry_out(
             EDIT => edits.read(sight, at, len).and_then(|()| edits.make(event, answers)),
             REPLACE => map(sight, at, len).map(|map| answers.decide(event, Verdict::Replace(map))),
             SPLIT => parts(sight, event, at, len).map(|parts| answers.split(event, &parts)),
-            FAIL => {
-                Err(FilterError::Refused { reason: reason(sight, at, len).unwrap_or_default() })
-            }
+            FAIL => text(sight, "reason", at, len)
+                .and_then(|text| Err(FilterError::Refused { reason: shown(text) })),
             _ => bad(format!("there is no verdict {verdict}")),
         };
         if let Err(error) = done {
@@ -96,11 +95,18 @@ pub(super) fn saying(mut error: FilterError, entry: &[u8], sight: &Sight<'_>) ->
 
 /// The text that a guest gives as a reason; `None` if it is not there, or empty.
 pub(super) fn reason(sight: &Sight<'_>, at: u32, len: u32) -> Option<String> {
-    let bytes = sight.bytes(at, (len as usize).min(SHOWN))?;
-    let text = String::from_utf8_lossy(bytes);
+    let text = sight.bytes(at, len as usize)?;
+    (!text.is_empty()).then(|| shown(text))
+}
+
+/// As much of a reason as is shown.
+fn shown(text: &[u8]) -> String {
+    let beginning = String::from_utf8_lossy(&text[..text.len().min(SHOWN)]);
+    if text.len() <= SHOWN {
+        return beginning.into_owned();
+    }
     // What was cut in the middle of a letter is no fault of its author's.
-    let text = if (len as usize) > SHOWN { text.trim_end_matches('\u{fffd}') } else { &text };
-    (!text.is_empty()).then(|| text.to_owned())
+    beginning.trim_end_matches('\u{fffd}').to_owned()
 }
 
 /// The edits of a record. Kept for the next one, for its memory.
