@@ -80,6 +80,20 @@ impl Chunk {
         Arc::strong_count(&self.shared) == 1
     }
 
+    /// Those of its records that are meant, each by its place, as a chunk of their own.
+    pub fn only(&self, meant: &[bool]) -> Chunk {
+        let mut chosen = ChunkBuilder::new(self.tag.clone());
+        let mut at = 0;
+        for run in meant.chunk_by(|left, right| left == right) {
+            if run[0] {
+                // They fit into one chunk, as they are in one.
+                let _ = chosen.append_run(self, at..at + run.len());
+            }
+            at += run.len();
+        }
+        chosen.build()
+    }
+
     /// The records in order.
     pub fn records(&self) -> Records<'_> {
         Records { data: &self.shared.data, ends: self.shared.ends.iter(), start: 0 }
@@ -409,6 +423,19 @@ mod tests {
         let second = second.build();
         let expected = [event(4, bodies[3]), event(2, bodies[1]), event(3, bodies[2])];
         assert_eq!(second.records().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn records_are_picked_out_by_their_places() {
+        let mut chunk = ChunkBuilder::new(Tag::new("t").unwrap());
+        (1..=5).for_each(|sec| chunk.push(event(sec, &[0x80])).unwrap());
+        let chunk = chunk.build();
+        let picked = |meant: &[bool]| -> Vec<u32> {
+            chunk.only(meant).records().map(|event| event.time.sec).collect()
+        };
+        assert_eq!(picked(&[false, true, true, false, true]), [2, 3, 5]);
+        assert_eq!(picked(&[false; 5]), []);
+        assert_eq!(picked(&[]), []);
     }
 
     #[test]

@@ -91,17 +91,21 @@ impl Wasm {
             }
         }
     }
-}
 
-impl Filter for Wasm {
-    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
+    /// Asks about those records of a batch that are meant, or about all if none are left out.
+    fn ask(&mut self, batch: &Chunk, meant: &[bool], outlet: &mut Outlet) {
         self.renew();
         let output = self.spares.builder(batch.tag().clone());
-        let module = self.instance.module().source();
-        let mut outcome = Outcome::new(&batch, (&self.policy, module), output);
+        let source = self.instance.module().source();
+        let place = (output, outlet.growth());
+        let mut outcome = Outcome::new((batch, meant), (&self.policy, source), place);
         let now = outlet.now();
         self.instance.set_clock(u64::from(now.sec) * 1_000_000_000 + u64::from(now.nsec));
-        self.instance.filter(&batch, &mut outcome);
+        if meant.is_empty() {
+            self.instance.filter(batch, &mut outcome);
+        } else {
+            self.instance.filter(&batch.only(meant), &mut outcome);
+        }
         if let Some(path) = self.instance.denied() {
             self.policy.denied(&path);
         }
@@ -110,6 +114,17 @@ impl Filter for Wasm {
         outlet.count(&tally);
         outlet.pass(chunk);
         emitted.into_iter().for_each(|chunk| outlet.emit(chunk));
+    }
+}
+
+impl Filter for Wasm {
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
+        self.ask(&batch, &[], outlet);
+    }
+
+    fn filter_meant(&mut self, batch: &Chunk, meant: &[bool], outlet: &mut Outlet) -> bool {
+        self.ask(batch, meant, outlet);
+        true
     }
 
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {

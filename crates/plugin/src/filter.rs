@@ -10,6 +10,13 @@ pub trait Filter: Send {
     /// passes has the batch's tag.
     fn filter(&mut self, batch: Chunk, outlet: &mut Outlet);
 
+    /// Filters those records of a batch that are meant, each by its place, in one go: the others pass as they are, in their
+    /// places, and are in no tally. Whether it does. Few filters need to, as each run of records that are meant is a batch of
+    /// its own otherwise.
+    fn filter_meant(&mut self, _batch: &Chunk, _meant: &[bool], _outlet: &mut Outlet) -> bool {
+        false
+    }
+
     /// Lets go of records of earlier batches that waited for others and do so no longer: asked for now and then, and at the
     /// end, when nothing can wait any more. Few filters have any wait.
     fn release(&mut self, _outlet: &mut Outlet, _is_end: bool) {}
@@ -22,15 +29,34 @@ pub trait Filter: Send {
 ///
 /// Whoever calls filters keeps one, and empties it between two calls with [`Outlet::begin`]; so a filter that emits nothing
 /// costs no allocation.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Outlet {
     now: Timestamp,
+    /// By how many bytes what comes of a batch may outgrow it.
+    growth: usize,
     passed: Vec<Chunk>,
     emitted: Vec<Chunk>,
     tally: Tally,
 }
 
+impl Default for Outlet {
+    fn default() -> Self {
+        Self {
+            now: Timestamp::default(),
+            growth: Self::GROWTH,
+            passed: Vec::new(),
+            emitted: Vec::new(),
+            tally: Tally::default(),
+        }
+    }
+}
+
 impl Outlet {
+    /// By how many bytes what comes of a batch may outgrow it, in all filters that it passes together.
+    pub const GROWTH: usize = 256 << 20;
+    /// Bytes that a chunk takes beside its records and its tag's text, roughly: here, and where it goes.
+    pub const OF_CHUNK: usize = 1024;
+
     /// An empty one at this time.
     pub fn new(now: Timestamp) -> Self {
         Self { now, ..Self::default() }
@@ -39,6 +65,25 @@ impl Outlet {
     /// The time.
     pub fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// By how many bytes what comes of the batch may outgrow it. Filters look at it that make much of little.
+    pub fn growth(&self) -> usize {
+        self.growth
+    }
+
+    /// Lets what comes of a batch outgrow it by so many bytes, from the next batch on.
+    pub fn set_growth(&mut self, bytes: usize) {
+        self.growth = bytes;
+    }
+
+    /// By how many bytes what came of a batch of this size outgrew it.
+    pub fn grown(&self, size: usize) -> usize {
+        let size_of =
+            |chunk: &Chunk| Self::OF_CHUNK + chunk.tag().as_str().len() + chunk.bytes().len();
+        let passed: usize = self.passed.iter().map(|chunk| chunk.bytes().len()).sum();
+        let emitted: usize = self.emitted.iter().map(size_of).sum();
+        (passed + emitted).saturating_sub(size)
     }
 
     /// These records go on, to the filters behind this one. They are for the filter to count.
@@ -120,6 +165,10 @@ mod tests {
         outlet.emit(chunk("b", 0));
         outlet.count(&Tally { replaced: 1, dropped: 4, ..Tally::default() });
         assert_eq!((outlet.tally().records(), outlet.tally().emitted()), (7, 3));
+        // Three records here, three there.
+        let elsewhere = Outlet::OF_CHUNK + "b".len();
+        assert_eq!(outlet.grown(2 * 14), elsewhere + 4 * 14);
+        assert_eq!(outlet.grown(elsewhere + 7 * 14), 0);
         let lengths = |chunks: Vec<Chunk>| chunks.iter().map(Chunk::len).collect::<Vec<_>>();
         assert_eq!(lengths(outlet.take_emitted().collect()), [3]);
         assert_eq!(lengths(outlet.passed().to_vec()), [2, 1]);

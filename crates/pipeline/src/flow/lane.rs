@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flb_event::{Chunk, ChunkBuilder, RecordTooLarge, Spares, Tag};
-use flb_plugin::{Filter, Outlet};
+use flb_plugin::{Filter, Outlet, Tally};
 use tracing::Span;
 
 use super::condition::Condition;
@@ -52,6 +52,9 @@ impl LaneFilter {
             return self.filter(batch);
         }
         if meant.contains(&true) {
+            if self.filter_meant(&batch, &meant) {
+                return;
+            }
             match self.filter_runs(&batch, &meant) {
                 Ok(()) => return,
                 Err(error) => {
@@ -61,6 +64,12 @@ impl LaneFilter {
         }
         self.outlet.begin(context::now());
         self.outlet.pass(batch);
+    }
+
+    /// Filters the records that it is for in one go, if the filter does that.
+    fn filter_meant(&mut self, batch: &Chunk, meant: &[bool]) -> bool {
+        let others = Others::of(batch, meant);
+        self.call(batch, others, |filter, outlet| filter.filter_meant(batch, meant, outlet))
     }
 
     /// Filters each run of records that it is for as a batch of its own, so that all keep their order.
@@ -87,19 +96,39 @@ impl LaneFilter {
         Ok(())
     }
 
-    /// Filters a batch. When the filter panics the batch passes as it was, and a fresh copy takes the filter's place.
+    /// Filters a batch.
     fn filter(&mut self, batch: Chunk) {
+        self.call(&batch, Others::default(), |filter, outlet| {
+            filter.filter(batch.clone(), outlet);
+            true
+        });
+    }
+
+    /// Has the filter filter a batch, in which others pass by; whether it did. When it panics the batch passes as it was, and
+    /// a fresh copy takes the filter's place.
+    fn call(
+        &mut self,
+        batch: &Chunk,
+        others: Others,
+        filter: impl FnOnce(&mut dyn Filter, &mut Outlet) -> bool,
+    ) -> bool {
         let span = self.span.clone();
         let _entered = span.enter();
-        let (records, size) = (batch.len(), batch.bytes().len());
         let begun = Instant::now();
         self.outlet.begin(context::now());
-        if let Err(message) = caught(|| self.filter.filter(batch.clone(), &mut self.outlet)) {
-            self.panicked(records, &message);
-            self.outlet.begin(context::now());
-            self.outlet.keep(batch);
+        match caught(|| filter(&mut *self.filter, &mut self.outlet)) {
+            Ok(true) => {}
+            Ok(false) => return false,
+            Err(message) => {
+                let records = batch.len() - others.records;
+                self.panicked(records, &message);
+                self.outlet.begin(context::now());
+                self.outlet.count(&Tally::untouched(records));
+                self.outlet.pass(batch.clone());
+            }
         }
-        self.book(begun.elapsed(), records, size);
+        self.book(begun.elapsed(), (batch.len(), batch.bytes().len()), others.bytes);
+        true
     }
 
     /// Has the filter let go of what waited in it and does so no longer: it is in the outlet then.
@@ -113,17 +142,17 @@ impl LaneFilter {
             self.outlet.begin(context::now());
         }
         if !self.outlet.passed().is_empty() {
-            self.book(begun.elapsed(), 0, 0);
+            self.book(begun.elapsed(), (0, 0), 0);
         }
     }
 
-    /// Counts what became of so many records of this size.
-    fn book(&self, time: Duration, records: usize, size: usize) {
+    /// Counts what became of so many records of this size, of which so many bytes only passed by.
+    fn book(&self, time: Duration, (records, size): (usize, usize), others: usize) {
         let passed = self.outlet.passed();
         let left: usize = passed.iter().map(Chunk::len).sum();
         let bytes: usize = passed.iter().map(|chunk| chunk.bytes().len()).sum();
         self.row.add(self.outlet.tally(), time);
-        self.row.bytes.add(bytes);
+        self.row.bytes.add(bytes.saturating_sub(others));
         self.row.bytes_dropped.add(size.saturating_sub(bytes));
         self.row.added.add(left.saturating_sub(records));
     }
@@ -138,6 +167,29 @@ impl LaneFilter {
             Ok(Err(error)) => tracing::error!("the filter cannot be renewed: {error}"),
             Err(message) => tracing::error!("the filter cannot be renewed: {message}"),
         }
+    }
+}
+
+/// Records of a batch that a filter is not for.
+#[derive(Default)]
+struct Others {
+    records: usize,
+    bytes: usize,
+}
+
+impl Others {
+    fn of(batch: &Chunk, meant: &[bool]) -> Self {
+        let mut others = Self::default();
+        let mut records = batch.records();
+        for meant in meant {
+            let from = records.position();
+            records.pass(1);
+            if !meant {
+                others.records += 1;
+                others.bytes += records.position() - from;
+            }
+        }
+        others
     }
 }
 
@@ -230,9 +282,11 @@ impl Lane {
     fn pass(&mut self, way: Way) -> Option<usize> {
         let mut left = 0;
         let mut waiting = VecDeque::new();
+        let mut growth = Outlet::GROWTH;
         let mut next = Some(way);
         while let Some(way) = next.take().or_else(|| waiting.pop_front()) {
-            let Some((chunk, mut held)) = self.filter(way, &mut waiting) else { continue };
+            let filtered = self.filter(way, &mut waiting, &mut growth);
+            let Some((chunk, mut held)) = filtered else { continue };
             left += chunk.len();
             held.resize(chunk.bytes().len());
             if !self.gather(&chunk, held) {
@@ -243,8 +297,14 @@ impl Lane {
     }
 
     /// Sends a batch through all filters from one on, but those that it has its origin in, so that no filter is given its
-    /// own work again. What else comes out on the way waits.
-    fn filter(&mut self, way: Way, waiting: &mut VecDeque<Way>) -> Option<(Chunk, Held)> {
+    /// own work again. What else comes out on the way waits. All that comes of one batch may outgrow it by so much: else each
+    /// of several filters could make a thousand batches of each that the one before made.
+    fn filter(
+        &mut self,
+        way: Way,
+        waiting: &mut VecDeque<Way>,
+        growth: &mut usize,
+    ) -> Option<(Chunk, Held)> {
         let Way { mut chunk, held, from, origin } = way;
         if chunk.is_empty() {
             return None;
@@ -252,7 +312,10 @@ impl Lane {
         for index in from..self.filters.len() {
             let filter = &mut self.filters[index];
             if filter.matching.matches(chunk.tag()) && !origin.contains(&index) {
+                let size = chunk.bytes().len();
+                filter.outlet.set_growth(*growth);
                 filter.apply(chunk);
+                *growth = growth.saturating_sub(filter.outlet.grown(size));
                 chunk = self.let_out(index, &origin, waiting)?;
             }
         }

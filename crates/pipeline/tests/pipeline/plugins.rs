@@ -83,6 +83,12 @@ pub(crate) static REGISTRY: Registry = Registry {
             build: |_, _| Ok(Box::new(Even)),
         },
         Spec {
+            name: "at_once",
+            about: "Drops odd numbers, of those that are meant in one go.",
+            options: Table(&[]),
+            build: |_, build| Ok(Box::new(AtOnce { calls: build.metrics.counter(&CALLS) })),
+        },
+        Spec {
             name: "late",
             about: "Holds each batch back until the next one.",
             options: Table(&[]),
@@ -336,6 +342,7 @@ const SCALES: Metric = Metric::new("scales", "Which scales they are.").by("maker
 const NEEDLE: Metric = Metric::new("needle", "How long the needle swings.");
 const SWING: &[Duration] = &[Duration::from_millis(1)];
 const BATCHES: Metric = Metric::new("batches", "Batches that were made.");
+const CALLS: Metric = Metric::new("calls", "Times that it was called.");
 const TAKEN: Metric = Metric::new("taken", "Chunks that came.").worded("chunks");
 const MADE: Metric = Metric::new("made", "Times that it was made.");
 
@@ -388,6 +395,38 @@ impl Filter for Even {
 
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
         Ok(Box::new(Self))
+    }
+}
+
+#[derive(Clone)]
+struct AtOnce {
+    calls: Counter,
+}
+
+impl Filter for AtOnce {
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
+        self.filter_meant(&batch, &vec![true; batch.len()], outlet);
+    }
+
+    fn filter_meant(&mut self, batch: &Chunk, meant: &[bool], outlet: &mut Outlet) -> bool {
+        self.calls.add(1);
+        let mut left = ChunkBuilder::new(batch.tag().clone());
+        let mut tally = Tally::default();
+        for (event, meant) in batch.records().zip(meant) {
+            let stays = !meant || event.body[7].is_multiple_of(2);
+            tally.kept += u64::from(*meant && stays);
+            tally.dropped += u64::from(!stays);
+            if stays {
+                left.push(event).unwrap();
+            }
+        }
+        outlet.count(&tally);
+        outlet.pass(left.build());
+        true
+    }
+
+    fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
+        Ok(Box::new(self.clone()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Processors: filters of one input or one output, and the conditions that say which records they are for.
 
 use flb_config::Role;
+use flb_pipeline::FilterReport;
 
 use crate::world::{build, run, sink};
 
@@ -155,9 +156,10 @@ pipeline:
     assert_eq!(numbers, all(100).into_iter().filter(|n| n % 2 == 0).collect::<Vec<_>>());
 }
 
-#[test]
-fn a_condition_says_which_records_are_meant_and_the_others_keep_their_place() {
-    let report = run("
+/// What becomes of twelve records of which a filter is for six, and the filter's report. Each check has a sink of its own.
+fn check_condition(filter: &str, name: &str) -> FilterReport {
+    let report = run(&format!(
+        "
 pipeline:
   inputs:
     - name: count
@@ -165,19 +167,35 @@ pipeline:
       batch: 12
       processors:
         logs:
-          - name: even
+          - name: {filter}
             condition:
               op: or
               rules:
-                - {field: $n, op: lt, value: 3}
-                - {field: $n, op: in, value: [7, 8, 9]}
+                - {{field: $n, op: lt, value: 3}}
+                - {{field: $n, op: in, value: [7, 8, 9]}}
   outputs:
-    - {name: keep, match: '*', sink: conditional}
-");
-    assert_eq!(sink("conditional").numbers(), [0, 2, 3, 4, 5, 6, 8, 10, 11]);
-    let tally = report.filters[0].tally;
-    assert_eq!((tally.records(), tally.dropped), (6, 3));
+    - {{name: keep, match: '*', sink: {name}}}
+"
+    ));
+    assert_eq!(sink(name).numbers(), [0, 2, 3, 4, 5, 6, 8, 10, 11]);
     assert_eq!(report.inputs[0].filtered, 3);
+    report.filters[0].clone()
+}
+
+#[test]
+fn a_condition_says_which_records_are_meant_and_the_others_keep_their_place() {
+    let tally = check_condition("even", "conditional").tally;
+    assert_eq!((tally.records(), tally.dropped), (6, 3));
+}
+
+#[test]
+fn a_filter_may_take_the_records_that_are_meant_in_one_go() {
+    let runs = check_condition("even", "conditional_runs");
+    let at_once = check_condition("at_once", "conditional_at_once");
+    assert_eq!(at_once.metrics[0].number(), 1, "one call for two runs");
+    let books =
+        |report: &FilterReport| (report.tally, report.bytes, report.bytes_dropped, report.added);
+    assert_eq!(books(&at_once), books(&runs));
 }
 
 #[test]
