@@ -1,11 +1,15 @@
-//! `exec_wasi`: runs a WebAssembly program now and then, and makes a record of each line that it prints.
+//! `exec_wasi`: runs a WebAssembly program now and then, and makes a record of each line, or of each msgpack value, that it
+//! prints.
 
 use std::time::Duration;
 
-use flb_plugin::keys::{Bool, Double, Key, Required, Size, Text};
+use flb_event::msgpack::{MsgpackError, map_header};
+use flb_event::{Event, Timestamp};
+use flb_net::forward::decode::{Entries, Entry, Records};
+use flb_plugin::keys::{Bool, Choice, Double, Key, Required, Size, Text, Word};
 use flb_plugin::{
-    BoxFuture, Build, BuildError, Closed, Context, End, Input, InputError, Options, Spec, Table,
-    keys,
+    BoxFuture, Build, BuildError, Closed, Context, Counter, End, Input, InputError, Metric,
+    Options, Spec, Table, keys,
 };
 use flb_runtime::{Program, ProgramOptions, ProgramRun};
 
@@ -20,6 +24,8 @@ keys! {
     const KEYS;
     WASI_PATH: Required<Text> = Key::new("wasi_path", "The program: a .wasm or .aot file")
         .required("no WASI 'program path' was given", "add WASI_Path");
+    FORMAT: Choice<Format> =
+        Key::new("format", "What the program prints: lines, or msgpack").default("lines");
     PARSER: Option<Text> = Key::new("parser", "Parser of the lines");
     ONESHOT: Bool = Key::new("oneshot", "Run once, at the start").default("off");
     DEADLINE: Double = Key::new("deadline", "Longest time for a run, in seconds").default("10");
@@ -31,10 +37,27 @@ keys! {
 
 pub(super) const SPEC: Spec<dyn Input> = Spec {
     name: "exec_wasi",
-    about: "Run a WebAssembly program (.wasm or .aot) now and then; its lines are records",
+    about: "Run a WebAssembly program (.wasm or .aot) now and then; what it prints are records",
     options: Table(&[KEYS, host::KEYS, interval::KEYS]),
     build,
 };
+
+/// What a program prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    /// Each line is a record.
+    Lines,
+    /// Each value is a record, or is none: a map, or an entry of the Forward protocol, with its time.
+    Msgpack,
+}
+
+impl Word for Format {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("lines", Self::Lines), ("msgpack", Self::Msgpack)];
+}
+
+const DAMAGED: Metric =
+    Metric::new("damaged_runs", "Runs that printed what is no record.").worded("damaged runs");
 
 /// The key of a line that is not parsed.
 const KEY: &str = "wasi_stdout";
@@ -42,7 +65,12 @@ const KEY: &str = "wasi_stdout";
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildError> {
     let label = Label::input("exec_wasi", build);
     let path = options.get(WASI_PATH)?;
-    let parser = records::parser(options.get(PARSER), build)?;
+    let (format, parser) = (options.get(FORMAT), options.get(PARSER));
+    if format == Format::Msgpack && parser.is_some() {
+        return Err(BuildError::new("a parser is for lines, and Format msgpack has none")
+            .help("leave Parser out: msgpack needs none"));
+    }
+    let parser = records::parser(parser, build)?;
     let (engine, bytes, path) = host::open(path, build.service, Traps::default())?;
     let program_options = ProgramOptions {
         deadline: host::deadline(DEADLINE.name(), options.get(DEADLINE))?,
@@ -56,6 +84,8 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildEr
     host::log_notes(&label, &path, program.notes(), program.unknown_imports());
     Ok(Box::new(ExecWasi {
         program,
+        format,
+        damaged: build.metrics.counter(&DAMAGED),
         printed: Printed::new(label.clone(), build.tag.clone(), KEY, parser),
         interval: interval::interval(options),
         once: options.get(ONESHOT),
@@ -66,6 +96,8 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Input>, BuildEr
 
 struct ExecWasi {
     program: Program,
+    format: Format,
+    damaged: Counter,
     printed: Printed,
     interval: Duration,
     once: bool,
@@ -105,7 +137,7 @@ impl ExecWasi {
         Ok(())
     }
 
-    /// Runs the program and hands over what it printed. A stop waits for the run to end, so that its lines are not lost.
+    /// Runs the program and hands over what it printed. A stop waits for the run to end, so that its records are not lost.
     async fn run_once(&mut self, context: &dyn Context) -> Result<(), Closed> {
         let program = self.program.clone();
         let run = match tokio::task::spawn_blocking(move || program.run()).await {
@@ -120,7 +152,14 @@ impl ExecWasi {
             }
         };
         self.check(&run);
-        self.emit_lines(&run.stdout, context).await
+        match self.format {
+            Format::Lines => self.emit_lines(&run.stdout, context).await?,
+            Format::Msgpack => self.emit_values(&run.stdout, context).await?,
+        }
+        match self.printed.take() {
+            Some(batch) => context.emit(batch).await,
+            None => Ok(()),
+        }
     }
 
     async fn emit_lines(&mut self, stdout: &[u8], context: &dyn Context) -> Result<(), Closed> {
@@ -132,10 +171,41 @@ impl ExecWasi {
                 context.emit(batch).await?;
             }
         }
-        match self.printed.take() {
-            Some(batch) => context.emit(batch).await,
-            None => Ok(()),
+        Ok(())
+    }
+
+    async fn emit_values(&mut self, stdout: &[u8], context: &dyn Context) -> Result<(), Closed> {
+        let now = context.now();
+        let (mut strays, mut damage) = (0, None);
+        for entry in Records::new(&Entries::Many(stdout), stdout) {
+            match entry.map(|entry| event(entry, now)) {
+                Ok(Ok(event)) => self.printed.push_event(event),
+                Ok(Err(is_stray)) => strays += u64::from(is_stray),
+                Err(error) => damage = Some(error),
+            }
+            if let Some(batch) = self.printed.full() {
+                context.emit(batch).await?;
+            }
         }
+        self.complain_of(strays, damage.as_ref(), stdout.len());
+        Ok(())
+    }
+
+    /// Says what of a run's output was no record.
+    fn complain_of(&self, strays: u64, damage: Option<&MsgpackError>, bytes: usize) {
+        const HELP: &str =
+            "help: print whole msgpack values to stdout, and words for people to stderr";
+        if let Some(error) = damage {
+            self.printed.complain(&format!(
+                "what it printed is damaged, and the rest of its {bytes} bytes is lost: {error}; {HELP}"
+            ));
+        }
+        if strays > 0 {
+            self.printed.complain(&format!(
+                "{strays} values that it printed are no records, and are lost; {HELP}"
+            ));
+        }
+        self.damaged.add(u64::from(damage.is_some() || strays > 0));
     }
 
     fn check(&mut self, run: &ProgramRun) {
@@ -151,6 +221,20 @@ impl ExecWasi {
     }
 }
 
+/// The record that an entry is, or whether it ought to be one.
+fn event(entry: Entry<'_>, now: Timestamp) -> Result<Event<'_>, bool> {
+    match entry {
+        Entry::Record { time, metadata, body } => {
+            Ok(Event { time: time.unwrap_or(now), metadata, body })
+        }
+        Entry::NoRecord(body) if map_header(body).is_ok() => {
+            Ok(Event { time: now, metadata: Event::NO_METADATA, body })
+        }
+        Entry::NoRecord(_) => Err(true),
+        Entry::Group => Err(false),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -159,9 +243,10 @@ mod tests {
     use flb_harness::Scene;
 
     /// A program that prints `text` to its stdout, then does what `then` says.
-    fn program(text: &str, then: &str) -> String {
+    fn program(text: impl AsRef<[u8]>, then: &str) -> String {
+        let text = text.as_ref();
         let (length, escaped): (usize, String) =
-            (text.len(), text.bytes().map(|byte| format!("\\{byte:02x}")).collect());
+            (text.len(), text.iter().map(|byte| format!("\\{byte:02x}")).collect());
         format!(
             r#"(module
                 (import "wasi_snapshot_preview1" "fd_write"
@@ -250,6 +335,53 @@ mod tests {
         assert!(log.contains("a line is kept unparsed: 'no json' ("), "{log}");
     }
 
+    const MSGPACK: [(&str, &str); 2] = [("oneshot", "on"), ("format", "msgpack")];
+
+    #[test]
+    fn values_are_records_with_the_time_that_they_say_or_now() {
+        let printed = [
+            &b"\x81\xa1a\x01"[..],
+            b"\x92\xd7\0\0\0\0\x07\0\0\0\x05\x81\xa1a\xa1\n",
+            b"\x92\x09\x81\xa1a\x03",
+            b"\x92\x92\x08\x81\xa1m\x01\x81\xa1a\x04",
+            b"\x92\xc0\x81\xa1a\xc4\x01\xff",
+        ];
+        let log = check(
+            &program(printed.concat(), ""),
+            5.0,
+            &MSGPACK,
+            &[
+                r#"t 1000.000000000 {"a":1}"#,
+                r#"t 7.000000005 {"a":"\n"}"#,
+                r#"t 9.000000000 {"a":3}"#,
+                r#"t 8.000000000 {"a":4}"#,
+                "t 1000.000000000 {\"a\":\"\u{fffd}\"}",
+            ],
+        );
+        assert_eq!(log, "");
+        assert_eq!(check(&program("", ""), 5.0, &MSGPACK, &[]), "");
+    }
+
+    #[test]
+    fn what_is_no_record_is_told_and_the_records_before_and_behind_it_are_kept() {
+        let records = [r#"t 1000.000000000 {"a":1}"#, r#"t 1000.000000000 {"a":2}"#];
+        let stray = program(b"\x81\xa1a\x01hello\n\xa1x\x91\x01\x81\xa1a\x02", "");
+        let log = check(&stray, 5.0, &MSGPACK, &records);
+        assert!(
+            log.contains("8 values that it printed are no records, and are lost; help: print"),
+            "{log}"
+        );
+        let broken = program(b"\x81\xa1a\x01\x81\xa1a\x02\xc1\x81\xa1a\x03", "");
+        let log = check(&broken, 5.0, &MSGPACK, &records);
+        let words =
+            "the rest of its 13 bytes is lost: 0xc1 at byte 8 begins no msgpack value; help: print";
+        assert!(log.contains(words), "{log}");
+        let cut = program(b"\x81\xa1a\x01\x81\xa1a\x02\x81\xa1", "unreachable");
+        let log = check(&cut, 5.0, &MSGPACK, &records);
+        assert!(log.contains("the run failed: Exception: unreachable"), "{log}");
+        assert!(log.contains(" is cut off; help: print"), "{log}");
+    }
+
     #[test]
     fn an_exit_is_no_failure_unless_its_code_says_so() {
         let expected = [r#"t 1000.000000000 {"wasi_stdout":"x"}"#];
@@ -309,6 +441,8 @@ mod tests {
         let path = path.to_str().unwrap();
         let library = refused(&[("wasi_path", path)]);
         assert!(library.contains("WASI main function is not found; exported functions: f"));
+        let both = refused(&[("wasi_path", path), ("parser", "json"), ("format", "msgpack")]);
+        assert_eq!(both, "a parser is for lines, and Format msgpack has none");
         let parser = refused(&[("wasi_path", path), ("parser", "nope")]);
         assert_eq!(parser, "parser 'nope' is not known");
         let directory = refused(&[("wasi_path", path), ("accessible_paths", "/no/such/place")]);

@@ -1,7 +1,9 @@
-//! What inputs that run a program now and then have in common: records of the lines that it prints, and complaints.
+//! What inputs that run a program now and then have in common: records of what it prints, and complaints.
 
 use std::sync::Arc;
 
+#[cfg(feature = "wasi")]
+use flb_event::Event;
 use flb_event::{Chunk, ChunkBuilder, Tag, Timestamp};
 use flb_plugin::Parser;
 
@@ -51,6 +53,14 @@ impl Printed {
                 }
             }
             Err(error) => self.complain(&format!("a line is lost: {error}")),
+        }
+    }
+
+    /// Adds a record that is one already.
+    #[cfg(feature = "wasi")]
+    pub(crate) fn push_event(&mut self, event: Event<'_>) {
+        if let Err(error) = self.batch.push(event) {
+            self.complain(&format!("a record is lost: {error}"));
         }
     }
 
