@@ -4,6 +4,7 @@
 
 use std::io::Write as _;
 
+use crate::Timestamp;
 use crate::msgpack::{MAX_DEPTH, MsgpackError, Reader, Value};
 
 /// Appends the first value of `value` as msgpack-c's `msgpack_object_print` prints it: floats as C's `%f`, an extension
@@ -16,6 +17,11 @@ pub fn write(value: &[u8], out: &mut Vec<u8>) -> Result<(), MsgpackError> {
         out.truncate(start);
     }
     written
+}
+
+/// Appends seconds and nanoseconds: `1666270588.271704000`.
+pub fn write_time(time: Timestamp, out: &mut Vec<u8>) {
+    write!(out, "{}.{:09}", time.sec, time.nsec).expect("a Vec takes all bytes");
 }
 
 /// As [`write()`] for the reader's next value, which lies inside `depth` containers. After an error `out` has a part of it.
@@ -125,6 +131,13 @@ mod tests {
         write(value, &mut out).unwrap();
         let text = out.strip_prefix(b"> ").unwrap();
         assert_eq!(text, expected, "{}", String::from_utf8_lossy(text));
+    }
+
+    #[test]
+    fn a_time_has_nine_digits_behind_the_point() {
+        let mut out = b"> ".to_vec();
+        write_time(Timestamp { sec: 5, nsec: 7 }, &mut out);
+        assert_eq!(out, b"> 5.000000007");
     }
 
     fn check_json(json: &str, expected: &str) {

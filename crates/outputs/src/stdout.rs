@@ -3,13 +3,12 @@
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use flb_event::msgpack::MsgpackError;
 use flb_event::{Chunk, Event, text};
 use flb_plugin::keys::{Choice, Key, Word};
 use flb_plugin::{
-    BoxFuture, Build, BuildError, Flush, Options, Output, OutputError, Spec, Table, keys,
+    BoxFuture, Build, BuildError, Flush, Options, Output, OutputError, Spec, Table, keys, write_all,
 };
 
 use super::date;
@@ -178,7 +177,7 @@ impl Printer {
         match self.format {
             Format::Text => {
                 date::print(out, format_args!("[{index}] {}: [[", chunk.tag()));
-                date::write_nanos(event.time, out);
+                text::write_time(event.time, out);
                 out.extend_from_slice(b", ");
                 text::write(event.metadata, out)?;
                 out.extend_from_slice(b"], ");
@@ -187,7 +186,7 @@ impl Printer {
             }
             Format::TextV1 => {
                 date::print(out, format_args!("[{index}] {}: [", chunk.tag()));
-                date::write_nanos(event.time, out);
+                text::write_time(event.time, out);
                 out.extend_from_slice(b", ");
                 text::write(event.body, out)?;
                 out.extend_from_slice(b"]\n");
@@ -204,23 +203,6 @@ impl Printer {
             Format::Otlp { .. } => {}
         }
         Ok(())
-    }
-}
-
-/// Writes all of it, in one write if the receiver takes it. A receiver that was set not to block is waited for.
-fn write_all(sink: &mut (dyn Write + Send), text: &[u8]) -> io::Result<()> {
-    const PAUSE: Duration = Duration::from_millis(5);
-    let mut rest = text;
-    loop {
-        let written = if rest.is_empty() { sink.flush().map(|()| 0) } else { sink.write(rest) };
-        match written {
-            Ok(_) if rest.is_empty() => return Ok(()),
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(length) => rest = &rest[length..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(PAUSE),
-            Err(error) => return Err(error),
-        }
     }
 }
 

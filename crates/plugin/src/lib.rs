@@ -17,6 +17,7 @@ mod regex;
 mod registry;
 mod service;
 mod shared;
+mod sink;
 mod tally;
 
 use std::future::Future;
@@ -40,6 +41,7 @@ pub use regex::{Groups, Regex, RegexError, TooManySteps};
 pub use registry::{Absent, Build, Registry, Spec};
 pub use service::{ESCAPE_UNICODE, Generation, SERVICE, Service};
 pub use shared::Shared;
+pub use sink::write_all;
 pub use tally::{Fate, Fates, Tally};
 
 /// A boxed future, so that plugin traits are object safe.

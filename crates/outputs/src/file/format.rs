@@ -91,7 +91,7 @@ impl Format {
         match self {
             Self::OutFile => {
                 date::print(out, format_args!("{tag}: ["));
-                date::write_nanos(event.time, out);
+                text::write_time(event.time, out);
                 out.extend_from_slice(b", ");
                 printer.print(event.body, out)?;
                 out.extend_from_slice(b"]\n");
@@ -151,7 +151,7 @@ fn write_csv(
         }
         out.push(b'\n');
     }
-    date::write_nanos(event.time, out);
+    text::write_time(event.time, out);
     for entry in msgpack::entries(event.body)? {
         out.extend_from_slice(delimiter.as_bytes());
         text::write(entry?.1, out)?;
