@@ -14,43 +14,94 @@ pub(super) enum Decision {
     Replace,
     /// As [`Decision::Replace`], and with this time.
     ReplaceAt(Timestamp),
+    /// It passes with what was written as its metadata, and the body that it has.
+    ReplaceMetadata,
 }
 
-/// Asks `decide` about each record of the batch. To replace a record it has written the new body, a msgpack map, to
-/// the buffer, which it is given empty.
+/// Asks `decide` about each record of the batch. To replace a record it has written the new body or metadata, a msgpack
+/// map, to the buffer, which it is given empty.
 pub(super) fn each(
     batch: Chunk,
     outlet: &mut Outlet,
     mut decide: impl FnMut(&Event<'_>, &mut Vec<u8>) -> Decision,
 ) {
-    let mut changed: Option<ChunkBuilder> = None;
-    let mut tally = Tally::default();
-    let mut body = Vec::new();
-    for (index, event) in batch.records().enumerate() {
-        body.clear();
-        let decision = decide(&event, &mut body);
-        if decision == Decision::Keep && changed.is_none() {
-            tally.kept += 1;
-            continue;
-        }
-        let builder = changed.get_or_insert_with(|| first(&batch, index));
-        let (time, body, count) = match decision {
-            Decision::Drop => {
-                tally.dropped += 1;
-                continue;
+    let mut rebuilt = Rebuilt::of(&batch);
+    let mut written = Vec::new();
+    for event in batch.records() {
+        written.clear();
+        let decision = decide(&event, &mut written);
+        let written = written.as_slice();
+        match decision {
+            Decision::Keep => rebuilt.keep(event),
+            Decision::Drop => rebuilt.become_all(&[]),
+            Decision::Replace => rebuilt.become_all(&[Event { body: written, ..event }]),
+            Decision::ReplaceAt(time) => {
+                rebuilt.become_all(&[Event { time, body: written, ..event }]);
             }
-            Decision::Keep => (event.time, event.body, &mut tally.kept),
-            Decision::Replace => (event.time, body.as_slice(), &mut tally.replaced),
-            Decision::ReplaceAt(time) => (time, body.as_slice(), &mut tally.replaced),
-        };
-        match builder.push(Event { time, body, ..event }) {
-            Ok(()) => *count += 1,
-            // The batch has grown over 4 GiB.
-            Err(_) => tally.fail(Fate::Dropped),
+            Decision::ReplaceMetadata => {
+                rebuilt.become_all(&[Event { metadata: written, ..event }]);
+            }
         }
     }
-    outlet.count(&tally);
-    outlet.pass(changed.map_or(batch, ChunkBuilder::build));
+    rebuilt.finish(outlet);
+}
+
+/// The batch that comes out, record by record, and the books about it.
+pub(super) struct Rebuilt<'b> {
+    batch: &'b Chunk,
+    /// How many records are decided about.
+    told: usize,
+    /// None while all pass as they are.
+    changed: Option<ChunkBuilder>,
+    tally: Tally,
+}
+
+impl<'b> Rebuilt<'b> {
+    /// Of this batch, whose records are told about one after the other.
+    pub(super) fn of(batch: &'b Chunk) -> Self {
+        Self { batch, told: 0, changed: None, tally: Tally::default() }
+    }
+
+    /// The next record, which is this one, passes as it is.
+    pub(super) fn keep(&mut self, event: Event<'_>) {
+        match self.pass(event) {
+            true => self.tally.kept += 1,
+            false => self.tally.fail(Fate::Dropped),
+        }
+    }
+
+    /// These take the place of the next record: none, one, or several.
+    pub(super) fn become_all(&mut self, events: &[Event<'_>]) {
+        let builder = self.changed();
+        // What a record takes beside its maps is less.
+        let size = |event: &Event<'_>| event.metadata.len() + event.body.len() + 16;
+        let size = events.iter().map(size).fold(builder.size(), usize::saturating_add);
+        match u32::try_from(size) {
+            Ok(_) => {
+                // There is room, as was seen.
+                events.iter().for_each(|event| _ = builder.push(*event));
+                self.tally.became(events.len());
+            }
+            Err(_) => self.tally.fail(Fate::Dropped),
+        }
+        self.told += 1;
+    }
+
+    /// Passes what was made on.
+    pub(super) fn finish(self, outlet: &mut Outlet) {
+        outlet.count(&self.tally);
+        outlet.pass(self.changed.map_or_else(|| self.batch.clone(), ChunkBuilder::build));
+    }
+
+    /// The next record passes as it is, unless the batch has grown over 4 GiB.
+    fn pass(&mut self, event: Event<'_>) -> bool {
+        self.told += 1;
+        self.changed.as_mut().is_none_or(|builder| builder.push(event).is_ok())
+    }
+
+    fn changed(&mut self) -> &mut ChunkBuilder {
+        self.changed.get_or_insert_with(|| first(self.batch, self.told))
+    }
 }
 
 /// A builder that holds the first `count` records.

@@ -65,6 +65,11 @@ impl<'a> Fields<'a> {
         self.0.iter().filter(|field| field.is(key)).count()
     }
 
+    /// The first entry with this key.
+    pub(crate) fn get(&self, key: &str) -> Option<&Field<'a>> {
+        self.0.iter().find(|field| field.is(key))
+    }
+
     /// Takes out all entries with this key.
     pub(crate) fn remove(&mut self, key: &str) {
         self.0.retain(|field| !field.is(key));

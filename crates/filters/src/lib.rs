@@ -3,9 +3,11 @@
 use flb_plugin::{Filter, Spec};
 
 mod aws;
+mod content_modifier;
 mod each;
 mod entries;
 mod fields;
+mod geoip2;
 mod grep;
 mod kubernetes;
 mod modify;
@@ -14,6 +16,7 @@ mod nest;
 mod parser;
 mod record_modifier;
 mod rewrite_tag;
+mod stdout;
 mod throttle;
 mod uuid;
 mod wasm;
@@ -21,6 +24,8 @@ mod wasm;
 /// Every filter, alphabetic.
 pub static ALL: &[Spec<dyn Filter>] = &[
     aws::SPEC,
+    content_modifier::SPEC,
+    geoip2::SPEC,
     grep::SPEC,
     kubernetes::SPEC,
     modify::SPEC,
@@ -29,6 +34,7 @@ pub static ALL: &[Spec<dyn Filter>] = &[
     parser::SPEC,
     record_modifier::SPEC,
     rewrite_tag::SPEC,
+    stdout::SPEC,
     throttle::SPEC,
     wasm::SPEC,
 ];

@@ -1,5 +1,6 @@
 //! What the plugins that run WebAssembly have in common: the engine, the module's file, and the options that bound a guest.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -98,12 +99,18 @@ pub fn open(
     service: &Service,
     traps: Traps,
 ) -> Result<(FilterEngine, Vec<u8>, PathBuf), BuildError> {
-    let path = find(Path::new(path), service);
-    let bytes = std::fs::read(&path).map_err(|error| {
+    let (bytes, path) = read(path, service);
+    let bytes = bytes.map_err(|error| {
         BuildError::new(format!("cannot access wasm program at {}: {error}", path.display()))
             .help("give the path of a .wasm or .aot file that the agent may read")
     })?;
     Ok((engine(service, traps)?, bytes, path))
+}
+
+/// A file that an option names: its bytes, and where it is.
+pub fn read(path: &str, service: &Service) -> (io::Result<Vec<u8>>, PathBuf) {
+    let path = find(Path::new(path), service);
+    (std::fs::read(&path), path)
 }
 
 /// A path that is not there as it is may be meant from the configuration's directory.

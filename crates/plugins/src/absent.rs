@@ -109,11 +109,6 @@ pub(crate) static ALL: &[Absent] = &[
         "set what you need with the filter record_modifier and variables: Record cluster ${ECS_CLUSTER}",
     ),
     absent(Filter, "expect", "test filters with flb-wamrc run and check"),
-    absent(
-        Filter,
-        "geoip2",
-        "write it as a WebAssembly filter, wasm: Accessible_Paths lets it read the database",
-    ),
     absent(Filter, "log_to_metrics", NO_METRICS),
     absent(
         Filter,
@@ -122,7 +117,6 @@ pub(crate) static ALL: &[Absent] = &[
     ),
     absent(Filter, "lua", FROM_LUA),
     absent(Filter, "nightfall", "redact with a WebAssembly filter, wasm"),
-    absent(Filter, "stdout", "add an output stdout with the same Match"),
     absent(
         Filter,
         "sysinfo",
@@ -135,7 +129,6 @@ pub(crate) static ALL: &[Absent] = &[
         "convert with a parser's Types and the filter parser, or with a WebAssembly filter, wasm",
     ),
     absent(Filter, "wasi-nn", "write it as a WebAssembly filter, wasm"),
-    absent(Processor, "content_modifier", BY_MODIFY),
     absent(Processor, "cumulative_to_delta", NO_METRICS),
     absent(Processor, "labels", NO_METRICS),
     absent(Processor, "metrics_selector", NO_METRICS),
