@@ -63,6 +63,9 @@ fn build_patient(
 ) -> Result<Box<dyn Filter>, BuildError> {
     let label = Label::filter(SPEC.name, build);
     let wanted = options::wanted(options);
+    if let Some(why) = options::in_vain(options) {
+        tracing::warn!("{label} use_pod_association has no effect: {why}");
+    }
     let way = Way::of(options);
     let access = Access::of(options, build)?;
     let asks = way != Way::Example && !options.get(options::USE_TAG_FOR_META);

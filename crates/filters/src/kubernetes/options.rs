@@ -93,9 +93,9 @@ keys! {
         Key::new("dns_retries", "").idle("the start waits for nobody; names are looked up again");
     DNS_WAIT_TIME: Option<Text> =
         Key::new("dns_wait_time", "").idle("the start waits for nobody; names are looked up again");
-    USE_POD_ASSOCIATION: Option<Text> = Key::new("use_pod_association", "").inert(NO_SERVICES);
-    AWS_USE_POD_ASSOCIATION: Option<Text> =
-        Key::new("aws_use_pod_association", "").inert(NO_SERVICES);
+    USE_POD_ASSOCIATION: Option<Bool> = Key::new("use_pod_association", "").idle(NO_SERVICES);
+    AWS_USE_POD_ASSOCIATION: Option<Bool> =
+        Key::new("aws_use_pod_association", "").idle(NO_SERVICES);
     AWS_POD: Option<Text> = Key::new("aws_pod_*", "").idle(NO_SERVICES);
     SET_PLATFORM: Option<Text> = Key::new("set_platform", "").idle(NO_SERVICES);
 }
@@ -105,6 +105,12 @@ const API_PORT: u16 = 443;
 
 /// The most bytes of an answer where no limit is wanted.
 const LARGEST_ANSWER: u64 = 32 << 20;
+
+/// What is asked for in vain, if anything is.
+pub(super) fn in_vain(options: &Options) -> Option<&'static str> {
+    let keys = [USE_POD_ASSOCIATION, AWS_USE_POD_ASSOCIATION];
+    keys.iter().any(|key| options.get(*key) == Some(true)).then_some(NO_SERVICES)
+}
 
 /// What of an object goes into records.
 pub(super) fn wanted(options: &Options) -> Wanted {

@@ -723,9 +723,8 @@ fn a_wrong_configuration_is_refused() {
 
 #[test]
 fn what_other_places_have_is_taken_with_a_word() {
-    let inert = Table(&[super::options::KEYS]).find("aws_use_pod_association").unwrap();
-    assert!(inert.help().starts_with("Without effect: the service names"), "{}", inert.help());
     let given = [
+        ("aws_use_pod_association", "on"),
         ("aws_pod_association_port", "1"),
         ("set_platform", "eks"),
         ("dns_retries", "3"),
@@ -733,7 +732,10 @@ fn what_other_places_have_is_taken_with_a_word() {
         ("tls.debug", "0"),
         ("use_tag_for_meta", "on"),
     ];
-    assert_eq!(Scene::at("http://127.0.0.1:1", SHORT, &given).of("web"), bare("web"));
+    let log = flb_harness::Scene::new(0.0);
+    let mut scene = log.logged(|| Scene::at("http://127.0.0.1:1", SHORT, &given));
+    assert_eq!(scene.of("web"), bare("web"));
+    assert!(log.log().contains("use_pod_association has no effect"), "{}", log.log());
 }
 
 #[test]

@@ -95,6 +95,9 @@ impl Agent {
         for file in &work.files {
             command.args(["-i", "tail", "-p"]).arg(format!("path={}", file.display()));
             // Room for the longest line.
+            if let Some(native) = &work.native {
+                command.args(["-t", native.tag]);
+            }
             for property in
                 [work.reading, "read_from_head=on", "exit_on_eof=on", "buffer_max_size=1M"]
             {
@@ -114,6 +117,12 @@ impl Agent {
             command.args(["-p", "wasm_heap_size=900k"]);
             if filter.name == "say" && self.name != "peer" {
                 command.args(["-p", "guest_output=inherit"]);
+            }
+        }
+        if let Some(native) = &work.native {
+            command.args(["-F", native.name, "-m", "*"]);
+            for property in &native.properties {
+                command.arg("-p").arg(property);
             }
         }
         command.args(["-o", output[0], "-m", "*"]);

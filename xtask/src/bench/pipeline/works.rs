@@ -55,6 +55,13 @@ pub(super) const FILTERS: &[&Filter] =
 /// The parser of JSON lines, as an input's property.
 const JSON: &str = "parser=bench_json";
 
+/// A filter that both agents have, and the tag that it wants the records to have.
+pub(super) struct Native {
+    pub(super) name: &'static str,
+    pub(super) tag: &'static str,
+    pub(super) properties: Vec<String>,
+}
+
 /// One row of the table, whoever does it.
 pub(super) struct Work {
     pub(super) name: String,
@@ -66,6 +73,8 @@ pub(super) struct Work {
     /// Bytes of a line.
     pub(super) length: usize,
     pub(super) filters: Vec<&'static Filter>,
+    /// A filter that is no module, if there is one.
+    pub(super) native: Option<Native>,
     /// Whether it may use all CPUs, and not only one.
     pub(super) is_wide: bool,
 }
@@ -80,7 +89,16 @@ pub(super) fn works(folder: &Path, lines: usize) -> Result<Vec<Work>> {
         |name: &str, file: &Path, reading, records, length, filters: &[&'static Filter]| {
             let (name, files) = (name.to_owned(), vec![file.to_owned()]);
             let filters = filters.to_vec();
-            works.push(Work { name, files, reading, records, length, filters, is_wide: false });
+            works.push(Work {
+                name,
+                files,
+                reading,
+                records,
+                length,
+                filters,
+                native: None,
+                is_wide: false,
+            });
         };
     add("no filter", &main, JSON, lines, LENGTH, &[]);
     for filter in
@@ -111,6 +129,7 @@ pub(super) fn works(folder: &Path, lines: usize) -> Result<Vec<Work>> {
         add(&format!("{length} B, {what}, no filter"), &file, JSON, records, *length, &[]);
         add(&format!("{length} B, {what}, append"), &file, JSON, records, *length, &[APPEND]);
     }
+    works.push(make.kubernetes(aside)?);
     let halves = make.halves(&main)?;
     for filter in [APPEND, RUST_ENRICH] {
         works.push(Work {
@@ -120,11 +139,19 @@ pub(super) fn works(folder: &Path, lines: usize) -> Result<Vec<Work>> {
             records: lines,
             length: LENGTH,
             filters: vec![filter],
+            native: None,
             is_wide: true,
         });
     }
     Ok(works)
 }
+
+/// A pod as the API of Kubernetes tells it.
+const POD: &str = r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"web-1","namespace":"shop",
+"uid":"6d1e2042-8013-449c-aa93-e7238391c45f","labels":{"app":"web","pod-template-hash":"7d4b9c9f5","tier":"front"},
+"annotations":{"prometheus.io/scrape":"true","prometheus.io/port":"8080"}},"spec":{"nodeName":"node-1"},
+"status":{"podIP":"10.1.2.3","containerStatuses":[{"name":"nginx","image":"docker.io/library/nginx:1.27",
+"imageID":"docker.io/library/nginx@sha256:9f86d081884c7d65","containerID":"containerd://0a1b"}]}}"#;
 
 const SIZES: &[(Shape, usize)] = &[
     (Shape::Text, 100),
@@ -145,6 +172,7 @@ pub(super) fn one_line(folder: &Path) -> Result<Work> {
         records: 1,
         length: LENGTH,
         filters: vec![SAY],
+        native: None,
         is_wide: false,
     })
 }
@@ -180,6 +208,7 @@ pub(super) fn to_compare(folder: &Path, lines: usize) -> Result<Vec<Work>> {
                 records,
                 length: LENGTH,
                 filters,
+                native: None,
                 is_wide: true,
             });
         }
@@ -196,6 +225,37 @@ impl Maker<'_> {
         let path = self.folder.join(format!("{shape:?}-{length}-{lines}.jsonl"));
         fs::write(&path, lines::file(shape, length, lines))?;
         Ok(path)
+    }
+
+    /// A container's lines through the filter `kubernetes`, which knows the pod from the second batch on: from a file, so that
+    /// no server is needed.
+    fn kubernetes(&self, records: usize) -> Result<Work> {
+        let folder = self.folder.join("kube");
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("shop_web-1.meta"), POD)?;
+        let length = LENGTH + 49;
+        let name = format!("web-1_shop_nginx-{}.log", "0a1b2c3d4e5f0a1b".repeat(4));
+        let file = folder.join(name);
+        fs::write(&file, lines::file(Shape::Container, length, records))?;
+        let place = folder.display().to_string();
+        let prefix = format!("kube.{}.", place.trim_start_matches('/').replace('/', "."));
+        let properties = vec![
+            format!("kube_tag_prefix={prefix}"),
+            format!("kube_meta_preload_cache_dir={place}"),
+            "kube_url=http://127.0.0.1:1".to_owned(),
+            "merge_log=on".to_owned(),
+            "keep_log=off".to_owned(),
+        ];
+        Ok(Work {
+            name: "container lines, kubernetes filter with a warm cache".to_owned(),
+            files: vec![file],
+            reading: "multiline.parser=cri",
+            records,
+            length,
+            filters: Vec::new(),
+            native: Some(Native { name: "kubernetes", tag: "kube.*", properties }),
+            is_wide: false,
+        })
     }
 
     /// The lines of a file in two files.
