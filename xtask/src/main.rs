@@ -3,6 +3,7 @@
 
 mod allocators;
 mod bench;
+mod configurations;
 mod cross;
 mod demo;
 mod dist;
@@ -43,6 +44,8 @@ enum Chore {
     Cross(cross::Args),
     /// Make packages for users, .tar.gz and .deb
     Dist(dist::Args),
+    /// Try every configuration below a folder, and count what the agent refuses
+    Configurations(configurations::Args),
     /// Run the plugin inside the real Fluent Bit that FLUENT_BIT names
     FluentBit(fluent_bit::Args),
     /// Lose nothing, whatever happens to the agent for a long time
@@ -63,6 +66,7 @@ impl Chore {
             Self::Demo => demo::run(),
             Self::Cross(args) => cross::run(args),
             Self::Dist(args) => dist::run(args),
+            Self::Configurations(args) => configurations::run(args),
             Self::FluentBit(args) => fluent_bit::run(args),
             Self::Soak(soak) => soak.run(),
             Self::Bench(bench) => bench.run(),
@@ -106,6 +110,8 @@ mod tests {
             "cross aarch64 --if-possible",
             "dist --check --profile dev --target x86_64-unknown-linux-musl --programs a --out b",
             "dist --plugin --profile release",
+            "configurations tests/agent",
+            "configurations --agent target/debug/flb-agent --warnings examples -- -R parsers.conf -b storage",
             "fluent-bit",
             "fluent-bit refused starts",
             "soak kill 3 600 target/debug/flb-agent",
@@ -132,6 +138,7 @@ mod tests {
             ("allocators perl", "c, rust, zig, as, go"),
             ("cross vax", "aarch64, riscv64, s390x, armv7, all"),
             ("dist --profile", "--profile <NAME>"),
+            ("configurations", "<FOLDER>"),
             ("soak kill many", "'many'"),
         ] {
             let error = read(line).unwrap_err();
