@@ -192,6 +192,7 @@ mod tests {
                 assert!(said.contains(word) && said.contains("error"), "{text}: {said}");
             }
         }
+        assert_eq!(said("Dns.Resolver legacy"), "");
         assert_eq!(said("Daemon off\n    Hot_Reload off\n    Storage.Metrics on"), "");
     }
 

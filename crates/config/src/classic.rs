@@ -227,6 +227,8 @@ impl Reader<'_> {
                 return true;
             }
             Some(_) if context.in_group => return false,
+            // Twice as much is what a group's keys would have; where there is no group they are the section's.
+            Some(more) if more.len() == expected.len() => return true,
             Some(_) => ("extra indentation level found", found),
             None if expected.starts_with(found.text) => {
                 ("indentation level is too low", content.first_word())

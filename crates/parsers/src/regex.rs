@@ -1,6 +1,7 @@
 //! `regex`: a line that a regular expression is found in; its named groups become the record.
 
 use flb_event::Timestamp;
+use flb_plugin::log::Label;
 use flb_plugin::{Build, BuildError, Options, ParseError, Parsed, Parser, Regex, Spec};
 
 use super::fields::Common;
@@ -20,8 +21,10 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Parser>, BuildE
     };
     let regex = Regex::new(pattern).map_err(|error| BuildError::new(error.to_string()))?;
     if regex.names().len() == 0 {
-        return Err(BuildError::new(format!("'{pattern}' has no named groups"))
-            .help("name what shall become a key: (?<key>...)"));
+        let label = Label::parser(build);
+        tracing::warn!(
+            "{label} '{pattern}' has no named groups, so no line is taken; name what shall become a key: (?<key>...)"
+        );
     }
     let common = Common::new(options, build)?;
     let skips_empty = options.get(SKIP_EMPTY_VALUES);
@@ -38,6 +41,9 @@ impl Parser for RegexParser {
     fn parse(&self, line: &[u8], now: Timestamp, body: &mut Vec<u8>) -> Result<Parsed, ParseError> {
         let found = self.regex.find(line).map_err(|error| ParseError(error.to_string()))?;
         let groups = found.ok_or_else(|| ParseError("the pattern is not found".to_owned()))?;
+        if self.regex.names().len() == 0 {
+            return Err(ParseError("the pattern has no named groups".to_owned()));
+        }
         let mut fields = self.common.begin(body, now);
         for (group, name) in self.regex.names() {
             let value = groups.get(group).unwrap_or_default();
@@ -106,11 +112,17 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_needed_with_named_groups() {
+    fn a_pattern_without_named_groups_takes_no_line() {
+        ParserCheck::new(&SPEC, &[("regex", "^(a)$")])
+            .refuses("a", "the pattern has no named groups")
+            .refuses("b", "the pattern is not found");
+    }
+
+    #[test]
+    fn a_pattern_is_needed() {
         let refused =
             |given: &[(&str, &str)]| flb_harness::build(&SPEC, given).err().unwrap().message;
         assert_eq!(refused(&[]), "a parser of format regex needs a 'Regex'");
-        assert_eq!(refused(&[("regex", "^(a)$")]), "'^(a)$' has no named groups");
         assert!(refused(&[("regex", "(?<a")]).contains("is not a regular expression"));
     }
 }

@@ -58,7 +58,13 @@ keys! {
     .default("$TraceId");
     LOGS_SPAN_ID_MESSAGE_KEY: Text =
         Key::new("logs_span_id_message_key", "Key of the span, in hexadecimal").default("$SpanId");
+    METRICS_URI: Option<Text> = Key::new("metrics_uri", "").inert(ONLY_LOGS);
+    TRACES_URI: Option<Text> = Key::new("traces_uri", "").inert(ONLY_LOGS);
+    PROFILES_URI: Option<Text> = Key::new("profiles_uri", "").inert(ONLY_LOGS);
+    ADD_LABEL: Many<Text> = Key::new("add_label", "").repeated().inert("labels are for metrics");
 }
+
+const ONLY_LOGS: &str = "there are only logs here";
 
 const OPTIONS: Table = Table(&[OWN, http_client::KEYS, tls::KEYS, tls::CLIENT]);
 

@@ -51,6 +51,7 @@ keys! {
     .default("off");
     RATE_WINDOW: Option<Text> = Key::new("rate_window", "").not_yet();
     RATE_GATE: Option<Text> = Key::new("rate_gate", "").not_yet();
+    RATE_GATE_OPTIONS: Option<Text> = Key::new("rate_gate.*", "").not_yet();
     LISTEN: Option<Text> = Key::new("listen", "").inert(NETWORK);
 }
 

@@ -73,7 +73,8 @@ keys! {
     )
     .not_yet();
     DNS_MODE: Option<Text> = Key::new("dns.mode", "Protocol of look-ups").not_yet();
-    DNS_RESOLVER: Option<Text> = Key::new("dns.resolver", "Who looks names up").not_yet();
+    DNS_RESOLVER: Option<Text> =
+        Key::new("dns.resolver", "Who looks names up").idle("the system does");
     DNS_PREFER_IPV4: Option<Text> =
         Key::new("dns.prefer_ipv4", "IPv4 addresses go first").not_yet();
     DNS_PREFER_IPV6: Option<Text> =

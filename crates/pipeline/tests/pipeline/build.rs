@@ -111,6 +111,7 @@ fn a_core_property_is_checked() {
 fn a_core_property_without_effect_is_a_warning() {
     for (section, words) in [
         ("[INPUT]\n Name count\n Thread.Ring_Buffer.Window 5\n", "has no effect on this input"),
+        ("[INPUT]\n Name count\n Rate_Gate.Max_Bytes 1M\n", "not supported yet"),
         ("[OUTPUT]\n Name keep\n Match *\n Retry_Limit x\n", "retried once"),
         ("[OUTPUT]\n Name keep\n Match *\n Net.Keepalive on\n", "this plugin does not use it"),
     ] {
@@ -214,7 +215,7 @@ fn service_properties_are_checked() {
 fn a_warning_about_a_service_key_is_given_once() {
     let said = build("[SERVICE]\n DNS.Mode UDP\n DNS.Mode TCP\n").config();
     assert_eq!(said.matches("dns.mode").count(), 1, "{said}");
-    for key in ["dns.resolver", "plugins_file", "streams_file"] {
+    for key in ["dns.prefer_ipv4", "plugins_file", "streams_file"] {
         let warning = format!("service property '{key}' is not supported yet");
         check_warning(&around(&format!("[SERVICE]\n {key} x\n")), &[&warning]);
     }
