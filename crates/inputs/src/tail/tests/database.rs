@@ -184,13 +184,9 @@ fn lines_that_wait_for_others_are_not_lost_with_the_agent() {
 }
 
 #[test]
-fn a_database_of_another_kind_is_refused_and_left_alone() {
-    let folder = Folder::new(&[("a.log", "one\n"), ("fluent.db", "SQLite format 3\0rest")]);
-    let (path, db) = (folder.text("a.log"), folder.text("fluent.db"));
-    let given = [("path", path.as_str()), ("db", &db)];
-    let error = Scene::new(1000.0).build(&SPEC, &given, SPEC.build).err().unwrap();
-    assert!(error.message.contains("it is an SQLite database"), "{error}");
-    assert_eq!(fs::read(folder.path("fluent.db")).unwrap(), b"SQLite format 3\0rest");
+fn a_database_that_is_no_file_is_refused() {
+    let folder = Folder::new(&[("a.log", "one\n")]);
+    let path = folder.text("a.log");
     let pipe = folder.text("pipe.db");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
     assert!(made.success());

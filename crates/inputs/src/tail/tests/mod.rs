@@ -1,6 +1,8 @@
 //! What comes out of files that grow, move and vanish while the input runs. The time is 1000.0 when it starts.
 
 mod database;
+#[cfg(feature = "sqlite")]
+mod switch;
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;

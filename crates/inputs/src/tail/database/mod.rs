@@ -1,6 +1,11 @@
 //! The file of positions: one row a file, by inode and device, with what stands before the position as proof that the file
 //! is still the same.
 
+#[cfg(feature = "sqlite")]
+mod original;
+#[cfg(feature = "sqlite")]
+mod switch;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -21,7 +26,7 @@ const FILES: TableDefinition<'_, (u64, u64), (u64, u64, &[u8])> = TableDefinitio
 /// Files that were searched for, as configurations say it; and when an agent did so first, in seconds since 1970.
 const STARTS: TableDefinition<'_, &str, u64> = TableDefinition::new("starts");
 
-/// How every file of the original's begins.
+/// How every file of Fluent Bit's begins.
 const SQLITE: &[u8] = b"SQLite format 3\0";
 
 /// Memory for the table, which is small.
@@ -75,7 +80,7 @@ pub(super) fn open(
     if let Some(database) = open.get(&key).and_then(Weak::upgrade) {
         return Ok(database);
     }
-    let (database, is_anew) = open_file(path, build)?;
+    let (database, is_anew) = open_file(path, by_name, build)?;
     let open_file = Mutex::new(Some(database));
     let database = Arc::new(Database { path: path.to_owned(), open: open_file, by_name, is_anew });
     open.insert(key, Arc::downgrade(&database));
@@ -84,7 +89,10 @@ pub(super) fn open(
 
 /// Whether the file could be opened or made, without doing so: another agent may have it.
 pub(super) fn look(path: &Path) -> Result<(), BuildError> {
-    refuse_others(path)?;
+    require_file(path)?;
+    if is_sqlite(path) {
+        return switch::look(path);
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     match folder.unwrap_or(Path::new(".")).is_dir() {
         true => Ok(()),
@@ -93,25 +101,45 @@ pub(super) fn look(path: &Path) -> Result<(), BuildError> {
     }
 }
 
-/// Refuses what is there and is no database of ours. A pipe must not be opened: that waits until somebody writes.
-fn refuse_others(path: &Path) -> Result<(), BuildError> {
+/// Refuses what is there and is no file. A pipe must not be opened: that waits until somebody writes.
+fn require_file(path: &Path) -> Result<(), BuildError> {
     if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         let message = format!("db {}: it is not a file", path.display());
         return Err(BuildError::new(message)
             .help("give the name of a file, which is made if it is missing"));
     }
-    if !is_sqlite(path) {
-        return Ok(());
+    Ok(())
+}
+
+/// An agent that cannot read the files of Fluent Bit.
+#[cfg(not(feature = "sqlite"))]
+mod switch {
+    use super::{Build, BuildError, Path};
+
+    pub(super) fn take_over(path: &Path, _: bool, _: &Build<'_>) -> Result<(), BuildError> {
+        look(path)
     }
-    let message = format!("db {}: it is an SQLite database, as Fluent Bit writes", path.display());
-    Err(BuildError::new(message)
-        .help("give another file name; this one is left as it is, and files are read as without a database"))
+
+    pub(super) fn look(path: &Path) -> Result<(), BuildError> {
+        let shown = path.display();
+        let message = format!("db {shown}: it is an SQLite database, as Fluent Bit writes");
+        Err(BuildError::new(message).help(
+            "give another file name, or let an agent take it over that is built with its feature sqlite; this one is left as it is",
+        ))
+    }
 }
 
 /// Opens the file, and tells whether it is a new one in the place of a broken one.
-fn open_file(path: &Path, build: &Build<'_>) -> Result<(redb::Database, bool), BuildError> {
+fn open_file(
+    path: &Path,
+    by_name: bool,
+    build: &Build<'_>,
+) -> Result<(redb::Database, bool), BuildError> {
     let shown = path.display();
-    refuse_others(path)?;
+    require_file(path)?;
+    if is_sqlite(path) {
+        switch::take_over(path, by_name, build)?;
+    }
     let error = match create(path) {
         Ok(database) => return Ok((database, false)),
         Err(error) => error,
@@ -120,7 +148,7 @@ fn open_file(path: &Path, build: &Build<'_>) -> Result<(redb::Database, bool), B
         return Err(BuildError::new(format!("db {shown}: {error}"))
             .help("check that the folder is there and may be written to, and that no other agent uses the file"));
     }
-    let aside = aside(path);
+    let aside = free_name(path, ".corrupt");
     let moved = std::fs::rename(path, &aside).map_err(redb::DatabaseError::from);
     moved
         .and_then(|()| create(path))
@@ -206,10 +234,10 @@ pub(super) enum Past {
 }
 
 /// A name beside the file that nothing has.
-fn aside(path: &Path) -> PathBuf {
+fn free_name(path: &Path, suffix: &str) -> PathBuf {
     let name = |number: usize| match number {
-        1 => with_suffix(path, ".corrupt"),
-        _ => with_suffix(path, &format!(".corrupt.{number}")),
+        1 => with_suffix(path, suffix),
+        _ => with_suffix(path, &format!("{suffix}.{number}")),
     };
     let taken = (1..).take_while(|number| name(*number).exists()).count();
     name(taken + 1)
