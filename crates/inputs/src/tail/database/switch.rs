@@ -85,7 +85,11 @@ fn switch(path: &Path, by_name: bool, build: &Build<'_>) -> Result<(Taken, PathB
     let kept = free_name(path, ".fluent-bit");
     fs::hard_link(path, &kept).or_else(|_| fs::copy(path, &kept).map(drop))?;
     fs::rename(&new, path)?;
-    Ok((taken, kept))
+    // What a kill has left beside a database in use; it is of no use to whoever opens that again.
+    match fs::remove_file(with_suffix(path, "-shm")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok((taken, kept)),
+    }
 }
 
 /// When Fluent Bit wrote to its database last, in seconds since 1970.

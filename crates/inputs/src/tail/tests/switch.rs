@@ -109,12 +109,12 @@ fn what_a_killed_fluent_bit_has_left_in_its_log_counts() {
     theirs.0.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     theirs.0.execute("UPDATE in_tail_files SET offset = 4", []).unwrap();
     // As a kill leaves it: the newest position is in the log alone.
-    for file in ["", "-wal"] {
+    for file in ["", "-shm", "-wal"] {
         fs::copy(format!("{from}{file}"), format!("{to}{file}")).unwrap();
     }
     assert!(fs::metadata(format!("{to}-wal")).unwrap().len() > 0);
     check(&folder, &["two"]);
-    assert!(!folder.path("flb.db-wal").exists());
+    assert!(!folder.path("flb.db-wal").exists() && !folder.path("flb.db-shm").exists());
 }
 
 #[test]
