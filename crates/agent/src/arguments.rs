@@ -6,8 +6,8 @@ use std::iter;
 use clap::builder::StyledStr;
 use clap::{Arg, ArgMatches, Command};
 use clap_complete::Shell;
-use flb_cli::{SHELLS, Slip};
-use flb_config::did_you_mean;
+use flb_cli::{SHELLS, Slip, with_help_option};
+use flb_config::{Role, did_you_mean};
 use flb_plugin::Registry;
 
 use crate::command_line::{CommandLine, Mistake};
@@ -41,7 +41,8 @@ pub(crate) fn read(
     registry: &Registry,
 ) -> Result<Request, Mistake> {
     let mut command = grammar::reader(registry);
-    let matches = match take_apart(&mut command, arguments) {
+    let words: Vec<OsString> = arguments.into_iter().collect();
+    let matches = match take_apart(&mut command, with_help_option(&words)) {
         Ok(matches) => matches,
         Err(error) if !error.use_stderr() => return Ok(Request::Help(error.render())),
         Err(error) => return Err(explain(&error, &command)),
@@ -161,7 +162,10 @@ impl Reader<'_> {
             (Show::Help | Show::Json, None) => None,
             (Show::Help | Show::Json, Some((role, name))) => {
                 let Some(help) = PluginHelp::find(self.registry, role, &name) else {
-                    self.line.warn(Mistake::new(format!("invalid {role} plugin '{name}'")));
+                    // Whoever builds the others' sections says so, with what was probably meant.
+                    if role == Role::Processor {
+                        self.line.warn(Mistake::new(format!("invalid {role} plugin '{name}'")));
+                    }
                     return self.take_rest(rest);
                 };
                 Some(help)
@@ -412,11 +416,7 @@ mod tests {
         let line = run(&["-i", "x", "-m", "*", "word", "-o", "nothing", "-h"]);
         assert_eq!(
             shown(line.warnings),
-            [
-                "-m * is ignored: it is for filters and outputs; ",
-                "argument 'word' is ignored; ",
-                "invalid output plugin 'nothing'; ",
-            ]
+            ["-m * is ignored: it is for filters and outputs; ", "argument 'word' is ignored; "]
         );
     }
 
@@ -425,12 +425,12 @@ mod tests {
         let line = run(&["-o", "nothing", "-h", "config", "-vf", "3", "-o", "no", "-J", "-v"]);
         assert_eq!(line.verbosity, 2);
         assert_eq!(line.document().sections.len(), 3);
-        let warnings = [
-            "invalid output plugin 'nothing'; ",
-            "argument 'config' is ignored; a command stands before all options: flb-agent config",
-            "invalid output plugin 'no'; ",
-        ];
-        assert_eq!(shown(line.warnings), warnings);
+        let warning =
+            "argument 'config' is ignored; a command stands before all options: flb-agent config";
+        assert_eq!(shown(line.warnings), [warning]);
+        // A processor has no section that would be refused.
+        let line = run(&["-r", "nothing", "-h"]);
+        assert_eq!(shown(line.warnings), ["invalid processor plugin 'nothing'; "]);
         assert_eq!(mistake(&["-o", "nothing", "-h", "-x", "-V"]), "unrecognized option '-x'; ");
     }
 
@@ -449,7 +449,9 @@ mod tests {
             warning(&["a.conf", "-v"]),
             "argument 'a.conf' is ignored; name a configuration with -c a.conf"
         );
-        assert_eq!(warning(&["help"]), "argument 'help' is ignored; did you mean --help?");
+        assert_eq!(warning(&["-v", "help"]), "argument 'help' is ignored; did you mean --help?");
+        assert!(matches!(ask(&["help"]), Ok(Request::Help(_))));
+        assert!(matches!(ask(&["help", "config"]), Ok(Request::Help(_))));
         let Ok(Request::Config(line)) = ask(&["config", "--", "-a.conf", "b.conf"]) else {
             panic!("no command");
         };

@@ -157,7 +157,7 @@ fn require_ends(document: &Document, findings: &mut Findings) {
     }
 }
 
-/// Reads the configuration and writes it as it takes effect.
+/// Reads the configuration and writes it as it takes effect, and says what plugins would refuse.
 pub(crate) fn effective(
     line: &CommandLine,
     environment: &BTreeMap<String, String>,
@@ -167,10 +167,23 @@ pub(crate) fn effective(
     let (read, ()) = read_all(line, environment, voice, |settings, _| {
         log.set_format(settings.keys.get(LOG_FORMAT))
     })?;
-    let Configuration { document, mut variables, findings, .. } = read;
+    let Configuration { document, mut variables, settings, folder, mut findings } = read;
     if findings.has_errors() {
         return Err(voice.refuse(&document, &findings));
     }
+    let blueprint = Blueprint {
+        document: &document,
+        variables: &variables,
+        registry: &flb_plugins::REGISTRY,
+        parsers: &flb_plugins::builtin_parsers(),
+        multiline: &flb_plugins::builtin_multiline(),
+        settings: &settings,
+        config_dir: folder,
+        shared: Arc::default(),
+        dry_run: true,
+    };
+    // What is wrong with a plugin's keys is said, and shown as it stands there.
+    blueprint.check(&mut findings);
     voice.show(&document, &findings);
     for (name, value) in &document.variables {
         variables.set(name, value);

@@ -35,11 +35,12 @@ impl Foreign {
         }
     }
 
-    fn advice(self) -> &'static str {
+    /// What to give instead where this file, of whatever kind, is wanted.
+    fn advice(self, wanted: &'static str) -> &'static str {
         match self {
             Self::WamrAot => "compile the .wasm again with this flb-wamrc",
             Self::WasmComponent => "build the filter as a core module, not as a component",
-            _ => "give the file that flb-wamrc wrote",
+            _ => wanted,
         }
     }
 }
@@ -89,8 +90,17 @@ impl fmt::Display for Part {
 #[non_exhaustive]
 pub enum ArtifactError {
     /// The file is something else.
-    #[error("not an .aot artifact: {found}; help: {}", found.advice())]
+    #[error("not an .aot artifact: {found}; help: {}", found.advice("give the file that flb-wamrc wrote"))]
     Foreign {
+        /// What it is instead.
+        found: Foreign,
+    },
+    /// The file is something else, where a module would have done as well.
+    #[error(
+        "neither a WebAssembly module nor an .aot artifact: {found}; help: {}",
+        found.advice("give the .wasm that your toolchain wrote, or the .aot that flb-wamrc made of it")
+    )]
+    NoFilter {
         /// What it is instead.
         found: Foreign,
     },

@@ -1,7 +1,8 @@
-//! What the command lines of both programs share beyond clap: what is wrong with one, names that completions offer,
+//! What the command lines of both programs share beyond clap: `help`, what is wrong with one, names that completions offer,
 //! completions, manual pages, tables as wide as the terminal, and colours.
 
 mod completions;
+mod help;
 mod offer;
 mod page;
 mod slip;
@@ -10,6 +11,7 @@ mod table;
 use anstyle::{AnsiColor, Style};
 
 pub use completions::{SHELLS, script};
+pub use help::with_help_option;
 pub use offer::{Offer, offer};
 pub use page::Page;
 pub use slip::Slip;

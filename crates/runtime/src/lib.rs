@@ -43,7 +43,7 @@ mod state;
 #[cfg(feature = "wasi")]
 mod wasi;
 
-pub use abi::{Abi, Answers, Part, Signature};
+pub use abi::{Abi, Answers, MOST_RECORDS, Part, Signature};
 pub use class::Failure;
 pub use engine::{EngineOptions, FilterEngine};
 pub use error::{FilterError, LoadError};

@@ -55,7 +55,7 @@ fn load_module(engine: &FilterEngine, bytes: Vec<u8>, kind: Foreign) -> Result<L
                 if engine.may_signal() { Interruption::Signal } else { Interruption::Epoch };
             compile(engine, &bytes, wanted, Vec::new())
         }
-        found => Err(LoadError::Format(ArtifactError::Foreign { found })),
+        found => Err(LoadError::Format(ArtifactError::NoFilter { found })),
     }
 }
 

@@ -12,6 +12,7 @@ use flb_runtime::{
     GuestLog, GuestOutput, Heard, Sandbox, variable,
 };
 
+use crate::duration::deadline;
 use crate::input::Filter;
 use crate::module;
 use crate::output::aside;
@@ -27,11 +28,11 @@ pub(crate) struct Call {
     #[arg(long, value_name = "json|msgpack", allow_hyphen_values = true, hide_possible_values = true,
         value_parser = offer(format, ["json", "msgpack"]))]
     pub(crate) format: Option<EventFormat>,
-    /// Longest time for one call, as Deadline (default 1)
-    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, value_parser = seconds)]
+    /// Longest time for one call, as Deadline, such as 20ms (default 1s)
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = deadline)]
     pub(crate) deadline: Option<Duration>,
     /// Longest time for the start and for the first call, as Start_Deadline (default: the deadline)
-    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, value_parser = seconds)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = deadline)]
     pub(crate) start_deadline: Option<Duration>,
     /// One of its settings, as the property Config.KEY; may be given several times
     #[arg(long = "config", value_name = "KEY=VALUE", allow_hyphen_values = true)]
@@ -50,16 +51,6 @@ pub(crate) struct Grants {
     /// One of its arguments; may be given several times
     #[arg(long = "arg", value_name = "TEXT", allow_hyphen_values = true)]
     arguments: Vec<String>,
-}
-
-/// Between a millisecond and an hour, as in the agent's configuration.
-pub(crate) fn seconds(value: &str) -> Result<Duration, UsageError> {
-    let time = value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    time.filter(|time| (Duration::from_millis(1)..=Duration::from_secs(3600)).contains(time))
-        .ok_or_else(|| {
-            let message = format!("'{value}' is no deadline");
-            UsageError::new(message, "give seconds between 0.001 and 3600")
-        })
 }
 
 const JSON: EventFormat = EventFormat::Json { escape_unicode: true };

@@ -6,6 +6,8 @@
 use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use flb_cli::with_help_option;
+use flb_text::did_you_mean;
 
 use crate::bench::BenchArgs;
 use crate::check::CheckArgs;
@@ -129,7 +131,13 @@ pub(crate) fn read(words: &[OsString]) -> Result<Understood, UsageError> {
     let mut command = all();
     command.build();
     let program = OsString::from("flb-wamrc");
-    let words = rewritten(words, &command)?;
+    if let [help, wanted, ..] = words
+        && help == "help"
+        && command.find_subcommand(wanted).is_none()
+    {
+        return Err(no_command(&wanted.to_string_lossy(), &command));
+    }
+    let words = rewritten(&with_help_option(words), &command)?;
     let matches = command.try_get_matches_from_mut(std::iter::once(&program).chain(&words));
     let understood =
         matches.and_then(|matches| Ok((CommandLine::from_arg_matches(&matches)?, matches)));
@@ -142,6 +150,16 @@ pub(crate) fn read(words: &[OsString]) -> Result<Understood, UsageError> {
             Err(UsageError::explain(&error, command, &words))
         }
     }
+}
+
+/// Help is wanted for a command that there is not.
+fn no_command(wanted: &str, program: &clap::Command) -> UsageError {
+    let names = program.get_subcommands().map(clap::Command::get_name);
+    let help = match did_you_mean(wanted, names) {
+        Some(near) => format!("did you mean '{near}'?"),
+        None => "see flb-wamrc --help".to_owned(),
+    };
+    UsageError::new(format!("'{wanted}' is no command"), help)
 }
 
 /// The compiler's options in clap's spelling: a word with one dash is one option, and `-o` has its value in the next word.

@@ -96,7 +96,7 @@ pub(crate) struct CompileArgs {
     #[arg(long = "emit-custom-sections", value_name = "A,B", require_equals = true)]
     pub(crate) keep_sections: Option<String>,
     /// Print the versions of this program, its engine and the artifact format
-    #[arg(long)]
+    #[arg(long, short = 'V')]
     pub(crate) version: bool,
     /// Print which code generator there is instead of LLVM
     #[arg(long)]

@@ -4,10 +4,9 @@
 //! write is left out before it is looked at.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anstyle::Style;
 use anyhow::Context as _;
@@ -15,6 +14,8 @@ use clap::Args;
 
 use crate::cases::{self, Case};
 use crate::differences::differences;
+use crate::folder::files;
+use crate::input;
 use crate::output::{Line, Outcome, note, show_lines};
 use crate::project;
 use crate::suite::{self, Answers};
@@ -22,11 +23,6 @@ use crate::test::{Tried, report};
 
 /// How long it waits before it looks again.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// Folders in which nobody writes by hand; so are those whose name begins with a dot.
-const MADE: [&str; 3] = ["target", "node_modules", "zig-out"];
-/// Ends of files that builds write.
-const WRITTEN: [&str; 4] = ["wasm", "aot", "o", "lock"];
 
 /// Build and test whenever a file is saved, and show which answers change
 #[derive(Debug, Args)]
@@ -49,6 +45,9 @@ pub(crate) struct DevArgs {
 
 /// The command `dev`. It ends when it is told to.
 pub(crate) fn run(args: &DevArgs) -> anyhow::Result<Outcome> {
+    // What builds write need not be there yet; nobody would ever miss a file of cases that is not.
+    let (_, cases) = project::named(&args.files);
+    cases.iter().try_for_each(|file| input::text(file).map(drop))?;
     let mut before = None;
     let mut known = None;
     loop {
@@ -63,39 +62,6 @@ pub(crate) fn run(args: &DevArgs) -> anyhow::Result<Outcome> {
         }
         std::thread::sleep(PAUSE);
     }
-}
-
-/// When each file was written that somebody may write by hand, and its size.
-type Files = BTreeMap<PathBuf, (SystemTime, u64)>;
-
-fn files() -> anyhow::Result<Files> {
-    let mut files = Files::new();
-    look(Path::new("."), &mut files).context("cannot look at this folder")?;
-    Ok(files)
-}
-
-fn look(folder: &Path, files: &mut Files) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let (name, path) = (entry.file_name(), entry.path());
-        // What is gone again since it was listed is left out.
-        let Ok(about) = entry.metadata() else { continue };
-        if about.is_dir() && !is_made(&name) {
-            look(&path, files)?;
-        } else if about.is_file() && !is_written(&path) {
-            files.insert(path, (about.modified()?, about.len()));
-        }
-    }
-    Ok(())
-}
-
-fn is_made(folder: &OsStr) -> bool {
-    folder.to_string_lossy().starts_with('.') || MADE.iter().any(|made| *made == folder)
-}
-
-fn is_written(file: &Path) -> bool {
-    let is_lock = file.file_name() == Some(OsStr::new("package-lock.json"));
-    is_lock || file.extension().is_some_and(|end| WRITTEN.iter().any(|written| *written == end))
 }
 
 /// What cases answered, by their file and what they are about.

@@ -1,9 +1,10 @@
 //! What comes in: files with clear words about what they are not.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-use flb_artifact::{Artifact, Foreign};
+use anyhow::{Context as _, anyhow};
+use flb_artifact::{Artifact, ArtifactError, Foreign};
 
 use crate::usage::UsageError;
 
@@ -11,7 +12,44 @@ use crate::usage::UsageError;
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let failed = || format!("Read file to buffer failed: open file {} failed", path.display());
     anyhow::ensure!(!path.is_dir(), "{}: it is a directory; help: give a file", failed());
-    std::fs::read(path).with_context(failed)
+    std::fs::read(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => anyhow!("{error}; help: {}", to_have(path)).context(failed()),
+        _ => anyhow!(error).context(failed()),
+    })
+}
+
+/// Reads a file of text.
+#[cfg(feature = "run")]
+pub(crate) fn text(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).map_err(|error| unread(path, error))
+}
+
+/// Why a file that is no module cannot be read.
+#[cfg(feature = "run")]
+pub(crate) fn unread(path: &Path, error: std::io::Error) -> anyhow::Error {
+    let help = match error.kind() {
+        ErrorKind::NotFound => "look at the path, and at the folder that you are in",
+        ErrorKind::IsADirectory => "give a file",
+        ErrorKind::InvalidData => "write it in UTF-8",
+        _ => "see that you may read it",
+    };
+    anyhow!("{}: {error}; help: {help}", path.display())
+}
+
+/// How to come by a file that is not there.
+fn to_have(path: &Path) -> String {
+    match path.extension().and_then(|end| end.to_str()) {
+        Some("wasm") => "build it first (make), or look at the path".to_owned(),
+        Some("aot") => {
+            let module = path.with_extension("wasm");
+            format!(
+                "compile it first: flb-wamrc -o {} {}; or look at the path",
+                path.display(),
+                module.display()
+            )
+        }
+        _ => "look at the path".to_owned(),
+    }
 }
 
 /// The one file that a command is for.
@@ -45,9 +83,9 @@ impl Filter {
         let bytes = read(path)?;
         match Foreign::of(&bytes) {
             Foreign::Wasm => Ok(Self::Wasm(bytes)),
-            _ => Artifact::parse(bytes)
-                .map(|artifact| Self::Aot(Box::new(artifact)))
-                .with_context(|| path.display().to_string()),
+            found if !Artifact::is_artifact(&bytes) => Err(ArtifactError::NoFilter { found }),
+            _ => Artifact::parse(bytes).map(|artifact| Self::Aot(Box::new(artifact))),
         }
+        .with_context(|| path.display().to_string())
     }
 }

@@ -20,10 +20,14 @@ mod disasm;
 #[cfg(all(test, feature = "run"))]
 mod docs;
 #[cfg(feature = "run")]
+mod duration;
+#[cfg(feature = "run")]
 mod fate;
 mod features;
 #[cfg(feature = "run")]
 mod findings;
+#[cfg(feature = "run")]
+mod folder;
 #[cfg(feature = "run")]
 mod groups;
 #[cfg(feature = "run")]

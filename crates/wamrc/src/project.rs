@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use crate::folder::newest_source;
 use crate::usage::UsageError;
 
 /// Whether a file is a filter, by its name.
@@ -11,11 +12,36 @@ fn is_filter(path: &Path) -> bool {
     matches!(path.extension().and_then(|end| end.to_str()), Some("wasm" | "aot"))
 }
 
+/// The filter that the words name, if they name one; and the other words.
+pub(crate) fn named(words: &[PathBuf]) -> (Option<&PathBuf>, &[PathBuf]) {
+    match words {
+        [first, rest @ ..] if is_filter(first) => (Some(first), rest),
+        rest => (None, rest),
+    }
+}
+
 /// The filter that the words name, or the only module in this folder; and the other words.
 pub(crate) fn filter(words: &[PathBuf]) -> anyhow::Result<(PathBuf, &[PathBuf])> {
-    match words {
-        [first, rest @ ..] if is_filter(first) => Ok((first.clone(), rest)),
-        rest => Ok((only_module()?, rest)),
+    let (named, rest) = named(words);
+    let filter = named.map_or_else(built_module, |named| Ok(named.clone()))?;
+    Ok((filter, rest))
+}
+
+/// The only module, built from the sources as they are now: after a build that failed it would still be the one before.
+fn built_module() -> anyhow::Result<PathBuf> {
+    let module = only_module()?;
+    let built = std::fs::metadata(&module).and_then(|about| about.modified());
+    let built = built.with_context(|| module.display().to_string())?;
+    match newest_source()?.filter(|(_, written)| *written > built) {
+        None => Ok(module),
+        Some((source, _)) => Err(UsageError::new(
+            format!("{} is older than {}", module.display(), source.display()),
+            format!(
+                "build it again (make), and see that this passes; named behind the command, {} is taken as it is",
+                module.display()
+            ),
+        )
+        .into()),
     }
 }
 

@@ -7,13 +7,14 @@ use flb_event::Timestamp;
 use flb_event::json::{self, JsonOptions};
 use flb_text::excerpt;
 
+use crate::input::unread;
 use crate::usage::UsageError;
 
 /// The record's body that `--record` gives: as it stands there, or in a file, or on stdin.
 pub(crate) fn record(text: Option<&str>) -> anyhow::Result<Option<Vec<u8>>> {
     let Some(text) = text else { return Ok(None) };
     let text = match text.strip_prefix('@') {
-        Some(path) => std::fs::read(path).with_context(|| format!("cannot read {path}"))?,
+        Some(path) => std::fs::read(path).map_err(|error| unread(path.as_ref(), error))?,
         None if text == "-" => {
             let mut text = Vec::new();
             std::io::stdin().lock().read_to_end(&mut text).context("cannot read stdin")?;

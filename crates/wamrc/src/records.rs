@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
+use crate::input;
 use crate::record::body;
 
 /// The records of a file, in batches.
@@ -24,7 +25,7 @@ impl Records {
         let name = path.display().to_string();
         let source: Box<dyn Read> = match name.as_str() {
             "-" => Box::new(io::stdin()),
-            _ => Box::new(File::open(path).with_context(|| name.clone())?),
+            _ => Box::new(File::open(path).map_err(|error| input::unread(path, error))?),
         };
         Ok(Self { name, lines: BufReader::new(source), read: 0 })
     }

@@ -61,7 +61,7 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<Outcome> {
 /// Runs the records of a file, and says what becomes of each.
 fn replay_all(file: &Path, args: &ReplayArgs) -> anyhow::Result<Sum> {
     let named = || file.display().to_string();
-    let lines = BufReader::new(File::open(file).with_context(named)?);
+    let lines = BufReader::new(File::open(file).map_err(|error| unread(file, error))?);
     let mut filters = Filters { args, known: Vec::new() };
     let mut sum = Sum::default();
     for (number, line) in lines.split(b'\n').enumerate() {

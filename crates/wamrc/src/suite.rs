@@ -141,19 +141,24 @@ impl std::fmt::Display for Failed {
 fn failure(wanted: &Failure) -> String {
     let Failure { record, class, why } = wanted;
     let record = record.map_or("one".to_owned(), |record| format!("record {record}"));
-    format!("{record} fails: {class}: {why}")
+    said(format!("{record} fails: {class}"), why)
+}
+
+/// What is said, with why if that is known.
+fn said(what: String, why: &str) -> String {
+    if why.is_empty() { what } else { format!("{what}: {why}") }
 }
 
 /// The module does not start: that is wanted, or it is wrong whatever else is wanted.
 fn not_started(case: &Case, why: &str) -> Answers {
     let is_wanted = |wanted: &Failure| wanted.class == START && why.contains(&wanted.why);
     let passed = case.becomes.is_empty() && matches!(&*case.fails, [only] if is_wanted(only));
-    let said = |why: &str| format!("it does not start: {why}");
+    let told = |why: &str| said("it does not start".to_owned(), why);
     let wanted = match &*case.fails {
-        [only] if only.class == START => vec![said(&only.why)],
+        [only] if only.class == START => vec![told(&only.why)],
         _ => vec!["it starts".to_owned()],
     };
-    let found = if passed { wanted.clone() } else { vec![said(why)] };
+    let found = if passed { wanted.clone() } else { vec![told(why)] };
     Answers { passed, wanted, found, culprit: None }
 }
 

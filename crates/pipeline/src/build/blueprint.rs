@@ -51,16 +51,7 @@ impl Blueprint<'_> {
     /// Builds the pipeline. `None` if anything in `findings` is an error, be it from before.
     pub fn build(&self, findings: &mut Findings) -> Option<Pipeline> {
         let variables = with_document(self.variables, self.document);
-        let service = Service {
-            keys: self.settings.keys.clone(),
-            config_dir: self.config_dir.clone(),
-            variables: variables.clone(),
-            max_connections: self.settings.max_connections,
-            max_files: self.settings.max_files,
-            dry_run: self.dry_run,
-            shared: Arc::clone(&self.shared),
-            generation: Generation::default(),
-        };
+        let service = self.service(&variables);
         let (document, registry) = (self.document, self.registry);
         let world = World { document, registry, service: &service, variables: &variables };
         let mut found = Diagnostics::default();
@@ -91,6 +82,36 @@ impl Blueprint<'_> {
         }
         let pipeline = assemble(inputs, filters, outputs, rows, self.settings);
         pipeline.map_err(|(instance, error)| builder.refuse(&instance, None, &error)).ok()
+    }
+
+    /// Finds what is wrong with the sections of plugins by their keys alone, and builds nothing.
+    pub fn check(&self, findings: &mut Findings) {
+        let variables = with_document(self.variables, self.document);
+        let mut builder = Builder {
+            document: self.document,
+            service: self.service(&variables),
+            variables,
+            parsers: self.parsers.clone(),
+            multiline: self.multiline.clone(),
+            registry: self.registry,
+            findings,
+        };
+        builder.plan(Role::Input, self.registry.inputs);
+        builder.plan(Role::Filter, self.registry.filters);
+        builder.plan(Role::Output, self.registry.outputs);
+    }
+
+    fn service(&self, variables: &Variables) -> Service {
+        Service {
+            keys: self.settings.keys.clone(),
+            config_dir: self.config_dir.clone(),
+            variables: variables.clone(),
+            max_connections: self.settings.max_connections,
+            max_files: self.settings.max_files,
+            dry_run: self.dry_run,
+            shared: Arc::clone(&self.shared),
+            generation: Generation::default(),
+        }
     }
 }
 

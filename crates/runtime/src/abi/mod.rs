@@ -15,6 +15,7 @@ use crate::{FilterModule, LoadError};
 
 pub(crate) use answers::One;
 pub use answers::{Answers, Part};
+pub use batch::MOST_RECORDS;
 pub(crate) use check::check;
 #[cfg(test)]
 pub(crate) use record::Entry;

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use flb_event::{Event, Tag, Timestamp, json};
 
 use crate::fate::Made;
+use crate::input;
 use read::{Object, body};
 
 /// The tag and the time of records that have none of their own.
@@ -77,32 +78,45 @@ pub(crate) fn read(files: &[PathBuf]) -> anyhow::Result<Vec<Case>> {
 }
 
 fn read_file(file: &Path) -> anyhow::Result<Vec<Case>> {
-    let named = || file.display().to_string();
-    let text = std::fs::read_to_string(file).with_context(named)?;
+    let text = input::text(file)?;
     let is_yaml = matches!(file.extension().and_then(|end| end.to_str()), Some("yaml" | "yml"));
     let objects = if is_yaml { yaml::objects(&text) } else { lines(&text) };
-    let objects = objects.with_context(named)?;
+    let at = |line: usize| format!("{}:{line}", file.display());
+    let objects = objects.map_err(|Misread { line, error }| error.context(at(line)))?;
     let case = |(line, object): (usize, Vec<u8>)| {
-        Case::read(file, line, &object).with_context(|| format!("{}:{line}", file.display()))
+        Case::read(file, line, &object).with_context(|| at(line))
     };
     objects.into_iter().map(case).collect()
 }
 
-/// The objects of lines of JSON, each with its line.
-fn lines(text: &str) -> anyhow::Result<Vec<(usize, Vec<u8>)>> {
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let object = |(number, line): (usize, &str)| {
-        let mut object = Vec::new();
-        let read = json::parse_object(line.as_bytes(), &mut object);
-        let end = read.with_context(|| format!("line {}: it is no JSON object", number + 1))?;
-        anyhow::ensure!(
-            line[end..].trim().is_empty(),
-            "line {}: more follows the object; help: write one case a line",
-            number + 1
-        );
-        Ok((number + 1, object))
+/// The objects of a file, each with its line.
+type Objects = Result<Vec<(usize, Vec<u8>)>, Misread>;
+
+/// What is wrong with a file, and on which line.
+struct Misread {
+    line: usize,
+    error: anyhow::Error,
+}
+
+/// The objects of lines of JSON.
+fn lines(text: &str) -> Objects {
+    let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
+    let object = |(text, line)| match object(text) {
+        Ok(object) => Ok((line, object)),
+        Err(error) => Err(Misread { line, error }),
     };
     lines.map(object).collect()
+}
+
+fn object(line: &str) -> anyhow::Result<Vec<u8>> {
+    let mut object = Vec::new();
+    let read = json::parse_object(line.as_bytes(), &mut object);
+    let end = read.context("it is no JSON object")?;
+    anyhow::ensure!(
+        line[end..].trim().is_empty(),
+        "more follows the object; help: write one case a line"
+    );
+    Ok(object)
 }
 
 impl Case {
@@ -232,8 +246,8 @@ mod tests {
             let error = format!("{:#}", parsed(name, text).unwrap_err());
             assert!(error.contains(expected), "{error}");
         };
-        check("c.jsonl", "\nx", "line 2: it is no JSON object");
-        check("c.jsonl", "{\"records\":[{}]} {}", "line 1: more follows the object");
+        check("c.jsonl", "\nx", "c.jsonl:2: it is no JSON object");
+        check("c.jsonl", "{\"records\":[{}]} {}", "c.jsonl:1: more follows the object");
         check("c.jsonl", "{}", "c.jsonl:1: it has no 'records'");
         check(
             "c.jsonl",
@@ -256,8 +270,8 @@ mod tests {
             "{\"records\":[{}],\"fails\":[{\"record\":1,\"class\":\"trap\"}]}",
             "'fails' names record 1, and there are 1; help: the first is record 0",
         );
-        check("c.yaml", "- records: [{]", "c.yaml: line 1");
-        check("c.yaml", "- a\n", "line 1: a case is no map");
-        check("c.yaml", "- records: *x", "line 1");
+        check("c.yaml", "- records: [{]", "c.yaml:1: ");
+        check("c.yaml", "- a\n", "c.yaml:1: a case is no map");
+        check("c.yaml", "- records: *x", "c.yaml:1: ");
     }
 }

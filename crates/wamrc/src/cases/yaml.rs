@@ -3,19 +3,25 @@
 //! A plain scalar is what it would be as JSON, a number, `true`, `false` or `null`; all else is text, so that `0123`, `on` and `1k`
 //! stay as they are written.
 
+use anyhow::anyhow;
 use flb_event::{json, msgpack};
 use saphyr_parser::{Event, Parser, ScalarStyle};
+
+use super::{Misread, Objects};
 
 /// How deep lists and maps may lie inside each other.
 const DEEPEST: usize = 64;
 
 /// The maps of a file, each with the line that it begins on.
-pub(super) fn objects(text: &str) -> anyhow::Result<Vec<(usize, Vec<u8>)>> {
+pub(super) fn objects(text: &str) -> Objects {
     let mut builder = Builder::default();
     for next in Parser::new_from_str(text) {
-        let (event, marks) = next
-            .map_err(|error| anyhow::anyhow!("line {}: {}", error.marker().line(), error.info()))?;
-        builder.take(event, marks.start.line())?;
+        let (event, marks) = next.map_err(|error| Misread {
+            line: error.marker().line(),
+            error: anyhow!("{}", error.info()),
+        })?;
+        let line = marks.start.line();
+        builder.take(event, line).map_err(|error| Misread { line, error })?;
     }
     Ok(builder.done)
 }
@@ -68,16 +74,14 @@ impl Builder {
                 None => Ok(()),
             },
             Event::Alias(_) => {
-                anyhow::bail!(
-                    "line {line}: aliases are not understood; help: write out what it stands for"
-                )
+                anyhow::bail!("aliases are not understood; help: write out what it stands for")
             }
             _ => Ok(()),
         }
     }
 
     fn begin(&mut self, is_map: bool, line: usize) -> anyhow::Result<()> {
-        anyhow::ensure!(self.open.len() < DEEPEST, "line {line}: it is nested too deeply");
+        anyhow::ensure!(self.open.len() < DEEPEST, "it is nested too deeply");
         self.open.push(Open { is_map, line, values: 0, bytes: Vec::new() });
         Ok(())
     }
@@ -86,7 +90,7 @@ impl Builder {
     fn add(&mut self, line: usize, value: &[u8], is_map: bool) -> anyhow::Result<()> {
         match &mut *self.open {
             [] | [Open { is_map: false, .. }] => {
-                anyhow::ensure!(is_map, "line {line}: a case is no map");
+                anyhow::ensure!(is_map, "a case is no map");
                 self.done.push((line, value.to_vec()));
             }
             [.., open] => {

@@ -43,6 +43,8 @@ pub(super) struct Language {
     pub(super) source: &'static str,
     /// What must be installed, for people: stands behind "it needs".
     pub(super) needs: &'static str,
+    /// Where that comes from, and what does without, for whoever has it not: stands behind a colon.
+    pub(super) get: &'static str,
     /// The command by which CI gets that.
     pub(super) tools: &'static str,
     /// Names of packages of its SDK, which no filter can have beside them.
@@ -83,6 +85,7 @@ const RUST: Language = Language {
     name: "Rust",
     source: "src/lib.rs",
     needs: "Rust with the target wasm32-unknown-unknown (rustup target add)",
+    get: "https://rustup.rs; a filter in C needs clang and lld only",
     tools: "rustup target add wasm32-unknown-unknown",
     taken: &["flb-filter", "flb-filter-macros"],
     files: templates!("rust": "Cargo.toml" from "Cargo.toml.in" "src/lib.rs" from "lib.rs.in" "Makefile" from "Makefile"),
@@ -95,6 +98,7 @@ const C: Language = Language {
     name: "C",
     source: "filter.c",
     needs: "clang and lld",
+    get: "apt-get install clang lld, or what your system calls them; a filter in Rust needs Rust only",
     tools: "sudo apt-get install -y clang lld",
     taken: &[],
     files: templates!("c": "filter.c" from "filter.c" "Makefile" from "Makefile"),
@@ -105,6 +109,7 @@ const GO: Language = Language {
     name: "Go",
     source: "filter.go",
     needs: "Go 1.24 or newer",
+    get: "https://go.dev/dl; a filter in C needs clang and lld only",
     tools: "go version",
     taken: &[],
     files: templates!("go": "filter.go" from "filter.go" "go.mod" from "go.mod.in" "Makefile" from "Makefile"),
@@ -115,6 +120,7 @@ const ZIG: Language = Language {
     name: "Zig",
     source: "filter.zig",
     needs: "Zig 0.17",
+    get: "https://ziglang.org/download, or pip install ziglang==0.17.1; a filter in C needs clang and lld only",
     tools: "pip install --target \"$RUNNER_TEMP/zig\" ziglang==0.17.1 && echo \"$RUNNER_TEMP/zig/ziglang\" >> \"$GITHUB_PATH\"",
     taken: &[],
     files: templates!("zig": "filter.zig" from "filter.zig" "Makefile" from "Makefile"),
@@ -125,6 +131,7 @@ const ASSEMBLYSCRIPT: Language = Language {
     name: "AssemblyScript",
     source: "filter.ts",
     needs: "Node with npm, which brings its compiler",
+    get: "https://nodejs.org; a filter in C needs clang and lld only",
     tools: "npm install",
     taken: &[],
     files: templates!("assemblyscript": "filter.ts" from "filter.ts" "package.json" from "package.json" "Makefile" from "Makefile"),

@@ -98,6 +98,7 @@ fn write(name: &str, language: &Language) -> anyhow::Result<()> {
             .replace("{{source}}", language.source)
             .replace("{{tools}}", language.tools)
             .replace("{{needs}}", language.needs)
+            .replace("{{get}}", language.get)
     };
     let templates = ALL.iter().chain(language.files);
     let templates = templates.map(|(path, text)| (PathBuf::from(path), filled(text)));

@@ -11,6 +11,7 @@ use flb_runtime::EventFormat;
 
 use crate::call::{self, Call, Grants};
 use crate::cases;
+use crate::duration::deadline;
 use crate::output::Outcome;
 use crate::usage::UsageError;
 use crate::{project, suite};
@@ -64,8 +65,8 @@ pub(crate) struct Tried {
     #[arg(long, value_name = "json|msgpack", allow_hyphen_values = true, hide_possible_values = true,
         value_parser = offer(call::format, ["json", "msgpack"]))]
     event_format: Option<EventFormat>,
-    /// Longest time for one call, as Deadline (default 1)
-    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, value_parser = call::seconds)]
+    /// Longest time for one call, as Deadline, such as 20ms (default 1s)
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = deadline)]
     deadline: Option<Duration>,
     #[command(flatten)]
     pub(crate) grants: Grants,

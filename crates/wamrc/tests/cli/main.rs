@@ -116,9 +116,24 @@ fn inputs_that_are_no_module_are_named_for_what_they_are() {
             stage.run(&format!("{command} {input}")).check(
                 1,
                 &[],
-                &["open file missing.wasm failed"],
+                &["open file missing.wasm failed", "help: build it first (make), or look at"],
             );
         }
+    }
+    stage.run("check no.aot").check(1, &[], &["help: compile it first: flb-wamrc -o no.aot no.wasm"]);
+    for command in ["check", "run --record {}", "bench --records text", "test text.wasm"] {
+        stage.write("text.wasm", b"hello");
+        let file = if command.starts_with("test") { "" } else { "text.wasm" };
+        stage.write("cases.jsonl", b"{\"records\":[{}]}");
+        stage.write("text", b"{}");
+        stage.run(&format!("{command} {file}")).check(
+            1,
+            &[],
+            &[
+                "text.wasm: neither a WebAssembly module nor an .aot artifact: its first bytes",
+                "help: give the .wasm that your toolchain wrote, or the .aot that flb-wamrc made",
+            ],
+        );
     }
     for command in ["inspect", "verify", "disasm", "check", "run --record {}"] {
         stage.run(&format!("{command} wamr.aot")).check(1, &[], &["only WAMR can load"]);

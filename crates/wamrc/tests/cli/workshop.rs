@@ -94,6 +94,57 @@ fn what_cannot_be_tested_says_why() {
     stage.run("test").check(1, &[], &["there is no module in this folder; help: build it"]);
 }
 
+/// After a build that failed, the module is still the one before.
+#[test]
+fn a_module_that_is_older_than_its_sources_is_not_tested() {
+    let stage = stage();
+    stage.write("cases.yaml", GOOD.as_bytes());
+    stage.write("filter.c", b"int x;");
+    let module = std::fs::File::options().append(true).open(stage.path("no_x.wasm")).unwrap();
+    let an_hour = std::time::Duration::from_secs(3600);
+    module.set_modified(std::time::SystemTime::now() - an_hour).unwrap();
+    let older = "no_x.wasm is older than filter.c; help: build it again (make), and see that this passes";
+    stage.run("test").check(1, &[], &[older]);
+    stage.run("bench").check(1, &[], &[older]);
+    // What is named is meant.
+    stage.run("test no_x.wasm").check(0, &["2 passed"], &[]);
+    module.set_modified(std::time::SystemTime::now() + an_hour).unwrap();
+    stage.run("test").check(0, &["2 passed"], &[]);
+}
+
+#[test]
+fn a_wanted_failure_without_a_reason_is_shown_without() {
+    let stage = stage();
+    let case = "- about: b\n  records: [{a: 1}]\n  fails: [{record: 0, class: refused}]\n\
+        - about: c\n  records: [{a: 1}]\n  fails: [{class: start}]\n";
+    stage.write("cases.yaml", case.as_bytes());
+    let shown = ["  - record 0 fails: refused\n", "  - one fails: start\n"];
+    stage.run("test").check(1, &shown, &[]);
+}
+
+#[test]
+fn a_language_that_is_not_there_is_named_with_where_to_get_it() {
+    let stage = Stage::new();
+    for (language, setting, words) in [
+        ("rust", "CARGO=no-such", "it needs Rust with the target"),
+        ("c", "CLANG=no-such", "it needs clang and lld"),
+        ("go", "GO=no-such", "To get it: https://go.dev/dl; a filter in C needs"),
+        ("zig", "ZIG=no-such", "To get it: https://ziglang.org/download"),
+    ] {
+        stage.run(&format!("new {language} --lang {language}")).check(0, &[], &[]);
+        let output = shell(&stage.path(language), &format!("make {setting}"));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success());
+        assert!(said.contains("cannot run 'no-such'") && said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn nobody_watches_a_file_of_cases_that_is_not_there() {
+    let run = stage().run("dev nope.yaml");
+    run.check(1, &[], &["nope.yaml: No such file", "help: look at the path"]);
+}
+
 /// The suite that all SDKs must pass is in the format that `test` reads.
 #[test]
 fn the_suite_of_the_sdks_passes() {
@@ -121,6 +172,7 @@ fn a_bench_has_a_budget() {
     ];
     stage.run("bench --for 1ms").check(0, &words, &[]);
     stage.run("bench no_x.wasm --for 1ms --batch 1 --budget 1s").check(0, &words, &[]);
+    stage.run("bench --for 0.001 --deadline 500ms --budget 1").check(0, &words, &[]);
     stage.run("bench --for 1ms --budget 1ns").check(3, &words, &["and 1 ns is the budget"]);
     let run = stage.run("bench --for=1ms --json --records records.jsonl");
     let object: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
@@ -135,7 +187,12 @@ fn a_bench_has_a_budget() {
     stage.run("bench").check(1, &[], &["records.jsonl:2: the record is no JSON object"]);
     stage.write("records.jsonl", b"\n");
     stage.run("bench").check(1, &[], &["records.jsonl holds no record"]);
-    stage.run("bench --budget 5").check(1, &[], &["'5' is no time; help: write 800ns, 5us"]);
+    stage.run("bench --budget 5m").check(1, &[], &["'5m' is no time; help: write seconds, such as"]);
+    for batch in ["0", "4097", "x"] {
+        let line = format!("bench --batch {batch}");
+        stage.run(&line).check(1, &[], &["is no number of records for a call; help: give 1 to 4096"]);
+    }
+    stage.run("bench --help").check(0, &["up to 4096"], &[]);
     stage.run("bench no_x.wasm records.jsonl").check(1, &[], &["name records with --records FILE"]);
 }
 
@@ -159,7 +216,7 @@ fn many_records_come_from_a_file_or_from_stdin() {
             "1 pass, 0 dropped, 1 fail",
         ],
     );
-    stage.run("run no_x.wasm --records no").check(1, &[], &["no: No such file"]);
+    stage.run("run no_x.wasm --records no").check(1, &[], &["no: No such file", "help: look at"]);
 }
 
 #[test]

@@ -23,8 +23,9 @@ pub(super) const ROOM: usize = 64 << 10;
 /// As many times the longest record there is room, if that is more: its JSON text may be six times as long, and filters divide the
 /// room between values and lists.
 const ROOM_FOR_RECORD: usize = 10;
-/// Most records, and most bytes of more than one, in a call.
-const MOST_RECORDS: usize = 4096;
+/// Most records in a call.
+pub const MOST_RECORDS: usize = 4096;
+/// Most bytes of more than one record in a call.
 const MOST_BYTES: usize = 256 << 10;
 
 /// The records of one call: those that come next, as many as fit.

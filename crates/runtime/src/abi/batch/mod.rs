@@ -19,6 +19,7 @@ use crate::ready::Ready;
 use crate::space::{HOST_PAGES, PAGE};
 use crate::{FilterError, FilterModule, FilterOptions, LoadError};
 use block::Block;
+pub use block::MOST_RECORDS;
 use sight::Sight;
 
 /// The function is to be called again: it had no room left.
