@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValuesParser;
 
 use crate::run::{command, first_line, metadata, root, run as run_command, target_dir, works};
-use crate::toolchains::{self, install_c, library_source};
+use crate::toolchains::{self, RUST_RELEASE, install_c, library_source};
 
 /// A module: where it is kept, and what it is made from. The module has its folder's name.
 struct Filter {
@@ -29,8 +29,8 @@ struct Language {
     make: fn(&Path, &Filter) -> Result<Made>,
 }
 
-/// What came of it: the file, by which compiler, because another one makes other bytes, and whether the same compiler makes the same
-/// bytes everywhere.
+/// What came of it: the file, by which compiler, because another one makes other bytes, and whether it is the one that made the file
+/// that is kept, and makes the same bytes everywhere.
 struct Made {
     path: PathBuf,
     by: String,
@@ -50,6 +50,9 @@ const ASSEMBLYSCRIPT: Language = Language {
     make: assemblyscript,
 };
 const GO: Language = Language { word: "go", compiler: || toolchains::go().map(drop), make: go };
+
+/// The clang that made the modules that are kept. Another one makes other bytes, as does another Rust.
+const CLANG: &str = "clang version 14.";
 
 const WORDS: [&str; 5] = ["c", "rust", "zig", "as", "go"];
 
@@ -200,11 +203,12 @@ fn clang(dir: &Path, filter: &Filter, flags: &str) -> Result<Made> {
     let path = filter.made(dir);
     let source = format!("{}.c", filter.name);
     run_command(command(&line).arg(&path).arg(source).current_dir(filter.source()))?;
-    Ok(Made { path, by: clang_version()?, reproducible: true })
+    by_clang(path)
 }
 
-fn clang_version() -> Result<String> {
-    first_line(&mut command("clang --version"))
+fn by_clang(path: PathBuf) -> Result<Made> {
+    let by = first_line(&mut command("clang --version"))?;
+    Ok(Made { path, reproducible: by.contains(CLANG), by })
 }
 
 /// A filter in C with the SDK's header, and no library; as C++ it must be right as well.
@@ -222,7 +226,7 @@ fn c(dir: &Path, filter: &Filter) -> Result<Made> {
     // By itself, for clang would run an optimizer that it finds on the PATH.
     let mut link = command("wasm-ld --no-entry --strip-all --stack-first -o");
     run_command(link.arg(&path).arg(&object))?;
-    Ok(Made { path, by: clang_version()?, reproducible: true })
+    by_clang(path)
 }
 
 /// A filter in Rust; its own tests are run as well, natively.
@@ -252,7 +256,8 @@ fn rust(dir: &Path, filter: &Filter) -> Result<Made> {
         .collect();
     run_command(cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")))?;
     let file = format!("wasm32-unknown-unknown/release/{}.wasm", package.replace('-', "_"));
-    Ok(Made { path: dir.join(file), by, reproducible: ready_made })
+    let reproducible = ready_made && by.contains(RUST_RELEASE);
+    Ok(Made { path: dir.join(file), by, reproducible })
 }
 
 fn is_library_ready_made() -> bool {

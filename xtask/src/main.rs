@@ -103,6 +103,7 @@ mod tests {
             "tidy",
             "filters",
             "filters --check",
+            "filters --check --if-possible c",
             "allocators c rust zig as go",
             "demo",
             "cross",

@@ -43,8 +43,9 @@ const STEPS: &[Step] = &[
     Step {
         name: "examples in documentation",
         needs: None,
-        run: || cargo("test --quiet -p flb-filter --doc"),
+        run: || cargo("test --quiet -p flb-filter --doc --features json,std"),
     },
+    Step { name: "features of the SDK", needs: None, run: sdk_features },
     Step { name: "tests", needs: None, run: || cargo("test --workspace --tests --no-fail-fast") },
 ];
 
@@ -75,6 +76,18 @@ fn passes(step: &Step) -> bool {
         Err(ref error) => println!("== {name}: FAILED in {took:.1} s: {error:#}\n"),
     }
     result.is_ok()
+}
+
+/// The SDK for Rust as filters have it, with each of its features; natively it has them all.
+fn sdk_features() -> Result<()> {
+    if !works("rustup target add wasm32-unknown-unknown") {
+        println!("== features of the SDK: SKIPPED, rustup has no library for WebAssembly here");
+        return Ok(());
+    }
+    let check = "check --quiet -p flb-filter --target wasm32-unknown-unknown";
+    ["", "--features json", "--features std", "--features json,std"]
+        .iter()
+        .try_for_each(|features| cargo(&format!("{check} {features}")))
 }
 
 fn have(tool: &str, component: &str) -> bool {

@@ -14,7 +14,7 @@ use crate::run::{command, first_line, run as run_command, target_dir, works};
 const C_PACKAGES: &str = "clang lld wasi-libc libclang-rt-dev-wasm32";
 
 /// The source of Rust's library: of which release, in which suite, and the digest of the package.
-const RUST_RELEASE: &str = "1.95.0";
+pub(crate) const RUST_RELEASE: &str = "1.95.0";
 const RUST_SUITE: &str = "trixie-backports";
 const RUST_PACKAGE: &str = "rust-src=1.95.0+dfsg1-2~bpo13+1";
 const RUST_DIGEST: &str = "7b76db5b880a77f9e52975d2baa6209d2f76d2c9c2789515c3088cb960e2c83b";

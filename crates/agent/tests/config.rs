@@ -244,6 +244,23 @@ fn the_effective_configuration_can_be_used_again() {
 }
 
 #[test]
+fn what_plugins_would_refuse_is_told_beside_the_configuration() {
+    let folder = folder(&[]);
+    let run = agent(folder.path(), &["config", "-i", "tail", "-p", "pth=x"]);
+    check(&run, 0, &["tail: unknown configuration property 'pth'", "did you mean 'path'?"]);
+    assert!(run.stdout.contains("name: tail"), "{}", run.stdout);
+    let run = agent(folder.path(), &["config", "-i", "tial"]);
+    check(&run, 0, &["section 'tial' tried to instance", "did you mean 'tail'?"]);
+}
+
+#[test]
+fn a_plugin_that_there_is_not_is_told_once_when_its_help_is_wanted() {
+    let run = agent(folder(&[]).path(), &["-i", "tial", "-h"]);
+    check(&run, 1, &["section 'tial' tried to instance", "did you mean 'tail'?"]);
+    assert!(!run.stderr.contains("invalid input plugin"), "{}", run.stderr);
+}
+
+#[test]
 fn secrets_are_hidden() {
     let yaml = "
 env: {TOKEN: 'file:///proc/self/cmdline'}

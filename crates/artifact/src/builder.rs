@@ -6,7 +6,7 @@ use crate::layout::{DIGEST, FORMAT_VERSION, HASHED_LEN, HEADER_LEN, MAGIC, MAX_M
 use crate::packing::pack;
 use crate::{
     ArtifactError, Encoding, EngineSettings, Interface, Levels, Metadata, Part, Release, Sha256Hex,
-    Slice, SourceModule, Stored, Target,
+    Slice, SourceModule, Sources, Stored, Target,
 };
 
 /// Code for one target, before it has a place in a file.
@@ -47,6 +47,7 @@ impl ArtifactBuilder {
             release: None,
             source,
             interface,
+            sources: Sources::default(),
             slices: Vec::new(),
         };
         Self { metadata, blobs: Vec::new() }
@@ -61,6 +62,12 @@ impl ArtifactBuilder {
         };
         let blobs = places(&mut metadata).into_iter().map(blob).collect();
         Self { metadata, blobs }
+    }
+
+    /// Says which files the code was made from.
+    pub fn sources(mut self, sources: Sources) -> Self {
+        self.metadata.sources = sources;
+        self
     }
 
     /// Adds the code for one more target.

@@ -16,6 +16,7 @@ mod metadata;
 mod packing;
 mod release;
 mod signing;
+mod sources;
 mod target;
 
 pub use architecture::Architecture;
@@ -32,4 +33,5 @@ pub use metadata::{
 };
 pub use release::{Name, Release, ReleaseError, Required, Version};
 pub use signing::{KeyError, PublicKey, SecretKey, Trust};
+pub use sources::Sources;
 pub use target::{TARGET_NAMES, Target, TargetError};

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::Release;
+use crate::{Release, Sources};
 
 /// Everything that a loader must know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct Metadata {
     pub source: SourceModule,
     /// What the module exports and imports, and how arguments reach it.
     pub interface: Interface,
+    /// The files that the code was made from, if the module says it.
+    #[serde(default, skip_serializing_if = "Sources::is_empty")]
+    pub sources: Sources,
     /// The code, one slice a target.
     pub slices: Vec<Slice>,
 }

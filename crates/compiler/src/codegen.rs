@@ -11,6 +11,7 @@ use target_lexicon::OperatingSystem;
 use wasmtime::{Config, Engine, OptLevel, RegallocAlgorithm};
 
 use crate::CompileError;
+use crate::passes::lines::Lines;
 
 /// What matters for the time that it takes.
 #[derive(Debug, Clone, Copy)]
@@ -40,12 +41,13 @@ pub(crate) fn generate(
     settings: &EngineSettings,
     how: How,
 ) -> Result<Vec<u8>, CompileError> {
+    let lines = Lines::read(wasm).map_err(|error| CompileError::invalid(&error))?;
     let mut config = flb_engine::config(settings, target.architecture);
     config
         .target(&target.triple.to_string())
         .map_err(failed)?
         .cranelift_opt_level(if levels.opt_level == 0 { OptLevel::None } else { OptLevel::Speed })
-        .generate_address_map(levels.size_level < 2)
+        .generate_address_map(levels.size_level < 2 || !lines.is_empty())
         .native_unwind_info(levels.size_level < 1 || needs_unwind_info(target))
         .parallel_compilation(how.parallel);
     if how.is_intricate {
@@ -56,7 +58,13 @@ pub(crate) fn generate(
     // No module may end the program: what the code generator does not expect is an error like others. Nothing is left
     // half done behind a panic, as the engine goes with it.
     match panic::catch_unwind(AssertUnwindSafe(|| engine.precompile_module(wasm))) {
-        Ok(code) => code.map_err(failed),
+        Ok(code) => {
+            let mut code = code.map_err(failed)?;
+            if !lines.is_empty() {
+                flb_engine::lines::set(&mut code, |offset| lines.at(offset));
+            }
+            Ok(code)
+        }
         Err(_) => Err(CompileError::Codegen {
             reason: format!("it panicked while compiling for {}", target.triple),
         }),

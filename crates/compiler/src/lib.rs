@@ -20,7 +20,7 @@ use flb_artifact::{
 };
 
 pub use error::CompileError;
-pub use places::places;
+pub use places::Places;
 
 /// Name and version of the engine that the code is for.
 pub const ENGINE: (&str, &str) = (flb_engine::NAME, flb_engine::VERSION);
@@ -97,8 +97,28 @@ impl Compiler {
 
     /// The same, with what was done otherwise than the levels say, and why.
     pub fn compile_with_notes(&self, wasm: &[u8]) -> Result<(Vec<u8>, Vec<String>), CompileError> {
-        let (whole, module) = read(wasm)?;
-        let named = passes::sections::run(&whole)?;
+        let places = Places::read(wasm);
+        if places.sources.is_empty() {
+            return self.compile_at(wasm, places);
+        }
+        let functions = places.functions.clone();
+        // No module is refused for its lines, which make it longer on the way.
+        self.compile_at(wasm, places)
+            .or_else(|_| self.compile_at(wasm, Places { functions, ..Places::default() }))
+    }
+
+    /// The same with what is known of where the code stands in its sources.
+    fn compile_at(
+        &self,
+        wasm: &[u8],
+        places: Places,
+    ) -> Result<(Vec<u8>, Vec<String>), CompileError> {
+        let Places { functions, sources, instructions } = places;
+        let (mut whole, module) = read(wasm)?;
+        if !sources.is_empty() {
+            whole = Cow::Owned(passes::lines::add(&whole, &instructions)?);
+        }
+        let named = passes::sections::run(&whole, functions)?;
         let (paged, arguments) = passes::host_pages::run(&named, &module)?;
         let mut notes = Vec::new();
         if module.is_intricate {
@@ -114,7 +134,8 @@ impl Compiler {
             slices => slices,
         };
         let interface = module.interface(arguments);
-        let mut artifact = ArtifactBuilder::new(&self.options.producer, wasm, interface);
+        let artifact = ArtifactBuilder::new(&self.options.producer, wasm, interface);
+        let mut artifact = artifact.sources(sources);
         for slice in slices? {
             artifact = artifact.slice(slice);
         }

@@ -6,6 +6,8 @@
 
 #[cfg(feature = "image")]
 pub mod image;
+#[cfg(feature = "compile")]
+pub mod lines;
 pub mod names;
 
 use flb_artifact::{Architecture, Collector, EngineSettings, Interruption, Traps};

@@ -5,9 +5,10 @@
 
 use std::fmt;
 
+use flb_artifact::Sources;
 use flb_artifact::contract::{RESERVED, STOP};
 use flb_engine::names::{split_place, with_place};
-use wasmtime::{Module, WasmBacktrace};
+use wasmtime::{FrameInfo, Module, WasmBacktrace};
 
 /// Where a signal found the guest that is to end: an address in its code.
 #[derive(Debug, Clone, Copy)]
@@ -68,30 +69,53 @@ const LANGUAGES: &[&str] = &[
 ];
 
 /// The guest's functions, innermost first: their names as the source has them, or their numbers where the module keeps no
-/// names, and where they begin if the module had debug information.
-pub(crate) fn backtrace(error: &wasmtime::Error) -> Vec<String> {
+/// names, and the line that ran, if the module had debug information; the one where they begin, if it does not say more.
+pub(crate) fn backtrace(error: &wasmtime::Error, sources: &Sources) -> Vec<String> {
     let trace = error.downcast_ref::<WasmBacktrace>();
     let frames = trace.map(WasmBacktrace::frames).unwrap_or_default();
     let interrupted = frames
         .first()
         .filter(|frame| frame.func_name() == Some(STOP))
-        .and_then(|frame| function(frame.module(), error.downcast_ref::<Interrupted>()?.0));
-    let named = frames.iter().map(|frame| {
-        let name = frame.func_name().map(str::to_owned);
-        (name, frame.func_index())
-    });
-    let all = interrupted.into_iter().chain(named);
-    let guests =
-        all.filter(|(name, _)| !name.as_deref().is_some_and(|name| name.starts_with(RESERVED)));
-    without_language(guests.map(|(name, index)| function_name(name.as_deref(), index)).collect())
+        .and_then(|frame| Frame::at(frame.module(), error.downcast_ref::<Interrupted>()?.0));
+    let all = interrupted.into_iter().chain(frames.iter().map(Frame::of));
+    let guests = all.filter(|frame| !frame.is_compilers());
+    without_language(guests.map(|frame| frame.shown(sources)).collect())
 }
 
-/// The function whose code has this address: its name and number.
-fn function(module: &Module, address: usize) -> Option<(Option<String>, u32)> {
-    let offset = address.checked_sub(module.text().as_ptr().addr())?;
-    let mut functions = module.functions();
-    let found = functions.find(|one| (one.offset..one.offset + one.len).contains(&offset))?;
-    Some((found.name, found.index.as_u32()))
+/// A function that was running.
+struct Frame {
+    name: Option<String>,
+    index: u32,
+    /// The number of the line that ran.
+    line: Option<u32>,
+}
+
+impl Frame {
+    fn of(frame: &FrameInfo) -> Self {
+        let line = frame.module_offset().and_then(|line| u32::try_from(line).ok());
+        Self { name: frame.func_name().map(str::to_owned), index: frame.func_index(), line }
+    }
+
+    /// The function whose code has this address.
+    fn at(module: &Module, address: usize) -> Option<Self> {
+        let offset = address.checked_sub(module.text().as_ptr().addr())?;
+        let mut functions = module.functions();
+        let found = functions.find(|one| (one.offset..one.offset + one.len).contains(&offset))?;
+        let lines = module.address_map().into_iter().flatten();
+        let line = lines.take_while(|(start, _)| *start <= offset).last();
+        let line = line.and_then(|(_, line)| line);
+        Some(Self { name: found.name, index: found.index.as_u32(), line })
+    }
+
+    /// Whether the compiler added it.
+    fn is_compilers(&self) -> bool {
+        self.name.as_deref().is_some_and(|name| name.starts_with(RESERVED))
+    }
+
+    fn shown(&self, sources: &Sources) -> String {
+        let line = self.line.and_then(|line| sources.place(line));
+        function_name(self.name.as_deref(), self.index, line.as_deref())
+    }
 }
 
 /// Leaves out what a language runs at its end, unless that is all there is.
@@ -108,9 +132,11 @@ fn is_language(function: &str) -> bool {
     })
 }
 
-fn function_name(name: Option<&str>, index: u32) -> String {
+/// The function's name, and behind it the line that ran.
+fn function_name(name: Option<&str>, index: u32, line: Option<&str>) -> String {
     let Some(name) = name else { return format!("function {index}") };
-    let (name, place) = split_place(name);
+    let (name, first) = split_place(name);
+    let place = line.or(first);
     let mut plain = String::new();
     if is_mangled(name) {
         // Writing to a String cannot fail.
@@ -159,7 +185,7 @@ mod tests {
 
     #[test]
     fn functions_have_the_names_of_their_source() {
-        let check = |name, expected: &str| assert_eq!(function_name(name, 7), expected);
+        let check = |name, expected: &str| assert_eq!(function_name(name, 7, None), expected);
         check(Some("decide"), "decide");
         check(
             Some("_ZN4core9panicking9panic_fmt17h0123456789abcdefE"),
@@ -180,6 +206,7 @@ mod tests {
         check(Some("i"), "i");
         check(Some("RC"), "RC");
         check(None, "function 7");
+        assert_eq!(function_name(Some("f at a.c:3"), 7, Some("a.c:5")), "f at a.c:5");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::state::State;
 
 /// What a failed call of the guest with this state was, deadline included.
 pub(crate) fn failure(error: &wasmtime::Error, state: &State) -> FilterError {
-    let backtrace = backtrace(error);
+    let backtrace = backtrace(error, &state.sources);
     let printed = state.printed();
     // What `Leash::run` says of a call comes before how the guest itself ended it.
     let reason = match (error.downcast_ref::<wasmtime::Trap>(), exit_code(error)) {

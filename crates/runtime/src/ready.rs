@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flb_artifact::contract::START;
-use flb_artifact::{Artifact, Interface, Interruption, Metadata, Required, Traps};
+use flb_artifact::{Artifact, Interface, Interruption, Metadata, Required, Sources, Traps};
 use wasmtime::{Instance, InstancePre, Store};
 
 use crate::imports::link;
@@ -24,6 +24,8 @@ pub(crate) struct Ready {
     /// How calls are ended.
     way: Way,
     metadata: Metadata,
+    /// Which files the code was made from.
+    sources: Arc<Sources>,
     /// What its guests count.
     pub(crate) names: Arc<Names>,
     /// Imports that nobody provides.
@@ -70,8 +72,16 @@ impl Ready {
             );
         }
         let metadata = artifact.metadata().clone();
-        let names = Arc::default();
-        Self { engine: engine.clone(), pre, way, metadata, names, unknown_imports, notes }
+        Self {
+            engine: engine.clone(),
+            pre,
+            way,
+            sources: Arc::new(metadata.sources.clone()),
+            metadata,
+            names: Arc::default(),
+            unknown_imports,
+            notes,
+        }
     }
 
     pub(crate) fn metadata(&self) -> &Metadata {
@@ -98,6 +108,7 @@ impl Ready {
         store: &mut Store<State>,
         memory_limit: u64,
     ) -> wasmtime::Result<Instance> {
+        store.data_mut().sources = Arc::clone(&self.sources);
         store.limiter(|state| &mut state.bounds);
         interrupt::set_up(store);
         let leash = Arc::clone(&store.data().leash);

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use flb_artifact::Sources;
+
 use crate::bounds::Bounds;
 #[cfg(feature = "wasi")]
 use crate::capture::Capture;
@@ -17,6 +19,8 @@ use crate::{LoadError, Sandbox};
 /// What the host keeps for one guest.
 pub(crate) struct State {
     pub(crate) bounds: Bounds,
+    /// Which files its code was made from.
+    pub(crate) sources: Arc<Sources>,
     /// By which the guest is ended, for whoever waits in its name.
     pub(crate) leash: Arc<Leash>,
     /// Whether it starts, or has its first call.
@@ -86,6 +90,7 @@ impl State {
         let printed = Printed::default();
         Ok(Self {
             bounds,
+            sources: Arc::default(),
             is_first: false,
             is_asked: false,
             #[cfg(feature = "wasi")]

@@ -29,10 +29,10 @@ fn main() {
         // Skipped, and said so: `cargo xtask filters go` makes it.
         Trial::test(*language, move || check(&path)).with_ignored_flag(missing)
     });
-    let has_no_clang = Command::new("clang").arg("--version").output().is_err();
-    let examples = ["c", "c++"].map(|language| {
-        Trial::test(format!("the header's example in {language}"), move || check_example(language))
-            .with_ignored_flag(has_no_clang)
+    // Skipped as well where there is no compiler: `cargo xtask filters` brings those that lack.
+    let examples = HEADS.iter().map(|head| {
+        Trial::test(format!("the head's example in {}", head.language), || head.check())
+            .with_ignored_flag(!head.is_there())
     });
     let trials: Vec<Trial> = trials.chain(examples).collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
@@ -45,8 +45,12 @@ fn module(language: &str) -> PathBuf {
     }
 }
 
+fn sdk() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk")
+}
+
 fn conformance() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk/conformance")
+    sdk().join("conformance")
 }
 
 fn check(path: &Path) -> Result<(), Failed> {
@@ -62,31 +66,119 @@ fn check(path: &Path) -> Result<(), Failed> {
     a_long_record_has_room_for_its_text(&module)
 }
 
-/// The example at the head of `flb_filter.h` compiles without a warning, by the command that stands below it.
-fn check_example(language: &str) -> Result<(), Failed> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk/c");
-    let header = fs::read_to_string(folder.join("flb_filter.h"))?;
-    let shown: Vec<&str> = header
-        .lines()
-        .take_while(|line| !line.ends_with("*/"))
-        .filter_map(|line| line.strip_prefix(" *     "))
-        .collect();
-    let (commands, example): (Vec<&str>, Vec<&str>) = shown
-        .into_iter()
-        .partition(|line| line.starts_with("clang ") || line.starts_with("wasm-ld "));
-    let [clang, _link] = commands[..] else { return Err("it shows two commands".into()) };
-    let dir = tempfile::tempdir()?;
-    fs::write(dir.path().join("hide.c"), example.join("\n") + "\n")?;
-    let compiled = Command::new("clang")
-        .args(["-Wall", "-Wextra", "-Werror", "-x", language, "-I"])
-        .arg(&folder)
-        .args(clang.split(' ').skip(1))
-        .current_dir(&dir)
-        .output()?;
-    if compiled.status.success() {
-        return Ok(());
+/// Where an SDK's head has its example, and what it is compiled by.
+struct Head {
+    language: &'static str,
+    /// The file with the head, in `sdk`.
+    file: &'static str,
+    /// What stands before each line of the example; what is before every line of the head is its beginning.
+    indent: &'static str,
+    /// What the example is called when it is compiled.
+    source: &'static str,
+    /// What else is copied there, by its name there.
+    beside: &'static [(&'static str, &'static str)],
+    /// The shell's words for the compiler: `TOOLS` is where `cargo xtask filters` puts those that it brings, `SDK` the folder of SDKs.
+    compiler: &'static str,
+    /// How it says that it is there.
+    version: &'static str,
+    /// What it is told behind that.
+    build: &'static str,
+}
+
+const ASC: &str = "TOOLS/as/node_modules/.bin/asc";
+const GO: &str = "GOOS=wasip1 GOARCH=wasm GOTOOLCHAIN=local GOROOT=TOOLS/go/go GOCACHE=TOOLS/go-cache TOOLS/go/go/bin/go";
+const ZIG: &str = "ZIG_GLOBAL_CACHE_DIR=TOOLS/zig-cache ZIG_LOCAL_CACHE_DIR=TOOLS/zig-local TOOLS/zig/ziglang/zig";
+
+const HEADS: &[Head] = &[
+    Head {
+        language: "c",
+        file: "c/flb_filter.h",
+        indent: " *     ",
+        source: "hide.c",
+        beside: &[],
+        compiler: "clang",
+        version: "--version",
+        build: "--target=wasm32 -O2 -mbulk-memory -ffreestanding -Wall -Wextra -Werror -I SDK/c -c hide.c",
+    },
+    Head {
+        language: "c++",
+        file: "c/flb_filter.h",
+        indent: " *     ",
+        source: "hide.c",
+        beside: &[],
+        compiler: "clang",
+        version: "--version",
+        build: "-x c++ --target=wasm32 -O2 -mbulk-memory -ffreestanding -Wall -Wextra -Werror -I SDK/c -c hide.c",
+    },
+    Head {
+        language: "zig",
+        file: "zig/flb_filter.zig",
+        indent: "//!     ",
+        source: "hide.zig",
+        beside: &[("zig/flb_filter.zig", "flb_filter.zig")],
+        compiler: ZIG,
+        version: "version",
+        build: "build-exe -target wasm32-freestanding -fno-entry -rdynamic -O ReleaseFast -fstrip hide.zig",
+    },
+    Head {
+        language: "assemblyscript",
+        file: "assemblyscript/flb_filter.ts",
+        indent: " *     ",
+        source: "hide.ts",
+        beside: &[("assemblyscript/flb_filter.ts", "flb_filter.ts")],
+        compiler: ASC,
+        version: "--version",
+        build: "hide.ts -O3 --runtime stub --use abort=flb_filter/flbAbort -o hide.wasm",
+    },
+    Head {
+        language: "go",
+        file: "go/flb.go",
+        indent: "//\t",
+        source: "hide.go",
+        beside: &[("conformance/go/go.mod", "go.mod")],
+        compiler: GO,
+        version: "version",
+        build: "build -buildmode=c-shared -ldflags=-s -o hide.wasm .",
+    },
+];
+
+impl Head {
+    /// Runs a line for the compiler in a folder.
+    fn compiler(&self, words: &str, folder: &Path) -> std::io::Result<std::process::Output> {
+        let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../toolchains");
+        let line = format!("{} {words}", self.compiler);
+        let line = line.replace("TOOLS", &tools.canonicalize().unwrap_or(tools).to_string_lossy());
+        let line = line.replace("SDK", &sdk().to_string_lossy());
+        Command::new("sh").arg("-c").arg(line).current_dir(folder).output()
     }
-    Err(String::from_utf8_lossy(&compiled.stderr).into_owned().into())
+
+    fn is_there(&self) -> bool {
+        self.compiler(self.version, Path::new(".")).is_ok_and(|output| output.status.success())
+    }
+
+    /// The example compiles, by the command that stands below it.
+    fn check(&self) -> Result<(), Failed> {
+        let head = fs::read_to_string(sdk().join(self.file))?;
+        let begin = self.indent.trim_end();
+        let is_shown = |line: &&str| line.starts_with(self.indent) || line.trim_end() == begin;
+        let is_command = |line: &&str| ["zig ", "asc "].iter().any(|name| line.starts_with(name));
+        let lines = head.lines().skip_while(|line| !line.starts_with(self.indent));
+        let lines = lines.take_while(is_shown);
+        let example = lines.map(|line| line.strip_prefix(self.indent).unwrap_or_default());
+        let example: Vec<&str> = example.filter(|line| !is_command(line)).collect();
+        let folder = tempfile::tempdir()?;
+        fs::write(folder.path().join(self.source), example.join("\n") + "\n")?;
+        for (file, name) in self.beside {
+            let text = fs::read_to_string(sdk().join(file))?;
+            let go = sdk().join("go").display().to_string();
+            fs::write(folder.path().join(name), text.replace("../../go", &go))?;
+        }
+        let compiled = self.compiler(self.build, folder.path())?;
+        if compiled.status.success() {
+            return Ok(());
+        }
+        Err(String::from_utf8_lossy(&compiled.stderr).into_owned().into())
+    }
 }
 
 /// A language's module, compiled.

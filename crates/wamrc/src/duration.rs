@@ -28,7 +28,10 @@ pub(crate) fn deadline(text: &str) -> Result<Duration, UsageError> {
     let range = Duration::from_millis(1)..=Duration::from_secs(3600);
     let time = duration(text).ok().filter(|time| range.contains(time));
     time.ok_or_else(|| {
-        UsageError::new(format!("'{text}' is no deadline"), "give between 1ms and 3600s, such as 0.5")
+        UsageError::new(
+            format!("'{text}' is no deadline"),
+            "give between 1ms and 3600s, such as 0.5",
+        )
     })
 }
 

@@ -148,6 +148,10 @@ fn rebuild(artifact: &Artifact, path: Option<&Path>) -> anyhow::Result<String> {
         artifact.metadata().interface == again.metadata().interface,
         "what the artifact says of its module's interface is not so; help: don't run it"
     );
+    anyhow::ensure!(
+        artifact.metadata().sources == again.metadata().sources,
+        "what the artifact says of its module's sources is not so; help: don't run it"
+    );
     text.push_str(if unsigned(artifact) == unsigned(&again) {
         "rebuilt:    the whole file is the same\n"
     } else {

@@ -3,6 +3,7 @@
 //! | pass | runs at | what for |
 //! |---|---|---|
 //! | `sections` | always, first | custom sections but `name` are of no use from here on |
+//! | `lines` | where the module has debug information, before all others | which line each instruction is from |
 //! | `own` | where a module imports more than functions, before all others | one guest, one memory: it is its own |
 //! | `host_pages` | always, second | room for records that no allocator of the guest can reach |
 //! | `dead_code` | size level 2 and more | less to compile, less to store |
@@ -16,6 +17,7 @@ pub(crate) mod copy_length;
 mod dead_code;
 mod functions;
 pub(crate) mod host_pages;
+pub(crate) mod lines;
 mod names;
 pub(crate) mod own;
 pub(crate) mod sections;
@@ -150,7 +152,7 @@ mod tests {
 
     const ALONE: [(&str, Rewrite); 7] = [
         ("none", |wasm| Ok(wasm.to_vec())),
-        ("sections", sections::run),
+        ("sections", |wasm| sections::run(wasm, Default::default())),
         ("dead_code", dead_code::run),
         ("br_table", br_table::run),
         ("unroll", unroll::run),

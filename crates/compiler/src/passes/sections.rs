@@ -1,8 +1,8 @@
 //! Drops what the code generator does not read: every custom section but the functions' names.
 //!
-//! Debug information would be wrong once code has been moved, and takes most of many files. What of it holds all the same, the
-//! file and line where each function begins, becomes a part of the function's name. Damaged names go, too: they are no
-//! reason to refuse a module.
+//! Debug information would be wrong once code has been moved, and takes most of many files. What is told of it by names, the
+//! file and line where each function begins, becomes a part of the function's name; lines of instructions go with these (`lines.rs`).
+//! Damaged names go, too: they are no reason to refuse a module.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,9 @@ use wasm_encoder::{Module, NameMap, NameSection, RawSection};
 use wasmparser::{KnownCustom, Name, NameSectionReader, Payload};
 
 use crate::CompileError;
-use crate::places::places;
 
-/// Rewrites the module.
-pub(crate) fn run(wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+/// Rewrites the module. `places` says where functions begin in their sources, by index.
+pub(crate) fn run(wasm: &[u8], places: BTreeMap<u32, String>) -> Result<Vec<u8>, CompileError> {
     let mut output = Module::new();
     let mut names = BTreeMap::new();
     for payload in wasmparser::Parser::new(0).parse_all(wasm) {
@@ -29,7 +28,7 @@ pub(crate) fn run(wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
             output.section(&RawSection { id, data: &wasm[range] });
         }
     }
-    for (index, place) in places(wasm) {
+    for (index, place) in places {
         let name = names.entry(index).or_insert_with(|| format!("function {index}"));
         *name = with_place(name, &place);
     }
@@ -70,7 +69,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &[&str]) {
-        let rewritten = run(&wat::parse_str(text).unwrap()).unwrap();
+        let rewritten = run(&wat::parse_str(text).unwrap(), BTreeMap::new()).unwrap();
         crate::passes::testing::validate(&rewritten);
         let sections = wasmparser::Parser::new(0).parse_all(&rewritten);
         let names: Vec<&str> = sections

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use wasm_encoder::{BlockType, Instruction};
 
 use super::functions::{Body, rewrite_bodies};
+use super::lines::weight;
 use crate::CompileError;
 
 /// Copies of a body in the end.
@@ -37,11 +38,11 @@ fn choose(wasm: &[u8]) -> Result<BTreeSet<usize>, CompileError> {
     let mut number = 0;
     let mut candidates = Vec::new();
     rewrite_bodies(wasm, |_, body| {
-        instructions += body.code.len();
+        instructions += weight(&body.code);
         for (start, end) in innermost(&body.code) {
             let copies = copies(&body.code[start..=end]);
             if copies > 1 {
-                candidates.push(((end - start) * (copies - 1), number));
+                candidates.push(((weight(&body.code[start..=end]) - 1) * (copies - 1), number));
             }
             number += 1;
         }
@@ -90,7 +91,7 @@ fn copies(code: &[Instruction<'_>]) -> usize {
     if !simple || code.iter().any(stays_single) {
         return 1;
     }
-    [COPIES, COPIES / 2].into_iter().find(|copies| code.len() * copies <= LARGEST).unwrap_or(1)
+    [COPIES, COPIES / 2].into_iter().find(|copies| weight(code) * copies <= LARGEST).unwrap_or(1)
 }
 
 /// Calls, next to which the rest of a round costs little, and branches of kinds that filters hardly have.

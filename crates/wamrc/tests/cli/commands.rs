@@ -547,7 +547,11 @@ fn a_record_comes_from_a_file_or_from_stdin() {
         &[],
     );
     stage.run_fed("check echo.wasm --record=-", b"{}").check(0, &["10000 answered"], &[]);
-    stage.run("run echo.wasm --record @no.json").check(1, &[], &["no.json: No such file", "help: look at the path"]);
+    stage.run("run echo.wasm --record @no.json").check(
+        1,
+        &[],
+        &["no.json: No such file", "help: look at the path"],
+    );
     stage.write("two.json", b"{}\n{}\n");
     stage.run("check echo.wasm --record @two.json").check(1, &[], &["'{}' follows the record"]);
     stage.run_fed("run echo.wasm --record -", b"").check(1, &[], &["the record is no JSON object"]);

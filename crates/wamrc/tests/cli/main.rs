@@ -120,7 +120,11 @@ fn inputs_that_are_no_module_are_named_for_what_they_are() {
             );
         }
     }
-    stage.run("check no.aot").check(1, &[], &["help: compile it first: flb-wamrc -o no.aot no.wasm"]);
+    stage.run("check no.aot").check(
+        1,
+        &[],
+        &["help: compile it first: flb-wamrc -o no.aot no.wasm"],
+    );
     for command in ["check", "run --record {}", "bench --records text", "test text.wasm"] {
         stage.write("text.wasm", b"hello");
         let file = if command.starts_with("test") { "" } else { "text.wasm" };

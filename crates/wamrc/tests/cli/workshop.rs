@@ -103,7 +103,8 @@ fn a_module_that_is_older_than_its_sources_is_not_tested() {
     let module = std::fs::File::options().append(true).open(stage.path("no_x.wasm")).unwrap();
     let an_hour = std::time::Duration::from_secs(3600);
     module.set_modified(std::time::SystemTime::now() - an_hour).unwrap();
-    let older = "no_x.wasm is older than filter.c; help: build it again (make), and see that this passes";
+    let older =
+        "no_x.wasm is older than filter.c; help: build it again (make), and see that this passes";
     stage.run("test").check(1, &[], &[older]);
     stage.run("bench").check(1, &[], &[older]);
     // What is named is meant.
@@ -187,10 +188,18 @@ fn a_bench_has_a_budget() {
     stage.run("bench").check(1, &[], &["records.jsonl:2: the record is no JSON object"]);
     stage.write("records.jsonl", b"\n");
     stage.run("bench").check(1, &[], &["records.jsonl holds no record"]);
-    stage.run("bench --budget 5m").check(1, &[], &["'5m' is no time; help: write seconds, such as"]);
+    stage.run("bench --budget 5m").check(
+        1,
+        &[],
+        &["'5m' is no time; help: write seconds, such as"],
+    );
     for batch in ["0", "4097", "x"] {
         let line = format!("bench --batch {batch}");
-        stage.run(&line).check(1, &[], &["is no number of records for a call; help: give 1 to 4096"]);
+        stage.run(&line).check(
+            1,
+            &[],
+            &["is no number of records for a call; help: give 1 to 4096"],
+        );
     }
     stage.run("bench --help").check(0, &["up to 4096"], &[]);
     stage.run("bench no_x.wasm records.jsonl").check(1, &[], &["name records with --records FILE"]);
