@@ -1,6 +1,8 @@
 //! Replays every file of `tests/corpus` through the checks that every input must pass, and damages them. A fuzzer's find
 //! becomes a file.
 
+#![expect(clippy::unwrap_used, reason = "helpers of a test panic as the test does")]
+
 mod oracle;
 
 use std::path::Path;
