@@ -57,9 +57,9 @@ impl Places {
 
 /// Whether there is a table of lines at all: most modules have none.
 fn has_lines(wasm: &[u8]) -> bool {
-    let payloads = wasmparser::Parser::new(0).parse_all(wasm).map_while(Result::ok);
+    let mut payloads = wasmparser::Parser::new(0).parse_all(wasm).map_while(Result::ok);
     let is_table = |payload| matches!(payload, Payload::CustomSection(section) if section.name() == ".debug_line");
-    payloads.into_iter().any(is_table)
+    payloads.any(is_table)
 }
 
 /// A module's functions and its debug information.
@@ -401,7 +401,7 @@ impl<'a> Call<'a> {
     ) -> gimli::Result<Vec<Range<u64>>> {
         let (dwarf, unit) = (names.dwarf, names.unit);
         if let Some(ranges) = &self.ranges {
-            let Some(mut ranges) = dwarf.attr_ranges(unit, ranges.clone())? else {
+            let Some(mut ranges) = dwarf.attr_ranges(unit, *ranges)? else {
                 return Ok(Vec::new());
             };
             let mut found = Vec::new();
@@ -413,7 +413,7 @@ impl<'a> Call<'a> {
         let (Some(start), Some(end)) = (self.start, &self.end) else { return Ok(Vec::new()) };
         let end = match end.udata_value() {
             Some(length) => start.saturating_add(length),
-            None => dwarf.attr_address(unit, end.clone())?.unwrap_or(start),
+            None => dwarf.attr_address(unit, *end)?.unwrap_or(start),
         };
         Ok(vec![start..end])
     }
