@@ -82,7 +82,6 @@ fn stays_behind(instruction: &Instruction<'_>) -> bool {
         instruction,
         Instruction::Nop
             | Instruction::Block(_)
-            | Instruction::Loop(_)
             | Instruction::Else
             | Instruction::End
             | Instruction::MemoryFill(_)
