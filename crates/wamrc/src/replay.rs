@@ -16,6 +16,7 @@ use serde_json::json as object;
 use crate::call::{Call, Grants, load};
 use crate::groups::Groups;
 use crate::input;
+use crate::input::unread;
 use crate::output::{Outcome, note, say, say_json};
 use crate::record::{text, time};
 
