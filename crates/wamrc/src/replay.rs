@@ -16,7 +16,6 @@ use serde_json::json as object;
 use crate::call::{Call, Grants, load};
 use crate::groups::Groups;
 use crate::input;
-use crate::input::unread;
 use crate::output::{Outcome, note, say, say_json};
 use crate::record::{text, time};
 
@@ -62,7 +61,7 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<Outcome> {
 /// Runs the records of a file, and says what becomes of each.
 fn replay_all(file: &Path, args: &ReplayArgs) -> anyhow::Result<Sum> {
     let named = || file.display().to_string();
-    let lines = BufReader::new(File::open(file).map_err(|error| unread(file, error))?);
+    let lines = BufReader::new(File::open(file).map_err(|error| input::unread(file, error))?);
     let mut filters = Filters { args, known: Vec::new() };
     let mut sum = Sum::default();
     for (number, line) in lines.split(b'\n').enumerate() {
