@@ -101,9 +101,11 @@ impl Frame {
         let offset = address.checked_sub(module.text().as_ptr().addr())?;
         let mut functions = module.functions();
         let found = functions.find(|one| (one.offset..one.offset + one.len).contains(&offset))?;
+        // What the code generator adds between instructions, such as a jump, is of no line: it is the one before.
         let lines = module.address_map().into_iter().flatten();
-        let line = lines.take_while(|(start, _)| *start <= offset).last();
-        let line = line.and_then(|(_, line)| line);
+        let lines = lines.skip_while(|(start, _)| *start < found.offset);
+        let lines = lines.take_while(|(start, _)| *start <= offset);
+        let line = lines.filter_map(|(_, line)| line).last();
         Some(Self { name: found.name, index: found.index.as_u32(), line })
     }
 

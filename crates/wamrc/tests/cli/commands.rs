@@ -561,13 +561,13 @@ fn a_record_comes_from_a_file_or_from_stdin() {
 fn failures_are_json_for_programs() {
     let stage = Stage::new();
     for (line, error, help) in [
-        ("--json -o x.aot no.wasm", "Read file to buffer failed: open file no.wasm failed", false),
+        ("--json -o x.aot no.wasm", "Read file to buffer failed: open file no.wasm failed", true),
         ("--json -o no/x.aot ok.wasm", "open or create aot file failed: no/x.aot", true),
         ("--json", "no output file was given", true),
-        ("inspect --json no.wasm", "open file no.wasm failed", false),
-        ("check --json no.wasm", "open file no.wasm failed", false),
+        ("inspect --json no.wasm", "open file no.wasm failed", true),
+        ("check --json no.wasm", "open file no.wasm failed", true),
         ("check --json --record x ok.wasm", "the record is no JSON object", true),
-        ("replay no.jsonl --json", "no.jsonl: No such file", false),
+        ("replay no.jsonl --json", "no.jsonl: No such file", true),
         ("inspect --json --frob", "unknown option '--frob'", true),
     ] {
         let run = stage.run(line);
