@@ -1,7 +1,8 @@
 //! Every configuration of `tests/configurations`, written as people's are, starts. Those that name a plugin which is not here are refused
 //! for that and nothing else, so this holds more as soon as a plugin comes; no list has to be kept.
 //!
-//! A test is a dry run in a copy of the folder, with the packaged parsers, certificates and the variables that are named.
+//! A test is a dry run in a copy of the folder, with the packaged parsers, certificates, a database of places and the variables that
+//! are named.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -86,7 +87,12 @@ fn copy() -> TempDir {
             }
         }
     }
-    fs::copy(root().join("packaging/parsers.conf"), copy.path().join("parsers.conf")).unwrap();
+    for (from, to) in [
+        ("packaging/parsers.conf", "parsers.conf"),
+        ("crates/filters/tests/geoip2/GeoIP2-City-Test.mmdb", "parts/places.mmdb"),
+    ] {
+        fs::copy(root().join(from), copy.path().join(to)).unwrap();
+    }
     let tls = copy.path().join("tls");
     fs::create_dir(&tls).unwrap();
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();

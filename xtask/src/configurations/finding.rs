@@ -30,6 +30,7 @@ const TELLING: &[(&str, Kind)] = &[
     ("could not open", Kind::File),
     ("no file matches", Kind::File),
     ("o such file", Kind::File),
+    ("it cannot be made there", Kind::File),
     ("not found", Kind::File),
     ("property", Kind::Option),
     ("config value", Kind::Option),
