@@ -10,6 +10,7 @@ mod dist;
 mod filters;
 mod fluent_bit;
 mod run;
+mod servers;
 mod soak;
 mod test;
 mod tidy;
@@ -42,6 +43,8 @@ enum Chore {
     Demo,
     /// Run the agent and the filters as other machines, and compare; installs compilers
     Cross(cross::Args),
+    /// Bring the servers of others that tests talk to
+    Servers(servers::Args),
     /// Make packages for users, .tar.gz and .deb
     Dist(dist::Args),
     /// Try every configuration below a folder, and count what the agent refuses
@@ -65,6 +68,7 @@ impl Chore {
             Self::Allocators(args) => allocators::run(args),
             Self::Demo => demo::run(),
             Self::Cross(args) => cross::run(args),
+            Self::Servers(args) => servers::run(args),
             Self::Dist(args) => dist::run(args),
             Self::Configurations(args) => configurations::run(args),
             Self::FluentBit(args) => fluent_bit::run(args),
@@ -113,6 +117,8 @@ mod tests {
             "dist --plugin --profile release",
             "configurations tests/agent",
             "configurations --agent target/debug/flb-agent --warnings examples -- -R parsers.conf -b storage",
+            "servers",
+            "servers --if-possible kafka s3",
             "fluent-bit",
             "fluent-bit refused starts",
             "soak kill 3 600 target/debug/flb-agent",

@@ -162,7 +162,7 @@ pub(crate) fn assemblyscript() -> Result<Command> {
 }
 
 /// The folder with what a wheel holds.
-fn wheel(dir: &Path, name: &str, requirement: &str) -> Result<PathBuf> {
+pub(crate) fn wheel(dir: &Path, name: &str, requirement: &str) -> Result<PathBuf> {
     let unpacked = dir.join(name);
     if unpacked.exists() {
         return Ok(unpacked);

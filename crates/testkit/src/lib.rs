@@ -1,5 +1,5 @@
-//! For tests only: programs seen from outside, a client for their HTTP, servers that stand in for some that cannot be had, cases
-//! in text files, and inputs kept in files.
+//! For tests only: programs seen from outside, a client for their HTTP, servers of others and what stands in for some that cannot be
+//! had, cases in text files, and inputs kept in files.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,6 +9,7 @@ mod http;
 pub mod imds;
 pub mod kubernetes;
 mod program;
+pub mod servers;
 pub mod stub;
 
 pub use case::Case;
