@@ -125,7 +125,8 @@ impl Server {
             return Ok(());
         }
         if part.exists() {
-            fs::remove_dir_all(&part).with_context(|| format!("cannot remove {}", part.display()))?;
+            fs::remove_dir_all(&part)
+                .with_context(|| format!("cannot remove {}", part.display()))?;
         }
         fs::create_dir_all(&part).with_context(|| format!("cannot create {}", part.display()))?;
         fill(&part)?;
@@ -161,7 +162,11 @@ mod tests {
                     assert!(requirement.contains("==") && requirement.contains("--hash=sha256:"));
                 }
                 From::Python(packages) => {
-                    assert!(packages.split_whitespace().all(|one| one.contains("==")), "{}", server.name);
+                    assert!(
+                        packages.split_whitespace().all(|one| one.contains("==")),
+                        "{}",
+                        server.name
+                    );
                 }
                 From::Debian(packages) => assert!(!packages.is_empty()),
             }
