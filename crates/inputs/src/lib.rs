@@ -14,8 +14,11 @@ mod opentelemetry;
 mod random;
 mod shared;
 mod stdin;
+mod syslog;
 mod tail;
 mod tcp;
+mod udp;
+mod unix_socket;
 
 /// Every input, alphabetic.
 pub static ALL: &[Spec<dyn Input>] = &[
@@ -30,6 +33,9 @@ pub static ALL: &[Spec<dyn Input>] = &[
     opentelemetry::SPEC,
     random::SPEC,
     stdin::SPEC,
+    syslog::SPEC,
     tail::SPEC,
     tcp::SPEC,
+    udp::SPEC,
+    unix_socket::SPEC,
 ];

@@ -87,7 +87,7 @@ impl<'b> Buffer<'b> {
 
     /// Uses up the first `length` bytes.
     pub fn consume(&mut self, length: usize) {
-        self.start = self.data.len().min(self.start + length);
+        self.start = self.data.len().min(self.start.saturating_add(length));
         if self.start == self.data.len() {
             self.data.clear();
             self.start = 0;

@@ -3,6 +3,7 @@
 pub mod api_client;
 pub mod background;
 pub mod buffer;
+pub mod datagrams;
 pub mod dial;
 pub mod forward;
 pub mod hex;

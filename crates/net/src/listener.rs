@@ -3,8 +3,9 @@
 //! turns nobody away.
 
 use std::io;
-use std::net::{TcpListener, ToSocketAddrs};
-use std::os::unix::net::UnixListener;
+use std::net::{TcpListener, ToSocketAddrs, UdpSocket};
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use flb_plugin::keys::{Key, Options, Text};
 use flb_plugin::{BuildError, Generation, InputError, Service, keys};
 use socket2::{SockRef, TcpKeepalive};
 
+use super::datagrams::Receiver;
 use super::options::port;
 use super::stream::{Left, Peer, Stream};
 
@@ -34,6 +36,8 @@ pub const fn port_key(default: &'static str) -> Key<Text> {
 enum Socket {
     Tcp(TcpListener),
     Unix(UnixListener),
+    Udp(UdpSocket),
+    UnixDatagram(UnixDatagram),
     /// None, in a dry run, which may be one beside the agent that has the socket.
     Nowhere,
 }
@@ -70,16 +74,18 @@ impl std::fmt::Debug for Shared {
 struct Sockets(Mutex<Vec<Weak<Shared>>>);
 
 impl Sockets {
-    /// The socket of this address: that of a plugin which is about to be replaced, or a new one.
+    /// The socket of this address and kind: that of a plugin which is about to be replaced, or a new one.
     fn take(
         service: &Service,
         address: &str,
+        is_kind: fn(&Socket) -> bool,
         bind: impl FnOnce() -> io::Result<(Socket, Option<PathBuf>)>,
     ) -> io::Result<Arc<Shared>> {
         let sockets = service.shared.get_or_make(|| Ok::<_, io::Error>(Self::default()))?;
         let mut sockets = sockets.0.lock().unwrap_or_else(PoisonError::into_inner);
         sockets.retain(|socket| socket.strong_count() > 0);
-        let found = sockets.iter().filter_map(Weak::upgrade).find(|one| one.address == address);
+        let is_it = |one: &Arc<Shared>| one.address == address && is_kind(&one.socket);
+        let found = sockets.iter().filter_map(Weak::upgrade).find(is_it);
         if let Some(found) = found {
             // The first to ask takes it over; a second one of the same configuration finds the port in use.
             let mut taken = found.taken.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,21 +126,36 @@ impl Listener {
         port_key: Key<Text>,
         service: &Service,
     ) -> Result<Self, BuildError> {
-        let host = options.get(LISTEN);
-        let port = port(options.get(port_key), 0)?;
-        let address = if host.contains(':') && !host.starts_with('[') {
-            format!("[{host}]:{port}")
-        } else {
-            format!("{host}:{port}")
-        };
+        let address = address(options, port_key)?;
         if service.dry_run {
             return Ok(Self::nowhere(&address));
         }
-        let bound = Sockets::take(service, &address, || {
+        let is_kind = |socket: &Socket| matches!(socket, Socket::Tcp(_));
+        let bound = Sockets::take(service, &address, is_kind, || {
             let addresses: Vec<_> = address.to_socket_addrs()?.collect();
             let socket = TcpListener::bind(&addresses[..])?;
             socket.set_nonblocking(true)?;
             Ok((Socket::Tcp(socket), None))
+        });
+        bound.map(Self).map_err(|error| cannot_listen(&address, &error))
+    }
+
+    /// Binds the same for datagrams.
+    pub fn udp(
+        options: &Options,
+        port_key: Key<Text>,
+        service: &Service,
+    ) -> Result<Self, BuildError> {
+        let address = address(options, port_key)?;
+        if service.dry_run {
+            return Ok(Self::nowhere(&address));
+        }
+        let is_kind = |socket: &Socket| matches!(socket, Socket::Udp(_));
+        let bound = Sockets::take(service, &address, is_kind, || {
+            let addresses: Vec<_> = address.to_socket_addrs()?.collect();
+            let socket = UdpSocket::bind(&addresses[..])?;
+            socket.set_nonblocking(true)?;
+            Ok((Socket::Udp(socket), None))
         });
         bound.map(Self).map_err(|error| cannot_listen(&address, &error))
     }
@@ -145,36 +166,70 @@ impl Listener {
         permissions: Option<&str>,
         service: &Service,
     ) -> Result<Self, BuildError> {
-        let mode =
-            permissions.map(|text| u32::from_str_radix(text, 8)).transpose().map_err(|_| {
-                let found = permissions.unwrap_or_default();
-                BuildError::new(format!("unix_perm '{found}' is no octal number"))
-                    .help("write it as for chmod: 0660")
-            })?;
+        let is_kind = |socket: &Socket| matches!(socket, Socket::Unix(_));
+        Self::file(path, permissions, service, is_kind, |path| {
+            let socket = UnixListener::bind(path)?;
+            socket.set_nonblocking(true)?;
+            Ok(Socket::Unix(socket))
+        })
+    }
+
+    /// Binds the same for datagrams.
+    pub fn unix_datagram(
+        path: &str,
+        permissions: Option<&str>,
+        service: &Service,
+    ) -> Result<Self, BuildError> {
+        let is_kind = |socket: &Socket| matches!(socket, Socket::UnixDatagram(_));
+        Self::file(path, permissions, service, is_kind, |path| {
+            let socket = UnixDatagram::bind(path)?;
+            socket.set_nonblocking(true)?;
+            Ok(Socket::UnixDatagram(socket))
+        })
+    }
+
+    /// A socket that has a file.
+    fn file(
+        path: &str,
+        permissions: Option<&str>,
+        service: &Service,
+        is_kind: fn(&Socket) -> bool,
+        bind: impl Fn(&Path) -> io::Result<Socket>,
+    ) -> Result<Self, BuildError> {
+        let mode = permissions.map(octal).transpose()?;
         if service.dry_run {
             return Ok(Self::nowhere(path));
         }
-        let bound = Sockets::take(service, path, || {
-            let socket = bind_unix(Path::new(path))?;
-            socket.set_nonblocking(true)?;
+        let bound = Sockets::take(service, path, is_kind, || {
+            let socket = replace_left(Path::new(path), bind)?;
             if let Some(mode) = mode {
-                use std::os::unix::fs::PermissionsExt;
                 std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
             }
-            Ok((Socket::Unix(socket), Some(PathBuf::from(path))))
+            Ok((socket, Some(PathBuf::from(path))))
         });
         bound.map(Self).map_err(|error| cannot_listen(path, &error))
     }
 
+    /// Asks the system for so much memory for what nobody has read yet; what it gives.
+    pub fn set_receive_buffer(&self, size: usize) -> io::Result<usize> {
+        let socket = match &self.0.socket {
+            Socket::Tcp(socket) => SockRef::from(socket),
+            Socket::Udp(socket) => SockRef::from(socket),
+            Socket::Unix(_) | Socket::UnixDatagram(_) | Socket::Nowhere => return Ok(size),
+        };
+        socket.set_recv_buffer_size(size)?;
+        // Half of what it tells is for its own books.
+        Ok(socket.recv_buffer_size()? / 2)
+    }
+
     /// Where it listens, for log lines and tests: with the port that the system chose for 0.
     pub fn address(&self) -> String {
-        match &self.0.socket {
-            Socket::Tcp(socket) => match socket.local_addr() {
-                Ok(address) => address.to_string(),
-                Err(_) => self.0.address.clone(),
-            },
-            Socket::Unix(_) | Socket::Nowhere => self.0.address.clone(),
-        }
+        let bound = match &self.0.socket {
+            Socket::Tcp(socket) => socket.local_addr().ok(),
+            Socket::Udp(socket) => socket.local_addr().ok(),
+            Socket::Unix(_) | Socket::UnixDatagram(_) | Socket::Nowhere => None,
+        };
+        bound.map_or_else(|| self.0.address.clone(), |address| address.to_string())
     }
 
     /// Leaves a connection to the next input with this socket.
@@ -190,7 +245,7 @@ impl Listener {
         left.filter(|(other, _)| other == terms).map(|(_, client)| client).collect()
     }
 
-    /// Begins to serve. Must be called on a tokio runtime.
+    /// Begins to serve connections. Must be called on a tokio runtime.
     pub fn open(&self) -> Result<Acceptor, InputError> {
         let open = || {
             Ok(match &self.0.socket {
@@ -200,34 +255,76 @@ impl Listener {
                 Socket::Unix(socket) => {
                     Acceptor::Unix(tokio::net::UnixListener::from_std(socket.try_clone()?)?)
                 }
-                Socket::Nowhere => return Err(io::Error::other("there is none in a dry run")),
+                _ => return Err(io::Error::other("it takes no connections")),
             })
         };
-        open().map_err(|error: io::Error| {
-            InputError(format!("cannot listen on {}: {error}", self.address()))
-        })
+        open().map_err(|error| self.not_opened(&error))
+    }
+
+    /// Begins to receive datagrams. Must be called on a tokio runtime.
+    pub fn receive(&self) -> Result<Receiver, InputError> {
+        let open = || {
+            Ok(match &self.0.socket {
+                Socket::Udp(socket) => {
+                    Receiver::Udp(tokio::net::UdpSocket::from_std(socket.try_clone()?)?)
+                }
+                Socket::UnixDatagram(socket) => {
+                    Receiver::Unix(tokio::net::UnixDatagram::from_std(socket.try_clone()?)?)
+                }
+                _ => return Err(io::Error::other("it takes no datagrams")),
+            })
+        };
+        open().map_err(|error| self.not_opened(&error))
+    }
+
+    fn not_opened(&self, error: &io::Error) -> InputError {
+        InputError(format!("cannot listen on {}: {error}", self.address()))
     }
 }
 
+/// The address that `listen` and the port's key say.
+fn address(options: &Options, port_key: Key<Text>) -> Result<String, BuildError> {
+    let host = options.get(LISTEN);
+    let port = port(options.get(port_key), 0)?;
+    Ok(match host.contains(':') && !host.starts_with('[') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    })
+}
+
+/// Permissions of a file.
+fn octal(text: &str) -> Result<u32, BuildError> {
+    u32::from_str_radix(text, 8).map_err(|_| {
+        BuildError::new(format!("permissions '{text}' are no octal number"))
+            .help("write it as for chmod: 0660")
+    })
+}
+
 /// Binds; a socket file that nobody serves is replaced.
-fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    match UnixListener::bind(path) {
+fn replace_left(path: &Path, bind: impl Fn(&Path) -> io::Result<Socket>) -> io::Result<Socket> {
+    match bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            if is_served(path) || !std::fs::symlink_metadata(path)?.file_type().is_socket() {
                 return Err(error);
             }
             std::fs::remove_file(path)?;
-            UnixListener::bind(path)
+            bind(path)
         }
         other => other,
     }
+}
+
+/// Whether somebody takes connections or datagrams there.
+fn is_served(path: &Path) -> bool {
+    let takes_datagrams = || UnixDatagram::unbound().and_then(|socket| socket.connect(path));
+    UnixStream::connect(path).is_ok() || takes_datagrams().is_ok()
 }
 
 fn cannot_listen(address: &str, error: &io::Error) -> BuildError {
     let refused = BuildError::new(format!("cannot listen on {address}: {error}"));
     match error.kind() {
         io::ErrorKind::AddrInUse => refused.help(format!(
-            "another program or another input has it; find it with: ss -lptn, or choose another port than that of {address}"
+            "another program or another input has it; find it with: ss -lptun, or choose another port than that of {address}"
         )),
         io::ErrorKind::AddrNotAvailable => {
             refused.help("this machine has no such address; 0.0.0.0 stands for all that it has")
@@ -348,5 +445,28 @@ mod tests {
         assert!(Listener::unix(path, Some("rw"), &Service::default()).is_err());
         drop(listener);
         assert!(!Path::new(path).exists());
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes");
+        std::fs::write(&path, "mine").unwrap();
+        let name = path.to_str().unwrap();
+        for bound in [Listener::unix, Listener::unix_datagram] {
+            assert!(bound(name, None, &Service::default()).is_err());
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+        }
+    }
+
+    #[test]
+    fn one_socket_s_file_serves_connections_or_datagrams() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let (path, service) = (path.to_str().unwrap(), Service::default());
+        let _first = Listener::unix_datagram(path, None, &service).unwrap();
+        let next = Service { generation: Generation::default(), ..service };
+        assert!(Listener::unix(path, None, &next).is_err());
+        assert!(Listener::unix_datagram(path, None, &next).is_ok());
     }
 }

@@ -46,6 +46,8 @@ pub struct Left {
 pub enum Peer {
     /// An address on the network.
     Tcp(std::net::SocketAddr),
+    /// An address on the network that datagrams come from.
+    Udp(std::net::SocketAddr),
     /// A process on this machine.
     Unix,
 }
@@ -54,6 +56,7 @@ impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => write!(f, "tcp://{address}"),
+            Self::Udp(address) => write!(f, "udp://{address}"),
             Self::Unix => f.write_str("unix"),
         }
     }

@@ -82,17 +82,10 @@ pub(crate) static ALL: &[Absent] = &[
     absent(Input, "statsd", NO_METRICS),
     absent(
         Input,
-        "syslog",
-        "use the input tcp with a parser for syslog, or the input tail on the log file",
-    ),
-    absent(
-        Input,
         "systemd",
         "use the input exec: journalctl --follow -o json, with the parser json",
     ),
     absent(Input, "thermal", NO_METRICS),
-    absent(Input, "udp", "use the input tcp, or forward"),
-    absent(Input, "unix_socket", "use the input forward with unix_path, or tcp"),
     absent(Input, "windows_exporter_metrics", NO_METRICS),
     absent(Input, "winevtlog", KEEP_AGENT),
     absent(Input, "winlog", KEEP_AGENT),

@@ -21,6 +21,7 @@ mod parsers_oracle;
 #[path = "../../../crates/runtime/tests/oracle/mod.rs"]
 mod runtime_oracle;
 mod kubernetes;
+mod syslog;
 
 use libfuzzer_sys::Corpus;
 
@@ -151,4 +152,9 @@ pub fn http_body(data: &[u8]) {
 /// Any bytes taken as a request of OTLP.
 pub fn otlp(data: &[u8]) {
     otlp::oracle::check(data);
+}
+
+/// Any bytes taken as a connection of a syslog client.
+pub fn syslog(data: &[u8]) {
+    syslog::oracle::check(data);
 }

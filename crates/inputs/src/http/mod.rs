@@ -328,7 +328,7 @@ fn client_address(headers: &HeaderMap, peer: &Peer) -> String {
     let told = told.and_then(|value| value.to_str().ok()?.split(',').next());
     match (told.map(str::trim).filter(|told| !told.is_empty()), peer) {
         (Some(told), _) => told.to_owned(),
-        (None, Peer::Tcp(address)) => address.ip().to_string(),
+        (None, Peer::Tcp(address) | Peer::Udp(address)) => address.ip().to_string(),
         (None, Peer::Unix) => peer.to_string(),
     }
 }

@@ -2,9 +2,12 @@
 
 pub(super) mod clock;
 pub(super) mod complaints;
+pub(super) mod datagrams;
 pub(super) mod encodings;
 pub(super) mod interval;
 pub(super) mod lines;
+pub(super) mod payloads;
+pub(super) mod pieces;
 pub(super) mod printed;
 pub(super) mod records;
 pub(super) mod requests;
