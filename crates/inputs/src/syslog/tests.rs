@@ -1,3 +1,5 @@
+//! The input `syslog` over every transport: frames as clients send them, and as nobody should.
+
 use std::path::Path;
 
 use flb_event::msgpack;
