@@ -128,12 +128,7 @@ fn a_wrong_configuration_ends_with_1() {
 #[test]
 fn whoever_asks_for_a_plugin_that_is_not_here_is_told_what_to_do() {
     for (section, name, help) in [
-        ("FILTER", "lua", "is not built here; write it as a WebAssembly filter"),
-        (
-            "FILTER",
-            "Kubernetes",
-            "take the pod's name, namespace and container from the file's name",
-        ),
+        ("FILTER", "Lookup", "is not built here; write it as a WebAssembly filter"),
         ("OUTPUT", "kafka", "is planned, and not built yet; until then send with"),
         ("OUTPUT", "es", "is planned, and not built yet; until then send with"),
         ("OUTPUT", "loki", "is planned, and not built yet; until then send with"),

@@ -101,6 +101,14 @@ impl Variables {
         self.lookup(name).filter(|value| !value.is_empty())
     }
 
+    /// Those that the configuration sets, and the host's name, each with what it stands for.
+    pub fn given(&self) -> impl Iterator<Item = (&str, String)> {
+        let host = self.hostname.as_ref().map(|_| "HOSTNAME");
+        let host = host.filter(|name| !self.set.contains_key(*name));
+        let names = self.set.keys().map(String::as_str).chain(host);
+        names.map(|name| (name, self.expand(&format!("${{{name}}}")).text))
+    }
+
     /// Fills in every `${NAME}` and `${NAME:-default}` of `text`, once: what is filled in is not
     /// looked at again. A `${` that is never closed stays as it is.
     pub fn expand(&self, text: &str) -> Expanded {
@@ -201,6 +209,19 @@ mod tests {
             text += &format!(" {name}: {}: {error}", path.display());
         }
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn what_the_configuration_sets_can_be_told() {
+        let variables = variables();
+        let given: Vec<_> = variables.given().collect();
+        let expected = [
+            ("BOTH", "configuration"),
+            ("NESTED", "${HOME}"),
+            ("NOTHING", ""),
+            ("HOSTNAME", "box"),
+        ];
+        assert_eq!(given, expected.map(|(name, text)| (name, text.to_owned())));
     }
 
     #[test]

@@ -87,6 +87,20 @@ impl<'b> Rebuilt<'b> {
         self.told += 1;
     }
 
+    /// The filter failed on the next record, which is this one, and this becomes of it.
+    pub(super) fn fail(&mut self, event: Event<'_>, fate: Fate) {
+        let fate = match fate {
+            Fate::Kept if self.pass(event) => Fate::Kept,
+            Fate::Kept => Fate::Dropped,
+            gone => {
+                self.changed();
+                self.told += 1;
+                gone
+            }
+        };
+        self.tally.fail(fate);
+    }
+
     /// Passes what was made on.
     pub(super) fn finish(self, outlet: &mut Outlet) {
         outlet.count(&self.tally);

@@ -10,6 +10,8 @@ mod fields;
 mod geoip2;
 mod grep;
 mod kubernetes;
+#[cfg(all(feature = "lua", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod lua;
 mod modify;
 mod multiline;
 mod nest;
@@ -27,6 +29,8 @@ pub static ALL: &[Spec<dyn Filter>] = &[
     content_modifier::SPEC,
     geoip2::SPEC,
     grep::SPEC,
+    #[cfg(all(feature = "lua", any(target_arch = "x86_64", target_arch = "aarch64")))]
+    lua::SPEC,
     kubernetes::SPEC,
     modify::SPEC,
     multiline::SPEC,

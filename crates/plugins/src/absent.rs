@@ -5,7 +5,8 @@
 use Role::{Filter, Input, Output, Processor};
 use flb_plugin::{Absent, Role};
 
-const FROM_LUA: &str = "write it as a WebAssembly filter, wasm; docs/from-lua.md shows the same filter in both, and examples/filters has \
+#[cfg(not(all(feature = "lua", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+const FROM_LUA: &str = "take an agent that was built with Lua, or write it as a WebAssembly filter, wasm; docs/from-lua.md shows the same filter in both, and examples/filters has \
                         whole ones in C and Rust";
 const KEEP_AGENT: &str = "keep a Fluent Bit for it, and send from there with its output forward to the input forward here";
 const SEND_ON: &str = "send with the output forward to a Fluent Bit, or with the output http to a collector, that delivers it";
@@ -108,6 +109,7 @@ pub(crate) static ALL: &[Absent] = &[
         "lookup",
         "write it as a WebAssembly filter, wasm: Accessible_Paths lets it read the table",
     ),
+    #[cfg(not(all(feature = "lua", any(target_arch = "x86_64", target_arch = "aarch64"))))]
     absent(Filter, "lua", FROM_LUA),
     absent(Filter, "nightfall", "redact with a WebAssembly filter, wasm"),
     absent(

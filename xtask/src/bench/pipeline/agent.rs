@@ -79,6 +79,10 @@ fn file(folder: &Path, filter: &Filter, extension: &str) -> PathBuf {
 impl Agent {
     /// Whether it can do this work.
     pub(super) fn can(&self, work: &Work) -> bool {
+        if work.filters.iter().any(|filter| filter.is_script()) {
+            // What the plugin does for the other agent is no matter of scripts.
+            return self.plugin.is_none();
+        }
         let is_batch = |filter: &&Filter| filter.format.is_none();
         let knows_batches = self.name != "peer" || !work.filters.iter().any(is_batch);
         knows_batches && (self.filters.is_some() || work.filters.is_empty())
@@ -105,6 +109,12 @@ impl Agent {
             }
         }
         for filter in &work.filters {
+            if filter.is_script() {
+                command.args(["-F", "lua", "-m", "*", "-p"]);
+                command.arg(format!("script={}", root().join(filter.module).display()));
+                command.arg("-p").arg(format!("call={}", filter.function));
+                continue;
+            }
             let module = file(self.filters.as_deref().unwrap_or(Path::new("")), filter, "aot");
             let name = if self.plugin.is_some() { "aot" } else { "wasm" };
             command.args(["-F", name, "-m", "*", "-p"]);

@@ -12,7 +12,7 @@ pub(super) const LENGTH: usize = 227;
 /// Rows beside the main ones have so many times fewer lines.
 const ASIDE: usize = 5;
 
-/// A function of a module.
+/// A function of a module, or of a script in Lua.
 pub(super) struct Filter {
     pub(super) name: &'static str,
     pub(super) module: &'static str,
@@ -23,6 +23,13 @@ pub(super) struct Filter {
 
 const fn filter(name: &'static str, module: &'static str, function: &'static str) -> Filter {
     Filter { name, module, function, format: Some("json") }
+}
+
+impl Filter {
+    /// Whether it is a script, which nobody compiles.
+    pub(super) fn is_script(&self) -> bool {
+        self.module.ends_with(".lua")
+    }
 }
 
 const ECHO: &Filter = &filter("echo", "tests/filter/modules/echo.wat", "filter");
@@ -45,10 +52,12 @@ const RUST_REDACT: &Filter =
     &filter("rust-redact", "examples/filters/rust-redact.wasm", "rust_redact");
 const RUST_ENRICH: &Filter =
     &filter("rust-enrich", "examples/filters/rust-enrich.wasm", "rust_filter");
+const LUA_APPEND: &Filter = &filter("lua append", "tests/bench/append.lua", "filter");
+const LUA_ENRICH: &Filter = &filter("lua enrich", "tests/bench/enrich.lua", "filter");
 /// Tells when the first record comes.
 pub(super) const SAY: &Filter = &filter("say", "tests/bench/say.wat", "filter");
 
-/// All of them.
+/// All that are compiled.
 pub(super) const FILTERS: &[&Filter] =
     &[ECHO, APPEND, APPEND_MSGPACK, APPEND_BATCH, REDACT, C_ENRICH, RUST_REDACT, RUST_ENRICH, SAY];
 
@@ -101,9 +110,9 @@ pub(super) fn works(folder: &Path, lines: usize) -> Result<Vec<Work>> {
             });
         };
     add("no filter", &main, JSON, lines, LENGTH, &[]);
-    for filter in
-        [ECHO, APPEND, APPEND_MSGPACK, APPEND_BATCH, REDACT, C_ENRICH, RUST_REDACT, RUST_ENRICH]
-    {
+    let compiled =
+        [ECHO, APPEND, APPEND_MSGPACK, APPEND_BATCH, REDACT, C_ENRICH, RUST_REDACT, RUST_ENRICH];
+    for filter in compiled.into_iter().chain([LUA_APPEND, LUA_ENRICH]) {
         add(filter.name, &main, JSON, lines, LENGTH, &[filter]);
     }
     let few = make.file(Shape::Service, LENGTH, aside)?;
