@@ -205,3 +205,34 @@ fn filters_in_a_row_that_split_over_tags_are_bounded_together() {
     has("filters may make 256 MiB more of a batch than it was, and no more; the record is dropped");
     has("180 records: 180 delivered");
 }
+
+/// A filter that takes its time with each record, at an end that waits for a second only.
+#[test]
+fn at_the_end_a_call_that_goes_on_and_on_is_ended_and_its_records_are_in_the_books() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    // Sleeps 20 ms.
+    let slow = module(
+        r#"(import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+          (import "flb" "log" (func $log (param i32 i32 i32)))
+          (memory (export "memory") 1) (data (i32.const 256) "at work")
+          (data (i32.const 16) "\01\00\00\00") (data (i32.const 24) "\00\2d\31\01\00\00\00\00")"#,
+        "(call $log (i32.const 3) (i32.const 256) (i32.const 7))
+         (drop (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128)))",
+    );
+    fs::write(path("slow.wasm"), slow).unwrap();
+    fs::write(path("lines"), "{\"k\":\"v\"}\n".repeat(300)).unwrap();
+    let configuration = "[SERVICE]\n    Flush 0.05\n    Grace 1\n[INPUT]\n    Name tail\n    Tag t\n    Path lines\n    Parser json\n    \
+         Read_From_Head on\n[FILTER]\n    Name wasm\n    Alias slow\n    Match *\n    Wasm_Path slow.wasm\n    \
+         Function_Name f\n    Deadline 0.2\n    On_Error quarantine\n[OUTPUT]\n    Name file\n    Match *\n    File out\n    Format plain\n";
+    let mut program = agent(folder.path(), "agent.conf", configuration);
+    assert!(program.wait_for("at work"));
+    let run = program.terminate();
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let lines = |name: &str| fs::read_to_string(path(name)).unwrap().lines().count();
+    let (out, kept) = (lines("out"), lines("quarantine/slow.jsonl"));
+    assert_eq!(out + kept, 300, "{}", run.stderr);
+    assert!(out > 0 && kept > 0, "{out} {kept}");
+    assert!(run.stderr.contains("filters that take too long are ended"), "{}", run.stderr);
+    assert!(!run.stderr.contains("lost"), "{}", run.stderr);
+}

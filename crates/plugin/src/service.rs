@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use flb_config::keys::{Bool, Key, Options, Size};
 use flb_config::{Variables, keys};
@@ -48,6 +49,8 @@ pub struct Service {
     pub shared: Arc<Shared>,
     /// Which configuration it is.
     pub generation: Generation,
+    /// Set once the agent ends, or this configuration does, and waits no longer: what still filters is to end.
+    pub overdue: Arc<AtomicBool>,
 }
 
 /// Tells the configurations of an agent apart, which follow each other by reloads.
@@ -73,6 +76,7 @@ impl Default for Service {
             dry_run: false,
             shared: Arc::default(),
             generation: Generation::default(),
+            overdue: Arc::default(),
         }
     }
 }

@@ -1,11 +1,14 @@
 //! The options of the filter, and what they tell the runtime.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use flb_artifact::Traps;
 use flb_plugin::keys::{
     Bool, Choice, Double, Int, Key, Options, Required, Size, Table, Text, Word,
 };
 use flb_plugin::{BuildError, Service, keys};
-use flb_runtime::{Abi, EventFormat, FilterOptions, Recycle, Sandbox};
+use flb_runtime::{Abi, EventFormat, FilterOptions, Hurry, Recycle, Sandbox};
 
 use crate::host;
 
@@ -134,8 +137,15 @@ pub fn module_options(
         sandbox,
         name: name.to_owned(),
         config: host::config(options),
+        hurry: Some(hurry(service)),
         ..FilterOptions::new(function)
     })
+}
+
+/// Once nobody waits for filters any longer.
+fn hurry(service: &Service) -> Hurry {
+    let overdue = Arc::clone(&service.overdue);
+    Hurry::when(move || overdue.load(Ordering::Relaxed))
 }
 
 /// At least one: a guest that is replaced before its first call never answers.

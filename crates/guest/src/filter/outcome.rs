@@ -181,6 +181,10 @@ fn full() -> FilterError {
 }
 
 impl Answers for Outcome<'_> {
+    fn refusal(&mut self) -> Option<FilterError> {
+        self.policy.refusal()
+    }
+
     fn keep(&mut self, records: usize) {
         match self.pass(records) {
             Ok(()) => self.tally.kept += records as u64,

@@ -1,6 +1,7 @@
 //! What becomes of records that the function fails on, and what the log says about it.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use flb_artifact::Sha256Hex;
@@ -39,6 +40,8 @@ pub struct Policy {
     losses: Mishaps,
     /// Whether the log says that the module asked for files that it was not granted.
     denied: AtomicBool,
+    /// Set once nobody waits for the filter any longer.
+    overdue: Arc<AtomicBool>,
 }
 
 /// Bytes of a record that the log shows.
@@ -66,7 +69,8 @@ impl Policy {
             }
             given::OnError::Keep => OnError::Keep,
         };
-        Ok(Self::new(on_error, label, Failures::of(build.metrics)))
+        let policy = Self::new(on_error, label, Failures::of(build.metrics));
+        Ok(Self { overdue: Arc::clone(&build.service.overdue), ..policy })
     }
 
     fn new(on_error: OnError, label: Label, failures: Failures) -> Self {
@@ -79,6 +83,7 @@ impl Policy {
             overflows: Mishaps::default(),
             losses: Mishaps::default(),
             denied: AtomicBool::new(false),
+            overdue: Arc::default(),
         }
     }
 
@@ -111,6 +116,13 @@ impl Policy {
         };
         self.log((class, error), fate, tag, event);
         fate
+    }
+
+    /// Why the function is not to be called again, if it is not.
+    pub(super) fn refusal(&self) -> Option<FilterError> {
+        let reason = "the agent ends or reloads, and waits for the filter no longer";
+        let is_overdue = self.overdue.load(Ordering::Relaxed);
+        is_overdue.then(|| FilterError::GivenUp { reason: reason.to_owned() })
     }
 
     /// Says, ever less often, that a guest failed when it had decided about all records.

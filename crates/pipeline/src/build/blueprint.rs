@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use flb_config::keys::Options;
 use flb_config::{
@@ -52,6 +53,7 @@ impl Blueprint<'_> {
     pub fn build(&self, findings: &mut Findings) -> Option<Pipeline> {
         let variables = with_document(self.variables, self.document);
         let service = self.service(&variables);
+        let overdue = Arc::clone(&service.overdue);
         let (document, registry) = (self.document, self.registry);
         let world = World { document, registry, service: &service, variables: &variables };
         let mut found = Diagnostics::default();
@@ -80,7 +82,7 @@ impl Blueprint<'_> {
         if builder.findings.has_errors() {
             return None;
         }
-        let pipeline = assemble(inputs, filters, outputs, rows, self.settings);
+        let pipeline = assemble(inputs, filters, outputs, rows, self.settings, overdue);
         pipeline.map_err(|(instance, error)| builder.refuse(&instance, None, &error)).ok()
     }
 
@@ -111,6 +113,7 @@ impl Blueprint<'_> {
             dry_run: self.dry_run,
             shared: Arc::clone(&self.shared),
             generation: Generation::default(),
+            overdue: Arc::default(),
         }
     }
 }
@@ -378,6 +381,7 @@ fn assemble(
     outputs: Vec<Made<dyn flb_plugin::Output>>,
     parsers: Vec<ParserRow>,
     settings: &Settings,
+    overdue: Arc<AtomicBool>,
 ) -> Result<Pipeline, (Instance, BuildError)> {
     let mut counters = Counters { parsers, ..Counters::default() };
     // Those of filters come first, and a lane's filters find theirs by their place.
@@ -439,6 +443,7 @@ fn assemble(
         storage,
         reserved: Reserved::default(),
         left: None,
+        overdue,
     })
 }
 

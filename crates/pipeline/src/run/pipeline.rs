@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use flb_event::Spares;
 use tokio::sync::mpsc;
@@ -39,6 +40,8 @@ pub struct Pipeline {
     pub(crate) reserved: Reserved,
     /// From the pipeline that this one replaces, if it replaces one.
     pub(crate) left: Option<Vec<Assigned>>,
+    /// What its plugins look at to know that nobody waits for them any longer.
+    pub(crate) overdue: Arc<AtomicBool>,
 }
 
 /// What a pipeline has taken before it runs.
@@ -255,6 +258,7 @@ impl Pipeline {
             stop,
             hold,
             cut,
+            overdue: self.overdue,
             is_flushed,
             outputs: self.outputs,
             lock,

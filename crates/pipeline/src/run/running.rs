@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -44,6 +45,8 @@ pub(crate) struct Running {
     pub(crate) hold: Stop,
     /// Asks lanes not to wait for the storage any more, and outputs that are held not to wait for deliveries.
     pub(crate) cut: Stop,
+    /// Set once filters are not waited for any longer.
+    pub(crate) overdue: Arc<AtomicBool>,
     /// Whether all that is stored is to be delivered before the end.
     pub(crate) is_flushed: bool,
     pub(crate) outputs: Vec<OutputPart>,
@@ -84,7 +87,8 @@ impl Running {
     }
 
     /// Lets inputs, lanes and outputs end one after the other. Inputs get half of the grace period to stop; lanes and
-    /// outputs get all the time they need as long as records move, and are given up when none did for a grace period.
+    /// outputs get all the time they need as long as records move, and are given up when none did for a grace period; a
+    /// filter that holds them up is ended first, so that its records are not lost.
     /// For records that are in storage alone nobody waits longer than a grace period.
     pub(crate) async fn drain(&mut self, meter: &Meter) {
         let grace = self.timing.grace;
@@ -103,7 +107,7 @@ impl Running {
         while by(grace.and_then(after), self.rest_ends()).await.is_none() {
             let left = meter.read();
             let is_safe = left.lost() == 0 && !self.is_flushed;
-            if left.pending() == pending || is_safe {
+            if (left.pending() == pending || is_safe) && !self.end_filters() {
                 return self.give_up(meter).await;
             }
             pending = left.pending();
@@ -125,7 +129,10 @@ impl Running {
             self.cut.ask();
             self.cut_inputs().await;
         }
-        until_closed(&mut self.lanes).await;
+        if before(over.is_over(), until_closed(&mut self.lanes)).await.is_none() {
+            self.end_filters();
+            until_closed(&mut self.lanes).await;
+        }
         let mut backlogs = Vec::new();
         while let Some(joined) = self.workers.join_next().await {
             match joined {
@@ -134,6 +141,16 @@ impl Running {
             }
         }
         (gather(backlogs), self.lock)
+    }
+
+    /// Ends what filters are at, if it has not been ended yet and lanes still run: whether that may let records move.
+    fn end_filters(&self) -> bool {
+        let is_new = !self.overdue.swap(true, Ordering::Relaxed);
+        let are_held_up = is_new && !self.lanes.is_closed();
+        if are_held_up {
+            tracing::warn!("[engine] filters that take too long are ended");
+        }
+        are_held_up
     }
 
     async fn cut_inputs(&mut self) {
