@@ -415,6 +415,6 @@ impl<'a> Call<'a> {
             Some(length) => start.saturating_add(length),
             None => dwarf.attr_address(unit, *end)?.unwrap_or(start),
         };
-        Ok(vec![start..end])
+        Ok(std::iter::once(start..end).collect())
     }
 }
