@@ -1,7 +1,5 @@
 //! The servers of others, those that were brought: each starts and answers as itself.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use flb_testkit::servers::{Server, aws, free_port, kafka, opensearch, s3};
 use flb_testkit::{Answer, get};
 
