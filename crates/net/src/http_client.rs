@@ -23,21 +23,26 @@ use super::tls::{self, ClientTls};
 use flb_plugin::log::{Label, excerpt, name_only};
 
 keys! {
-    /// The options of such outputs, beside their path and those of TLS.
-    pub const KEYS;
+    /// Where to, for outputs that post to any server.
+    pub const SERVER_KEYS;
     SERVER: Text = Key::new("host", "Server").default("127.0.0.1");
     PORT: Text = Key::new("port", "Its port").default("80");
     HEADER: Many<Text> =
         Key::new("header", "Name and value of a header").repeated().hiding(Secrecy::Named);
-    HTTP_USER: Option<Text> = Key::new("http_user", "User, for basic authentication");
+    LOG_RESPONSE_PAYLOAD: Bool =
+        Key::new("log_response_payload", "Log what the server answers").default("on");
+}
+
+keys! {
+    /// How, for all outputs that speak HTTP.
+    pub const KEYS;
+    pub HTTP_USER: Option<Text> = Key::new("http_user", "User, for basic authentication");
     HTTP_PASSWD: Option<Text> = Key::new("http_passwd", "The user's password").secret();
     COMPRESS: Choice<Compression> = Key::new("compress", "Compression").default("none");
     PROXY: Option<Text> =
         Key::new("proxy", "HTTP proxy: http://host:port").hiding(Secrecy::Address);
     NET_PROXY_ENV_IGNORE: Bool =
         Key::new("net.proxy_env_ignore", "Ignore HTTP_PROXY, NO_PROXY").default("off");
-    LOG_RESPONSE_PAYLOAD: Bool =
-        Key::new("log_response_payload", "Log what the server answers").default("on");
     HTTP_RESPONSE_TIMEOUT: Time =
         Key::new("http.response_timeout", "How long an answer may take").default("60");
     NET_CONNECT_TIMEOUT: Time =
@@ -59,6 +64,21 @@ impl Word for Compression {
 /// The longest part of an answer that is looked at.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
+/// A server, and what it is asked for.
+#[derive(Debug)]
+pub struct Endpoint<'a> {
+    /// Its host.
+    pub host: &'a str,
+    /// Its port.
+    pub port: u16,
+    /// How it is asked.
+    pub method: Method,
+    /// The path.
+    pub path: &'a str,
+    /// Headers of every request.
+    pub headers: HeaderMap,
+}
+
 /// A client of one server.
 pub struct HttpClient {
     client: Client,
@@ -79,6 +99,17 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+/// What a server said, whatever that is.
+#[derive(Debug)]
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// When it wants to be asked again.
+    pub after: Option<Duration>,
+    /// The body, or its beginning.
+    pub body: Vec<u8>,
+}
+
 impl HttpClient {
     /// A client for `path`, as the options say.
     pub fn new(
@@ -88,8 +119,21 @@ impl HttpClient {
         options: &Options,
         build: &Build<'_>,
     ) -> Result<Self, BuildError> {
-        let host = options.get(SERVER);
-        let port = port(options.get(PORT), 1)?;
+        let headers = given_headers(options)?;
+        let (host, port) = (options.get(SERVER), port(options.get(PORT), 1)?);
+        let endpoint = Endpoint { host, port, method, path, headers };
+        let client = Self::of(label, endpoint, options, build)?;
+        Ok(Self { logs_answer: options.get(LOG_RESPONSE_PAYLOAD), ..client })
+    }
+
+    /// A client of a server that does not stand in [`SERVER_KEYS`].
+    pub fn of(
+        label: Label,
+        endpoint: Endpoint<'_>,
+        options: &Options,
+        build: &Build<'_>,
+    ) -> Result<Self, BuildError> {
+        let Endpoint { host, port, method, path, headers } = endpoint;
         let tls = ClientTls::new(options, build)?;
         let bracketed = bracketed(host);
         let (scheme, name) = match &tls {
@@ -99,19 +143,21 @@ impl HttpClient {
         let slash = if path.starts_with('/') { "" } else { "/" };
         let url = format!("{scheme}://{name}:{port}{slash}{path}");
         url.parse::<reqwest::Url>().map_err(|error| {
-            BuildError::new(format!("host, port and uri are no address: {error}"))
-                .help("check host and uri")
+            BuildError::new(format!("host, port and path are no address: {error}"))
+                .help("check host and path")
         })?;
         let authority = format!("{bracketed}:{port}");
+        let mut all = common_headers(options, &authority)?;
+        all.extend(headers);
         Ok(Self {
             client: client(options, &build.service.variables, tls.as_ref(), host, port)?,
             label,
             method,
             url,
-            headers: headers(options, &authority)?,
+            headers: all,
             authority,
             gzip: options.get(COMPRESS) == Compression::Gzip,
-            logs_answer: options.get(LOG_RESPONSE_PAYLOAD),
+            logs_answer: true,
         })
     }
 
@@ -132,6 +178,29 @@ impl HttpClient {
         content_type: &'static str,
         more: Option<(HeaderName, HeaderValue)>,
     ) -> Result<Answer, Flush> {
+        let Response { status, after, body } =
+            self.ask(body, content_type, more, LONGEST_ANSWER).await?;
+        if status.is_success() {
+            self.log_success(status, &body);
+            return Ok(Answer { body });
+        }
+        let reason = self.refusal(status, &body);
+        if is_final(status) {
+            let reason = format!("{} {}, {reason}", self.label, self.authority);
+            return Err(Flush::Fail(OutputError(reason)));
+        }
+        Err(self.retry(&reason, after))
+    }
+
+    /// Sends a body that [`packed`](Self::packed) gave, and reads at most so much of what the server says. An error means that it
+    /// said nothing.
+    pub async fn ask(
+        &self,
+        body: Vec<u8>,
+        content_type: &'static str,
+        more: Option<(HeaderName, HeaderValue)>,
+        longest: usize,
+    ) -> Result<Response, Flush> {
         let mut request = self.client.request(self.method.clone(), &self.url);
         request = request.header(CONTENT_TYPE, HeaderValue::from_static(content_type));
         if self.gzip {
@@ -148,23 +217,18 @@ impl HttpClient {
             Flush::Retry { reason, .. } if has_no_room(&error) => Flush::NoRoom { reason },
             retry => retry,
         })?;
-        let status = response.status();
-        let after = after(&response);
-        let body = beginning(response).await;
-        if status.is_success() {
-            self.log_success(status, &body);
-            return Ok(Answer { body });
-        }
-        let text = if self.logs_answer { excerpt(&body) } else { String::new() };
-        let reason = format!("HTTP status={status} {text}");
-        if is_final(status) {
-            let reason = format!("{} {}, {}", self.label, self.authority, reason.trim_end());
-            return Err(Flush::Fail(OutputError(reason)));
-        }
-        Err(self.retry(reason.trim_end(), after))
+        let (status, after) = (response.status(), after(&response));
+        Ok(Response { status, after, body: beginning_of(response, longest).await })
     }
 
-    fn retry(&self, why: &str, after: Option<Duration>) -> Flush {
+    /// A refusal in words.
+    pub fn refusal(&self, status: StatusCode, body: &[u8]) -> String {
+        let text = if self.logs_answer { excerpt(body) } else { String::new() };
+        format!("HTTP status={status} {text}").trim_end().to_owned()
+    }
+
+    /// The chunk has to come again, for this reason.
+    pub fn retry(&self, why: &str, after: Option<Duration>) -> Flush {
         Flush::Retry { reason: format!("{} {}, {why}", self.label, self.authority), after }
     }
 
@@ -199,14 +263,19 @@ pub(crate) fn after(response: &reqwest::Response) -> Option<Duration> {
 }
 
 /// The beginning of an answer's body, as far as it comes.
-pub(crate) async fn beginning(mut response: reqwest::Response) -> Vec<u8> {
+pub(crate) async fn beginning(response: reqwest::Response) -> Vec<u8> {
+    beginning_of(response, LONGEST_ANSWER).await
+}
+
+/// At most so many bytes of it.
+async fn beginning_of(mut response: reqwest::Response, longest: usize) -> Vec<u8> {
     let mut body = Vec::new();
-    while body.len() < LONGEST_ANSWER
+    while body.len() < longest
         && let Ok(Some(piece)) = response.chunk().await
     {
         body.extend_from_slice(&piece);
     }
-    body.truncate(LONGEST_ANSWER);
+    body.truncate(longest);
     body
 }
 
@@ -294,19 +363,35 @@ impl Resolve for AlwaysTo {
     }
 }
 
-fn headers(options: &Options, authority: &str) -> Result<HeaderMap, BuildError> {
+/// What every request has: the server's name, and who asks.
+fn common_headers(options: &Options, authority: &str) -> Result<HeaderMap, BuildError> {
     let mut headers = HeaderMap::new();
     if let Ok(host) = HeaderValue::from_str(authority) {
         headers.insert(HOST, host);
     }
     if let Some(user) = options.get(HTTP_USER) {
         let password = options.get(HTTP_PASSWD).unwrap_or_default();
-        let encoded = STANDARD.encode(format!("{user}:{password}"));
-        let mut value = HeaderValue::from_str(&format!("Basic {encoded}"))
-            .map_err(|error| BuildError::new(format!("http_user: {error}")))?;
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
+        headers.insert(AUTHORIZATION, basic(user, password)?);
     }
+    Ok(headers)
+}
+
+/// Basic authentication.
+pub fn basic(user: &str, password: &str) -> Result<HeaderValue, BuildError> {
+    authorization("Basic", &STANDARD.encode(format!("{user}:{password}")))
+}
+
+/// The value of `Authorization` of this scheme; nobody shows it.
+pub fn authorization(scheme: &str, credentials: &str) -> Result<HeaderValue, BuildError> {
+    let mut value = HeaderValue::from_str(&format!("{scheme} {credentials}"))
+        .map_err(|error| BuildError::new(format!("the credentials are no header: {error}")))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The headers that the options give.
+fn given_headers(options: &Options) -> Result<HeaderMap, BuildError> {
+    let mut headers = HeaderMap::new();
     for text in options.get(HEADER) {
         let parts = text.split_once(char::is_whitespace);
         let read = parts.and_then(|(name, value)| {

@@ -85,19 +85,29 @@ impl RecordJson {
             out.extend_from_slice(&self.internal.json);
             write_internal(event.metadata, printer, out)?;
         }
-        if out.len() == start + 1 {
-            out.truncate(start);
-            return printer.print(event.body, out);
-        }
-        let body = out.len();
-        printer.print(event.body, out)?;
-        // The body joins what stands before it: its opening brace becomes a comma, or nothing.
-        out[body] = b',';
-        if out[body + 1] == b'}' {
-            out.remove(body);
-        }
-        Ok(())
+        close_with(event.body, start, printer, out)
     }
+}
+
+/// Ends the object that is open since `start` with a body's members, behind those that are there.
+pub(super) fn close_with(
+    body: &[u8],
+    start: usize,
+    printer: &mut Printer,
+    out: &mut Vec<u8>,
+) -> Result<(), MsgpackError> {
+    if out.len() == start + 1 {
+        out.truncate(start);
+        return printer.print(body, out);
+    }
+    let at = out.len();
+    printer.print(body, out)?;
+    // The body joins what stands before it: its opening brace becomes a comma, or nothing.
+    out[at] = b',';
+    if out[at + 1] == b'}' {
+        out.remove(at);
+    }
+    Ok(())
 }
 
 /// Appends what is known beside the body; what the record has in common with its group is told apart.
@@ -143,14 +153,14 @@ fn is_off(text: &str) -> bool {
 
 /// A key that is put before a body.
 #[derive(Debug, Clone)]
-struct Field {
+pub(super) struct Field {
     text: Vec<u8>,
     /// With quotes and colon.
-    json: Vec<u8>,
+    pub(super) json: Vec<u8>,
 }
 
 impl Field {
-    fn new(text: &str, options: JsonOptions) -> Self {
+    pub(super) fn new(text: &str, options: JsonOptions) -> Self {
         let mut encoded = Vec::new();
         msgpack::write_str(&mut encoded, text);
         let mut json = Vec::new();
@@ -159,7 +169,7 @@ impl Field {
         Self { text: text.as_bytes().to_vec(), json }
     }
 
-    fn is_in(&self, body: &[u8]) -> Result<bool, MsgpackError> {
+    pub(super) fn is_in(&self, body: &[u8]) -> Result<bool, MsgpackError> {
         for entry in msgpack::entries(body)? {
             let (key, _) = entry?;
             if msgpack::as_str(key) == Some(&self.text) {

@@ -4,21 +4,26 @@ use flb_plugin::{Output, Spec};
 
 mod counter;
 mod date;
+mod es;
 mod file;
 mod forward;
 mod http;
 mod json;
 mod null;
 mod opentelemetry;
+#[cfg(test)]
+mod scripted;
 mod stdout;
 
 /// Every output, alphabetic.
 pub static ALL: &[Spec<dyn Output>] = &[
     counter::SPEC,
+    es::SPEC,
     file::SPEC,
     forward::SPEC,
     http::SPEC,
     null::SPEC,
+    es::OPENSEARCH,
     opentelemetry::SPEC,
     stdout::SPEC,
 ];

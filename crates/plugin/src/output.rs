@@ -25,6 +25,19 @@ pub enum Flush {
         /// What the receiver asked for, if it did.
         after: Option<Duration>,
     },
+    /// Settled for some records, each of which was delivered or is refused; only the others are tried again, as for `Retry`.
+    Rest {
+        /// Of each of the chunk's records, by its place, whether it is to be tried again.
+        again: Vec<bool>,
+        /// How many of the settled ones no other try would get through; these are dropped and counted.
+        left_out: usize,
+        /// Those of them that are worth keeping where refused chunks are kept.
+        refused: Option<Chunk>,
+        /// Why not all were settled.
+        reason: String,
+        /// What the receiver asked for, if it did.
+        after: Option<Duration>,
+    },
     /// Not now, for this process or machine has no descriptor or memory left: try again soon. No fault of the chunk or its
     /// receiver, so it counts for no retry limit.
     NoRoom {

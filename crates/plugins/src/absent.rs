@@ -145,8 +145,7 @@ pub(crate) static ALL: &[Absent] = &[
     absent(Output, "cloudwatch", SEND_ON),
     absent(Output, "cloudwatch_logs", SEND_ON),
     absent(Output, "datadog", BY_OTLP),
-    planned(Output, "elasticsearch", SEND_ON),
-    planned(Output, "es", SEND_ON),
+    absent(Output, "elasticsearch", "it is called es"),
     absent(
         Output,
         "exit",
@@ -166,7 +165,6 @@ pub(crate) static ALL: &[Absent] = &[
     absent(Output, "nats", SEND_ON),
     absent(Output, "newrelic", BY_OTLP),
     absent(Output, "nrlogs", BY_OTLP),
-    absent(Output, "opensearch", SEND_ON),
     absent(Output, "oracle_log_analytics", SEND_ON),
     absent(Output, "pgsql", SEND_ON),
     absent(Output, "plot", "use the output file with format csv"),

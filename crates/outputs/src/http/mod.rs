@@ -35,8 +35,15 @@ keys! {
         Key::new("allow_duplicated_headers", "").idle("the last one counts");
 }
 
-const OPTIONS: Table =
-    Table(&[OWN, json::KEYS, gelf::KEYS, http_client::KEYS, tls::KEYS, tls::CLIENT]);
+const OPTIONS: Table = Table(&[
+    OWN,
+    json::KEYS,
+    gelf::KEYS,
+    http_client::SERVER_KEYS,
+    http_client::KEYS,
+    tls::KEYS,
+    tls::CLIENT,
+]);
 
 /// How records look, by its name.
 #[derive(Debug, Clone, Copy)]

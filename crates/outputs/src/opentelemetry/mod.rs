@@ -66,7 +66,8 @@ keys! {
 
 const ONLY_LOGS: &str = "there are only logs here";
 
-const OPTIONS: Table = Table(&[OWN, http_client::KEYS, tls::KEYS, tls::CLIENT]);
+const OPTIONS: Table =
+    Table(&[OWN, http_client::SERVER_KEYS, http_client::KEYS, tls::KEYS, tls::CLIENT]);
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildError> {
     Ok(Box::new(opentelemetry(options, build)?))

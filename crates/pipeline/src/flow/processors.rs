@@ -64,7 +64,11 @@ impl Output for Processed {
             match self.process(chunk.clone()).await {
                 // All records were dropped on purpose, and are counted by who dropped them.
                 Ok(chunk) if chunk.is_empty() => Flush::Done,
-                Ok(chunk) => self.output.flush(&chunk).await,
+                Ok(chunk) => match self.output.flush(&chunk).await {
+                    // Nobody knows which records of the whole chunk these come of.
+                    Flush::Rest { reason, after, .. } => Flush::Retry { reason, after },
+                    fate => fate,
+                },
                 Err(error) => Flush::Fail(error),
             }
         })

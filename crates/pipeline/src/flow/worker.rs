@@ -3,6 +3,7 @@
 //! Chunks of one tag are delivered one after the other in their order, also when one of them waits for a retry; chunks of
 //! different tags do not wait for each other.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +50,8 @@ pub(crate) struct Worker {
     pause: Pause,
     backlog: Backlog,
     tries: JoinSet<Try>,
+    /// Of chunks that are settled in part, by their numbers: which records are left.
+    rests: BTreeMap<u64, Arc<[bool]>>,
 }
 
 /// How a worker is asked to deliver no more, because another pipeline will.
@@ -86,7 +89,7 @@ impl Worker {
     ) -> Self {
         let retries = Retries { limit: delivery.limit, backoff, dice: Dice::default() };
         let (backlog, tries) = (Backlog::default(), JoinSet::new());
-        Self { delivery, queue, retries, stop, pause, backlog, tries }
+        Self { delivery, queue, retries, stop, pause, backlog, tries, rests: BTreeMap::new() }
     }
 
     /// Runs until all lanes have ended and nothing is left to deliver, or to be tried by this pipeline. The output's place, and
@@ -170,8 +173,9 @@ impl Worker {
         {
             self.delivery.row.under_way.add(1);
             let output = Arc::clone(&self.delivery.output);
+            let rest = self.rests.get(&task.number).cloned();
             let tried = Delivering::begin(task);
-            self.tries.spawn(attempt(output, tried).instrument(Span::current()));
+            self.tries.spawn(attempt(output, tried, rest).instrument(Span::current()));
         }
     }
 
@@ -192,6 +196,14 @@ impl Worker {
                 tracing::warn!("{reason}");
                 self.put_off(task, after).await;
             }
+            Fate::Told(Flush::Rest { again, left_out, refused, reason, after }) => {
+                if let Some(refused) = refused {
+                    self.keep(task, refused).await;
+                }
+                self.narrow(task, &again, left_out);
+                tracing::warn!("{reason}");
+                self.put_off(task, after).await;
+            }
             Fate::Told(Flush::NoRoom { reason }) => {
                 tracing::warn!("{reason}");
                 self.wait_for_room(task);
@@ -207,14 +219,15 @@ impl Worker {
                 self.wait_for_room(task);
             }
             Fate::Untried(NoChunk::Gone) => {
-                self.settled(task);
                 self.dropped(task);
+                self.settled(task);
             }
         }
     }
 
     /// The output needs the chunk no more.
-    fn settled(&self, task: &Task) {
+    fn settled(&mut self, task: &Task) {
+        self.rests.remove(&task.number);
         let row = &self.delivery.row;
         row.tasks_settled.add(1);
         if task.is_stored() {
@@ -223,14 +236,42 @@ impl Worker {
         task.settle(&row.instance.name);
     }
 
+    /// Counts what is settled of a chunk, and remembers which of its records are left.
+    fn narrow(&mut self, task: &Task, again: &[bool], left_out: usize) {
+        let before = self.left(task);
+        let mut again = again.iter().copied();
+        let mut rest: Vec<bool> = match self.rests.get(&task.number) {
+            Some(rest) => rest.to_vec(),
+            None => vec![true; task.records()],
+        };
+        for is_left in rest.iter_mut().filter(|is_left| **is_left) {
+            // Of what nobody spoke of, nobody knows.
+            *is_left = again.next().unwrap_or(true);
+        }
+        self.rests.insert(task.number, rest.into());
+        self.count_settled(before - self.left(task), left_out);
+    }
+
+    /// How many records of a chunk are not settled yet.
+    fn left(&self, task: &Task) -> usize {
+        match self.rests.get(&task.number) {
+            Some(rest) => rest.iter().filter(|is_left| **is_left).count(),
+            None => task.records(),
+        }
+    }
+
+    fn count_settled(&self, records: usize, left_out: usize) {
+        // Processors may have added records, which nobody counts here.
+        let left_out = left_out.min(records);
+        self.delivery.row.delivered.add(records - left_out);
+        self.delivery.row.dropped.add(left_out);
+    }
+
     fn delivered(&mut self, task: &Task, left_out: usize) {
+        self.count_settled(self.left(task), left_out);
         self.settled(task);
         let row = &self.delivery.row;
         row.took(&task.from.instance.name, task.age(context::now()));
-        // Processors may have added records, which nobody counts here.
-        let left_out = left_out.min(task.records());
-        row.delivered.add(task.records() - left_out);
-        row.dropped.add(left_out);
         row.delivered_bytes.add(task.bytes());
         let retries = self.backlog.answered(task.tag());
         self.backlog.leave(task.tag());
@@ -261,7 +302,7 @@ impl Worker {
             self.way(task)
         );
         self.delivery.row.retries.add(1);
-        self.delivery.row.retried.add(task.records());
+        self.delivery.row.retried.add(self.left(task));
         task.rest();
     }
 
@@ -290,17 +331,17 @@ impl Worker {
             self.delivery.row.retries_failed.add(1);
         }
         self.keep_rejected(task).await;
-        self.settled(task);
         self.dropped(task);
+        self.settled(task);
     }
 
     async fn refused(&mut self, task: &Task, reason: &str) {
-        tracing::error!("{reason}; {} records dropped", task.records());
+        tracing::error!("{reason}; {} records dropped", self.left(task));
         self.delivery.row.errors.add(1);
         self.backlog.answered(task.tag());
         self.keep_rejected(task).await;
-        self.settled(task);
         self.dropped(task);
+        self.settled(task);
     }
 
     /// Keeps a chunk that the output does not take.
@@ -308,7 +349,8 @@ impl Worker {
         if self.delivery.rejected.is_some()
             && let Ok(chunk) = task.chunk().await
         {
-            self.keep(task, chunk).await;
+            let left = self.rests.get(&task.number).map_or(chunk.clone(), |rest| chunk.only(rest));
+            self.keep(task, left).await;
         }
     }
 
@@ -345,6 +387,7 @@ impl Worker {
         row.tasks_settled.add(1);
         row.stored.sub(task.records());
         self.dropped(task);
+        self.rests.remove(&task.number);
     }
 
     fn dropped(&mut self, task: &Task) {
@@ -353,7 +396,7 @@ impl Worker {
     }
 
     fn count_dropped(&self, task: &Task) {
-        self.delivery.row.dropped.add(task.records());
+        self.delivery.row.dropped.add(self.left(task));
     }
 
     /// From where to where, for log lines.
@@ -368,9 +411,11 @@ impl Worker {
     }
 }
 
-/// Tries to deliver one chunk.
-async fn attempt(output: Arc<dyn Output>, tried: Delivering) -> Try {
-    let fate = match tried.task.chunk().await {
+/// Tries to deliver one chunk, or what is left of it.
+async fn attempt(output: Arc<dyn Output>, tried: Delivering, rest: Option<Arc<[bool]>>) -> Try {
+    let chunk = tried.task.chunk().await;
+    let chunk = chunk.map(|chunk| rest.map_or(chunk.clone(), |rest| chunk.only(&rest)));
+    let fate = match chunk {
         Ok(chunk) => match caught_async(output.flush(&chunk)).await {
             Ok(flush) => Fate::Told(flush),
             Err(message) => Fate::Panic(message),

@@ -50,6 +50,7 @@ keys! {
     SLOW: Natural = Key::new("slow", "Milliseconds a chunk takes.").default("0");
     RETRIES: Natural = Key::new("retries", "How often each chunk is put off.").default("0");
     LEFT_OUT: Natural = Key::new("left_out", "How many records it says it left out.").default("0");
+    HALVES: Bool = Key::new("halves", "Whether it takes every other record a try.").default("off");
     DOWN: Natural = Key::new("down", "How many tries fail at first.").default("0");
     AFTER: Option<Time> = Key::new("after", "For how long it is put off.");
     NO_ROOM: Natural = Key::new("no_room", "How many tries find no room.").default("0");
@@ -513,6 +514,7 @@ impl Filter for Forkless {
 
 struct Keep {
     left_out: usize,
+    halves: bool,
     sink: Arc<Sink>,
     slow: Duration,
     retries: u32,
@@ -530,6 +532,7 @@ fn build_keep(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, B
     let number = |key| u32::try_from(options.get::<Natural>(key)).unwrap_or(u32::MAX);
     Ok(Box::new(Keep {
         left_out: number(LEFT_OUT) as usize,
+        halves: options.get(HALVES),
         sink: sink(options.get(SINK_NAME).unwrap_or(build.instance)),
         slow: Duration::from_millis(number(SLOW).into()),
         retries: number(RETRIES),
@@ -566,8 +569,22 @@ impl Keep {
             return Flush::Retry { reason: "not now".to_owned(), after: self.after };
         }
         self.tries.store(0, Ordering::Relaxed);
+        if self.halves && chunk.len() > 1 {
+            return self.keep_half(chunk);
+        }
         self.sink.receive(chunk);
         Flush::but(self.left_out)
+    }
+}
+
+impl Keep {
+    /// Takes every other record.
+    fn keep_half(&self, chunk: &Chunk) -> Flush {
+        let taken: Vec<bool> = (0..chunk.len()).map(|at| at % 2 == 0).collect();
+        self.sink.receive(&chunk.only(&taken));
+        let (reason, after) = ("half of it".to_owned(), self.after);
+        let again = taken.into_iter().map(|taken| !taken).collect();
+        Flush::Rest { again, left_out: self.left_out, refused: None, reason, after }
     }
 }
 

@@ -258,3 +258,24 @@ pipeline:
     let failed: Vec<String> = built.findings.failed.iter().map(ToString::to_string).collect();
     assert_eq!(failed, ["processor:even:count.0/even.0", "processor:forkless:count.0/forkless.1"]);
 }
+
+#[test]
+fn behind_processors_a_chunk_that_is_settled_in_parts_comes_again_whole() {
+    let report = run("
+pipeline:
+  inputs:
+    - {name: count, tag: a, records: 8, batch: 8}
+  outputs:
+    - name: keep
+      match: '*'
+      sink: processed_parts
+      halves: on
+      retry_limit: no_retries
+      processors:
+        logs:
+          - name: even
+");
+    assert_eq!(sink("processed_parts").numbers(), [0, 4]);
+    let output = &report.outputs[0];
+    assert_eq!((output.delivered, output.dropped), (0, 8));
+}

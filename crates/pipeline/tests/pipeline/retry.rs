@@ -28,6 +28,34 @@ fn a_chunk_that_ran_out_of_retries_is_dropped_and_counted() {
 }
 
 #[test]
+fn of_a_chunk_that_is_settled_in_parts_only_the_rest_comes_again() {
+    let running = start(
+        "[SERVICE]\n Flush 0.01\n[INPUT]\n Name count\n Batch 10\n End wait\n\
+                         [OUTPUT]\n Name keep\n Sink halves\n Halves on\n Retry_Limit 3\n After 0\n",
+    );
+    sink("halves").wait_for_chunks(4);
+    let output = &running.stop().outputs[0];
+    assert_eq!((output.delivered, output.dropped, output.retries), (10, 0, 3));
+    let parts: Vec<Vec<u32>> =
+        sink("halves").chunks().into_iter().map(|(_, numbers)| numbers).collect();
+    assert_eq!(parts, [vec![0, 2, 4, 6, 8], vec![1, 5, 9], vec![3], vec![7]]);
+}
+
+#[test]
+fn of_a_chunk_that_is_given_up_in_part_the_rest_is_dropped() {
+    let running = start(
+        "[SERVICE]\n Flush 0.01\n[INPUT]\n Name count\n Batch 10\n End wait\n\
+                         [OUTPUT]\n Name keep\n Sink parts\n Halves on\n Left_Out 1\n Retry_Limit 1\n \
+         After 0\n",
+    );
+    running.wait_until(|report| report.outputs[0].retries_failed == 1);
+    let output = &running.stop().outputs[0];
+    // Of five and three records one was refused; two ran out of tries.
+    assert_eq!((output.delivered, output.dropped, output.pending), (6, 4, 0));
+    assert_eq!(sink("parts").numbers(), [0, 2, 4, 6, 8, 1, 5, 9]);
+}
+
+#[test]
 fn no_retries_means_none() {
     let report = run("[INPUT]\n Name count\n Batch 10\n[OUTPUT]\n Name keep\n Sink at_once\n \
                       Retry_Limit no_retries\n Retries 1\n");

@@ -1,0 +1,238 @@
+//! `es` and `opensearch`: records as documents, by the bulk interface, with a fate for each record.
+
+mod answer;
+mod bulk;
+mod dates;
+mod dots;
+mod options;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flb_event::{Chunk, Timestamp};
+use flb_net::http_client::{HttpClient, Response};
+use flb_plugin::log::{Kinds, Label};
+use flb_plugin::{
+    BoxFuture, Build, BuildError, Flush, Metric, Metrics, Options, Output, OutputError, Spec,
+};
+use reqwest::StatusCode;
+
+use answer::{Answer, Fate};
+use bulk::{Bulk, Operation, Request};
+use options::OPTIONS;
+
+pub(super) const SPEC: Spec<dyn Output> = Spec {
+    name: "es",
+    about: "Store records in Elasticsearch",
+    options: OPTIONS,
+    build: |options, build| Ok(Box::new(es("es", options, build)?)),
+};
+
+pub(super) const OPENSEARCH: Spec<dyn Output> = Spec {
+    name: "opensearch",
+    about: "Store records in OpenSearch",
+    options: OPTIONS,
+    build: |options, build| Ok(Box::new(es("opensearch", options, build)?)),
+};
+
+/// Exported as `flb_output_refused_records_total`.
+static REFUSED: Metric =
+    Metric::new("refused", "Records that no try gets into the store, by the reason.")
+        .in_units_of("records")
+        .by("reason");
+
+/// What an answer may be long, beside what it says of each record.
+const ANSWER: usize = 64 * 1024;
+/// What it may say of a record.
+const ANSWER_OF_RECORD: usize = 1024;
+
+fn es(plugin: &str, options: &Options, build: &Build<'_>) -> Result<Es, BuildError> {
+    let label = Label::output(plugin, build);
+    Ok(Es(Arc::new(Store {
+        client: options::client(label.clone(), options, build)?,
+        bulk: options::bulk(options, build)?,
+        label,
+        metrics: build.metrics.clone(),
+        refusals: Kinds::default(),
+    })))
+}
+
+struct Es(Arc<Store>);
+
+struct Store {
+    client: HttpClient,
+    bulk: Bulk,
+    label: Label,
+    metrics: Metrics,
+    refusals: Kinds,
+}
+
+impl Output for Es {
+    fn flush<'a>(&'a self, chunk: &'a Chunk) -> BoxFuture<'a, Flush> {
+        Box::pin(async move {
+            let mut fates = Fates::new(chunk.len());
+            let mut pieces = vec![0..chunk.len()];
+            while let Some(piece) = pieces.pop() {
+                match self.deliver(chunk, piece, &mut fates).await {
+                    Ok(halves) => pieces.extend(halves.into_iter().flatten()),
+                    // The other pieces would fare no better; they are tried again with this one.
+                    Err(fate) => fates.put_off(fate),
+                }
+                if fates.put_off.is_some() {
+                    break;
+                }
+            }
+            fates.of(chunk)
+        })
+    }
+}
+
+/// A piece of a chunk that was too large, in two, the first one last.
+type Halves = Option<[Range<usize>; 2]>;
+
+impl Es {
+    /// Sends the records at these places. An error is the fate of the whole piece.
+    async fn deliver(
+        &self,
+        chunk: &Chunk,
+        piece: Range<usize>,
+        fates: &mut Fates,
+    ) -> Result<Halves, Flush> {
+        let request = self.request(chunk, piece.clone()).await?;
+        for (at, error) in &request.unsendable {
+            self.0.refuse(fates, *at, error.class(), &error.to_string());
+        }
+        if request.places.is_empty() {
+            return Ok(None);
+        }
+        let longest = ANSWER + ANSWER_OF_RECORD * request.places.len();
+        let Response { status, after, body } =
+            self.0.client.ask(request.body, "application/x-ndjson", None, longest).await?;
+        tracing::debug!("{} HTTP status={status}", self.0.label);
+        match status {
+            StatusCode::PAYLOAD_TOO_LARGE if request.places.len() > 1 => return Ok(halves(piece)),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                let why = self.0.client.refusal(status, &body);
+                self.0.refuse(fates, request.places[0], "too_large", &why);
+            }
+            _ if status.is_success() => self.0.settle(&body, &request.places, fates),
+            _ => return Err(self.0.put_off(status, after, &body)),
+        }
+        Ok(None)
+    }
+
+    /// Made and packed on a thread for such work.
+    async fn request(&self, chunk: &Chunk, piece: Range<usize>) -> Result<Request, Flush> {
+        let (store, chunk) = (Arc::clone(&self.0), chunk.clone());
+        let make = move || {
+            let mut request = store.bulk.request(&chunk, piece, now());
+            request.body = store.client.packed(request.body);
+            request
+        };
+        let made = tokio::task::spawn_blocking(make).await;
+        made.map_err(|error| Flush::Fail(OutputError(error.to_string())))
+    }
+}
+
+/// Two parts of about the same number of records.
+fn halves(piece: Range<usize>) -> Halves {
+    let middle = piece.start + piece.len() / 2;
+    Some([middle..piece.end, piece.start..middle])
+}
+
+fn now() -> Timestamp {
+    let now = jiff::Timestamp::now();
+    let part = |number: i64| u32::try_from(number).unwrap_or(0);
+    Timestamp { sec: part(now.as_second()), nsec: part(now.subsec_nanosecond().into()) }
+}
+
+impl Store {
+    /// Reads what became of these records.
+    fn settle(&self, body: &[u8], places: &[usize], fates: &mut Fates) {
+        let answer = Answer::read(body);
+        let is_create = self.bulk.operation == Operation::Create;
+        for (item, place) in places.iter().enumerate() {
+            match answer.fate(item, is_create) {
+                Fate::Delivered => fates.again[*place] = false,
+                Fate::Again(why) if fates.put_off.is_none() => {
+                    fates.put_off(self.client.retry(&why, None));
+                }
+                Fate::Again(_) => {}
+                Fate::Refused(why) => self.refuse(fates, *place, "document", &why),
+            }
+        }
+    }
+
+    /// The request was not taken. Its records are not at fault, whatever the server says.
+    fn put_off(&self, status: StatusCode, after: Option<Duration>, body: &[u8]) -> Flush {
+        let reason = self.client.refusal(status, body);
+        let help = match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                "; check http_user and http_passwd, or http_api_key"
+            }
+            StatusCode::BAD_REQUEST if contains(body, b"_type") => {
+                "; this server has no types: suppress_type_name on"
+            }
+            StatusCode::NOT_FOUND => "; check host, port and path",
+            _ => "",
+        };
+        self.client.retry(&format!("{reason}{help}"), after)
+    }
+
+    fn refuse(&self, fates: &mut Fates, at: usize, class: &str, why: &str) {
+        fates.again[at] = false;
+        if std::mem::replace(&mut fates.refused[at], true) {
+            return;
+        }
+        self.metrics.counter_of(&REFUSED, class).add(1);
+        let kind = why.split('[').next().unwrap_or(why);
+        if let Some(times) = self.refusals.another(kind) {
+            tracing::error!("{} a record is refused: {why}{times}", self.label);
+        }
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+/// What became of a chunk's records so far.
+struct Fates {
+    /// Of each record, whether it is to be tried again.
+    again: Vec<bool>,
+    refused: Vec<bool>,
+    /// Why some are not settled.
+    put_off: Option<Flush>,
+}
+
+impl Fates {
+    fn new(records: usize) -> Self {
+        Self { again: vec![true; records], refused: vec![false; records], put_off: None }
+    }
+
+    fn put_off(&mut self, fate: Flush) {
+        self.put_off = Some(fate);
+    }
+
+    /// The fate of the whole chunk.
+    fn of(self, chunk: &Chunk) -> Flush {
+        let left_out = self.refused.iter().filter(|refused| **refused).count();
+        let refused = (left_out > 0).then(|| chunk.only(&self.refused));
+        match self.put_off {
+            None if left_out == 0 => Flush::Done,
+            None => Flush::Partly { left_out, refused },
+            // Nothing is settled yet.
+            Some(fate) if self.again.iter().all(|again| *again) => fate,
+            Some(Flush::Retry { reason, after }) => {
+                Flush::Rest { again: self.again, left_out, refused, reason, after }
+            }
+            Some(Flush::NoRoom { reason }) => {
+                Flush::Rest { again: self.again, left_out, refused, reason, after: None }
+            }
+            Some(fate) => fate,
+        }
+    }
+}
