@@ -75,7 +75,7 @@ fn an_index_may_have_todays_date_the_tag_and_what_a_record_says() {
     let found =
         |given: &[(&str, &str)]| index(given, r#"{"app":"shop","n":5,"m":{"a":"x"}}"#).unwrap();
     assert_eq!(found(&[("index", "x-%Y.%m.%d")]), "x-2026.12.01");
-    assert_eq!(found(&[("index", "$app-$m['a']-$TAG[1]-%Y")]), "shop-x-web-2026");
+    assert_eq!(found(&[("index", "logs.$app.$m['a']-$TAG[1]-%Y")]), "logs.shop.x-web-2026");
     assert_eq!(
         found(&[("logstash_format", "on"), ("current_time_index", "on")]),
         "logstash-2026.12.01"
@@ -195,6 +195,16 @@ fn each_record_has_its_own_fate_and_only_those_that_may_get_through_are_tried_ag
     assert!(matches!(flush, Flush::Done), "{flush:?}");
     let flush = fate_of_five(reply("200 OK", &items(&[429; 5])));
     assert!(matches!(flush, Flush::Retry { .. }), "{flush:?}");
+}
+
+#[test]
+fn refused_records_are_counted_by_the_reason() {
+    let output = output(&[]).unwrap();
+    let mut fates = Fates::new(3);
+    output.0.settle(items(&[201, 400, 404]).as_bytes(), &[0, 1, 2], &mut fates);
+    output.0.refuse(&mut fates, 2, "document", "told again");
+    assert_eq!((fates.again, fates.refused), (vec![false; 3], vec![false, true, true]));
+    assert_eq!(output.0.metrics.counter_of(&REFUSED, "document").get(), 2);
 }
 
 #[test]

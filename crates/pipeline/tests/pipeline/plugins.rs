@@ -583,8 +583,10 @@ impl Keep {
         let taken: Vec<bool> = (0..chunk.len()).map(|at| at % 2 == 0).collect();
         self.sink.receive(&chunk.only(&taken));
         let (reason, after) = ("half of it".to_owned(), self.after);
+        let first: Vec<bool> = (0..chunk.len()).map(|at| at < self.left_out).collect();
+        let refused = (self.left_out > 0).then(|| chunk.only(&first));
         let again = taken.into_iter().map(|taken| !taken).collect();
-        Flush::Rest { again, left_out: self.left_out, refused: None, reason, after }
+        Flush::Rest { again, left_out: self.left_out, refused, reason, after }
     }
 }
 

@@ -45,14 +45,14 @@ fn of_a_chunk_that_is_settled_in_parts_only_the_rest_comes_again() {
 fn of_a_chunk_that_is_given_up_in_part_the_rest_is_dropped() {
     let running = start(
         "[SERVICE]\n Flush 0.01\n[INPUT]\n Name count\n Batch 10\n End wait\n\
-                         [OUTPUT]\n Name keep\n Sink parts\n Halves on\n Left_Out 1\n Retry_Limit 1\n \
+                         [OUTPUT]\n Name keep\n Sink given_up_parts\n Halves on\n Left_Out 1\n Retry_Limit 1\n \
          After 0\n",
     );
     running.wait_until(|report| report.outputs[0].retries_failed == 1);
     let output = &running.stop().outputs[0];
     // Of five and three records one was refused; two ran out of tries.
     assert_eq!((output.delivered, output.dropped, output.pending), (6, 4, 0));
-    assert_eq!(sink("parts").numbers(), [0, 2, 4, 6, 8, 1, 5, 9]);
+    assert_eq!(sink("given_up_parts").numbers(), [0, 2, 4, 6, 8, 1, 5, 9]);
 }
 
 #[test]

@@ -70,6 +70,24 @@ fn what_an_output_refuses_is_kept_and_delivered_by_who_moves_it_back() {
 }
 
 #[test]
+fn of_a_chunk_that_is_settled_in_parts_what_is_refused_and_what_is_given_up_is_kept() {
+    let folder = folder();
+    let service = service(&folder, "Flush 0.01\n storage.keep.rejected on");
+    let output = "[OUTPUT]\n Name keep\n Match *\n Sink kept_parts\n Halves on\n Left_Out 1\n \
+                  After 0\n Retry_Limit 1\n";
+    let running = start(&format!("{service}{STORED} Batch 10\n End wait\n{output}"));
+    running.wait_until(|report| report.outputs[0].retries_failed == 1);
+    let report = running.stop();
+    assert_eq!((report.outputs[0].delivered, report.outputs[0].dropped), (6, 4));
+    let kept = files(&folder.path().join("rejected"));
+    let contents = kept.iter().map(|path| storage_format::read(&fs::read(path).unwrap()).unwrap());
+    let mut lengths: Vec<usize> = contents.map(|contents| contents.chunk.len()).collect();
+    lengths.sort_unstable();
+    // One of each try, and those that nobody took.
+    assert_eq!(lengths, [1, 1, 2]);
+}
+
+#[test]
 fn what_an_output_did_not_take_it_gets_after_the_next_start() {
     let folder = folder();
     let outputs = |down: u32| {
