@@ -74,7 +74,7 @@ impl Output for Es {
     fn flush<'a>(&'a self, chunk: &'a Chunk) -> BoxFuture<'a, Flush> {
         Box::pin(async move {
             let mut fates = Fates::new(chunk.len());
-            let mut pieces = vec![0..chunk.len()];
+            let mut pieces: Vec<_> = Some(0..chunk.len()).into_iter().collect();
             while let Some(piece) = pieces.pop() {
                 match self.deliver(chunk, piece, &mut fates).await {
                     Ok(halves) => pieces.extend(halves.into_iter().flatten()),
