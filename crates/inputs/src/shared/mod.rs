@@ -2,6 +2,7 @@
 
 pub(super) mod clock;
 pub(super) mod complaints;
+pub(super) mod database;
 pub(super) mod datagrams;
 pub(super) mod encodings;
 pub(super) mod interval;

@@ -10,13 +10,13 @@ use flb_event::{ChunkBuilder, Timestamp};
 use flb_plugin::{BoxFuture, Closed, Context, End, Input, InputError};
 
 use super::Settings;
-use super::database::DatabaseError;
 use super::file::{Followed, Sight, Standing, Start};
 use super::patterns::{Found, Identity, Patterns, is_missing};
 use super::positions::Positions;
 use super::take::{Source, Taker};
 use super::watch::Watch;
 use crate::shared::clock;
+use crate::shared::database::DatabaseError;
 use crate::shared::records::LineRecords;
 use flb_plugin::log::{Label, Mishaps};
 

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use flb_event::Timestamp;
 use flb_plugin::{Build, Generation};
 
-use super::database::{Database, DatabaseError, Past, Row};
+use super::database::{Database, Past, Row};
 use super::file::{Followed, Standing};
 use super::patterns::Identity;
+use crate::shared::database::DatabaseError;
 
 /// How many seconds a file's time may be behind the clock.
 const BEHIND: u64 = 2;
@@ -20,7 +21,7 @@ pub(super) struct Positions {
     paths: [String; 2],
     shared: Arc<Left>,
     generation: Generation,
-    database: Option<Arc<Database>>,
+    database: Option<Database>,
     /// What the database knows already.
     saved: BTreeMap<Identity, u64>,
     /// What it said of the time before this start.
@@ -46,11 +47,7 @@ impl Left {
 }
 
 impl Positions {
-    pub(super) fn new(
-        build: &Build<'_>,
-        paths: [String; 2],
-        database: Option<Arc<Database>>,
-    ) -> Self {
+    pub(super) fn new(build: &Build<'_>, paths: [String; 2], database: Option<Database>) -> Self {
         let made: Result<_, std::convert::Infallible> =
             build.service.shared.get_or_make(|| Ok(Left::default()));
         let Ok(shared) = made;

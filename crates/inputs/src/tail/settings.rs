@@ -129,7 +129,7 @@ impl Settings {
 pub(super) fn database(
     options: &Options,
     build: &Build<'_>,
-) -> Result<Option<Arc<Database>>, BuildError> {
+) -> Result<Option<Database>, BuildError> {
     let Some(path) = options.get(DB) else { return Ok(None) };
     if build.service.dry_run {
         return database::look(Path::new(path)).map(|()| None);

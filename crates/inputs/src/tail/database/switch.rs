@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirEntryExt as _, FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use flb_files::with_suffix;
@@ -13,7 +13,8 @@ use flb_plugin::{Build, BuildError};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::original::{Known, Original, OriginalError};
-use super::{Database, DatabaseError, Row, free_name};
+use super::{Database, Row};
+use crate::shared::database::{self, DatabaseError, free_name};
 use crate::tail::file::{Followed, Start};
 
 /// Under this name it is noted when Fluent Bit searched for files last.
@@ -108,8 +109,8 @@ fn write(new: &Path, rows: &[Row], last: u64) -> Result<(), SwitchError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
-    let path = new.to_owned();
-    let database = Database { path, open: Mutex::new(None), by_name: false, is_anew: false };
+    let file = Arc::new(database::Database::unopened(new));
+    let database = Database { file, by_name: false };
     database.save(rows)?;
     Ok(database.save_start(FLUENT_BIT, last)?)
 }
