@@ -132,7 +132,7 @@ fn whoever_asks_for_a_plugin_that_is_not_here_is_told_what_to_do() {
         ("OUTPUT", "kafka", "is planned, and not built yet; until then send with"),
         ("OUTPUT", "loki", "is planned, and not built yet; until then send with"),
         ("OUTPUT", "s3", "is not built here; send with the output forward"),
-        ("INPUT", "systemd", "journalctl --follow -o json"),
+        ("INPUT", "kmsg", "dmesg --follow"),
     ] {
         let conf = format!("[{section}]\n Name {name}\n Match *\n Script x.lua\n");
         let first = format!("section '{name}' tried to instance a plugin name that doesn't exist");

@@ -15,6 +15,7 @@ mod random;
 mod shared;
 mod stdin;
 mod syslog;
+mod systemd;
 mod tail;
 mod tcp;
 mod udp;
@@ -34,6 +35,7 @@ pub static ALL: &[Spec<dyn Input>] = &[
     random::SPEC,
     stdin::SPEC,
     syslog::SPEC,
+    systemd::SPEC,
     tail::SPEC,
     tcp::SPEC,
     udp::SPEC,

@@ -81,11 +81,6 @@ pub(crate) static ALL: &[Absent] = &[
     absent(Input, "serial", "use the input exec: cat of the device"),
     absent(Input, "splunk", "let clients post to the input http"),
     absent(Input, "statsd", NO_METRICS),
-    absent(
-        Input,
-        "systemd",
-        "use the input exec: journalctl --follow -o json, with the parser json",
-    ),
     absent(Input, "thermal", NO_METRICS),
     absent(Input, "windows_exporter_metrics", NO_METRICS),
     absent(Input, "winevtlog", KEEP_AGENT),
