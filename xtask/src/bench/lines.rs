@@ -19,6 +19,8 @@ pub(super) enum Shape {
     Container,
     /// A web server's access log, which is no JSON.
     Access,
+    /// Messages of RFC 5424.
+    Syslog,
 }
 
 /// So many lines of about `length` bytes each, newline included.
@@ -39,8 +41,9 @@ pub(super) fn file(shape: Shape, length: usize, lines: usize) -> String {
                 service(&mut text, &mut random);
             }
             Shape::Access => access(&mut text, &mut random),
+            Shape::Syslog => syslog(&mut text, &mut random, length),
         }
-        if !matches!(shape, Shape::Keys | Shape::Access) {
+        if !matches!(shape, Shape::Keys | Shape::Access | Shape::Syslog) {
             fill(&mut text, start + length - 3, shape.words());
             text.push_str("\"}");
         }
@@ -162,6 +165,17 @@ fn access(text: &mut String, random: &mut Random) {
         r#"10.0.{host}.17 - frank [{day:02}/Nov/2026:13:55:{second:02} +0000] "GET {path} HTTP/1.1" {status} {size} "https://www.example.com/start.html" "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)""#,
     );
     written.expect("a String takes all text");
+}
+
+fn syslog(text: &mut String, random: &mut Random, length: usize) {
+    let (start, micros, id) = (text.len(), random.below(1_000_000), random.below(32_768));
+    let written = write!(
+        text,
+        "<165>1 2026-11-22T10:00:{:02}.{micros:06}Z node-7.example.com proxy {id} ID47 - ",
+        random.below(60)
+    );
+    written.expect("a String takes all text");
+    fill(text, start + length - 1, Shape::Syslog.words());
 }
 
 impl Shape {

@@ -43,6 +43,14 @@ pub(super) fn on_one_cpu<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
 
 /// Runs a program unseen; an error unless it succeeds.
 pub(super) fn measure(command: &Command) -> Result<Cost> {
+    measure_until(command, None::<fn() -> Result<()>>)
+}
+
+/// The same; it is asked to end when something is done that it takes part in.
+pub(super) fn measure_until(
+    command: &Command,
+    work: Option<impl FnOnce() -> Result<()>>,
+) -> Result<Cost> {
     let started = Instant::now();
     let mut shell = timed(command)
         .stdin(Stdio::null())
@@ -50,6 +58,14 @@ pub(super) fn measure(command: &Command) -> Result<Cost> {
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot run {}", line(command)))?;
+    if let Some(work) = work {
+        let worked = work();
+        // It may have ended by itself, which is an error then.
+        if let Some(child) = child_of(shell.id()) {
+            Command::new("kill").args(["-TERM", &child]).status().context("no kill")?;
+        }
+        worked?;
+    }
     let mut peak_kib = 0;
     while shell.try_wait()?.is_none() {
         peak_kib = peak_kib.max(peak_of_child(shell.id()).unwrap_or_default());
@@ -76,9 +92,13 @@ fn timed(command: &Command) -> Command {
     shell
 }
 
-fn peak_of_child(shell: u32) -> Option<u64> {
+fn child_of(shell: u32) -> Option<String> {
     let children = fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).ok()?;
-    let child = children.split_whitespace().next()?;
+    children.split_whitespace().next().map(str::to_owned)
+}
+
+fn peak_of_child(shell: u32) -> Option<u64> {
+    let child = child_of(shell)?;
     high_water(&fs::read_to_string(format!("/proc/{child}/status")).ok()?)
 }
 

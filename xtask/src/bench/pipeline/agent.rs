@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use super::sent::Sent;
 use super::works::{FILTERS, Filter, Work};
 use crate::run::{command, output, root, run as run_command, target_dir};
 
@@ -96,17 +97,9 @@ impl Agent {
             command.arg("-e").arg(plugin);
         });
         command.arg("-q").arg("-R").arg(root().join("tests/bench/parsers.conf"));
-        for file in &work.files {
-            command.args(["-i", "tail", "-p"]).arg(format!("path={}", file.display()));
-            // Room for the longest line.
-            if let Some(native) = &work.native {
-                command.args(["-t", native.tag]);
-            }
-            for property in
-                [work.reading, "read_from_head=on", "exit_on_eof=on", "buffer_max_size=1M"]
-            {
-                command.args(["-p", property]);
-            }
+        match work.sent {
+            Some(sent) => receive(&mut command, work, sent),
+            None => read(&mut command, work),
         }
         for filter in &work.filters {
             if filter.is_script() {
@@ -141,4 +134,26 @@ impl Agent {
         });
         command
     }
+}
+
+/// The work's lines, from its files.
+fn read(command: &mut Command, work: &Work) {
+    for file in &work.files {
+        command.args(["-i", "tail", "-p"]).arg(format!("path={}", file.display()));
+        if let Some(native) = &work.native {
+            command.args(["-t", native.tag]);
+        }
+        // Room for the longest line.
+        for property in [work.reading, "read_from_head=on", "exit_on_eof=on", "buffer_max_size=1M"]
+        {
+            command.args(["-p", property]);
+        }
+    }
+}
+
+/// The work's lines, from a client.
+fn receive(command: &mut Command, work: &Work, sent: Sent) {
+    command.args(["-i", "syslog", "-p", "listen=127.0.0.1", "-p", work.reading]);
+    command.arg("-p").arg(format!("mode={}", sent.mode));
+    command.arg("-p").arg(format!("port={}", sent.port));
 }

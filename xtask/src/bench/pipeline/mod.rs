@@ -1,5 +1,5 @@
 //! `cargo xtask bench pipeline [LINES [WORDS]]`: what a record costs the whole agent, from a file to null: by filter, by kind of
-//! line, by size, and by the number of filters. With `WORDS` only the rows whose name contains them.
+//! line, by size, and by the number of filters; and from a syslog client. With `WORDS` only the rows whose name contains them.
 //!
 //! Rounds of all rows are interleaved. When `FLUENT_BIT` names another agent with the same command line it takes part, and
 //! what both write to files is compared line by line; its filters are `.aot` files made by the compiler that `FLB_WAMRC`
@@ -9,6 +9,7 @@
 mod agent;
 mod compare;
 mod report;
+mod sent;
 mod start;
 mod works;
 
@@ -18,7 +19,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
-use super::measure::{Cost, measure, on_one_cpu};
+use super::measure::{Cost, measure_until, on_one_cpu};
 use crate::run::target_dir;
 use works::Work;
 
@@ -38,7 +39,12 @@ fn run_once(work: &Work, command: &Command) -> Result<Cost> {
     for file in &work.files {
         fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     }
-    if work.is_wide { measure(command) } else { on_one_cpu(|| measure(command)) }
+    let run = || {
+        let send =
+            work.sent.map(|sent| move || work.files.iter().try_for_each(|file| sent.send(file)));
+        measure_until(command, send)
+    };
+    if work.is_wide { run() } else { on_one_cpu(run) }
 }
 
 #[derive(Debug, clap::Args)]

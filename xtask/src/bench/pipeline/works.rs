@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use super::sent::Sent;
 use crate::bench::lines::{self, Shape};
 
 /// Bytes of the line that most rows are about, its newline included.
@@ -78,6 +79,8 @@ pub(super) struct Work {
     pub(super) files: Vec<PathBuf>,
     /// How lines become records, as an input's property.
     pub(super) reading: &'static str,
+    /// How lines come, if they are not read from their files.
+    pub(super) sent: Option<Sent>,
     pub(super) records: usize,
     /// Bytes of a line.
     pub(super) length: usize,
@@ -102,6 +105,7 @@ pub(super) fn works(folder: &Path, lines: usize) -> Result<Vec<Work>> {
                 name,
                 files,
                 reading,
+                sent: None,
                 records,
                 length,
                 filters,
@@ -139,12 +143,27 @@ pub(super) fn works(folder: &Path, lines: usize) -> Result<Vec<Work>> {
         add(&format!("{length} B, {what}, append"), &file, JSON, records, *length, &[APPEND]);
     }
     works.push(make.kubernetes(aside)?);
+    let messages = make.file(Shape::Syslog, LENGTH, aside)?;
+    for mode in ["udp", "tcp"] {
+        works.push(Work {
+            name: format!("syslog, {mode}"),
+            files: vec![messages.clone()],
+            reading: "parser=bench_syslog",
+            sent: Some(Sent::by(mode)?),
+            records: aside,
+            length: LENGTH,
+            filters: vec![],
+            native: None,
+            is_wide: false,
+        });
+    }
     let halves = make.halves(&main)?;
     for filter in [APPEND, RUST_ENRICH] {
         works.push(Work {
             name: format!("{}, two inputs", filter.name),
             files: halves.clone(),
             reading: JSON,
+            sent: None,
             records: lines,
             length: LENGTH,
             filters: vec![filter],
@@ -178,6 +197,7 @@ pub(super) fn one_line(folder: &Path) -> Result<Work> {
         name: "one record".to_owned(),
         files: vec![Maker { folder }.file(Shape::Service, LENGTH, 1)?],
         reading: JSON,
+        sent: None,
         records: 1,
         length: LENGTH,
         filters: vec![SAY],
@@ -214,6 +234,7 @@ pub(super) fn to_compare(folder: &Path, lines: usize) -> Result<Vec<Work>> {
                 name: format!("{name}, {with}"),
                 files: vec![file.clone()],
                 reading: JSON,
+                sent: None,
                 records,
                 length: LENGTH,
                 filters,
@@ -259,6 +280,7 @@ impl Maker<'_> {
             name: "container lines, kubernetes filter with a warm cache".to_owned(),
             files: vec![file],
             reading: "multiline.parser=cri",
+            sent: None,
             records,
             length,
             filters: Vec::new(),
