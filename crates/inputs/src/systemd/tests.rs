@@ -198,13 +198,13 @@ fn a_star_in_the_tag_is_the_unit() {
     assert!(records[1].starts_with("host.unknown.x "), "{records:?}");
 }
 
-/// The numbers of records, in their order.
+/// The numbers of records, in their order; a damaged one has none.
 fn numbers(records: &[String]) -> Vec<u64> {
     let number = |record: &String| {
-        let (_, text) = record.split_once(r#""MESSAGE":""#).unwrap();
-        text.split('"').next().unwrap().parse().unwrap()
+        let (_, text) = record.split_once(r#""MESSAGE":""#)?;
+        text.split('"').next()?.parse().ok()
     };
-    records.iter().map(number).collect()
+    records.iter().filter_map(number).collect()
 }
 
 #[test]
