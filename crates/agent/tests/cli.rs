@@ -166,6 +166,8 @@ fn a_plugin_that_cannot_start_ends_with_255() {
     );
     run(&["-i", "dummy", "-p", "rate=fast", "-o", "null"])
         .check(255, &["'rate'", "command line:1:", "[error] [engine] input initialization failed"]);
+    run(&["-i", "syslog", "-p", "format=octets", "-o", "null"])
+        .check(255, &["'format'", "[error] [engine] input initialization failed"]);
     run(&["-i", "dummy", "-F", "wasm", "-m", "*", "-p", "wasm_path=/nowhere.wasm", "-o", "null"])
         .check(255, &["/nowhere.wasm", "[error] Failed initialize filter wasm.0"]);
 }
