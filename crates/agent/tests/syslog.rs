@@ -1,14 +1,14 @@
-//! The syslog input and real clients: logger, rsyslog and syslog-ng, over every transport. A client that is not on this machine
-//! is skipped, with a word.
+//! The syslog input and real clients: logger, rsyslog and syslog-ng, over every transport. A client that is neither installed nor
+//! brought is skipped, with a word.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
 use flb_testkit::Program;
+use flb_testkit::servers::{self, free_port};
 use serde_json::Value;
 
 /// Messages that each client sends; as many datagrams have room in the system's memory for a socket.
@@ -47,7 +47,7 @@ impl Place {
     /// A folder with what is to be sent and a certificate for `localhost`; a port that was free a moment ago.
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let lines: String = (0..MESSAGES).map(|n| format!("message {n} of a test\n")).collect();
         for (name, text) in [
@@ -114,19 +114,9 @@ fn is_ours(message: &str) -> bool {
     message.starts_with("message ")
 }
 
-/// Whether a client is here.
-fn is_there(name: &str) -> bool {
-    let is_there = Command::new(name).arg("--version").output().is_ok()
-        || Command::new(name).arg("-v").output().is_ok();
-    if !is_there {
-        eprintln!("skipped: there is no {name} here");
-    }
-    is_there
-}
-
 fn logger(input: &str, arguments: &str) {
-    if !is_there("logger") {
-        return;
+    if Command::new("logger").arg("--version").output().is_err() {
+        return eprintln!("SKIPPED: there is no logger here");
     }
     let place = Place::new();
     place.check(input, || {
@@ -153,9 +143,7 @@ fn logger_sends_over_every_transport() {
 }
 
 fn rsyslog(input: &str, action: &str) {
-    if !is_there("rsyslogd") {
-        return;
-    }
+    let Some((mut command, driver)) = servers::rsyslog() else { return };
     let place = Place::new();
     place.check(input, || {
         let conf = place.fill(&format!(
@@ -164,12 +152,12 @@ fn rsyslog(input: &str, action: &str) {
             module(load="omuxsock")
             input(type="imfile" file="{{folder}}/lines" tag="tester:" severity="notice" facility="user")
             template(name="local" type="string" string="<%PRI%>%TIMESTAMP% %syslogtag%%msg:::sp-if-no-1st-sp%%msg%")
-            if $programname == "tester" then {{ {action} }}
-            "#
+            if $programname == "tester" then {{ {} }}
+            "#,
+            action.replace("{driver}", driver)
         ));
         let file = place.path().join("rsyslog.conf");
         fs::write(&file, conf).unwrap();
-        let mut command = Command::new("rsyslogd");
         command.arg("-n").arg("-f").arg(file).arg("-i").arg(place.path().join("pid"));
         Some(Program::start(&mut command))
     });
@@ -187,16 +175,14 @@ fn rsyslog_sends_over_every_transport() {
     rsyslog("Mode tcp", &send(&format!(r#"protocol="tcp" {new}"#)));
     let octets = format!(r#"protocol="tcp" tcp_framing="octet-counted" {new}"#);
     rsyslog("Mode tcp; Format octet_counting", &send(&octets));
-    let driver = r#"streamDriver="gtls" streamDriverMode="1" streamDriverAuthMode="x509/name" streamDriverPermittedPeers="localhost""#;
+    let tls = r#"streamDriver="{driver}" streamDriverMode="1" streamDriverAuthMode="x509/name" streamDriverPermittedPeers="localhost""#;
     let secure = "Mode tcp; tls on; tls.crt_file crt.pem; tls.key_file key.pem";
-    rsyslog(secure, &send(&format!(r#"protocol="tcp" {driver} {new}"#)));
+    rsyslog(secure, &send(&format!(r#"protocol="tcp" {tls} {new}"#)));
     rsyslog("Path {folder}/log", "$OMUxSockSocket {folder}/log\n*.* :omuxsock:;local\n");
 }
 
 fn syslog_ng(input: &str, destination: &str) {
-    if !is_there("syslog-ng") {
-        return;
-    }
+    let Some(mut command) = servers::syslog_ng() else { return };
     let place = Place::new();
     place.check(input, || {
         let conf = place.fill(&format!(
@@ -207,7 +193,6 @@ fn syslog_ng(input: &str, destination: &str) {
         ));
         let file = place.path().join("syslog-ng.conf");
         fs::write(&file, conf).unwrap();
-        let mut command = Command::new("syslog-ng");
         command.args(["--foreground", "--no-caps", "--cfgfile"]).arg(file);
         for (option, name) in [("--persist-file", "p"), ("--pidfile", "pid"), ("--control", "c")] {
             command.arg(option).arg(place.path().join(name));

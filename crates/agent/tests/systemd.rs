@@ -11,16 +11,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use flb_testkit::Program;
-
-const REMOTE: &str = "/lib/systemd/systemd-journal-remote";
+use flb_testkit::servers::journal_remote;
 
 /// Entries that are written between two kills.
 const ENTRIES: usize = 400;
 const KILLS: usize = 8;
 
-fn writer(folder: &Path) -> Child {
+fn writer(mut command: Command, folder: &Path) -> Child {
     let output = format!("--output={}", folder.join("journal/a.journal").display());
-    let mut command = Command::new(REMOTE);
     command.arg(output).arg("-").stdin(Stdio::piped()).stderr(Stdio::null());
     command.spawn().unwrap()
 }
@@ -64,13 +62,11 @@ fn wait_for(folder: &Path, count: usize) {
 
 #[test]
 fn an_agent_that_is_killed_reads_on_in_the_journal() {
-    if !Path::new(REMOTE).exists() {
-        return eprintln!("skipped: there is no {REMOTE} here (Debian: systemd-journal-remote)");
-    }
+    let Some(remote) = journal_remote() else { return };
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     fs::create_dir(folder.join("journal")).unwrap();
-    let mut writer = writer(folder);
+    let mut writer = writer(remote, folder);
     for kill in 0..KILLS {
         write(&mut writer, kill * ENTRIES..(kill + 1) * ENTRIES);
         let agent = agent(folder);

@@ -1,4 +1,4 @@
-//! The servers of others that tests talk to. `cargo xtask servers` brings them; a test of one that was not brought says that it is
+//! The servers and clients of others that tests talk to. `cargo xtask servers` brings them; a test of one that was not brought says that it is
 //! skipped and passes.
 
 use std::io::Write as _;
@@ -28,6 +28,76 @@ pub fn brought(name: &str, place: &str) -> Option<PathBuf> {
     let told = format!("{test}: SKIPPED, there is no {name} here; cargo xtask servers {name}\n");
     std::io::stderr().write_all(told.as_bytes()).unwrap();
     None
+}
+
+/// Programs of Debian's packages, where they are installed or where they were brought.
+#[derive(Debug)]
+pub struct Packages {
+    root: PathBuf,
+}
+
+impl Packages {
+    /// The packages with this program, which are brought under this name unless they are installed.
+    pub fn with(name: &str, program: &str) -> Option<Self> {
+        let root = match Path::new("/").join(program).exists() {
+            true => PathBuf::from("/"),
+            false => {
+                brought(name, program)?;
+                servers_folder().join(name)
+            }
+        };
+        Some(Self { root })
+    }
+
+    /// One of the programs, which finds the libraries that came with it.
+    pub fn command(&self, program: &str) -> Command {
+        let machine = machine();
+        let folders = [
+            format!("usr/lib/{machine}"),
+            format!("lib/{machine}"),
+            format!("usr/lib/{machine}/systemd"),
+            "usr/lib/syslog-ng".to_owned(),
+        ];
+        let folders = folders.map(|folder| self.root.join(folder));
+        let mut command = Command::new(self.root.join(program));
+        command.env("LD_LIBRARY_PATH", std::env::join_paths(folders).unwrap());
+        command
+    }
+}
+
+/// What Debian calls this machine in its folders.
+fn machine() -> String {
+    format!("{}-linux-gnu", std::env::consts::ARCH)
+}
+
+/// Writes files of systemd's journal.
+pub fn journal_remote() -> Option<Command> {
+    let program = "lib/systemd/systemd-journal-remote";
+    Some(Packages::with("journal", program)?.command(program))
+}
+
+/// rsyslog, as a client; and the name of its driver for TLS.
+pub fn rsyslog() -> Option<(Command, &'static str)> {
+    let program = "usr/sbin/rsyslogd";
+    let packages = Packages::with("syslog", program)?;
+    let modules = packages.root.join(format!("usr/lib/{}/rsyslog", machine()));
+    let mut command = packages.command(program);
+    command.arg("-M").arg(&modules);
+    let driver = if modules.join("lmnsd_ossl.so").exists() { "ossl" } else { "gtls" };
+    Some((command, driver))
+}
+
+/// syslog-ng, as a client.
+pub fn syslog_ng() -> Option<Command> {
+    let program = "usr/sbin/syslog-ng";
+    let packages = Packages::with("syslog", program)?;
+    let libraries = std::fs::read_dir(packages.root.join("usr/lib/syslog-ng")).unwrap();
+    // Modules lie in a folder that is called by the release.
+    let mut folders = libraries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let modules = folders.next().expect("syslog-ng has modules");
+    let mut command = packages.command(program);
+    command.arg("--module-path").arg(modules);
+    Some(command)
 }
 
 /// A server at work on a port of this machine. It is killed when this goes.

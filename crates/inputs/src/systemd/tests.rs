@@ -3,15 +3,14 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use flb_harness::net::{Desk, block_on};
 use flb_harness::{build_in, options};
 use flb_plugin::{Generation, Service};
+use flb_testkit::servers::journal_remote;
 
 use super::*;
-
-const REMOTE: &str = "/lib/systemd/systemd-journal-remote";
 
 /// Writes entries into a file of the journal, and has it open as journald would.
 struct Writer(Child);
@@ -19,7 +18,7 @@ struct Writer(Child);
 impl Writer {
     fn new(file: &Path) -> Self {
         let output = format!("--output={}", file.display());
-        let mut command = Command::new(REMOTE);
+        let mut command = journal_remote().unwrap();
         command.arg(output).arg("-").stdin(Stdio::piped()).stderr(Stdio::null());
         Self(command.spawn().unwrap())
     }
@@ -68,11 +67,12 @@ impl Drop for Writer {
 
 /// A folder for files of the journal; `None` if nobody here writes any.
 fn folder() -> Option<tempfile::TempDir> {
-    let is_there = Path::new(REMOTE).exists() && Library::load(library::NAME).is_ok();
-    if !is_there {
-        eprintln!("skipped: there is no {REMOTE} here (Debian: systemd-journal-remote)");
+    journal_remote()?;
+    if Library::load(library::NAME).is_err() {
+        eprintln!("SKIPPED: there is no libsystemd here");
+        return None;
     }
-    is_there.then(|| tempfile::tempdir().unwrap())
+    Some(tempfile::tempdir().unwrap())
 }
 
 /// A folder with these entries, a second apart.
@@ -366,9 +366,15 @@ fn a_wrong_configuration_is_refused() {
     let error = refused(&[], c"libnobody.so.0");
     assert!(error.contains("libnobody.so.0"), "{error}");
     if Library::load(library::NAME).is_err() {
-        return eprintln!("skipped: there is no libsystemd here");
+        return eprintln!("SKIPPED: there is no libsystemd here");
     }
     assert!(refused(&[("path", "/no/such/folder")], library::NAME).contains("it is no folder"));
     let error = refused(&[("path", "/"), ("systemd_filter", "ssh")], library::NAME);
     assert!(error.contains("systemd_filter 'ssh'"), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("positions.db");
+    fs::write(&database, "SQLite format 3\0and more").unwrap();
+    let error = refused(&[("path", "/"), ("db", database.to_str().unwrap())], library::NAME);
+    assert!(error.contains("it is an SQLite database"), "{error}");
+    assert!(fs::read(&database).unwrap().starts_with(b"SQLite"), "it is left as it is");
 }
