@@ -288,7 +288,7 @@ fn code_cache(environment: &BTreeMap<String, String>) -> Option<PathBuf> {
     cache.map(|cache| cache.join("flb-agent"))
 }
 
-fn hostname() -> Option<String> {
+pub(crate) fn hostname() -> Option<String> {
     let text = Disk.read(Path::new("/proc/sys/kernel/hostname")).ok()?;
     Some(text.trim_end().to_owned()).filter(|name| !name.is_empty())
 }

@@ -1,15 +1,17 @@
 //! The run itself: a pipeline, the HTTP server beside it, and at each reload another pipeline that takes its place.
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 
 use anyhow::Context;
 use flb_pipeline::{Meter, Outcome, Report, RunError, Stop};
+use flb_plugin::families::Overview;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::api::Server;
+use crate::api::{Server, Teller};
 use crate::configuration::{self, Built, Origin};
 use crate::logging::Log;
 use crate::reload::{Reloads, Request, reloads};
@@ -28,21 +30,32 @@ pub(crate) fn operate(origin: Origin, built: Built) -> anyhow::Result<u8> {
         .context("cannot start the runtime")?;
     let (stop, meter) = (Stop::default(), built.pipeline.meter());
     let (reloads, requests) = reloads(built.hot_reload.is_on.unwrap_or(false));
+    let teller = Teller::new(meter.clone(), reloads.clone(), origin.log.clone());
+    let Ok(overview) = origin.shared.get_or_make(|| Ok::<_, Infallible>(Overview::default()));
+    let told = teller.clone();
+    overview.tell_by(move || told.families());
     let (counts, log) = (meter.clone(), origin.log.clone());
     let last = log.clone();
     signals::listen(stop.clone(), reloads.clone(), move || cut_off(&counts, &last))
         .context("cannot listen to signals")?;
     tracing::info!("[flb-agent] version={}, pid={}", env!("CARGO_PKG_VERSION"), std::process::id());
     let most = origin.descriptors.server;
-    let server = match runtime.block_on(first_server(&built.http, most, &meter, &reloads)) {
+    let server = match runtime.block_on(first_server(&built.http, most, &teller)) {
         Ok(server) => server,
         Err(error) => {
             tracing::error!("[http_server] {error:#}");
             return Ok(exit::START);
         }
     };
-    let mut operation =
-        Operation { origin, stop, meter, reloads, requests, server: None, servers: JoinSet::new() };
+    let mut operation = Operation {
+        origin,
+        stop,
+        teller,
+        reloads,
+        requests,
+        server: None,
+        servers: JoinSet::new(),
+    };
     let report = runtime.block_on(async {
         operation.serve(server);
         operation.run(built).await
@@ -65,11 +78,10 @@ pub(crate) fn operate(origin: Origin, built: Built) -> anyhow::Result<u8> {
 async fn first_server(
     http: &HttpSettings,
     most: usize,
-    meter: &Meter,
-    reloads: &Reloads,
+    teller: &Teller,
 ) -> anyhow::Result<Option<Server>> {
     match http.is_on {
-        true => Server::listen(http, most, meter.clone(), reloads.clone()).await.map(Some),
+        true => Server::listen(http, most, teller.clone()).await.map(Some),
         false => Ok(None),
     }
 }
@@ -77,7 +89,7 @@ async fn first_server(
 struct Operation {
     origin: Origin,
     stop: Stop,
-    meter: Meter,
+    teller: Teller,
     reloads: Reloads,
     requests: mpsc::Receiver<Request>,
     server: Option<Arc<Server>>,
@@ -123,7 +135,7 @@ impl Operation {
             // Whoever forgets the key, or saves half a file, can reload what is right.
             is_on = built.hot_reload.is_on.unwrap_or(is_on);
             pipeline.take_over(left);
-            self.meter.follow(&pipeline.meter());
+            self.teller.meter.follow(&pipeline.meter());
             if let Servers::Becomes(server) = server {
                 self.serve(server);
             }
@@ -179,8 +191,8 @@ impl Operation {
             _ if !http.is_on => Ok(Servers::Becomes(None)),
             Some(server) => Ok(Servers::Becomes(Some(server.with(http).await?))),
             None => {
-                let (most, meter) = (self.origin.descriptors.server, self.meter.clone());
-                let server = Server::listen(http, most, meter, self.reloads.clone());
+                let server =
+                    Server::listen(http, self.origin.descriptors.server, self.teller.clone());
                 Ok(Servers::Becomes(Some(server.await?)))
             }
         }

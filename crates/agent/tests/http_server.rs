@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use flb_testkit::servers::free_port;
 use flb_testkit::{Answer, Program, get};
 use serde_json::{Value, json};
 
@@ -194,6 +195,25 @@ fn metrics_are_told_to_prometheus_by_the_known_names() {
         assert!(text.contains("# TYPE fluentbit_filter_drop_records_total counter\n"), "{text}");
     }
     assert!(v2.contains("fluentbit_input_ingestion_paused{name=\"in\"} 0\n"), "{v2}");
+    let known = [
+        "fluentbit_storage_chunks 0",
+        "fluentbit_storage_mem_chunks 0",
+        "fluentbit_storage_fs_chunks 0",
+        "fluentbit_storage_fs_chunks_up 0",
+        "fluentbit_storage_fs_chunks_down 0",
+        "fluentbit_routing_logs_records_total{input=\"in\",output=\"\\\"out\\\"\"} 3",
+        "fluentbit_routing_logs_drop_records_total{input=\"in\",output=\"\\\"out\\\"\"} 0",
+        "fluentbit_output_chunk_available_capacity_percent{name=\"\\\"out\\\"\"} 100",
+        "fluentbit_logger_logs_total{message_type=\"error\"} 0",
+        "fluentbit_uptime{hostname=\"",
+        "fluentbit_process_start_time_seconds{hostname=\"",
+        "fluentbit_hot_reloaded_times{hostname=\"",
+        "fluentbit_build_info{hostname=\"",
+    ];
+    for known in known {
+        assert!(v2.contains(&format!("\n{known}")), "{known}: {v2}");
+    }
+    assert!(!v2.contains("fluentbit_logger_logs_total{message_type=\"info\"} 0\n"), "{v2}");
     assert_eq!(get(port, "/api/v1/health", "").status, 404);
     assert_eq!(program.terminate().code, Some(0));
 }
@@ -359,4 +379,74 @@ fn a_port_in_use_is_said_with_what_to_do() {
         )),
         "{stderr}"
     );
+}
+
+#[test]
+fn the_agent_s_own_metrics_are_served_by_the_exporter() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("agent.yaml");
+    let ports = [free_port(), free_port()];
+    let [plain, processed] = ports.map(|port| {
+        format!("name: prometheus_exporter, match: internal_metrics, host: 127.0.0.1, port: {port}, add_label: app fluent-bit")
+    });
+    let text = format!(
+        "
+service: {{flush: 0.05, http_server: on, http_listen: 127.0.0.1, http_port: 0}}
+pipeline:
+  inputs:
+    - {{name: dummy, samples: 3, rate: 100, alias: in, tag: app}}
+    - {{name: dummy, samples: 2, rate: 100, alias: lost, tag: nowhere}}
+    - {{name: fluentbit_metrics, tag: internal_metrics, scrape_interval: 1, scrape_on_start: on}}
+  outputs:
+    - {{name: 'null', match: app}}
+    - {{{plain}}}
+    - {{{processed}, processors: {{logs: [{{name: grep, exclude: name nothing}}]}}}}
+"
+    );
+    let (program, _) = run(&path, &text);
+    let wanted = [
+        "fluentbit_input_records_total{name=\"in\",app=\"fluent-bit\"} 3\n",
+        "fluentbit_routing_logs_drop_records_total{input=\"lost\",output=\"unmatched\",app=\"fluent-bit\"} 2\n",
+    ];
+    for port in ports {
+        let body = loop {
+            let body = get(port, "/metrics", "").body;
+            if wanted.iter().all(|wanted| body.contains(wanted)) {
+                break body;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        };
+        for line in body.lines().filter(|line| !line.starts_with('#')) {
+            assert!(line.contains("app=\"fluent-bit\""), "{line}");
+        }
+        assert!(body.contains("fluentbit_input_metrics_scrapes_total{"), "{body}");
+    }
+    assert_eq!(program.terminate().code, Some(0));
+}
+
+#[test]
+fn files_are_counted_as_they_are_opened_and_let_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, log) = (dir.path().join("agent.conf"), dir.path().join("x.log"));
+    std::fs::write(&log, "one\n").unwrap();
+    let input = format!(
+        "Name tail\n    Path {}*\n    Refresh_Interval 1\n    Rotate_Wait 1\n",
+        log.display()
+    );
+    let filter = "Name grep\n    Match *\n    Exclude log nothing\n";
+    let (program, port) = run(&path, &config("", &input, filter));
+    let until = |family: &str, value: u32| {
+        let wanted = format!("fluentbit_input_files_{family}_total{{name=\"in\"}} {value}\n");
+        while !get(port, "/api/v2/metrics", "").body.contains(&wanted) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    until("opened", 1);
+    until("closed", 0);
+    let moved = dir.path().join("x.log.1");
+    std::fs::rename(&log, &moved).unwrap();
+    until("rotated", 1);
+    std::fs::remove_file(&moved).unwrap();
+    until("closed", 1);
+    assert_eq!(program.terminate().code, Some(0));
 }

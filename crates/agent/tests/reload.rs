@@ -58,7 +58,12 @@ impl Agent {
     /// A metric's value.
     fn metric(&self, name: &str) -> u64 {
         let (_, text) = ask(self.port, "GET", "/api/v2/metrics");
-        let line = text.lines().find(|line| line.starts_with(&format!("{name} ")));
+        // With the labels that are given, or with any.
+        let is_it = |line: &str| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with([' ', '{']))
+        };
+        let line = text.lines().find(|line| is_it(line));
         line.unwrap_or_else(|| panic!("{name}: {text}"))
             .rsplit(' ')
             .next()

@@ -7,6 +7,7 @@ mod dummy;
 mod exec;
 #[cfg(feature = "wasi")]
 mod exec_wasi;
+mod fluentbit_metrics;
 mod forward;
 mod http;
 mod mem;
@@ -28,6 +29,7 @@ pub static ALL: &[Spec<dyn Input>] = &[
     exec::SPEC,
     #[cfg(feature = "wasi")]
     exec_wasi::SPEC,
+    fluentbit_metrics::SPEC,
     forward::SPEC,
     http::SPEC,
     mem::SPEC,

@@ -126,7 +126,12 @@ impl Listener {
         port_key: Key<Text>,
         service: &Service,
     ) -> Result<Self, BuildError> {
-        let address = address(options, port_key)?;
+        Self::at(options.get(LISTEN), options.get(port_key), service)
+    }
+
+    /// Binds the address of this host and port.
+    pub fn at(host: &str, port: &str, service: &Service) -> Result<Self, BuildError> {
+        let address = address(host, port)?;
         if service.dry_run {
             return Ok(Self::nowhere(&address));
         }
@@ -146,7 +151,7 @@ impl Listener {
         port_key: Key<Text>,
         service: &Service,
     ) -> Result<Self, BuildError> {
-        let address = address(options, port_key)?;
+        let address = address(options.get(LISTEN), options.get(port_key))?;
         if service.dry_run {
             return Ok(Self::nowhere(&address));
         }
@@ -282,10 +287,9 @@ impl Listener {
     }
 }
 
-/// The address that `listen` and the port's key say.
-fn address(options: &Options, port_key: Key<Text>) -> Result<String, BuildError> {
-    let host = options.get(LISTEN);
-    let port = port(options.get(port_key), 0)?;
+/// The address of this host and port.
+fn address(host: &str, port_text: &str) -> Result<String, BuildError> {
+    let port = port(port_text, 0)?;
     Ok(match host.contains(':') && !host.starts_with('[') {
         true => format!("[{host}]:{port}"),
         false => format!("{host}:{port}"),

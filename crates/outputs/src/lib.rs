@@ -11,6 +11,7 @@ mod http;
 mod json;
 mod null;
 mod opentelemetry;
+mod prometheus_exporter;
 #[cfg(test)]
 mod scripted;
 mod stdout;
@@ -25,5 +26,6 @@ pub static ALL: &[Spec<dyn Output>] = &[
     null::SPEC,
     es::OPENSEARCH,
     opentelemetry::SPEC,
+    prometheus_exporter::SPEC,
     stdout::SPEC,
 ];

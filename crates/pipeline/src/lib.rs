@@ -19,7 +19,7 @@ mod source;
 mod stop;
 mod storage;
 
-pub use books::{FilterReport, InputReport, OutputReport, ParserReport, Report};
+pub use books::{FilterReport, InputReport, OutputReport, ParserReport, Report, Way};
 pub use build::{
     Blueprint, Findings, PARSERS_FILE, SERVICE, Settings, core_properties, read_parsers_files,
 };

@@ -5,6 +5,7 @@
 
 mod books;
 mod failure;
+pub mod families;
 mod filter;
 mod histogram;
 mod input;

@@ -22,6 +22,8 @@ pub struct Metric {
     pub unit: Option<&'static str>,
     /// The label that tells its values apart, if it has several.
     pub label: Option<&'static str>,
+    /// The name under which it is exported, if that is another's.
+    pub known: Option<&'static str>,
     /// How the instance's last line in the log words it: `2 recycled`, and nothing of none. Without, the line is silent of it.
     pub word: Option<&'static str>,
 }
@@ -29,7 +31,7 @@ pub struct Metric {
 impl Metric {
     /// A metric with one value, of which the log says nothing.
     pub const fn new(name: &'static str, help: &'static str) -> Self {
-        Self { name, help, unit: None, label: None, word: None }
+        Self { name, help, unit: None, label: None, known: None, word: None }
     }
 
     /// It is measured in this.
@@ -42,6 +44,12 @@ impl Metric {
     #[must_use]
     pub const fn by(self, label: &'static str) -> Self {
         Self { label: Some(label), ..self }
+    }
+
+    /// It is exported under this name, which Fluent Bit has for it.
+    #[must_use]
+    pub const fn known_as(self, name: &'static str) -> Self {
+        Self { known: Some(name), ..self }
     }
 
     /// The log words it so.

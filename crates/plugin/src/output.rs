@@ -59,4 +59,9 @@ impl Flush {
 pub trait Output: Send + Sync {
     /// Delivers one chunk.
     fn flush<'a>(&'a self, chunk: &'a Chunk) -> BoxFuture<'a, Flush>;
+
+    /// What it does beside that, as long as it is in use: it may have clients to answer.
+    fn attend(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }

@@ -1,12 +1,13 @@
 //! The answers in JSON.
 
 use flb_config::Role;
-use flb_pipeline::{InputReport, Instance};
+use flb_pipeline::Instance;
 use flb_plugin::{Histogram, Reading};
 use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::health::HealthState;
+use super::prometheus::Storage;
 use crate::service::HttpSettings;
 
 /// `/`: what the agent is.
@@ -16,7 +17,7 @@ pub(super) fn about() -> Value {
 
 /// `/api/v1/uptime`
 pub(super) fn uptime(api: &Api) -> Value {
-    let seconds = api.started.elapsed().as_secs();
+    let seconds = api.teller.started.elapsed().as_secs();
     json!({"uptime_sec": seconds, "uptime_hr": readable(seconds)})
 }
 
@@ -41,7 +42,7 @@ fn by_name<T>(rows: &[T], name: impl Fn(&T) -> &Instance, value: impl Fn(&T) -> 
 
 /// `/api/v1/metrics`
 pub(super) fn metrics(api: &Api) -> Value {
-    let report = api.meter.read();
+    let report = api.teller.meter.read();
     let inputs = by_name(
         &report.inputs,
         |row| &row.instance,
@@ -80,10 +81,8 @@ pub(super) fn metrics(api: &Api) -> Value {
 
 /// `/api/v1/storage`
 pub(super) fn storage(api: &Api) -> Value {
-    let inputs = api.meter.read().inputs;
-    let sum = |of: fn(&InputReport) -> u64| inputs.iter().map(of).sum::<u64>();
-    let in_files = |row: &InputReport| if row.is_stored { row.chunks } else { 0 };
-    let up = |row: &InputReport| if row.is_stored { row.chunks_up } else { 0 };
+    let inputs = api.teller.meter.read().inputs;
+    let all = Storage::of(&inputs);
     let rows = by_name(
         &inputs,
         |row| &row.instance,
@@ -106,11 +105,11 @@ pub(super) fn storage(api: &Api) -> Value {
     );
     json!({
         "storage_layer": {"chunks": {
-            "total_chunks": sum(|row| row.chunks),
-            "mem_chunks": sum(|row| row.chunks) - sum(in_files),
-            "fs_chunks": sum(in_files),
-            "fs_chunks_up": sum(up),
-            "fs_chunks_down": sum(|row| row.chunks_down),
+            "total_chunks": all.chunks,
+            "mem_chunks": all.in_memory,
+            "fs_chunks": all.in_files,
+            "fs_chunks_up": all.in_files_up,
+            "fs_chunks_down": all.in_files_down,
         }},
         "input_chunks": rows,
     })
@@ -152,7 +151,7 @@ pub(super) fn health(settings: &HttpSettings, state: HealthState) -> Value {
 
 /// `/api/v1/pipeline`: all nodes in the configuration's order, with the numbers that the page shows.
 pub(super) fn pipeline(api: &Api) -> Value {
-    let report = api.meter.read();
+    let report = api.teller.meter.read();
     let node = |instance: &Instance, records: u64, bytes: u64, dropped: u64, errors: u64| {
         json!({
             "name": &*instance.name, "plugin": instance.plugin,
@@ -187,7 +186,7 @@ pub(super) fn pipeline(api: &Api) -> Value {
     });
     json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "uptime_ms": u64::try_from(api.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "uptime_ms": u64::try_from(api.teller.started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "inputs": inputs.collect::<Vec<_>>(),
         "filters": filters.collect::<Vec<_>>(),
         "outputs": outputs.collect::<Vec<_>>(),

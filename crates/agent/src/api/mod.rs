@@ -17,25 +17,24 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use flb_pipeline::{Meter, Stop};
+use flb_pipeline::Stop;
+use flb_plugin::families::PROMETHEUS;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use health::Health;
+pub(crate) use prometheus::Teller;
 
-use crate::reload::{Refusal, Reloads};
+use crate::reload::Refusal;
 use crate::service::HttpSettings;
 
 /// The page, whole: it loads nothing else, and works without a network.
 const PAGE: &str = include_str!("page.html");
-const PROMETHEUS: &str = "text/plain; version=0.0.4";
 
 struct Api {
-    meter: Meter,
-    reloads: Reloads,
+    teller: Teller,
     settings: HttpSettings,
-    started: Instant,
     health: Health,
 }
 
@@ -54,32 +53,25 @@ impl Server {
     pub(crate) async fn listen(
         settings: &HttpSettings,
         most: usize,
-        meter: Meter,
-        reloads: Reloads,
+        teller: Teller,
     ) -> anyhow::Result<Self> {
         let socket = bind(settings).await?;
-        Ok(Self { most, ..Self::new(socket, settings, meter, reloads, Instant::now()) })
+        Ok(Self { most, ..Self::new(socket, settings, teller) })
     }
 
-    fn new(
-        socket: std::net::TcpListener,
-        settings: &HttpSettings,
-        meter: Meter,
-        reloads: Reloads,
-        started: Instant,
-    ) -> Self {
+    fn new(socket: std::net::TcpListener, settings: &HttpSettings, teller: Teller) -> Self {
         let (settings, health) = (settings.clone(), Health::new(settings));
-        let api = Arc::new(Api { meter, reloads, settings, started, health });
+        let api = Arc::new(Api { teller, settings, health });
         Self { socket: Mutex::new(Some(socket)), api, most: 1, end: Stop::default() }
     }
 
     /// One with other settings, that serves when this one has ended; on the same socket if it has the same address.
     pub(crate) async fn with(&self, settings: &HttpSettings) -> anyhow::Result<Self> {
-        let Api { meter, reloads, settings: own, started, .. } = &*self.api;
+        let Api { teller, settings: own, .. } = &*self.api;
         let is_same = (&own.listen, own.port) == (&settings.listen, settings.port);
         let socket = if is_same { self.socket()? } else { bind(settings).await? };
         let most = self.most;
-        Ok(Self { most, ..Self::new(socket, settings, meter.clone(), reloads.clone(), *started) })
+        Ok(Self { most, ..Self::new(socket, settings, teller.clone()) })
     }
 
     pub(crate) fn settings(&self) -> &HttpSettings {
@@ -125,7 +117,7 @@ async fn watch(api: &Api) {
     let mut ticks = tokio::time::interval_at(Instant::now() + second, second);
     loop {
         ticks.tick().await;
-        api.health.sample(&api.meter.read());
+        api.health.sample(&api.teller.meter.read());
     }
 }
 
@@ -178,7 +170,7 @@ async fn short_health(State(api): State<Arc<Api>>) -> Response {
 }
 
 async fn reload_count(State(api): State<Arc<Api>>) -> Response {
-    answer(&json!({"hot_reload_count": api.reloads.done()}))
+    answer(&json!({"hot_reload_count": api.teller.reloads.done()}))
 }
 
 /// Answers when the new configuration is at work, or refused.
@@ -186,7 +178,7 @@ async fn reload(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
     if guard::is_of_a_page(&headers) {
         return (StatusCode::FORBIDDEN, "no web page may reload the agent\n").into_response();
     }
-    let (word, status) = match api.reloads.ask_and_wait() {
+    let (word, status) = match api.teller.reloads.ask_and_wait() {
         Err(Refusal::NotEnabled) => ("not enabled", -1),
         Err(Refusal::InProgress) => ("in progress", -2),
         Ok(told) => match told.await {

@@ -10,7 +10,7 @@ use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,8 @@ struct Shared {
     suppression: Mutex<Suppression>,
     /// What a log for people begins with, until it has begun.
     banner: Mutex<Option<String>>,
+    /// Lines by their level, from errors to traces.
+    lines: [AtomicU64; 5],
 }
 
 impl Log {
@@ -58,6 +60,7 @@ impl Log {
             file: Mutex::default(),
             suppression: Mutex::default(),
             banner: Mutex::new(banner),
+            lines: Default::default(),
         };
         let log = Self(Arc::new(shared));
         let subscriber = tracing_subscriber::registry().with(Lines(log.clone()));
@@ -127,6 +130,12 @@ impl Log {
         }
     }
 
+    /// How many lines of each level there were.
+    pub(crate) fn lines(&self) -> [(&'static str, u64); 5] {
+        let names = ["error", "warn", "info", "debug", "trace"];
+        std::array::from_fn(|at| (names[at], self.0.lines[at].load(Ordering::Relaxed)))
+    }
+
     /// Says how many lines were suppressed since the last one of their instance. To be called at the end.
     pub(crate) fn finish(&self) {
         for (instance, silent) in lock(&self.0.suppression).rest() {
@@ -140,6 +149,7 @@ impl Log {
 
     fn write(&self, line: &Line) {
         self.begin();
+        self.0.lines[usize::from(rank_of(&line.level) - 1)].fetch_add(1, Ordering::Relaxed);
         let now = jiff::Zoned::now();
         let line = if self.is_json() { line.to_json(&now) } else { line.to_text(&now) };
         // When the log cannot be written there is nowhere left to say so.

@@ -240,7 +240,7 @@ impl Tail {
             followed.insert(file.identity());
             vacated.insert(file.path.clone());
             match names.get(&file.identity()) {
-                Some(names) => find_again(file, names, &self.settings.label),
+                Some(names) => find_again(file, names, &self.settings),
                 None if is_hidden(file, &failures) => file.gone_since = None,
                 None => miss(file, now, &self.settings.label),
             }
@@ -263,6 +263,7 @@ impl Tail {
                     file.is_awaited = is_first;
                     // It may be another file than the one that was found a moment ago.
                     if followed.insert(file.identity()) {
+                        self.settings.opened.add(1);
                         self.files.push(file);
                     }
                 }
@@ -425,6 +426,7 @@ impl Tail {
     /// Keeps where reading stood in a file that is let go: it may be written to again, or have its name again when that of its
     /// folder is given back. One that has no name at all never comes back.
     fn leave(&mut self, file: &Followed) {
+        self.settings.closed.add(1);
         let mut gone = Vec::new();
         if file.is_deleted() {
             gone.push(file.identity());
@@ -488,11 +490,13 @@ fn is_due(since: Timestamp, interval: Duration, now: Timestamp) -> bool {
 }
 
 /// Brings a followed file's name up to date. `names`: those it has now, one at least.
-fn find_again(file: &mut Followed, names: &[&Path], label: &Label) {
+fn find_again(file: &mut Followed, names: &[&Path], settings: &Settings) {
     if let Some(first) = names.first()
         && !names.contains(&file.path.as_path())
     {
         let (inode, old, new) = (file.identity().inode(), file.path.display(), first.display());
+        settings.rotated.add(1);
+        let label = &settings.label;
         tracing::info!("{label} inode={inode} handle rotation(): {old} => {new}");
         file.path = first.to_path_buf();
     }

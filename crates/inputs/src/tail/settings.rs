@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flb_event::{Timestamp, msgpack};
-use flb_plugin::{Build, BuildError, MultilineParser, Options, Parser, Regex};
+use flb_plugin::{Build, BuildError, Counter, Metric, MultilineParser, Options, Parser, Regex};
 
 use super::database::{self, Database};
 use super::options::*;
@@ -54,6 +54,10 @@ pub(super) struct Settings {
     pub(super) progress_check: Duration,
     pub(super) joining: Option<Joining>,
     pub(super) room: Room,
+    /// Files by what became of them.
+    pub(super) opened: Counter,
+    pub(super) closed: Counter,
+    pub(super) rotated: Counter,
 }
 
 /// How lines are joined: by which parsers, and to how many bytes at most.
@@ -73,6 +77,13 @@ impl Joining {
         }
     }
 }
+
+static OPENED: Metric = Metric::new("files_opened", "Files that were opened.")
+    .known_as("fluentbit_input_files_opened_total");
+static CLOSED: Metric = Metric::new("files_closed", "Files that were let go.")
+    .known_as("fluentbit_input_files_closed_total");
+static ROTATED: Metric = Metric::new("files_rotated", "Files that got another name.")
+    .known_as("fluentbit_input_files_rotated_total");
 
 impl Settings {
     pub(super) fn new(options: &Options, build: &Build<'_>) -> Result<Self, BuildError> {
@@ -111,6 +122,9 @@ impl Settings {
             progress_check: progress_check(options),
             joining: joining(options, build)?,
             room: Room::new(build.service),
+            opened: build.metrics.counter(&OPENED),
+            closed: build.metrics.counter(&CLOSED),
+            rotated: build.metrics.counter(&ROTATED),
         })
     }
 }

@@ -31,8 +31,9 @@ pub(crate) struct InputRow {
     pub(crate) added: Count,
     /// Left the lane for at least one output.
     pub(crate) routed: Count,
-    /// Left the lane and matched no output.
+    /// Left the lane and matched no output, and their size.
     pub(crate) unrouted: Count,
+    pub(crate) unrouted_bytes: Count,
     /// Times that the input ended with an error or a panic.
     pub(crate) failures: Count,
     /// Chunks that are open or on their way to outputs.
@@ -70,6 +71,7 @@ impl InputRow {
             added: Count::default(),
             routed: Count::default(),
             unrouted: Count::default(),
+            unrouted_bytes: Count::default(),
             failures: Count::default(),
             chunks: Gauge::default(),
             chunks_down: Gauge::default(),
@@ -171,8 +173,26 @@ pub(crate) struct OutputRow {
     pub(crate) tasks_settled: Count,
     /// How old chunks were when they were delivered, by the input that they came from.
     pub(crate) latency: Shared<BTreeMap<Arc<str>, Histogram>>,
+    /// Bytes of stored chunks that wait for it, and how many there may be; 0 for any number.
+    pub(crate) stored_bytes: Gauge,
+    pub(crate) storage_limit: Count,
+    /// What came of the records of each input.
+    pub(crate) ways: Shared<BTreeMap<Arc<str>, Way>>,
     /// What the output counts of its own.
     pub(crate) metrics: Metrics,
+}
+
+/// What came of the records on the way from one input to one output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Way {
+    /// Records that were delivered.
+    pub records: u64,
+    /// Their size.
+    pub bytes: u64,
+    /// Records that were given up.
+    pub dropped_records: u64,
+    /// Size of the chunks that were given up whole.
+    pub dropped_bytes: u64,
 }
 
 impl OutputRow {
@@ -192,8 +212,16 @@ impl OutputRow {
             tasks: Count::default(),
             tasks_settled: Count::default(),
             latency: Shared::default(),
+            stored_bytes: Gauge::default(),
+            storage_limit: Count::default(),
+            ways: Shared::default(),
             metrics: Metrics::default(),
         }
+    }
+
+    /// Counts on the way from this input.
+    pub(crate) fn on_the_way(&self, input: &Arc<str>, count: impl FnOnce(&mut Way)) {
+        count(self.ways.lock().entry(Arc::clone(input)).or_default());
     }
 
     /// Counts a chunk of this input that was delivered when it was so old.
@@ -222,6 +250,7 @@ impl InputRow {
             (&self.added, &old.added),
             (&self.routed, &old.routed),
             (&self.unrouted, &old.unrouted),
+            (&self.unrouted_bytes, &old.unrouted_bytes),
             (&self.failures, &old.failures),
         ];
         carry_on(&counts);
@@ -271,6 +300,14 @@ impl OutputRow {
         ];
         carry_on(&counts);
         self.metrics.carry_on(&old.metrics);
+        for (input, old) in &*old.ways.lock() {
+            self.on_the_way(input, |way| {
+                way.records += old.records;
+                way.bytes += old.bytes;
+                way.dropped_records += old.dropped_records;
+                way.dropped_bytes += old.dropped_bytes;
+            });
+        }
         let mut own = self.latency.lock();
         for (input, old) in &*old.latency.lock() {
             own.entry(Arc::clone(input)).or_insert_with(bounds::of_deliveries).add_counts(old);

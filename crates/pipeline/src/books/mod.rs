@@ -4,5 +4,6 @@ mod bounds;
 mod counters;
 mod report;
 
+pub use counters::Way;
 pub(crate) use counters::{Counters, FilterRow, InputRow, OutputRow, ParserRow};
 pub use report::{FilterReport, InputReport, OutputReport, ParserReport, Report};

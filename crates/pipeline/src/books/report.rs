@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flb_plugin::{Books, Histogram, Reading, Tally};
 
-use super::counters::{Counters, FilterBooks, InputRow};
+use super::counters::{Counters, FilterBooks, InputRow, Way};
 use crate::instance::Instance;
 
 /// An input's numbers.
@@ -27,6 +27,8 @@ pub struct InputReport {
     pub added: u64,
     /// Records that matched no output.
     pub unrouted: u64,
+    /// Their size.
+    pub unrouted_bytes: u64,
     /// Records taken from it that have not left its lane.
     pub pending: u64,
     /// Times that it ended with an error or a panic.
@@ -131,6 +133,10 @@ pub struct OutputReport {
     pub under_way: u64,
     /// How old chunks were when it took them, by the input that they came from.
     pub latency: Vec<(Arc<str>, Histogram)>,
+    /// The part of its room for stored chunks that is free, in percent.
+    pub free_percent: f64,
+    /// What came of the records of each input.
+    pub ways: Vec<(Arc<str>, Way)>,
     /// What it counts of its own.
     pub metrics: Vec<Reading>,
 }
@@ -177,6 +183,7 @@ impl Report {
                 filtered: row.filtered.get(),
                 added,
                 unrouted: row.unrouted.get(),
+                unrouted_bytes: row.unrouted_bytes.get(),
                 pending: (records + added).saturating_sub(gone),
                 failures: row.failures.get(),
                 memory: row.buffer.used() as u64,
@@ -233,6 +240,8 @@ impl Report {
                 retries_failed: row.retries_failed.get(),
                 under_way: row.under_way.get(),
                 latency: row.latency.lock().clone().into_iter().collect(),
+                free_percent: free_percent(row.stored_bytes.get(), row.storage_limit.get()),
+                ways: row.ways.lock().clone().into_iter().collect(),
                 metrics: row.metrics.read(),
                 pending_tasks: row.tasks.get().saturating_sub(row.tasks_settled.get()),
             }
@@ -291,6 +300,14 @@ impl Report {
         let filters = self.filters.iter().map(ToString::to_string);
         let outputs = self.outputs.iter().map(ToString::to_string);
         inputs.chain(filters).chain(outputs).collect()
+    }
+}
+
+/// What is left of a limit, where 0 is none.
+fn free_percent(used: u64, limit: u64) -> f64 {
+    match limit {
+        0 => 100.0,
+        limit => (100.0 * (1.0 - used as f64 / limit as f64)).max(0.0),
     }
 }
 

@@ -433,7 +433,7 @@ impl Lane {
     fn route(&mut self, open: Open) {
         let Open { name, builder, held, file } = open;
         let (chunk, file) = (builder.build(), file.map(ChunkFile::close));
-        let (tag, records) = (chunk.tag().clone(), chunk.len());
+        let (tag, records, bytes) = (chunk.tag().clone(), chunk.len(), chunk.bytes().len());
         self.spares.keep(chunk.clone());
         let full = Full { name, chunk, held, file, is_up: true };
         match self.router.route(&self.row, full) {
@@ -442,6 +442,7 @@ impl Lane {
                 if let Some(file) = file {
                     file.delete();
                 }
+                self.row.unrouted_bytes.add(bytes);
                 self.unrouted(&tag, records);
             }
         }

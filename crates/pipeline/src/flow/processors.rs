@@ -73,4 +73,8 @@ impl Output for Processed {
             }
         })
     }
+
+    fn attend(&self) -> BoxFuture<'_, ()> {
+        self.output.attend()
+    }
 }

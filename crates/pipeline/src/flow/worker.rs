@@ -87,6 +87,7 @@ impl Worker {
         stop: Stop,
         pause: Pause,
     ) -> Self {
+        delivery.row.storage_limit.add(delivery.storage_limit.unwrap_or(0));
         let retries = Retries { limit: delivery.limit, backoff, dice: Dice::default() };
         let (backlog, tries) = (Backlog::default(), JoinSet::new());
         Self { delivery, queue, retries, stop, pause, backlog, tries, rests: BTreeMap::new() }
@@ -95,6 +96,9 @@ impl Worker {
     /// Runs until all lanes have ended and nothing is left to deliver, or to be tried by this pipeline. The output's place, and
     /// what is left.
     pub(crate) async fn run(mut self) -> (usize, Vec<Arc<Task>>) {
+        // Ends with this function. Should it panic, chunks are delivered all the same.
+        let (mut beside, output) = (JoinSet::new(), Arc::clone(&self.delivery.output));
+        beside.spawn(async move { output.attend().await }.instrument(Span::current()));
         let (stop, hold, cut) =
             (self.stop.clone(), self.pause.hold.clone(), self.pause.cut.clone());
         let (mut open, mut draining, mut holding, mut cutting) = (true, false, false, false);
@@ -138,6 +142,9 @@ impl Worker {
     /// Adds a chunk to the backlog, and gives up the oldest ones if that makes too many.
     fn take_in(&mut self, task: Arc<Task>) {
         let is_ring = task.from.buffer.ring.is_some();
+        if task.is_stored() {
+            self.delivery.row.stored_bytes.add(task.bytes());
+        }
         self.backlog.push(task, Instant::now());
         if is_ring {
             self.leave_gone();
@@ -232,6 +239,7 @@ impl Worker {
         row.tasks_settled.add(1);
         if task.is_stored() {
             row.stored.sub(task.records());
+            row.stored_bytes.sub(task.bytes());
         }
         task.settle(&row.instance.name);
     }
@@ -249,7 +257,7 @@ impl Worker {
             *is_left = again.next().unwrap_or(true);
         }
         self.rests.insert(task.number, rest.into());
-        self.count_settled(before - self.left(task), left_out);
+        self.count_settled(task, before - self.left(task), left_out);
     }
 
     /// How many records of a chunk are not settled yet.
@@ -260,19 +268,24 @@ impl Worker {
         }
     }
 
-    fn count_settled(&self, records: usize, left_out: usize) {
+    fn count_settled(&self, task: &Task, records: usize, left_out: usize) {
         // Processors may have added records, which nobody counts here.
-        let left_out = left_out.min(records);
-        self.delivery.row.delivered.add(records - left_out);
-        self.delivery.row.dropped.add(left_out);
+        let (row, left_out) = (&self.delivery.row, left_out.min(records));
+        row.delivered.add(records - left_out);
+        row.dropped.add(left_out);
+        row.on_the_way(&task.from.instance.name, |way| {
+            way.records += (records - left_out) as u64;
+            way.dropped_records += left_out as u64;
+        });
     }
 
     fn delivered(&mut self, task: &Task, left_out: usize) {
-        self.count_settled(self.left(task), left_out);
+        self.count_settled(task, self.left(task), left_out);
         self.settled(task);
         let row = &self.delivery.row;
         row.took(&task.from.instance.name, task.age(context::now()));
         row.delivered_bytes.add(task.bytes());
+        row.on_the_way(&task.from.instance.name, |way| way.bytes += task.bytes() as u64);
         let retries = self.backlog.answered(task.tag());
         self.backlog.leave(task.tag());
         if retries > 0 {
@@ -386,6 +399,7 @@ impl Worker {
         row.errors.add(1);
         row.tasks_settled.add(1);
         row.stored.sub(task.records());
+        row.stored_bytes.sub(task.bytes());
         self.dropped(task);
         self.rests.remove(&task.number);
     }
@@ -396,7 +410,12 @@ impl Worker {
     }
 
     fn count_dropped(&self, task: &Task) {
-        self.delivery.row.dropped.add(self.left(task));
+        let (row, left) = (&self.delivery.row, self.left(task));
+        row.dropped.add(left);
+        row.on_the_way(&task.from.instance.name, |way| {
+            way.dropped_records += left as u64;
+            way.dropped_bytes += task.bytes() as u64;
+        });
     }
 
     /// From where to where, for log lines.
