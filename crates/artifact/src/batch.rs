@@ -73,7 +73,17 @@ pub fn speaks_batch(exports: &[Export]) -> Result<bool, BatchError> {
     if start.is_some_and(|start| !is(start, &[ValueType::I32], &[ValueType::I32])) {
         return Err(BatchError::Type { name: BATCH_START, wanted: "(start: i32) -> i32" });
     }
-    if exports.iter().any(is_batch_function) { Ok(true) } else { Err(BatchError::NoFunction) }
+    let has_filter = exports.iter().any(is_batch_function);
+    if has_filter || exports.iter().any(is_program) {
+        Ok(has_filter)
+    } else {
+        Err(BatchError::NoFunction)
+    }
+}
+
+/// Whether it is where a program starts: SDKs bring their marker to programs, too, which have no filter.
+fn is_program(export: &Export) -> bool {
+    export.name == "_start" && is(export, &[], &[])
 }
 
 fn is_marker(name: &str) -> bool {
@@ -117,6 +127,14 @@ mod tests {
         check(&[("flb_batch_1", 0, 0), ("f", 1, 1)], Ok(true));
         check(&[("g", 6, 1), ("f", 1, 1), ("flb_start", 1, 1), ("flb_batch_1", 0, 0)], Ok(true));
         check(&[("flb_batch_", 0, 0), ("flb_batch_x1", 3, 0), ("f", 1, 1)], Ok(false));
+    }
+
+    #[test]
+    fn a_program_may_have_the_marker_and_no_filter() {
+        let program = [("flb_batch_1", 0, 0), ("_start", 0, 0), ("f", 1, 1)];
+        check(&program, Ok(true));
+        check(&program[..2], Ok(false));
+        check(&[("flb_batch_1", 0, 0), ("_start", 1, 0)], Err("no function (batch: i32) -> i32"));
     }
 
     #[test]
