@@ -68,6 +68,7 @@ const FILTERS: &[Filter] = &[
     Filter { folder: EXAMPLES, name: "rust-redact", language: &RUST },
     Filter { folder: EXAMPLES, name: "rust-sha256", language: &RUST },
     Filter { folder: EXAMPLES, name: "zig-enrich", language: &ZIG_ALONE },
+    Filter { folder: SDK_EXAMPLES, name: "emit-rust", language: &RUST },
     Filter { folder: SDK_EXAMPLES, name: "enrich-as", language: &ASSEMBLYSCRIPT },
     Filter { folder: SDK_EXAMPLES, name: "enrich-c", language: &C },
     Filter { folder: SDK_EXAMPLES, name: "enrich-go", language: &GO },

@@ -66,6 +66,26 @@ fn run(folder: &Path, bytes: &[u8], properties: &str, until: &str) -> Run {
     agent.finish()
 }
 
+/// `examples/sdk/emit-rust`, compiled as it is committed.
+#[test]
+fn a_program_of_the_sdk_prints_records_as_msgpack() {
+    let folder = tempfile::tempdir().unwrap();
+    let wasm = include_bytes!("../../../examples/sdk/emit-rust.wasm");
+    let properties = "    Format msgpack\n    Oneshot on\n";
+    for bytes in [wasm.to_vec(), compile(wasm)] {
+        let run =
+            run(folder.path(), &bytes, properties, "[input:exec_wasi:exec_wasi.0] nothing more");
+        let expected = [
+            r#"{"order":1,"paid":true}"#,
+            r#"{"order":2,"paid":false}"#,
+            r#"{"shop":"opened\ntoday"}"#,
+        ];
+        let records: Vec<&str> =
+            run.stdout.lines().filter(|line| !line.contains("dummy")).collect();
+        assert_eq!(records, expected, "{}", run.stderr);
+    }
+}
+
 #[test]
 fn a_program_s_lines_are_records_and_its_complaints_are_in_the_log() {
     let folder = tempfile::tempdir().unwrap();

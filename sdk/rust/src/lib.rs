@@ -20,6 +20,8 @@
 //! Natively the same functions run under `cargo test`, see [`testing`]. A filter that panics costs the record in hand; the message,
 //! with file and line, is the failure's. Filters that need the standard library turn on the feature `std`, and those that stock
 //! Fluent Bit shall run as well the feature `json`: then each filter `f` has a second function `f_json`.
+//!
+//! Programs, which the input `exec_wasi` runs, print records with an [`Emitter`].
 
 #![no_std]
 
@@ -32,6 +34,7 @@ mod apply;
 #[cfg(any(feature = "json", not(target_arch = "wasm32")))]
 pub mod classic;
 mod context;
+mod emit;
 mod host;
 #[cfg(any(feature = "json", not(target_arch = "wasm32")))]
 mod json;
@@ -46,6 +49,7 @@ mod value;
 mod write;
 
 pub use context::{Context, Start};
+pub use emit::{EmitError, Emitter};
 pub use flb_filter_macros::{filter, start};
 pub use host::{Counter, Histogram, Level, log, sha256};
 pub use record::{Metadata, Part, Parts, Record, Verdict, Walk};

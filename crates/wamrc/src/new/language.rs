@@ -90,7 +90,7 @@ const RUST: Language = Language {
     taken: &["flb-filter", "flb-filter-macros"],
     files: templates!("rust": "Cargo.toml" from "Cargo.toml.in" "src/lib.rs" from "lib.rs.in" "Makefile" from "Makefile"),
     sdk: sdk!("rust": "Cargo.toml" "macros/Cargo.toml" "macros/src/lib.rs" "src/abi.rs" "src/apply.rs" "src/classic.rs"
-        "src/context.rs" "src/host.rs" "src/json.rs" "src/lib.rs" "src/panics.rs" "src/record.rs" "src/sha256.rs"
+        "src/context.rs" "src/emit.rs" "src/host.rs" "src/json.rs" "src/lib.rs" "src/panics.rs" "src/record.rs" "src/sha256.rs"
         "src/testing.rs" "src/time.rs" "src/value.rs" "src/write.rs"),
 };
 
