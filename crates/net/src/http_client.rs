@@ -27,7 +27,7 @@ keys! {
     pub const SERVER_KEYS;
     SERVER: Text = Key::new("host", "Server").default("127.0.0.1");
     PORT: Text = Key::new("port", "Its port").default("80");
-    HEADER: Many<Text> =
+    pub HEADER: Many<Text> =
         Key::new("header", "Name and value of a header").repeated().hiding(Secrecy::Named);
     LOG_RESPONSE_PAYLOAD: Bool =
         Key::new("log_response_payload", "Log what the server answers").default("on");
@@ -62,7 +62,7 @@ impl Word for Compression {
 }
 
 /// The longest part of an answer that is looked at.
-const LONGEST_ANSWER: usize = 64 * 1024;
+pub const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// A server, and what it is asked for.
 #[derive(Debug)]
@@ -390,7 +390,7 @@ pub fn authorization(scheme: &str, credentials: &str) -> Result<HeaderValue, Bui
 }
 
 /// The headers that the options give.
-fn given_headers(options: &Options) -> Result<HeaderMap, BuildError> {
+pub fn given_headers(options: &Options) -> Result<HeaderMap, BuildError> {
     let mut headers = HeaderMap::new();
     for text in options.get(HEADER) {
         let parts = text.split_once(char::is_whitespace);

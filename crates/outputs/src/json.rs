@@ -147,6 +147,13 @@ pub(super) fn json_options(build: &Build<'_>) -> JsonOptions {
     JsonOptions { escape_unicode: build.service.escape_unicode() }
 }
 
+/// Appends a text in quotes, as JSON.
+pub(super) fn quote(text: &[u8], printer: &mut Printer, out: &mut Vec<u8>) {
+    let mut encoded = Vec::with_capacity(text.len() + 5);
+    msgpack::write_str(&mut encoded, text);
+    printer.print(&encoded, out).expect("a string has just been encoded");
+}
+
 fn is_off(text: &str) -> bool {
     ["false", "off", "no"].iter().any(|word| word.eq_ignore_ascii_case(text))
 }

@@ -2,6 +2,7 @@
 
 use flb_plugin::{Output, Spec};
 
+mod accessors;
 mod counter;
 mod date;
 mod es;
@@ -9,12 +10,17 @@ mod file;
 mod forward;
 mod http;
 mod json;
+mod loki;
 mod null;
 mod opentelemetry;
+mod post;
 mod prometheus_exporter;
 #[cfg(test)]
 mod scripted;
+mod splunk;
 mod stdout;
+#[cfg(test)]
+mod testing;
 
 /// Every output, alphabetic.
 pub static ALL: &[Spec<dyn Output>] = &[
@@ -23,9 +29,11 @@ pub static ALL: &[Spec<dyn Output>] = &[
     file::SPEC,
     forward::SPEC,
     http::SPEC,
+    loki::SPEC,
     null::SPEC,
     es::OPENSEARCH,
     opentelemetry::SPEC,
     prometheus_exporter::SPEC,
+    splunk::SPEC,
     stdout::SPEC,
 ];

@@ -1,6 +1,6 @@
 //! An HTTP server that stands in for one which cannot be had: it answers by rules, and goes wrong on request.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,6 +14,8 @@ pub struct Request {
     pub method: String,
     /// The path, with what stands behind a `?`.
     pub path: String,
+    /// The body.
+    pub body: Vec<u8>,
     headers: Vec<(String, String)>,
 }
 
@@ -112,6 +114,11 @@ impl Stub {
         requests.iter().map(|request| format!("{} {}", request.method, request.path)).collect()
     }
 
+    /// The requests so far.
+    pub fn requests(&self) -> Vec<Request> {
+        self.world.requests.lock().unwrap().clone()
+    }
+
     /// It goes away: connections are refused.
     pub fn leave(&mut self) {
         if let Some(thread) = self.thread.take() {
@@ -158,9 +165,12 @@ fn converse(connection: &TcpStream, world: &World) -> io::Result<()> {
         if world.is_over.load(Ordering::SeqCst) {
             return Ok(());
         }
-        let reply = (world.rules)(&request);
-        world.requests.lock().unwrap().push(request);
         let fault = world.fault.lock().unwrap().clone();
+        let reply = match &fault {
+            Some(Fault::Instead(other)) => other.clone(),
+            _ => (world.rules)(&request),
+        };
+        world.requests.lock().unwrap().push(request);
         if !answer(connection, reply, fault)? {
             return Ok(());
         }
@@ -186,18 +196,15 @@ fn read(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
         let Some((name, value)) = line.trim_end().split_once(": ") else { break };
         headers.push((name.to_ascii_lowercase(), value.to_owned()));
     }
-    let request = Request { method, path, headers };
+    let mut request = Request { method, path, body: Vec::new(), headers };
     let length = request.header("content-length").map_or(0, |length| length.parse().unwrap());
-    io::copy(&mut reader.take(length), &mut io::sink())?;
+    request.body.resize(length, 0);
+    reader.read_exact(&mut request.body)?;
     Ok(Some(request))
 }
 
 /// Answers, and tells whether the connection stays.
 fn answer(mut connection: &TcpStream, reply: Reply, fault: Option<Fault>) -> io::Result<bool> {
-    let reply = match &fault {
-        Some(Fault::Instead(other)) => other.clone(),
-        _ => reply,
-    };
     let Reply { status, headers, body } = reply;
     let length = body.len();
     let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n{headers}\r\n");
