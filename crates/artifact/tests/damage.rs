@@ -271,7 +271,7 @@ fn metadata_that_is_no_metadata_is_refused() {
         (&b""[..], "EOF while parsing a value"),
         (b"\0", "expected value"),
         (b"{}", "missing field `producer`"),
-        (b"[]", "invalid length 0, expected struct Metadata with 5 elements"),
+        (b"[]", "invalid length 0, expected struct Metadata with 6 elements"),
         (b"null", "invalid type: null, expected struct Metadata"),
         (b"{\"producer\":\"\xff\"}", "invalid unicode code point"),
         (b"{\"producer\":\"\",\"producer\":\"\"}", "duplicate field `producer`"),

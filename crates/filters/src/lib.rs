@@ -29,9 +29,9 @@ pub static ALL: &[Spec<dyn Filter>] = &[
     content_modifier::SPEC,
     geoip2::SPEC,
     grep::SPEC,
+    kubernetes::SPEC,
     #[cfg(all(feature = "lua", any(target_arch = "x86_64", target_arch = "aarch64")))]
     lua::SPEC,
-    kubernetes::SPEC,
     modify::SPEC,
     multiline::SPEC,
     nest::SPEC,

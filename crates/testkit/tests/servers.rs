@@ -21,11 +21,13 @@ fn opensearch_tells_its_version() {
 }
 
 #[test]
-fn s3_lets_nobody_in_without_a_signature() {
+fn s3_answers_nobody_who_does_not_sign() {
     let folder = std::env::temp_dir().join(format!("flb-testkit-s3-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     if let Some(server) = s3(free_port(), &folder, "keykeykey", "secretsecret") {
-        assert_eq!(root(&server, "").status, 403);
+        let answer = root(&server, "");
+        assert_eq!(answer.status, 400);
+        assert!(answer.body.contains("UnsupportedAlgorithm"), "{}", answer.body);
     }
     std::fs::remove_dir_all(folder).unwrap();
 }
