@@ -189,6 +189,20 @@ mod tests {
     }
 
     #[test]
+    fn every_plugin_that_is_not_here_has_its_row() {
+        let kind = |row: &Absent| format!("{:?}", row.kind).to_lowercase();
+        let planned = |row: &Absent| if row.is_planned { "yes" } else { "" };
+        let line = |row: &Absent| {
+            format!("| {} `{}` | {} | {} |", kind(row), row.name, planned(row), row.instead)
+        };
+        let page = include_str!("../../../docs/compat.md");
+        let section = page.split("## Plugins that are not here").nth(1).unwrap();
+        let rows = section.split("\n## ").next().unwrap().lines().skip(7);
+        let told: Vec<&str> = rows.take_while(|line| line.starts_with('|')).collect();
+        assert_eq!(told, ALL.iter().map(line).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn the_table_is_alphabetic_by_kind() {
         for kind in [Input, Filter, Processor, Output] {
             let mut names = ALL.iter().filter(|row| row.kind == kind).map(|row| row.name);
