@@ -2,9 +2,11 @@
 
 use std::future::Future;
 
-use flb_plugin::{BoxFuture, Context, End, Input, InputError};
+use flb_event::ChunkBuilder;
+use flb_plugin::{BoxFuture, Closed, Context, End, Input, InputError};
 
 use crate::shared::complaints::{Complaint, Complaints};
+use flb_net::places::Place;
 use flb_net::server::Server;
 use flb_net::stream::{Client, Left};
 
@@ -22,6 +24,20 @@ pub(crate) trait Clients: Send + Sync {
 
     /// What clients did wrong.
     fn complaints(&self) -> &Complaints<Self::Wrong>;
+}
+
+/// Gives the pipeline what came of one connection, if there are records; meanwhile the client counts as at work.
+pub(crate) async fn hand_on(
+    batch: ChunkBuilder,
+    place: &Place,
+    context: &dyn Context,
+) -> Result<(), Closed> {
+    if !batch.is_empty() {
+        place.begin();
+        context.emit(batch.build()).await?;
+        place.done(context.now().sec);
+    }
+    Ok(())
 }
 
 /// An input that serves clients.

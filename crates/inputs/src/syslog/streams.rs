@@ -69,14 +69,7 @@ impl served::Clients for Clients {
                 if ended && !is_more {
                     self.finish(&frames, &buffer, &peer, context, &mut batch);
                 }
-                if batch.is_empty() {
-                    continue;
-                }
-                place.begin();
-                if context.emit(batch.build()).await.is_err() {
-                    return None;
-                }
-                place.done(context.now().sec);
+                served::hand_on(batch, &place, context).await.ok()?;
             }
         }
         None

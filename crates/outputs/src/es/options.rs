@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use flb_event::{Accessor, AccessorError, Template};
+use flb_event::Template;
 use flb_net::http_client::{self, Endpoint, HttpClient};
 use flb_net::options::port;
 use flb_net::tls;
@@ -14,6 +14,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
 use super::bulk::{Bulk, Index, Operation};
 use super::dates::Format;
+use crate::accessors::{path_or_name, wrong};
 use crate::json::{Field, json_options};
 
 const FOR_AWS: &str = "it is for aws_auth";
@@ -85,7 +86,7 @@ impl Word for Operation {
 pub(super) fn bulk(options: &Options, build: &Build<'_>) -> Result<Bulk, BuildError> {
     let json = json_options(build);
     let tag_key = options.get(INCLUDE_TAG_KEY).then(|| Field::new(options.get(TAG_KEY), json));
-    let id_key = options.get(ID_KEY).map(|text| accessor(ID_KEY.name(), text)).transpose()?;
+    let id_key = options.get(ID_KEY).map(|text| path_or_name(ID_KEY.name(), text)).transpose()?;
     let bulk = Bulk {
         operation: options.get(WRITE_OPERATION),
         index: index(options)?,
@@ -127,17 +128,6 @@ fn index(options: &Options) -> Result<Index, BuildError> {
 
 fn template(option: &str, text: &str) -> Result<Template, BuildError> {
     Template::parse(text).map_err(|error| wrong(option, &error))
-}
-
-fn accessor(option: &str, text: &str) -> Result<Accessor, BuildError> {
-    match text.starts_with('$') {
-        true => Accessor::parse(text).map_err(|error| wrong(option, &error)),
-        false => Ok(Accessor::of_key(text)),
-    }
-}
-
-fn wrong(option: &str, error: &AccessorError) -> BuildError {
-    BuildError::new(format!("{option}: {error}")).help(error.hint())
 }
 
 /// Who is told.

@@ -17,6 +17,7 @@ use flb_plugin::{
 use prost::Message;
 use reqwest::Method;
 
+use crate::accessors::path_or_name;
 use convert::Conversion;
 use flb_net::http_client::{self, Answer, HttpClient};
 use flb_net::tls;
@@ -76,11 +77,11 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildE
 fn opentelemetry(options: &Options, build: &Build<'_>) -> Result<OpenTelemetry, BuildError> {
     let label = Label::output("opentelemetry", build);
     let path = options.get(LOGS_URI);
-    let key = |key: Key<Text>| accessor(key.name(), options.get(key));
+    let key = |key: Key<Text>| path_or_name(key.name(), options.get(key));
     let chosen: Vec<Accessor> = options
         .get(LOGS_BODY_KEY)
         .into_iter()
-        .map(|text| accessor(LOGS_BODY_KEY.name(), text))
+        .map(|text| path_or_name(LOGS_BODY_KEY.name(), text))
         .collect::<Result<_, _>>()?;
     // Where nobody said what the body is, nothing beside it may get lost.
     let is_body_chosen = !chosen.is_empty();
@@ -105,14 +106,6 @@ fn opentelemetry(options: &Options, build: &Build<'_>) -> Result<OpenTelemetry, 
         partial: Mishaps::default(),
         rejected: AtomicU64::new(0),
     })))
-}
-
-fn accessor(option: &str, text: &str) -> Result<Accessor, BuildError> {
-    if !text.starts_with('$') {
-        return Ok(Accessor::of_key(text));
-    }
-    Accessor::parse(text)
-        .map_err(|error| BuildError::new(format!("{option}: {error}")).help(error.hint()))
 }
 
 struct OpenTelemetry(Arc<Sender>);
