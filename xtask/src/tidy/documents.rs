@@ -61,6 +61,25 @@ pub(super) fn missing(tree: &Tree) -> Vec<String> {
     WANTED.iter().filter(|path| !there(path)).map(|path| format!("{path}: missing")).collect()
 }
 
+/// Pages of docs/ whose title is not followed by prose: a reader wants to know first what they are for.
+pub(super) fn without_opening(tree: &Tree) -> Vec<String> {
+    let pages = tree
+        .files
+        .iter()
+        .filter(|file| file.path.starts_with("docs/") && file.path.ends_with(".md"));
+    let is_open = |text: &str| {
+        let mut lines = text.lines().filter(|line| !line.is_empty());
+        let title = lines.next().unwrap_or_default();
+        let first = lines.next().unwrap_or_default();
+        let is_prose = !first.starts_with(['#', '|', '-', '<', '!']) && !first.starts_with("```");
+        title.starts_with("# ") && !first.is_empty() && is_prose
+    };
+    pages
+        .filter(|file| !is_open(file.text().unwrap_or_default()))
+        .map(|file| format!("{}: does not say what it is for, under its title", file.path))
+        .collect()
+}
+
 /// Rows of docs/compat.md whose test is not in the tree.
 ///
 /// Judged is every table whose last column is headed `Test`: its cell names, in backticks, a test
@@ -164,6 +183,18 @@ mod tests {
     fn documents_that_are_missing_are_named() {
         let tree = Tree::of(&[("README.md", ""), ("LICENSE", ""), ("docs/compat.md", "")]);
         assert_eq!(missing(&tree), ["CHANGELOG.md: missing", "docs/architecture.md: missing"]);
+    }
+
+    #[test]
+    fn a_page_says_what_it_is_for() {
+        let tree = Tree::of(&[
+            ("docs/a.md", "# A\n\nWhat to do when.\n"),
+            ("docs/b.md", "# B\n\n| a | table |\n"),
+            ("docs/c.md", "No title\n"),
+            ("README.md", ""),
+        ]);
+        let fault = |page| format!("{page}: does not say what it is for, under its title");
+        assert_eq!(without_opening(&tree), [fault("docs/b.md"), fault("docs/c.md")]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod circles;
 mod documents;
 mod edges;
+mod links;
 mod outside;
 mod section;
 mod sources;
@@ -29,6 +30,8 @@ const RULES: &[Rule] = &[
     ("Cargo.lock keeps its budget", documents::lock_over_budget),
     ("the documents are there", documents::missing),
     ("docs/compat.md names tests that exist", documents::compat_without_test),
+    ("links lead somewhere", links::dead),
+    ("a page opens with what it is for", documents::without_opening),
 ];
 
 pub(crate) fn run() -> Result<()> {
