@@ -187,6 +187,7 @@ static X86_64: CpuTable = CpuTable {
 };
 
 const LSE: &[&str] = &["lse"];
+const CARMEL: &[&str] = extended!(LSE: "fp16");
 const A55: &[&str] = extended!(LSE: "dotprod", "fp16");
 const A78C: &[&str] = extended!(A55: "pauth");
 const V1: &[&str] = extended!(A78C: "i8mm");
@@ -201,11 +202,12 @@ static AARCH64: CpuTable = CpuTable {
         cpu("cortex-a72", &[], NONE),
         cpu("cortex-a73", &[], NONE),
         cpu("armv8.1-a", &["thunderx2t99"], LSE),
+        cpu("carmel", &[], CARMEL),
         cpu("cortex-a55", &[], A55),
         cpu("cortex-a75", &[], A55),
         cpu("cortex-a76", &[], A55),
         cpu("cortex-a77", &[], A55),
-        cpu("cortex-a78", &[], A55),
+        cpu("cortex-a78", &["cortex-a78ae"], A55),
         cpu("neoverse-n1", &["ampere1"], A55),
         cpu("neoverse-v1", &["neoverse-512tvb"], V1),
         cpu("neoverse-n2", &["cortex-a710"], V1),

@@ -11,7 +11,7 @@ use crate::detect;
 
 /// The names that `--target=help` lists: those with native code, then those with portable code. Every triple of a
 /// known architecture is a name as well.
-pub const TARGET_NAMES: [&str; 75] = [
+pub const TARGET_NAMES: [&str; 83] = [
     "x86_64",
     "aarch64",
     "aarch64v8",
@@ -29,6 +29,11 @@ pub const TARGET_NAMES: [&str; 75] = [
     "aarch64-pc-windows-msvc",
     "x86_64-apple-darwin",
     "aarch64-apple-darwin",
+    "amd64",
+    "arm64",
+    "arm64v8",
+    "linux/amd64",
+    "linux/arm64",
     "arm",
     "armv4",
     "armv4t",
@@ -52,6 +57,9 @@ pub const TARGET_NAMES: [&str; 75] = [
     "armv8r",
     "armv8.1m.main",
     "armeb",
+    "armel",
+    "armhf",
+    "linux/arm/v7",
     "thumb",
     "thumbv4",
     "thumbv4t",
@@ -294,15 +302,18 @@ fn owned(names: &[&str]) -> Vec<String> {
 
 type Parsed = (Architecture, Triple, Vec<&'static str>);
 
-/// `x86_64`, `aarch64v8.2`, `armv7`, or a full triple.
+/// `x86_64`, `aarch64v8.2`, `armv7`, `linux/arm64`, or a full triple.
 fn parse_name(name: &str) -> Result<Parsed, TargetError> {
-    if name.contains('-') {
-        return parse_triple(name);
+    if name.contains('/') {
+        return parse_platform(name).ok_or_else(|| refusal(name));
     }
     if let Some(architecture) = parse_word(name) {
         return Ok((architecture, architecture.triple(), Vec::new()));
     }
-    let version = name.strip_prefix("aarch64v8");
+    if name.contains('-') {
+        return parse_triple(name);
+    }
+    let version = ["aarch64v8", "arm64v8"].iter().find_map(|family| name.strip_prefix(family));
     let features: &[&str] = match version.map(|text| text.strip_prefix('.').unwrap_or(text)) {
         Some("" | "0") => &[],
         Some("1" | "2") => &["lse"],
@@ -314,29 +325,60 @@ fn parse_name(name: &str) -> Result<Parsed, TargetError> {
     Ok((Architecture::Aarch64, Architecture::Aarch64.triple(), features.to_vec()))
 }
 
-/// An architecture by one of the names that people and other compilers have for it.
+/// A platform as container images and Go name it: `linux/amd64/v3`, `linux/arm/v7`, `arm/v7`, `darwin/arm64`.
+fn parse_platform(name: &str) -> Option<Parsed> {
+    let words: Vec<&str> = name.split('/').collect();
+    let (system, machine, version) = match words[..] {
+        [machine, version] if version.starts_with('v') => ("linux", machine, version),
+        [system, machine] => (system, machine, ""),
+        [system, machine, version] => (system, machine, version),
+        _ => return None,
+    };
+    let (architecture, triple, features) = match parse_word(machine)? {
+        Architecture::X86_64 if !version.is_empty() => {
+            let cpu = CpuTable::of(Architecture::X86_64).cpu(&format!("x86-64-{version}"))?;
+            (Architecture::X86_64, Architecture::X86_64.triple(), cpu.features.to_vec())
+        }
+        _ => parse_name(&format!("{machine}{version}")).ok()?,
+    };
+    let vendor_and_system = match system {
+        "linux" => return Some((architecture, triple, features)),
+        "windows" => "pc-windows-msvc",
+        "darwin" => "apple-darwin",
+        _ => return None,
+    };
+    let (architecture, triple, _) =
+        parse_triple(&format!("{}-{vendor_and_system}", architecture.name())).ok()?;
+    Some((architecture, triple, features))
+}
+
+/// An architecture by one of the names that people have for it: the kernel, Debian, Fedora, Go, images, other compilers.
 fn parse_word(name: &str) -> Option<Architecture> {
     if let Some(known) = Architecture::ALL.into_iter().find(|known| known.name() == name) {
         return Some(known);
     }
-    let is_arm = |families: [&str; 2]| {
-        let versions = families.map(|family| name.strip_prefix(family));
-        versions.into_iter().flatten().any(|version| ARM_VERSIONS.contains(&version))
+    let is_arm = |families: &[&str]| {
+        let mut versions = families.iter().filter_map(|family| name.strip_prefix(family));
+        versions.any(|version| ARM_VERSIONS.contains(&version))
     };
-    if is_arm(["arm", "thumb"]) {
+    if is_arm(&["arm", "arm32", "thumb"]) {
         return Some(Architecture::Pulley32);
     }
-    if is_arm(["armeb", "thumbeb"]) {
+    if is_arm(&["armeb", "thumbeb"]) {
         return Some(Architecture::Pulley32be);
     }
     match name {
-        "amd64" => Some(Architecture::X86_64),
+        "amd64" | "x64" | "x86-64" => Some(Architecture::X86_64),
         "arm64" => Some(Architecture::Aarch64),
-        "i386" | "i486" | "i586" | "i686" | "mipsel" | "riscv32" | "x86" | "xtensa" => {
+        "riscv64gc" => Some(Architecture::Riscv64),
+        "armel" | "armhf" | "armhfp" | "armv6hf" | "armv7hf" | "armv8l" => {
             Some(Architecture::Pulley32)
         }
+        "386" | "i386" | "i486" | "i586" | "i686" | "ia32" | "mipsel" | "mipsle" | "riscv32"
+        | "x86" | "xtensa" => Some(Architecture::Pulley32),
         "mips" | "powerpc" | "ppc" | "sparc" => Some(Architecture::Pulley32be),
-        "loongarch64" | "mips64el" | "powerpc64le" | "ppc64le" => Some(Architecture::Pulley64),
+        "loong64" | "loongarch64" | "mips64el" | "mips64le" | "powerpc64le" | "ppc64el"
+        | "ppc64le" => Some(Architecture::Pulley64),
         "aarch64_be" | "mips64" | "powerpc64" | "ppc64" | "sparc64" => {
             Some(Architecture::Pulley64be)
         }
@@ -367,6 +409,10 @@ fn parse_triple(name: &str) -> Result<Parsed, TargetError> {
         }
         _ => return Err(refusal(name)),
     };
+    if architecture == Architecture::Riscv64 {
+        // Debian leaves the letters out, and a loader compares them.
+        triple.architecture = architecture.triple().architecture;
+    }
     Ok((architecture, triple, Vec::new()))
 }
 
@@ -476,6 +522,52 @@ mod tests {
         let other = if is_here { "riscv64" } else { "s390x" };
         let refusal = format!("CPU 'native' is this host's, and the target is {other}");
         check(other, Some("native"), None, &refusal);
+    }
+
+    #[test]
+    fn names_of_other_tools_mean_what_people_mean() {
+        let (x86_64, aarch64) = ("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu");
+        let riscv64 = "riscv64gc-unknown-linux-gnu";
+        let (portable32, portable64) =
+            ("pulley32-unknown-unknown-elf", "pulley64-unknown-unknown-elf");
+        for (names, triple) in [
+            ("amd64 x64 x86-64 linux/amd64 linux/amd64/v1 linux/x86_64 x86_64-linux-gnu", x86_64),
+            ("arm64 arm64v8 aarch64v8 linux/arm64 linux/arm64/v8 arm64/v8 linux/aarch64", aarch64),
+            ("aarch64-linux-gnu", aarch64),
+            ("riscv64gc linux/riscv64 riscv64-linux-gnu riscv64-unknown-linux-gnu", riscv64),
+            ("s390x linux/s390x s390x-linux-gnu", "s390x-unknown-linux-gnu"),
+            (
+                "armhf armel armhfp armv6l armv7l armv7hl armv8l arm32v7 linux/arm linux/arm/v7",
+                portable32,
+            ),
+            ("linux/arm/v6 arm/v7 arm-linux-gnueabihf arm-linux-gnueabi 386 linux/386", portable32),
+            ("i386-linux-gnu mipsle linux/mipsle", portable32),
+            (
+                "ppc64el linux/ppc64le powerpc64le-linux-gnu loong64 linux/loong64 mips64le",
+                portable64,
+            ),
+            ("windows/amd64", "x86_64-pc-windows-msvc"),
+            ("windows/arm64", "aarch64-pc-windows-msvc"),
+            ("darwin/arm64", "aarch64-apple-darwin"),
+            ("darwin/amd64", "x86_64-apple-darwin"),
+        ] {
+            for name in names.split(' ') {
+                let found = Target::parse(name, None, None).map(|target| target.triple.to_string());
+                assert_eq!(found.as_deref(), Ok(triple), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_level_in_a_platform_is_a_cpu() {
+        let features = |name| Target::parse(name, None, None).unwrap().features.join(",");
+        assert_eq!(features("linux/amd64/v2"), "cmpxchg16b,popcnt,sse3,sse41,sse42,ssse3");
+        assert_eq!(features("linux/arm64/v8.2"), features("aarch64v8.2"));
+        for name in
+            ["linux/amd64/v9", "linux/", "/", "linux/arm/v7/x", "plan9/amd64", "a/b", "js/wasm"]
+        {
+            check(name, None, None, &format!("unknown target '{name}'"));
+        }
     }
 
     #[test]
