@@ -3,14 +3,17 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method};
+use reqwest::{Client, Method, Proxy};
 
 use crate::http_client::{AlwaysTo, after, beginning, bracketed, explained};
 use crate::tls::{self, ClientTls};
 
 /// How long a connection may be idle before another one is made.
 const IDLE: Duration = Duration::from_secs(30);
+/// How many bytes of a body are sent in a second by the slowest connection that is still of use.
+const SLOWEST: u64 = 100_000;
 
 /// Where a service is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +71,7 @@ pub struct ApiClient {
     client: Client,
     base: String,
     authority: HeaderValue,
-    most: usize,
+    bounds: Bounds,
 }
 
 /// What a service said.
@@ -78,6 +81,8 @@ pub struct ApiAnswer {
     pub status: u16,
     /// When to ask again, if it says.
     pub after: Option<Duration>,
+    /// Its headers.
+    pub headers: HeaderMap,
     /// The body; of one that is no success, or its beginning.
     pub body: Vec<u8>,
 }
@@ -129,6 +134,16 @@ impl ApiClient {
         tls: Option<&ClientTls>,
         bounds: Bounds,
     ) -> Result<Self, ApiError> {
+        Self::through(address, tls, bounds, None)
+    }
+
+    /// The same, through a proxy.
+    pub fn through(
+        address: &Address,
+        tls: Option<&ClientTls>,
+        bounds: Bounds,
+        proxy: Option<Proxy>,
+    ) -> Result<Self, ApiError> {
         let (host, port) = (bracketed(&address.host), address.port);
         let (scheme, name) = match tls {
             Some(tls) => ("https", tls.vhost().unwrap_or(&host)),
@@ -144,6 +159,9 @@ impl ApiClient {
             .tcp_nodelay(true)
             .http1_only()
             .no_proxy();
+        if let Some(proxy) = proxy {
+            builder = builder.proxy(proxy);
+        }
         if tls.and_then(ClientTls::vhost).is_some() {
             builder = builder.dns_resolver(AlwaysTo::new(&host, port));
         }
@@ -152,36 +170,43 @@ impl ApiClient {
             client: builder.build()?,
             base: format!("{scheme}://{name}:{port}"),
             authority: header(&authority)?,
-            most: bounds.bytes,
+            bounds,
         })
     }
 
     /// Asks for what is at this path.
     pub async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Result<ApiAnswer, ApiError> {
-        self.ask(Method::GET, path, headers).await
+        self.send(Method::GET, path, read(headers)?, Bytes::new()).await
     }
 
     /// Asks for something that is made at this path.
     pub async fn put(&self, path: &str, headers: &[(&str, &str)]) -> Result<ApiAnswer, ApiError> {
-        self.ask(Method::PUT, path, headers).await
+        self.send(Method::PUT, path, read(headers)?, Bytes::new()).await
     }
 
-    async fn ask(
+    /// Sends a body, which may take longer the longer it is. A `Host` among the headers takes the place of the address's.
+    pub async fn send(
         &self,
         method: Method,
         path: &str,
-        headers: &[(&str, &str)],
+        mut headers: HeaderMap,
+        body: Bytes,
     ) -> Result<ApiAnswer, ApiError> {
         let url = format!("{}{path}", self.base);
-        let mut request = self.client.request(method, url).headers(read(headers)?);
-        request = request.header(HOST, self.authority.clone());
+        headers.entry(HOST).or_insert_with(|| self.authority.clone());
+        let mut request = self.client.request(method, url).headers(headers);
+        if !body.is_empty() {
+            let patience = Duration::from_secs(body.len() as u64 / SLOWEST);
+            request = request.timeout(self.bounds.whole + patience).body(body);
+        }
         let response = request.send().await?;
         let (status, after) = (response.status(), after(&response));
+        let headers = response.headers().clone();
         let body = match status.is_success() {
-            true => whole(response, self.most).await?,
+            true => whole(response, self.bounds.bytes).await?,
             false => beginning(response).await,
         };
-        Ok(ApiAnswer { status: status.as_u16(), after, body })
+        Ok(ApiAnswer { status: status.as_u16(), after, headers, body })
     }
 }
 

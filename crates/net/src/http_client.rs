@@ -325,17 +325,25 @@ fn client(
     builder.build().map_err(refused)
 }
 
-/// The proxy that the options name, or else the environment, as other programs read it.
+/// The proxy that the options name, or else the environment.
 fn proxy(options: &Options, variables: &Variables) -> Result<Option<Proxy>, reqwest::Error> {
     if let Some(proxy) = options.get(PROXY) {
         return Proxy::all(proxy).map(Some);
     }
+    if options.get(NET_PROXY_ENV_IGNORE) {
+        return Ok(None);
+    }
+    environment_proxy(variables)
+}
+
+/// The proxy that the environment names, as other programs read it.
+pub(crate) fn environment_proxy(variables: &Variables) -> Result<Option<Proxy>, reqwest::Error> {
     let said = |name: &str| variables.get(name).or_else(|| variables.get(&name.to_lowercase()));
     let exceptions = said("NO_PROXY").unwrap_or_default();
     // The library takes this for all names, but not for addresses.
     let are_all = exceptions.split(',').any(|entry| entry.trim() == "*");
     match said("HTTP_PROXY") {
-        Some(proxy) if !are_all && !options.get(NET_PROXY_ENV_IGNORE) => {
+        Some(proxy) if !are_all => {
             Ok(Some(Proxy::all(proxy)?.no_proxy(NoProxy::from_string(exceptions))))
         }
         _ => Ok(None),

@@ -1,6 +1,7 @@
 //! What the plugins that use the network share: listening and serving, dialling, TLS, memory for what comes in.
 
 pub mod api_client;
+pub mod aws;
 pub mod background;
 pub mod buffer;
 pub mod datagrams;

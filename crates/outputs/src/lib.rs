@@ -3,9 +3,11 @@
 use flb_plugin::{Output, Spec};
 
 mod accessors;
+mod cloudwatch_logs;
 mod counter;
 mod date;
 mod es;
+mod fates;
 mod file;
 mod forward;
 mod http;
@@ -24,6 +26,7 @@ mod testing;
 
 /// Every output, alphabetic.
 pub static ALL: &[Spec<dyn Output>] = &[
+    cloudwatch_logs::SPEC,
     counter::SPEC,
     es::SPEC,
     file::SPEC,

@@ -133,7 +133,6 @@ pub(crate) static ALL: &[Absent] = &[
     absent(Output, "bigquery", SEND_ON),
     absent(Output, "chronicle", SEND_ON),
     absent(Output, "cloudwatch", SEND_ON),
-    absent(Output, "cloudwatch_logs", SEND_ON),
     absent(Output, "datadog", BY_OTLP),
     absent(Output, "elasticsearch", "it is called es"),
     absent(

@@ -2,6 +2,7 @@
 
 #[path = "../../../crates/artifact/tests/oracle/mod.rs"]
 mod artifact_oracle;
+mod aws;
 #[path = "../../../crates/compiler/tests/oracle/mod.rs"]
 mod compiler_oracle;
 mod config;
@@ -132,6 +133,11 @@ impl Library {
     pub fn check(&self, data: &[u8]) {
         self.0.check(data);
     }
+}
+
+/// Any bytes taken as an answer of AWS's services, and as a file of profiles.
+pub fn aws(data: &[u8]) {
+    aws::oracle::check(data);
 }
 
 /// Any bytes taken as the file of a stored chunk.

@@ -47,12 +47,28 @@ pub struct Trust {
     pub options: (&'static str, &'static str),
 }
 
+impl Trust {
+    /// Servers with a certificate for their own name, of an authority that the system trusts.
+    pub fn system() -> Self {
+        Self {
+            verify: true,
+            verify_hostname: true,
+            vhost: None,
+            file: None,
+            folder: None,
+            options: ("", ""),
+        }
+    }
+}
+
 impl ClientTls {
     /// As the options say; `None` when `tls` is off.
     pub fn new(options: &Options, build: &Build<'_>) -> Result<Option<Self>, BuildError> {
-        if !options.get(super::SWITCH) {
-            return Ok(None);
-        }
+        options.get(super::SWITCH).then(|| Self::of(options, build)).transpose()
+    }
+
+    /// As the options say for a server that speaks TLS, whatever `tls` says.
+    pub fn of(options: &Options, build: &Build<'_>) -> Result<Self, BuildError> {
         let config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&versions(options)?)
             .map_err(|error| refused(&error))?;
@@ -66,7 +82,7 @@ impl ClientTls {
             None => config.with_no_client_auth(),
         };
         let vhost = options.get(TLS_VHOST).map(str::to_owned);
-        Ok(Some(Self { config: Arc::new(config), vhost }))
+        Ok(Self { config: Arc::new(config), vhost })
     }
 
     /// As somebody says who has no such options.

@@ -9,13 +9,19 @@ mod verify;
 
 use std::sync::Arc;
 
-use flb_plugin::keys::{Bool, Int, Key, Options, Text};
+use flb_plugin::keys::{Bool, Int, Key, Options, Row, Text};
 use flb_plugin::{BuildError, keys};
 use rustls::SupportedProtocolVersion;
 use rustls::crypto::CryptoProvider;
 
 pub use client::{CLIENT, ClientTls, Trust, nobody};
 pub use server::{SERVER, ServerTls};
+
+/// What both ends have but for [`SWITCH`], for a table that has its own.
+pub const FILES: &[Row] = match KEYS.split_first() {
+    Some((_, rest)) => rest,
+    None => &[],
+};
 
 keys! {
     /// What both ends have.

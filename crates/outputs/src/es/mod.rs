@@ -20,6 +20,7 @@ use flb_plugin::{
 };
 use reqwest::StatusCode;
 
+use crate::fates::Fates;
 use answer::{Answer, Fate};
 use bulk::{Bulk, Operation, Request};
 use options::OPTIONS;
@@ -197,42 +198,4 @@ impl Store {
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
-}
-
-/// What became of a chunk's records so far.
-struct Fates {
-    /// Of each record, whether it is to be tried again.
-    again: Vec<bool>,
-    refused: Vec<bool>,
-    /// Why some are not settled.
-    put_off: Option<Flush>,
-}
-
-impl Fates {
-    fn new(records: usize) -> Self {
-        Self { again: vec![true; records], refused: vec![false; records], put_off: None }
-    }
-
-    fn put_off(&mut self, fate: Flush) {
-        self.put_off = Some(fate);
-    }
-
-    /// The fate of the whole chunk.
-    fn of(self, chunk: &Chunk) -> Flush {
-        let left_out = self.refused.iter().filter(|refused| **refused).count();
-        let refused = (left_out > 0).then(|| chunk.only(&self.refused));
-        match self.put_off {
-            None if left_out == 0 => Flush::Done,
-            None => Flush::Partly { left_out, refused },
-            // Nothing is settled yet.
-            Some(fate) if self.again.iter().all(|again| *again) => fate,
-            Some(Flush::Retry { reason, after }) => {
-                Flush::Rest { again: self.again, left_out, refused, reason, after }
-            }
-            Some(Flush::NoRoom { reason }) => {
-                Flush::Rest { again: self.again, left_out, refused, reason, after: None }
-            }
-            Some(fate) => fate,
-        }
-    }
 }
