@@ -34,7 +34,7 @@ enum Chore {
     /// Check the project: format, lints, tidy, then all tests
     Test,
     /// Check what no compiler checks: edges between crates, homes of unsafe, documents
-    Tidy,
+    Tidy(tidy::Args),
     /// Rebuild the modules of examples and SDKs; installs compilers
     Filters(filters::Args),
     /// Rebuild tests/allocators/*.wasm in the languages named; installs compilers
@@ -63,7 +63,7 @@ impl Chore {
     fn run(&self) -> anyhow::Result<()> {
         match self {
             Self::Test => test::run(),
-            Self::Tidy => tidy::run(),
+            Self::Tidy(args) => tidy::run(args),
             Self::Filters(args) => filters::run(args),
             Self::Allocators(args) => allocators::run(args),
             Self::Demo => demo::run(),
@@ -105,6 +105,7 @@ mod tests {
         for line in [
             "test",
             "tidy",
+            "tidy --draw",
             "filters",
             "filters --check",
             "filters --check --if-possible c",

@@ -22,7 +22,7 @@ const CLIPPY: Option<(&str, &str)> = Some(("clippy", "clippy"));
 
 const STEPS: &[Step] = &[
     Step { name: "format", needs: FORMAT, run: || cargo("fmt --all --check") },
-    Step { name: "tidy", needs: None, run: tidy::run },
+    Step { name: "tidy", needs: None, run: tidy::check },
     Step {
         name: "lints",
         needs: CLIPPY,

@@ -3,7 +3,7 @@
 //! A row of the block is `name -> a b (c)`, and after two blanks a remark. What is in brackets may
 //! be there, everything else must be; whatever is not written must not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -89,6 +89,13 @@ pub(super) fn misdrawn(tree: &Tree, packages: &[Package]) -> Vec<String> {
         }
     }
     found
+}
+
+/// Who needs whom, as it is written, brackets or not.
+pub(super) fn drawn(tree: &Tree) -> BTreeMap<String, BTreeSet<String>> {
+    let block = tree.text(DOCUMENT).and_then(|text| fenced(text, HEADING)).unwrap_or_default();
+    let needed = |row: &Row<'_>| row.must.iter().chain(&row.may).map(|&to| to.to_owned()).collect();
+    rows(block).iter().map(|row| (row.name.to_owned(), needed(row))).collect()
 }
 
 /// The first fenced block below the heading.

@@ -6,12 +6,15 @@ mod documents;
 mod edges;
 mod links;
 mod outside;
+mod picture;
 mod section;
 mod sources;
 mod tree;
 mod uses;
 
-use anyhow::{Result, ensure};
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
 
 use crate::run::{metadata, root};
 use edges::Package;
@@ -31,10 +34,28 @@ const RULES: &[Rule] = &[
     ("the documents are there", documents::missing),
     ("docs/compat.md names tests that exist", documents::compat_without_test),
     ("links lead somewhere", links::dead),
+    ("docs/architecture.svg is drawn from docs/architecture.md", picture::outdated),
     ("a page opens with what it is for", documents::without_opening),
 ];
 
-pub(crate) fn run() -> Result<()> {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Draw docs/architecture.svg anew, and check nothing
+    #[arg(long)]
+    draw: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.draw { draw() } else { check() }
+}
+
+fn draw() -> Result<()> {
+    let path = root().join(picture::PICTURE);
+    let svg = picture::svg(&Tree::read(root())?);
+    fs::write(&path, svg).with_context(|| format!("cannot write {}", path.display()))
+}
+
+pub(crate) fn check() -> Result<()> {
     let tree = Tree::read(root())?;
     let metadata = metadata("--locked --filter-platform x86_64-unknown-linux-gnu")?;
     let packages = Package::all(&metadata);
