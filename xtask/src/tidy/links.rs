@@ -1,6 +1,6 @@
 //! Links in documents: each leads to a file of the project, and to a heading that the file has. What is elsewhere is not asked for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::tree::Tree;
 
@@ -17,6 +17,31 @@ pub(super) fn dead(tree: &Tree) -> Vec<String> {
     found
 }
 
+/// The list of the book's pages, in their order.
+pub(crate) const SUMMARY: &str = "docs/SUMMARY.md";
+
+/// Pages that the book's list leaves out, though they lie in docs/ or a listed page leads to them.
+pub(super) fn unlisted(tree: &Tree) -> Vec<String> {
+    let Some(summary) = tree.text(SUMMARY) else { return vec![format!("{SUMMARY}: missing")] };
+    let listed: BTreeSet<String> = files(SUMMARY, summary).collect();
+    let in_folder = tree.files.iter().map(|file| file.path.clone());
+    let in_folder = in_folder.filter(|path| path.starts_with("docs/") && path != SUMMARY);
+    let linked = listed.iter().flat_map(|page| files(page, tree.text(page).unwrap_or_default()));
+    let wanted: BTreeSet<String> = in_folder.chain(linked).filter(|path| is_page(path)).collect();
+    wanted.difference(&listed).map(|page| format!("{SUMMARY}: does not list {page}")).collect()
+}
+
+/// The files that a page's links lead to, from the project's root.
+pub(crate) fn files<'a>(page: &'a str, text: &'a str) -> impl Iterator<Item = String> + 'a {
+    let inside = links(text).filter(|(_, target)| !is_elsewhere(target));
+    let paths = inside.map(|(_, target)| target.split('#').next().unwrap_or_default());
+    paths.filter(|path| !path.is_empty()).map(|path| joined(page, path))
+}
+
+fn is_elsewhere(target: &str) -> bool {
+    target.contains("://") || target.starts_with("mailto:")
+}
+
 /// Not those that `flb-wamrc new` fills in.
 fn is_page(path: &str) -> bool {
     path.ends_with(".md") && !path.contains("/templates/")
@@ -24,11 +49,12 @@ fn is_page(path: &str) -> bool {
 
 /// What is wrong with a link on a page.
 fn fault(tree: &Tree, page: &str, target: &str) -> Option<String> {
-    if target.contains("://") || target.starts_with("mailto:") {
+    // A chapter that is not written yet has no page.
+    if is_elsewhere(target) || (page == SUMMARY && target.is_empty()) {
         return None;
     }
     let (path, anchor) = target.split_once('#').map_or((target, None), |(p, a)| (p, Some(a)));
-    let path = if path.is_empty() { page.to_owned() } else { joined(page, path)? };
+    let path = if path.is_empty() { page.to_owned() } else { joined(page, path) };
     if !exists(tree, &path) {
         return Some(format!("there is no {path}"));
     }
@@ -38,7 +64,7 @@ fn fault(tree: &Tree, page: &str, target: &str) -> Option<String> {
 }
 
 /// A path on a page, from the project's root.
-fn joined(page: &str, path: &str) -> Option<String> {
+fn joined(page: &str, path: &str) -> String {
     let mut parts: Vec<&str> = page.split('/').collect();
     parts.pop();
     for part in path.split('/') {
@@ -48,7 +74,7 @@ fn joined(page: &str, path: &str) -> Option<String> {
             part => parts.push(part),
         }
     }
-    Some(parts.join("/"))
+    parts.join("/")
 }
 
 fn exists(tree: &Tree, path: &str) -> bool {
@@ -123,6 +149,25 @@ mod tests {
                 "docs/a.md:3: x.md: there is no docs/x.md",
                 "docs/a.md:3: b.md#y: docs/b.md has no such heading",
                 "docs/a.md:7: q.md: there is no docs/q.md",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_book_lists_every_page() {
+        let tree = Tree::of(&[
+            (SUMMARY, "# Summary\n- [a](a.md)\n- [not yet]()\n- [r](../README.md#x)\n"),
+            ("docs/a.md", "[x](../examples/README.md) [c](../a.c)"),
+            ("docs/b.md", ""),
+            ("README.md", ""),
+            ("examples/README.md", ""),
+            ("tests/other.md", ""),
+        ]);
+        assert_eq!(
+            unlisted(&tree),
+            [
+                "docs/SUMMARY.md: does not list docs/b.md",
+                "docs/SUMMARY.md: does not list examples/README.md",
             ]
         );
     }

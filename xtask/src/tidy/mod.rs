@@ -4,7 +4,7 @@
 mod circles;
 mod documents;
 mod edges;
-mod links;
+pub(crate) mod links;
 mod outside;
 mod picture;
 mod section;
@@ -34,6 +34,7 @@ const RULES: &[Rule] = &[
     ("the documents are there", documents::missing),
     ("docs/compat.md names tests that exist", documents::compat_without_test),
     ("links lead somewhere", links::dead),
+    ("the book lists every page", links::unlisted),
     ("docs/architecture.svg is drawn from docs/architecture.md", picture::outdated),
     ("a page opens with what it is for", documents::without_opening),
 ];
