@@ -130,7 +130,7 @@ fn whoever_asks_for_a_plugin_that_is_not_here_is_told_what_to_do() {
     for (section, name, help) in [
         ("FILTER", "Lookup", "is not built here; write it as a WebAssembly filter"),
         ("OUTPUT", "kafka", "is planned, and not built yet; until then send with"),
-        ("OUTPUT", "s3", "is not built here; send with the output forward"),
+        ("OUTPUT", "nats", "is not built here; send with the output forward"),
         ("INPUT", "kmsg", "dmesg --follow"),
     ] {
         let conf = format!("[{section}]\n Name {name}\n Match *\n Script x.lua\n");

@@ -286,7 +286,7 @@ pipeline:
     - {name: wasm, match: '*', wasm_path: x.wasm, function_name: f, config.signing_key: hush, config.level: warn, env: A=hush}
   outputs:
     - {name: http, match: '*', header: [X-API-Key hush, DD-API-KEY hush, Cookie hush, Authorization Bearer hush, Accept text/plain], http_passwd: hush, uri: /x?key=hush, proxy: 'http://me:hush@proxy:3128'}
-    - {name: s3, match: '*', key: hush, cloud_auth: 'u:hush', sas_token: hush}
+    - {name: azure_blob, match: '*', key: hush, cloud_auth: 'u:hush', sas_token: hush}
     - {name: opentelemetry, match: '*', header: X-Token hush, logs_uri: /v1?key=hush}
     - {name: forward, match: '*', shared_key: hush, password: hush, add_option: key hush, shared_kye: hush}
 ";

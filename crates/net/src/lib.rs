@@ -13,6 +13,7 @@ pub mod imds;
 pub mod listener;
 pub mod options;
 pub mod otlp;
+pub mod packing;
 pub mod places;
 pub mod server;
 pub mod stream;

@@ -33,9 +33,13 @@ pub(super) struct RecordJson {
 impl RecordJson {
     /// As the options [`KEYS`] say.
     pub(super) fn new(options: &Options, build: &Build<'_>) -> Self {
+        Self::dated(options.get(JSON_DATE_KEY), options.get(JSON_DATE_FORMAT), build)
+    }
+
+    /// With the time under this key, unless that is `false`.
+    pub(super) fn dated(key: &str, format: DateFormat, build: &Build<'_>) -> Self {
         let json = json_options(build);
-        let key = Some(options.get(JSON_DATE_KEY)).filter(|key| !is_off(key));
-        let format = options.get(JSON_DATE_FORMAT);
+        let key = Some(key).filter(|key| !is_off(key));
         Self {
             date: key.map(|key| (Field::new(key, json), format)),
             internal: Field::new(INTERNAL, json),

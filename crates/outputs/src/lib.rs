@@ -6,6 +6,7 @@ mod accessors;
 mod cloudwatch_logs;
 mod counter;
 mod date;
+mod dates;
 mod es;
 mod fates;
 mod file;
@@ -17,6 +18,7 @@ mod null;
 mod opentelemetry;
 mod post;
 mod prometheus_exporter;
+mod s3;
 #[cfg(test)]
 mod scripted;
 mod splunk;
@@ -37,6 +39,7 @@ pub static ALL: &[Spec<dyn Output>] = &[
     es::OPENSEARCH,
     opentelemetry::SPEC,
     prometheus_exporter::SPEC,
+    s3::SPEC,
     splunk::SPEC,
     stdout::SPEC,
 ];

@@ -64,4 +64,10 @@ pub trait Output: Send + Sync {
     fn attend(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }
+
+    /// What it does when the agent ends and no more chunks come: it may have records that wait to be sent together. The grace
+    /// period bounds it. At a reload it is not asked, for the next output goes on.
+    fn finish(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }

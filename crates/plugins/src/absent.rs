@@ -158,7 +158,6 @@ pub(crate) static ALL: &[Absent] = &[
     absent(Output, "plot", "use the output file with format csv"),
     absent(Output, "prometheus_remote_write", NO_METRICS),
     absent(Output, "retry", LEAVE_OUT),
-    absent(Output, "s3", SEND_ON),
     absent(Output, "skywalking", SEND_ON),
     absent(Output, "slack", BY_HTTP),
     absent(Output, "stackdriver", BY_OTLP),

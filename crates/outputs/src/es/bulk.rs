@@ -8,9 +8,9 @@ use flb_event::{Accessor, Chunk, Event, Scene, Tag, Template, Timestamp};
 use flb_net::hex;
 use sha2::{Digest, Sha256};
 
-use super::dates::{Dates, Format};
 use super::dots::without_dots;
 use crate::date::print;
+use crate::dates::{Dates, Format};
 use crate::json::{Field, close_with};
 
 /// The longest name of a document that servers take.

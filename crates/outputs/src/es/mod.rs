@@ -2,7 +2,6 @@
 
 mod answer;
 mod bulk;
-mod dates;
 mod dots;
 mod options;
 #[cfg(test)]

@@ -13,8 +13,8 @@ use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
 use super::bulk::{Bulk, Index, Operation};
-use super::dates::Format;
 use crate::accessors::{path_or_name, wrong};
+use crate::dates::Format;
 use crate::json::{Field, json_options};
 
 const FOR_AWS: &str = "it is for aws_auth";

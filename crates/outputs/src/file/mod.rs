@@ -254,7 +254,7 @@ impl Appended<'_> {
 
 /// Appends all of `text` or none of it: what is written of it goes again if the rest can't be written. `length` is the
 /// file's before.
-fn append_whole(file: &mut File, length: u64, text: &[u8]) -> io::Result<()> {
+pub(super) fn append_whole(file: &mut File, length: u64, text: &[u8]) -> io::Result<()> {
     let mut written = 0;
     while written < text.len() {
         match file.write(&text[written..]) {

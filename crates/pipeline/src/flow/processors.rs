@@ -77,4 +77,8 @@ impl Output for Processed {
     fn attend(&self) -> BoxFuture<'_, ()> {
         self.output.attend()
     }
+
+    fn finish(&self) -> BoxFuture<'_, ()> {
+        self.output.finish()
+    }
 }

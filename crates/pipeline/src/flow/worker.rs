@@ -110,6 +110,9 @@ impl Worker {
             }
             if !open && self.tries.is_empty() && (holding || self.backlog.is_empty()) {
                 self.leave_gone();
+                if !holding {
+                    self.delivery.output.finish().await;
+                }
                 return (self.delivery.index, self.backlog.into_tasks());
             }
             let may_begin = !holding && self.has_room();
