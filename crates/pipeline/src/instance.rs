@@ -18,6 +18,8 @@ pub struct Instance {
     pub plugin: &'static str,
     /// The alias, or the plugin's name and the instance's number among all of its kind: `wasm.0`.
     pub name: Arc<str>,
+    /// The place of its section among those of its role, or of its owner's processors; from 0.
+    pub number: usize,
     /// Whose processor it is.
     pub owner: Option<Box<Instance>>,
     /// How much it logs, if not as much as the rest.
@@ -35,7 +37,15 @@ impl fmt::Display for Instance {
 impl Instance {
     /// One that logs as the rest does.
     pub(crate) fn new(role: Role, plugin: &'static str, name: Arc<str>) -> Self {
-        Self { role, plugin, name, owner: None, log_level: None, log_suppress_interval: None }
+        Self {
+            role,
+            plugin,
+            name,
+            number: 0,
+            owner: None,
+            log_level: None,
+            log_suppress_interval: None,
+        }
     }
 
     /// Whether the other one, of another pipeline, is this one again.

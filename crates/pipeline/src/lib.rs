@@ -19,7 +19,10 @@ mod source;
 mod stop;
 mod storage;
 
-pub use books::{FilterReport, InputReport, OutputReport, ParserReport, Report, Way};
+pub use books::{
+    FilterReport, Hop, InputReport, OutputReport, ParserReport, Report, Sample, Taken, Tap,
+    TroubleReport, Way,
+};
 pub use build::{
     Blueprint, Findings, PARSERS_FILE, SERVICE, Settings, core_properties, read_parsers_files,
 };

@@ -134,6 +134,11 @@ impl Outlet {
         self.emitted.drain(..)
     }
 
+    /// Takes what has passed and what was emitted.
+    pub fn take(&mut self) -> (Vec<Chunk>, Vec<Chunk>) {
+        (std::mem::take(&mut self.passed), std::mem::take(&mut self.emitted))
+    }
+
     /// What became of all records.
     pub fn tally(&self) -> &Tally {
         &self.tally

@@ -1,12 +1,16 @@
 //! What is counted while the pipeline runs: one row an instance, added to once a batch or chunk, never once a record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use flb_config::Role;
+use flb_event::Tag;
 use flb_plugin::{Histogram, Metrics, Tally};
 
 use super::bounds;
+use super::tap::Tap;
+use super::trouble::Trouble;
 use crate::count::{Count, Gauge, Shared};
 use crate::instance::Instance;
 use crate::storage::Buffer;
@@ -49,6 +53,33 @@ pub(crate) struct InputRow {
     pub(crate) latency: Shared<Histogram>,
     /// What the input counts of its own.
     pub(crate) metrics: Metrics,
+    /// The ways that its records have taken.
+    pub(crate) ways: Shared<Ways>,
+    pub(crate) tap: Arc<Tap>,
+}
+
+/// The ways that the records of an input have taken, tag by tag.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ways {
+    /// The tags that it gave them.
+    pub(crate) tags: BTreeSet<Tag>,
+    pub(crate) hops: BTreeSet<Hop>,
+}
+
+/// From one instance to the next, on the way of some tag: each by what it is there for, and its name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hop {
+    /// Where records come from.
+    pub from: (Role, Arc<str>),
+    /// Where they go.
+    pub to: (Role, Arc<str>),
+}
+
+impl Hop {
+    pub(crate) fn new(from: &Instance, to: &Instance) -> Self {
+        let end = |instance: &Instance| (instance.role, Arc::clone(&instance.name));
+        Self { from: end(from), to: end(to) }
+    }
 }
 
 impl InputRow {
@@ -80,6 +111,8 @@ impl InputRow {
             busy_bytes: Gauge::default(),
             latency: Shared::new(bounds::of_batches()),
             metrics: Metrics::default(),
+            ways: Shared::default(),
+            tap: Arc::default(),
         }
     }
 
@@ -109,6 +142,7 @@ pub(crate) struct FilterRow {
     pub(crate) added: Count,
     /// What the filter counts of its own.
     pub(crate) metrics: Metrics,
+    pub(crate) tap: Arc<Tap>,
 }
 
 impl FilterRow {
@@ -124,6 +158,7 @@ impl FilterRow {
             bytes_dropped: Count::default(),
             added: Count::default(),
             metrics,
+            tap: Arc::default(),
         }
     }
 
@@ -180,6 +215,8 @@ pub(crate) struct OutputRow {
     pub(crate) ways: Shared<BTreeMap<Arc<str>, Way>>,
     /// What the output counts of its own.
     pub(crate) metrics: Metrics,
+    pub(crate) trouble: Shared<Option<Trouble>>,
+    pub(crate) tap: Arc<Tap>,
 }
 
 /// What came of the records on the way from one input to one output.
@@ -216,6 +253,8 @@ impl OutputRow {
             storage_limit: Count::default(),
             ways: Shared::default(),
             metrics: Metrics::default(),
+            trouble: Shared::default(),
+            tap: Arc::default(),
         }
     }
 

@@ -3,9 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use flb_event::Tag;
 use flb_plugin::{Books, Histogram, Reading, Tally};
 
-use super::counters::{Counters, FilterBooks, InputRow, Way};
+use tokio::time::Instant;
+
+use super::counters::{Counters, FilterBooks, Hop, InputRow, Way};
+use super::trouble::TroubleReport;
 use crate::instance::Instance;
 
 /// An input's numbers.
@@ -61,6 +65,10 @@ pub struct InputReport {
     pub latency: Histogram,
     /// What it counts of its own.
     pub metrics: Vec<Reading>,
+    /// The tags that its records have, as far as they were looked at.
+    pub tags: Vec<Tag>,
+    /// The ways that records of these tags take.
+    pub hops: Vec<Hop>,
 }
 
 /// A filter's numbers.
@@ -119,6 +127,8 @@ pub struct OutputReport {
     pub pending: u64,
     /// Those of them that are in storage.
     pub stored: u64,
+    /// Size of the stored chunks.
+    pub stored_bytes: u64,
     /// Times that it refused a chunk for good, or panicked.
     pub errors: u64,
     /// Times that a chunk was put off.
@@ -139,6 +149,8 @@ pub struct OutputReport {
     pub ways: Vec<(Arc<str>, Way)>,
     /// What it counts of its own.
     pub metrics: Vec<Reading>,
+    /// What it is in trouble with, if it is.
+    pub trouble: Option<TroubleReport>,
 }
 
 /// A parser's numbers: those that it counts of its own.
@@ -174,6 +186,7 @@ impl Report {
             let records = row.records.get();
             let gone = row.filtered.get() + row.unrouted.get() + row.routed.get();
             let added = row.added.get();
+            let ways = row.ways.lock().clone();
             InputReport {
                 instance: row.instance.clone(),
                 records,
@@ -208,6 +221,8 @@ impl Report {
                 busy_bytes: row.busy_bytes.get(),
                 latency: row.latency.lock().clone(),
                 metrics: row.metrics.read(),
+                tags: ways.tags.into_iter().collect(),
+                hops: ways.hops.into_iter().collect(),
             }
         });
         let filters = counters.filters.iter().map(|row| {
@@ -234,6 +249,7 @@ impl Report {
                 dropped,
                 pending: records.saturating_sub(delivered + dropped),
                 stored: row.stored.get(),
+                stored_bytes: row.stored_bytes.get(),
                 errors: row.errors.get(),
                 retries: row.retries.get(),
                 retried: row.retried.get(),
@@ -244,6 +260,7 @@ impl Report {
                 ways: row.ways.lock().clone().into_iter().collect(),
                 metrics: row.metrics.read(),
                 pending_tasks: row.tasks.get().saturating_sub(row.tasks_settled.get()),
+                trouble: row.trouble.lock().as_ref().map(|trouble| trouble.report(Instant::now())),
             }
         });
         let parsers = counters

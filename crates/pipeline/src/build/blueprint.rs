@@ -168,6 +168,7 @@ impl<'a> Builder<'a, '_> {
             .filter_map(|(number, section)| {
                 let numbered = |plugin: &str| format!("{plugin}.{number}");
                 let mut plan = self.plan_one(role, &numbered, section, specs)?;
+                plan.instance.number = number;
                 plan.processors = self.plan_processors(&plan.instance, section);
                 Some(plan)
             })
@@ -186,6 +187,7 @@ impl<'a> Builder<'a, '_> {
             let numbered = |plugin: &str| format!("{}/{plugin}.{number}", owner.name);
             let mut plan = self.plan_one(Role::Processor, &numbered, section, filters)?;
             plan.core.matching = Match::all();
+            plan.instance.number = number;
             plan.instance.owner = Some(Box::new(owner.clone()));
             Some(plan)
         });
@@ -451,7 +453,7 @@ fn assemble(
 fn leftovers(number: usize) -> InputRow {
     let plugin = "storage_backlog";
     let name = format!("{plugin}.{number}").into();
-    InputRow::stored(Instance::new(Role::Input, plugin, name))
+    InputRow::stored(Instance { number, ..Instance::new(Role::Input, plugin, name) })
 }
 
 /// Makes a row for each filter.

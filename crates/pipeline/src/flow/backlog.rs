@@ -111,6 +111,11 @@ impl Backlog {
         line.chunks.front().map_or(0, |first| first.failures)
     }
 
+    /// Whether the last try of any line failed, and the output has not answered since.
+    pub(crate) fn fails(&self) -> bool {
+        self.lines.values().any(|line| line.fails)
+    }
+
     /// The fate of the first chunk of `tag` is settled: the next one's turn.
     pub(crate) fn leave(&mut self, tag: &Tag) {
         let Some(line) = self.lines.get_mut(tag) else { return };

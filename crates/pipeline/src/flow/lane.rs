@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,8 @@ use super::condition::Condition;
 use super::matching::Match;
 use super::router::{Router, Unrouted};
 use super::task::Full;
-use crate::books::{FilterRow, InputRow};
+use super::trail::Trail;
+use crate::books::{FilterRow, Hop, InputRow, Sample};
 use crate::panics::caught;
 use crate::source::context;
 use crate::source::{Batch, Received, Receiver};
@@ -46,6 +48,36 @@ impl LaneFilter {
     /// Filters the records of a batch that it is for. The others stay as they are and where they are. What comes out of it is
     /// in the outlet then.
     pub(crate) fn apply(&mut self, batch: Chunk) {
+        if !self.row.tap.is_asked() || self.apply_tapped(&batch).is_err() {
+            self.apply_whole(batch);
+        }
+    }
+
+    /// Filters the first record as a batch of its own, so that it is known what becomes of it, and then the others.
+    fn apply_tapped(&mut self, batch: &Chunk) -> Result<(), RecordTooLarge> {
+        let part = |records: Range<usize>| {
+            let mut part = ChunkBuilder::new(batch.tag().clone());
+            part.append_run(batch, records)?;
+            Ok(part.build())
+        };
+        let (first, rest) = (part(0..1)?, part(1..batch.len())?);
+        self.apply_whole(first.clone());
+        let (mut passed, mut emitted) = self.outlet.take();
+        let made: Vec<&Chunk> = passed.iter().chain(&emitted).collect();
+        self.row.tap.give(Sample::filtered(&first, &made, *self.outlet.tally()));
+        if !rest.is_empty() {
+            self.apply_whole(rest);
+            let others = self.outlet.take();
+            passed.extend(others.0);
+            emitted.extend(others.1);
+        }
+        self.outlet.begin(context::now());
+        passed.into_iter().for_each(|chunk| self.outlet.pass(chunk));
+        emitted.into_iter().for_each(|chunk| self.outlet.emit(chunk));
+        Ok(())
+    }
+
+    fn apply_whole(&mut self, batch: Chunk) {
         let Some(condition) = &self.condition else { return self.filter(batch) };
         let meant: Vec<bool> = batch.records().map(|event| condition.holds(&event)).collect();
         if meant.iter().all(|meant| *meant) {
@@ -220,6 +252,7 @@ pub(crate) struct Lane {
     pub(crate) open: BTreeMap<Tag, Open>,
     /// Chunks that were routed: once they are delivered, later ones are gathered in their memory.
     pub(crate) spares: Spares,
+    pub(crate) trail: Trail,
 }
 
 impl Lane {
@@ -245,6 +278,9 @@ impl Lane {
 
     fn take(&mut self, batch: Batch) {
         let Batch { chunk, held, stored, handed } = batch;
+        if self.row.tap.is_asked() {
+            self.row.tap.give(Sample::begun(&chunk));
+        }
         let (taken, bytes) = (chunk.len(), chunk.bytes().len());
         let way = Way { chunk, held, from: 0, origin: Vec::new() };
         let Some(left) = self.pass(way) else { return };
@@ -257,6 +293,26 @@ impl Lane {
             // The input may have been cut off while it waited.
             let _ = stored.send(());
         }
+    }
+
+    /// Notes the way of a tag: from the input, or the filter that made it, through the filters to the outputs.
+    fn follow(&self, tag: &Tag, origin: &[usize]) {
+        let mut ways = self.row.ways.lock();
+        let mut at = match origin.last() {
+            Some(maker) => &self.filters[*maker].row.instance,
+            None => {
+                ways.tags.insert(tag.clone());
+                &self.row.instance
+            }
+        };
+        let others = self.filters.iter().enumerate().filter(|(index, _)| !origin.contains(index));
+        for (_, filter) in others.filter(|(_, filter)| filter.matching.matches(tag)) {
+            let next = &filter.row.instance;
+            ways.hops.insert(Hop::new(at, next));
+            at = next;
+        }
+        let hops = self.router.outputs_of(tag).map(|output| Hop::new(at, output));
+        ways.hops.extend(hops);
     }
 
     /// Takes what waited in filters and does so no longer through the filters behind them.
@@ -285,6 +341,10 @@ impl Lane {
         let mut growth = Outlet::GROWTH;
         let mut next = Some(way);
         while let Some(way) = next.take().or_else(|| waiting.pop_front()) {
+            let is_begun = way.from == 0;
+            if is_begun && self.trail.is_new(way.origin.last().copied(), way.chunk.tag()) {
+                self.follow(way.chunk.tag(), &way.origin);
+            }
             let filtered = self.filter(way, &mut waiting, &mut growth);
             let Some((chunk, mut held)) = filtered else { continue };
             left += chunk.len();

@@ -10,6 +10,7 @@ mod processors;
 mod retry;
 mod router;
 mod task;
+mod trail;
 mod worker;
 
 pub(crate) use condition::Condition;
@@ -20,4 +21,5 @@ pub(crate) use retry::Backoff;
 pub use retry::RetryLimit;
 pub(crate) use router::{Route, Router, Unrouted};
 pub(crate) use task::{Full, Task};
+pub(crate) use trail::Trail;
 pub(crate) use worker::{Delivery, Pause, Worker};

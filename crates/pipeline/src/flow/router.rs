@@ -4,11 +4,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use flb_event::Tag;
 use tokio::sync::mpsc;
 
 use super::matching::Match;
 use super::task::{Full, Task};
 use crate::books::{InputRow, OutputRow};
+use crate::instance::Instance;
 use crate::storage::{Slots, StoredFile};
 
 /// The way to one output.
@@ -57,6 +59,12 @@ impl Router {
         settled: &[String],
     ) -> Result<(), Unrouted> {
         self.route_to(from, full, &|_| true, settled)
+    }
+
+    /// The outputs that get what is new with this tag.
+    pub(crate) fn outputs_of(&self, tag: &Tag) -> impl Iterator<Item = &Instance> {
+        let takes = |route: &&Route| !route.is_leaving && route.matching.matches(tag);
+        self.routes.iter().filter(takes).map(|route| &route.row.instance)
     }
 
     fn route_to(

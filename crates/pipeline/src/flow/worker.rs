@@ -18,7 +18,7 @@ use tracing::{Instrument, Span};
 use super::backlog::Backlog;
 use super::retry::{Backoff, Dice, Retries, RetryLimit};
 use super::task::{Delivering, NoChunk, Task};
-use crate::books::OutputRow;
+use crate::books::{OutputRow, Sample, Tap, Trouble};
 use crate::panics::caught_async;
 use crate::source::context;
 use crate::stop::Stop;
@@ -158,6 +158,7 @@ impl Worker {
         {
             tracing::error!(
                 parent: None,
+                instance = %self.delivery.row.instance,
                 "[engine] chunk '{}' is dropped, {} records: over storage.total_limit_size: {}",
                 oldest.name,
                 oldest.records(),
@@ -178,14 +179,20 @@ impl Worker {
 
     /// Tries as many chunks as may be tried now.
     fn begin(&mut self) {
+        self.try_next();
+        Trouble::due(&mut self.delivery.row.trouble.lock(), self.backlog.due());
+    }
+
+    fn try_next(&mut self) {
         while self.has_room()
             && let Some(task) = self.backlog.take(Instant::now())
         {
             self.delivery.row.under_way.add(1);
-            let output = Arc::clone(&self.delivery.output);
+            let Delivery { output, row, .. } = &self.delivery;
+            let (output, tap) = (Arc::clone(output), Arc::clone(&row.tap));
             let rest = self.rests.get(&task.number).cloned();
             let tried = Delivering::begin(task);
-            self.tries.spawn(attempt(output, tried, rest).instrument(Span::current()));
+            self.tries.spawn(attempt(output, tap, tried, rest).instrument(Span::current()));
         }
     }
 
@@ -202,17 +209,13 @@ impl Worker {
                 }
                 self.delivered(task, left_out);
             }
-            Fate::Told(Flush::Retry { reason, after }) => {
-                tracing::warn!("{reason}");
-                self.put_off(task, after).await;
-            }
+            Fate::Told(Flush::Retry { reason, after }) => self.put_off(task, &reason, after).await,
             Fate::Told(Flush::Rest { again, left_out, refused, reason, after }) => {
                 if let Some(refused) = refused {
                     self.keep(task, refused).await;
                 }
                 self.narrow(task, &again, left_out);
-                tracing::warn!("{reason}");
-                self.put_off(task, after).await;
+                self.put_off(task, &reason, after).await;
             }
             Fate::Told(Flush::NoRoom { reason }) => {
                 tracing::warn!("{reason}");
@@ -289,7 +292,7 @@ impl Worker {
         row.took(&task.from.instance.name, task.age(context::now()));
         row.delivered_bytes.add(task.bytes());
         row.on_the_way(&task.from.instance.name, |way| way.bytes += task.bytes() as u64);
-        let retries = self.backlog.answered(task.tag());
+        let retries = self.answered(task);
         self.backlog.leave(task.tag());
         if retries > 0 {
             let (name, way) = (task.name, self.way(task));
@@ -300,8 +303,20 @@ impl Worker {
         }
     }
 
-    async fn put_off(&mut self, task: &Task, after: Option<Duration>) {
+    /// The output took or refused the first chunk of a line, which had failed so often.
+    fn answered(&mut self, task: &Task) -> u32 {
+        let failures = self.backlog.answered(task.tag());
+        let mut trouble = self.delivery.row.trouble.lock();
+        if trouble.is_some() {
+            Trouble::answer(&mut trouble, self.backlog.fails());
+        }
+        failures
+    }
+
+    async fn put_off(&mut self, task: &Task, reason: &str, after: Option<Duration>) {
+        tracing::warn!("{reason}");
         let now = Instant::now();
+        Trouble::fail(&mut self.delivery.row.trouble.lock(), now, reason);
         let failures = self.backlog.failed(task.tag(), now);
         let wait = match self.retries.wait(failures, after) {
             Some(wait) => wait,
@@ -336,13 +351,19 @@ impl Worker {
 
     async fn given_up(&mut self, task: &Task) {
         let (name, way) = (task.name, self.way(task));
+        let instance = &self.delivery.row.instance;
         if self.delivery.limit == RetryLimit::Never {
             tracing::warn!(
                 parent: None,
+                %instance,
                 "[engine] chunk '{name}' is not retried (no retry config): {way}"
             );
         } else {
-            tracing::error!(parent: None, "[engine] chunk '{name}' cannot be retried: {way}");
+            tracing::error!(
+                parent: None,
+                %instance,
+                "[engine] chunk '{name}' cannot be retried: {way}"
+            );
             // Where none is wanted, none has failed.
             self.delivery.row.retries_failed.add(1);
         }
@@ -354,7 +375,7 @@ impl Worker {
     async fn refused(&mut self, task: &Task, reason: &str) {
         tracing::error!("{reason}; {} records dropped", self.left(task));
         self.delivery.row.errors.add(1);
-        self.backlog.answered(task.tag());
+        self.answered(task);
         self.keep_rejected(task).await;
         self.dropped(task);
         self.settled(task);
@@ -395,6 +416,7 @@ impl Worker {
         let (name, way) = (task.name, self.way(task));
         tracing::error!(
             parent: None,
+            instance = %self.delivery.row.instance,
             "[storage] chunk '{name}' is not delivered, {} records: {why}: {way}",
             task.records()
         );
@@ -434,9 +456,19 @@ impl Worker {
 }
 
 /// Tries to deliver one chunk, or what is left of it.
-async fn attempt(output: Arc<dyn Output>, tried: Delivering, rest: Option<Arc<[bool]>>) -> Try {
+async fn attempt(
+    output: Arc<dyn Output>,
+    tap: Arc<Tap>,
+    tried: Delivering,
+    rest: Option<Arc<[bool]>>,
+) -> Try {
     let chunk = tried.task.chunk().await;
     let chunk = chunk.map(|chunk| rest.map_or(chunk.clone(), |rest| chunk.only(&rest)));
+    if let Ok(chunk) = &chunk
+        && tap.is_asked()
+    {
+        tap.give(Sample::ended(chunk));
+    }
     let fate = match chunk {
         Ok(chunk) => match caught_async(output.flush(&chunk)).await {
             Ok(flush) => Fate::Told(flush),

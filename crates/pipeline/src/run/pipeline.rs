@@ -18,7 +18,8 @@ use super::parts::{InputPart, OutputPart, StoragePart, Timing};
 use super::running::{Running, Wish};
 use super::threads::{LaneThread, threads};
 use crate::books::{Counters, Report};
-use crate::flow::{Delivery, Lane, Pause, Route, Router, Worker};
+use crate::flow::{Delivery, Lane, Pause, Route, Router, Trail, Worker};
+use crate::instance::Instance;
 use crate::log_level::LogLevel;
 use crate::source::{InputContext, queue, run_input};
 use crate::stop::Stop;
@@ -120,12 +121,17 @@ impl Pipeline {
         self.left = Some(assigned);
     }
 
-    /// The most talkative level that any instance asks for.
-    pub fn log_level(&self) -> Option<LogLevel> {
+    /// All of its plugins.
+    pub fn instances(&self) -> impl Iterator<Item = &Instance> {
         let inputs = self.counters.inputs.iter().map(|row| &row.instance);
         let filters = self.counters.filters.iter().map(|row| &row.instance);
         let outputs = self.counters.outputs.iter().map(|row| &row.instance);
-        inputs.chain(filters).chain(outputs).filter_map(|instance| instance.log_level).max()
+        inputs.chain(filters).chain(outputs)
+    }
+
+    /// The most talkative level that any instance asks for.
+    pub fn log_level(&self) -> Option<LogLevel> {
+        self.instances().filter_map(|instance| instance.log_level).max()
     }
 
     /// Runs until somebody asks to stop and all records are delivered or the grace period is over. Must be called on a
@@ -236,6 +242,7 @@ impl Pipeline {
                     stop: stop.clone(),
                     open: BTreeMap::new(),
                     spares: Spares::new(SPARE_CHUNKS),
+                    trail: Trail::default(),
                 };
                 let thread = lane_threads.pop_front().expect("there is one for each lane");
                 thread.run(lane, lane_alive.clone())?;

@@ -11,4 +11,5 @@ mod processors;
 mod retry;
 mod stop;
 mod storage;
+mod watch;
 mod world;
