@@ -10,6 +10,7 @@ mod demo;
 mod dist;
 mod filters;
 mod fluent_bit;
+mod pictures;
 mod run;
 mod servers;
 mod soak;
@@ -42,6 +43,8 @@ enum Chore {
     Allocators(allocators::Args),
     /// Build the release programs and show them at work on the examples
     Demo,
+    /// Make the pictures of the live page and of the terminal; needs Chromium
+    Pictures(pictures::Args),
     /// Run the agent and the filters as other machines, and compare; installs compilers
     Cross(cross::Args),
     /// Bring the servers of others that tests talk to
@@ -70,6 +73,7 @@ impl Chore {
             Self::Filters(args) => filters::run(args),
             Self::Allocators(args) => allocators::run(args),
             Self::Demo => demo::run(),
+            Self::Pictures(args) => pictures::run(args),
             Self::Cross(args) => cross::run(args),
             Self::Servers(args) => servers::run(args),
             Self::Dist(args) => dist::run(args),

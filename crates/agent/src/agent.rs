@@ -20,7 +20,7 @@ use crate::descriptors::Descriptors;
 use crate::help::VERSION;
 use crate::logging::Log;
 use crate::operate::operate;
-use crate::{configuration, exit, grammar, man, schema};
+use crate::{configuration, exit, grammar, man, schema, watch};
 
 /// Does what the arguments ask for; returns the exit code.
 pub(crate) fn run(
@@ -38,6 +38,8 @@ pub(crate) fn run(
             return print(flb_cli::script(shell, grammar::offered(registry)));
         }
         Ok(Request::Man) => return print(man::page(registry)?),
+        Ok(Request::Top(watched)) => return watch::top(&watched),
+        Ok(Request::Tap(node, watched)) => return watch::tap(&node, &watched),
         Ok(Request::Config(line)) => return show_configuration(&line, environment),
         Err(mistake) => return Ok(explain(&mistake)),
     };

@@ -11,10 +11,11 @@ use flb_config::{Role, did_you_mean};
 use flb_plugin::Registry;
 
 use crate::command_line::{CommandLine, Mistake};
-use crate::commands::{COMMANDS, WORDS};
+use crate::commands::{COMMANDS, ONCE, WORDS};
 use crate::grammar;
 use crate::help::{self, PluginHelp};
 use crate::options::{Handle, OPTIONS, Row, Show};
+use crate::watch::{Address, AddressError, Watched};
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -29,6 +30,10 @@ pub(crate) enum Request {
     Version,
     /// The configuration as it takes effect.
     Config(CommandLine),
+    /// What a running agent does.
+    Top(Watched),
+    /// Records on their way through this node of a running agent.
+    Tap(String, Watched),
     /// Completions for a shell.
     Completions(Shell),
     /// The manual page.
@@ -54,6 +59,8 @@ pub(crate) fn read(
             let asked = reader.take(matches)?;
             Ok(asked.unwrap_or(Request::Config(reader.line)))
         }
+        Some(("top", matches)) => top(matches),
+        Some(("tap", matches)) => tap(matches),
         Some(("completions", matches)) => shell(matches).map(Request::Completions),
         Some(_) => Ok(Request::Man),
         None => {
@@ -68,6 +75,51 @@ fn take_apart(
     words: impl IntoIterator<Item = OsString>,
 ) -> Result<ArgMatches, clap::Error> {
     command.try_get_matches_from_mut(iter::once("flb-agent".into()).chain(words))
+}
+
+/// The words of a command, as text.
+fn words_of(matches: &ArgMatches) -> Result<Vec<String>, Mistake> {
+    let words = matches.get_many::<OsString>(WORDS).into_iter().flatten();
+    words
+        .map(|word| {
+            let text = word.to_str().map(str::to_owned);
+            text.ok_or_else(|| Mistake::new(format!("'{}' is not UTF-8", word.display())))
+        })
+        .collect()
+}
+
+fn top(matches: &ArgMatches) -> Result<Request, Mistake> {
+    match words_of(matches)?.as_slice() {
+        [] => watched(matches, None).map(Request::Top),
+        [url] => watched(matches, Some(url)).map(Request::Top),
+        [_, word, ..] => Err(too_much(word)),
+    }
+}
+
+fn tap(matches: &ArgMatches) -> Result<Request, Mistake> {
+    match words_of(matches)?.as_slice() {
+        [] => Err(Mistake::new("no node was given")
+            .help("name one that flb-agent top shows: flb-agent tap NODE")),
+        [node] => Ok(Request::Tap(node.clone(), watched(matches, None)?)),
+        [node, url] => Ok(Request::Tap(node.clone(), watched(matches, Some(url))?)),
+        [_, _, word, ..] => Err(too_much(word)),
+    }
+}
+
+fn too_much(word: &str) -> Mistake {
+    Mistake::new(format!("'{word}' is one word too many")).help("name one agent: its URL")
+}
+
+/// The agent that a command is for, by its URL.
+fn watched(matches: &ArgMatches, url: Option<&str>) -> Result<Watched, Mistake> {
+    let agent = match url {
+        None => Address::default(),
+        Some(url) => url.parse().map_err(|error: AddressError| {
+            Mistake::new(format!("'{url}': {error}"))
+                .help("write where the agent's HTTP server is: http://127.0.0.1:2020")
+        })?,
+    };
+    Ok(Watched { agent, once: matches.get_flag(ONCE) })
 }
 
 fn shell(matches: &ArgMatches) -> Result<Shell, Mistake> {

@@ -5,13 +5,16 @@ use clap::{Arg, ArgAction, Command, ValueHint};
 use flb_cli::{SHELLS, offer};
 
 /// The names of the commands.
-pub(crate) const COMMANDS: [&str; 3] = ["config", "completions", "man"];
+pub(crate) const COMMANDS: [&str; 5] = ["config", "top", "tap", "completions", "man"];
 
 /// What clap calls the words that are no options.
 pub(crate) const WORDS: &str = "words";
 
-/// Every command, in the order of the help text. All but the first have no options but `-h`.
-pub(crate) fn commands() -> [Command; 3] {
+/// The option of commands that show something again and again.
+pub(crate) const ONCE: &str = "once";
+
+/// Every command, in the order of the help text. Only the first takes the options of a run.
+pub(crate) fn commands() -> [Command; 5] {
     let help = || Arg::new("help").short('h').long("help").action(ArgAction::Help);
     let simple = |command: Command| command.arg(help().help("Prints this help."));
     [
@@ -19,6 +22,20 @@ pub(crate) fn commands() -> [Command; 3] {
             .about("Prints the configuration as it takes effect: with includes, variables and defaults.")
             .override_usage("flb-agent config [OPTION].. [FILE]")
             .arg(words("FILE").help("The configuration file.")),
+        simple(
+            Command::new("top")
+                .about("Shows a running agent: what is wrong now, and what each node does.")
+                .override_usage("flb-agent top [--once] [URL]")
+                .arg(once("Prints the screen once, as text."))
+                .arg(words("URL").value_hint(ValueHint::Url)),
+        ),
+        simple(
+            Command::new("tap")
+                .about("Prints single records on their way through a node of a running agent.")
+                .override_usage("flb-agent tap [--once] NODE [URL]")
+                .arg(once("Prints one record."))
+                .arg(words("NODE").value_hint(ValueHint::Other)),
+        ),
         simple(
             Command::new("completions")
                 .about("Prints completions for bash, zsh or fish.")
@@ -35,6 +52,10 @@ pub(crate) fn commands() -> [Command; 3] {
                 .arg(words("WORD")),
         ),
     ]
+}
+
+fn once(about: &'static str) -> Arg {
+    Arg::new(ONCE).long(ONCE).action(ArgAction::SetTrue).help(about)
 }
 
 /// What is no option.

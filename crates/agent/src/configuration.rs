@@ -19,7 +19,7 @@ use flb_plugins::service::{CACHE, doubtful_trust};
 
 use crate::command_line::CommandLine;
 use crate::descriptors::Descriptors;
-use crate::effective;
+use crate::effective::{self, ByInstance};
 use crate::exit;
 use crate::logging::{self, Log};
 use crate::service::{HotReload, HttpSettings, LOG_FILE, LOG_FORMAT, LOG_LEVEL, LogFormat, TABLE};
@@ -58,6 +58,8 @@ pub(crate) struct Built {
     pub(crate) pipeline: Pipeline,
     pub(crate) http: HttpSettings,
     pub(crate) hot_reload: HotReload,
+    /// The options of its instances, as they may be shown.
+    pub(crate) options: ByInstance,
     log: LogSettings,
 }
 
@@ -117,7 +119,7 @@ fn build_with(origin: &Origin, voice: Voice<'_>) -> Result<Built, Refused> {
         found
     };
     let (read, log) = read_all(line, environment, voice, settled)?;
-    let Configuration { document, variables, mut settings, folder, mut findings } = read;
+    let Configuration { document, mut variables, mut settings, folder, mut findings } = read;
     settings.max_connections = descriptors.connections;
     settings.max_files = descriptors.files;
     let hot_reload = HotReload::of(&settings.keys);
@@ -143,7 +145,10 @@ fn build_with(origin: &Origin, voice: Voice<'_>) -> Result<Built, Refused> {
     if let Voice::Start(own) = voice {
         own.set_level(log.level, pipeline.log_level());
     }
-    Ok(Built { pipeline, http: HttpSettings::of(&settings.keys), hot_reload, log })
+    fill_in(&mut variables, &document);
+    let registry = &flb_plugins::REGISTRY;
+    let options = effective::node_options(&document, &variables, registry, pipeline.instances());
+    Ok(Built { pipeline, http: HttpSettings::of(&settings.keys), hot_reload, options, log })
 }
 
 /// A configuration that replaces another one has inputs and outputs. Else it is a file that is empty, or is being written.
@@ -185,10 +190,15 @@ pub(crate) fn effective(
     // What is wrong with a plugin's keys is said, and shown as it stands there.
     blueprint.check(&mut findings);
     voice.show(&document, &findings);
+    fill_in(&mut variables, &document);
+    Ok(effective::yaml(&document, &variables, &flb_plugins::REGISTRY))
+}
+
+/// Adds the variables that the document sets.
+fn fill_in(variables: &mut Variables, document: &Document) {
     for (name, value) in &document.variables {
         variables.set(name, value);
     }
-    Ok(effective::yaml(&document, &variables, &flb_plugins::REGISTRY))
 }
 
 /// Reads all files. `settled` is called as soon as the service sections are read.

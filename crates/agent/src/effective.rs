@@ -1,11 +1,13 @@
 //! The configuration as it takes effect, in YAML: with what was included, variables filled in, defaults added, and secrets
 //! hidden.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flb_config::keys::{Row, Status, Table, secrecy};
 use flb_config::{Document, Property, Role, Secrecy, Section, SectionKind, Variables, masked};
-use flb_pipeline::{PARSERS_FILE, core_properties};
+use flb_pipeline::{Instance, PARSERS_FILE, core_properties};
 use flb_plugin::{Registry, Spec};
 use flb_text::is_wild;
 
@@ -35,6 +37,64 @@ pub(crate) fn yaml(document: &Document, variables: &Variables, registry: &Regist
         writer.list(document, key, kind, 1);
     }
     writer.out
+}
+
+/// An option of an instance as it may be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) key: String,
+    pub(crate) value: String,
+    /// Whether the configuration does not give it.
+    pub(crate) is_default: bool,
+}
+
+/// The options of each instance of the pipeline at work, by the instance's whole name. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NodeOptions(Arc<Mutex<ByInstance>>);
+
+/// Options by the whole name of who has them.
+pub(crate) type ByInstance = BTreeMap<String, Vec<Shown>>;
+
+impl NodeOptions {
+    fn lock(&self) -> MutexGuard<'_, ByInstance> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those of another pipeline take the place of these.
+    pub(crate) fn set(&self, options: ByInstance) {
+        *self.lock() = options;
+    }
+
+    /// Those of one instance.
+    pub(crate) fn of(&self, instance: &Instance) -> Vec<Shown> {
+        self.lock().get(&instance.to_string()).cloned().unwrap_or_default()
+    }
+}
+
+/// The options of these instances, with secrets hidden. `variables` are those of the document, too.
+pub(crate) fn node_options<'i>(
+    document: &Document,
+    variables: &Variables,
+    registry: &Registry,
+    instances: impl Iterator<Item = &'i Instance>,
+) -> ByInstance {
+    let writer = Writer { variables, registry, out: String::new() };
+    let options = instances.filter_map(|instance| {
+        let section = section_of(document, instance)?;
+        Some((instance.to_string(), writer.shown_of(section, instance.number)))
+    });
+    options.collect()
+}
+
+/// The section that an instance was made of.
+fn section_of<'d>(document: &'d Document, instance: &Instance) -> Option<&'d Section> {
+    match &instance.owner {
+        Some(owner) => {
+            let owner = section_of(document, owner)?;
+            owner.children_of(SectionKind::PROCESSOR).nth(instance.number)
+        }
+        None => document.sections_of(SectionKind::Plugin(instance.role)).nth(instance.number),
+    }
 }
 
 /// A section's kind, and the keys that its plugin or the service takes.
@@ -114,8 +174,26 @@ impl Writer<'_> {
         }
     }
 
+    /// All options of a section, those that are given first.
+    fn shown_of(&self, section: &Section, number: usize) -> Vec<Shown> {
+        let name = self.name(section);
+        let table = options(self.registry, section.kind, &name);
+        let given = section.properties.iter().filter_map(|property| {
+            let value = self.shown(property, (section.kind, table))?;
+            Some(Shown { key: property.key.text.clone(), value, is_default: false })
+        });
+        let open = left_open(section, &name, number, table);
+        let open = open.into_iter().map(|(key, value)| Shown { key, value, is_default: true });
+        given.chain(open).collect()
+    }
+
+    /// A value as it may be shown, in YAML.
+    fn value(&self, property: &Property, known: Known) -> Option<String> {
+        self.shown(property, known).map(|shown| scalar(&shown))
+    }
+
     /// A value with its variables filled in, as it may be shown. Nothing for an empty one.
-    fn value(&self, property: &Property, (kind, table): Known) -> Option<String> {
+    fn shown(&self, property: &Property, (kind, table): Known) -> Option<String> {
         let written = &property.value.text;
         let expanded = self.variables.expand(written);
         let text = expanded.text.as_str();
@@ -125,7 +203,7 @@ impl Writer<'_> {
             false => Secrecy::Secret,
         };
         let shown = || masked(key, secrecy, written, text, expanded.from_file);
-        (!text.is_empty()).then(|| scalar(&shown()))
+        (!text.is_empty()).then(shown)
     }
 
     fn default(&mut self, indent: usize, key: &str, value: &str) {
@@ -146,25 +224,14 @@ impl Writer<'_> {
         number: usize,
         table: Table,
     ) {
-        let is_given = |key: &str| section.property(key).is_some();
-        if section.kind == SectionKind::INPUT && !is_given("tag") {
-            self.default(indent, "tag", &format!("{name}.{number}"));
-        }
-        self.defaults_of(indent, table.rows().filter(|row| !is_given(row.name)));
-        if let SectionKind::Plugin(role) = section.kind {
-            let is_own = |key: &str| table.names().any(|name| name == key);
-            let core = core_properties(role).rows();
-            let open = core.filter(|row| !is_own(row.name) && !is_given(row.name));
-            self.defaults_of(indent, open);
+        for (key, value) in left_open(section, name, number, table) {
+            self.default(indent, &key, &value);
         }
     }
 
-    /// What keys are that nobody has given, as far as that means something.
     fn defaults_of(&mut self, indent: usize, rows: impl Iterator<Item = &'static Row>) {
-        for row in rows.filter(|row| row.status == Status::Works) {
-            if let Some(default) = row.default {
-                self.default(indent, row.name, default);
-            }
+        for (key, value) in defaults_of(rows) {
+            self.default(indent, key, value);
         }
     }
 
@@ -193,6 +260,31 @@ impl Writer<'_> {
             self.item(indent + 1, item, number);
         }
     }
+}
+
+/// What keys are that nobody has given, as far as that means something.
+fn defaults_of(
+    rows: impl Iterator<Item = &'static Row>,
+) -> impl Iterator<Item = (&'static str, &'static str)> {
+    rows.filter(|row| row.status == Status::Works).filter_map(|row| Some((row.name, row.default?)))
+}
+
+/// What keys are that a section does not give.
+fn left_open(section: &Section, name: &str, number: usize, table: Table) -> Vec<(String, String)> {
+    let is_given = |key: &str| section.property(key).is_some();
+    let mut open = Vec::new();
+    if section.kind == SectionKind::INPUT && !is_given("tag") {
+        open.push(("tag".to_owned(), format!("{name}.{number}")));
+    }
+    let is_own = |key: &str| table.names().any(|name| name == key);
+    let core = match section.kind {
+        SectionKind::Plugin(role) => core_properties(role),
+        _ => Table::default(),
+    };
+    let rows = table.rows().chain(core.rows().filter(|row| !is_own(row.name)));
+    let defaults = defaults_of(rows.filter(|row| !is_given(row.name)));
+    open.extend(defaults.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    open
 }
 
 /// Whether a key means something where it stands. One that does not may be a secret's, misspelt.

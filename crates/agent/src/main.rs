@@ -19,6 +19,7 @@ mod reload;
 mod schema;
 mod service;
 mod signals;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;

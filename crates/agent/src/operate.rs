@@ -32,6 +32,7 @@ pub(crate) fn operate(origin: Origin, built: Built) -> anyhow::Result<u8> {
     let (reloads, requests) = reloads(built.hot_reload.is_on.unwrap_or(false));
     let teller = Teller::new(meter.clone(), reloads.clone(), origin.log.clone());
     let Ok(overview) = origin.shared.get_or_make(|| Ok::<_, Infallible>(Overview::default()));
+    teller.options.set(built.options.clone());
     let told = teller.clone();
     overview.tell_by(move || told.families());
     let (counts, log) = (meter.clone(), origin.log.clone());
@@ -136,6 +137,7 @@ impl Operation {
             is_on = built.hot_reload.is_on.unwrap_or(is_on);
             pipeline.take_over(left);
             self.teller.meter.follow(&pipeline.meter());
+            self.teller.options.set(built.options);
             if let Servers::Becomes(server) = server {
                 self.serve(server);
             }

@@ -22,6 +22,11 @@ keys! {
         Key::new("http_server", "Tell over HTTP how the pipeline is").default("off");
     HTTP_LISTEN: Text = Key::new("http_listen", "Address of that server").default("0.0.0.0");
     HTTP_PORT: Port = Key::new("http_port", "Its port; 0 is any that is free").default("2020");
+    HTTP_TAP: Bool = Key::new(
+        "http_tap",
+        "Show single records to who asks that server, without what is secret in them",
+    )
+    .default("off");
     HEALTH_CHECK: Bool = Key::new("health_check", "Serve /api/v1/health").default("off");
     HC_ERRORS_COUNT: Natural =
         Key::new("hc_errors_count", "More errors of outputs are bad health").default("5");
@@ -91,6 +96,8 @@ pub(crate) struct HttpSettings {
     pub(crate) listen: String,
     /// The port; 0 is any that is free.
     pub(crate) port: u16,
+    /// Whether it shows records.
+    pub(crate) tap: bool,
     /// Whether `/api/v1/health` is served.
     pub(crate) health_check: bool,
     /// More errors of outputs than these within the period are bad health.
@@ -108,6 +115,7 @@ impl HttpSettings {
             is_on: keys.get(HTTP_SERVER),
             listen: keys.get(HTTP_LISTEN).to_owned(),
             port: keys.get(HTTP_PORT),
+            tap: keys.get(HTTP_TAP),
             health_check: keys.get(HEALTH_CHECK),
             errors: keys.get(HC_ERRORS_COUNT),
             retries_failed: keys.get(HC_RETRY_FAILURE_COUNT),

@@ -6,11 +6,14 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flb_testkit::servers::free_port;
 use flb_testkit::{Answer, Program, get};
 use serde_json::{Value, json};
+
+/// Longer than anything here takes, unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Starts the agent with this service section and a pipeline of three records; the port that it listens on.
 fn start(service: &str) -> (Program, u16, tempfile::TempDir) {
@@ -133,7 +136,14 @@ fn every_answer_has_the_documented_shape() {
         let (_, path) = before.rsplit_once("### `").unwrap();
         let path = path.split_once('`').unwrap().0;
         let documented: Value = serde_json::from_str(documented).unwrap();
-        assert_eq!(shape(&get_json(port, path)), shape(&documented), "{path}");
+        let expected = shape(&documented);
+        let deadline = Instant::now() + PATIENCE;
+        // Lists are empty until records have come and a second is over.
+        while shape(&get_json(port, path)) != expected {
+            let told = || shape(&get_json(port, path));
+            assert!(Instant::now() < deadline, "{path}:\n{:#}\n{expected:#}", told());
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
     let metric = |line: &str| Some(line.strip_prefix("# TYPE ")?.split_once(' ')?.0.to_owned());
     for path in ["/api/v1/metrics/prometheus", "/api/v2/metrics", "/api/v2/metrics/prometheus"] {
@@ -289,27 +299,44 @@ fn a_wasm_filter_tells_how_long_records_take_and_what_its_guests_have() {
 }
 
 #[test]
-fn a_browser_is_given_a_page_that_needs_nothing_else() {
+fn a_browser_is_given_a_page_that_needs_nothing_from_elsewhere() {
     let (program, port, _dir) = start("");
     let Answer { status, body: page, .. } = get(port, "/", "Accept: text/html,*/*\r\n");
     assert_eq!(status, 200);
     assert!(page.starts_with("<!doctype html>"));
-    let urls: Vec<&str> = page.match_indices("http").map(|(at, _)| &page[at..at + 26]).collect();
-    assert_eq!(urls, ["http://www.w3.org/2000/svg"], "it loads nothing from elsewhere");
+    // Its policy lets no script and no style stand in the page.
+    for inline in ["<style", " style=", "<script>", " onclick="] {
+        assert!(!page.contains(inline), "{inline}");
+    }
+    let files = [
+        ("/page.css", "text/css; charset=utf-8"),
+        ("/page.js", "text/javascript; charset=utf-8"),
+        ("/favicon.svg", "image/svg+xml"),
+    ];
+    for (path, kind) in files {
+        assert!(page.contains(&format!("=\"{path}\"")), "{path}");
+        let Answer { status, head, body } = get(port, path, "");
+        assert_eq!(status, 200, "{path}");
+        assert!(head.contains(&format!("content-type: {kind}\r\n")), "{path}: {head}");
+        let urls = body.replace("http://www.w3.org/2000/svg", "");
+        assert!(!urls.contains("http:") && !urls.contains("https:"), "{path}");
+    }
     assert_eq!(program.terminate().code, Some(0));
 }
 
 #[test]
 fn every_answer_tells_browsers_to_be_careful() {
     let (program, port, _dir) = start("");
-    for path in ["/", "/api/v1/metrics", "/api/v2/metrics", "/nothing"] {
+    for path in ["/", "/page.js", "/api/v1/metrics", "/api/v2/metrics", "/nothing"] {
         let Answer { head, .. } = get(port, path, "Accept: text/html\r\n");
         for line in [
             "x-content-type-options: nosniff",
             "x-frame-options: DENY",
             "referrer-policy: no-referrer",
             "cross-origin-resource-policy: same-origin",
-            "content-security-policy: default-src 'none'; script-src 'sha256-",
+            "cross-origin-opener-policy: same-origin",
+            "content-security-policy: default-src 'none'; script-src 'self'; style-src 'self';",
+            "frame-ancestors 'none'",
         ] {
             assert!(head.contains(line), "{path}: no {line} in\n{head}");
         }
@@ -318,14 +345,215 @@ fn every_answer_tells_browsers_to_be_careful() {
     assert_eq!(program.terminate().code, Some(0));
 }
 
-/// Posts for a reload, with these further header lines; the status.
-fn post_reload(port: u16, headers: &str) -> u16 {
+/// Asks until an answer is as it is wanted.
+fn until(port: u16, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let answer = get_json(port, path);
+        if wanted(&answer) {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "{path}: {answer:#}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// An output that is not there, and one more input, whose records match nothing.
+const TROUBLE: &str = "\
+[SERVICE]
+    Flush 0.05
+    HTTP_Server on
+    HTTP_Listen 127.0.0.1
+    HTTP_Port 0
+    Scheduler.Base 600
+[INPUT]
+    Name dummy
+    Alias app
+    Tag app
+    Rate 100
+    Samples 50
+[INPUT]
+    Name dummy
+    Alias lost
+    Tag nowhere
+    Rate 100
+    Samples 5
+[FILTER]
+    Name grep
+    Alias few
+    Match app
+    Exclude message nothing
+[OUTPUT]
+    Name http
+    Match app
+    Alias siem
+    Host 127.0.0.1
+    Port 1
+    HTTP_User me
+    HTTP_Passwd hush
+    Retry_Limit no_limits
+    Log_Level off
+";
+
+#[test]
+fn the_pipeline_says_what_is_wrong_now_the_worst_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let (program, port) = run(&dir.path().join("agent.conf"), TROUBLE);
+    let told = until(port, "/api/v1/pipeline", |told| {
+        told["problems"].as_array().unwrap().len() == 2 && told["outputs"][0]["pending"] == 50
+    });
+    let [down, unmatched] = [&told["problems"][0], &told["problems"][1]];
+    assert_eq!(
+        (&down["kind"], &down["name"], &down["state"]),
+        (&json!("outputs"), &json!("siem"), &json!("down"))
+    );
+    assert!(down["message"].as_str().unwrap().ends_with(": 1 try has failed"), "{down}");
+    assert!(down["reason"].as_str().unwrap().starts_with("127.0.0.1:1, "), "{down}");
+    assert!(down["next_try_ms"].as_u64().unwrap() > 500_000, "{down}");
+    assert_eq!((&unmatched["name"], &unmatched["state"]), (&json!("lost"), &json!("failing")));
+    let message = unmatched["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("5 records matched no output and are lost in the last "),
+        "{message}"
+    );
+    assert_eq!(told["outputs"][0]["state"], "down");
+    assert_eq!(told["filters"][0]["state"], "ok");
+    assert_eq!(told["inputs"][1]["last_minute"]["dropped"], 5);
+    let edge = |from: [&str; 2], to: [&str; 2]| json!({"from": {"kind": from[0], "name": from[1]}, "to": {"kind": to[0], "name": to[1]}});
+    let edges = json!([
+        edge(["filters", "few"], ["outputs", "siem"]),
+        edge(["inputs", "app"], ["filters", "few"]),
+    ]);
+    assert_eq!(told["edges"], edges, "nothing leads from the input whose tag nothing matches");
+    program.signal("TERM");
+    program.signal("TERM");
+    program.finish();
+}
+
+#[test]
+fn a_node_tells_its_last_errors_and_its_options_but_no_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let (program, port) = run(&dir.path().join("agent.conf"), TROUBLE);
+    let path = "/api/v1/nodes/outputs/siem";
+    let node = until(port, path, |node| node["errors"] != json!([]));
+    // The log says nothing of this output, and its lines are kept all the same.
+    let errors = node["errors"].as_array().unwrap();
+    assert!(errors.iter().all(|error| error["level"] == "warn"), "{node:#}");
+    let messages: Vec<&str> = errors.iter().filter_map(|error| error["message"].as_str()).collect();
+    assert!(messages.iter().any(|message| message.contains("127.0.0.1:1")), "{messages:?}");
+    let option = |key: &str| {
+        node["options"].as_array().unwrap().iter().find(|option| option["key"] == key).unwrap()
+    };
+    assert_eq!(
+        option("http_passwd"),
+        &json!({"key": "http_passwd", "value": "********", "is_default": false})
+    );
+    assert_eq!(option("tls"), &json!({"key": "tls", "value": "off", "is_default": true}));
+    assert_eq!(option("http_user")["value"], "me");
+    assert_eq!(get(port, "/api/v1/nodes/outputs/other", "").status, 404);
+    assert_eq!(get(port, "/api/v1/nodes/things/siem", "").status, 404);
+    program.signal("TERM");
+    program.signal("TERM");
+    let run = program.finish();
+    assert!(!run.stderr.contains("output:http:siem] 127.0.0.1:1"), "{}", run.stderr);
+}
+
+#[test]
+fn records_are_shown_with_the_operator_s_leave_alone() {
+    let (program, port, _dir) = start("");
+    let refused = get(port, "/api/v1/tap/filters/grep.0", "");
+    assert_eq!(refused.status, 403);
+    assert!(refused.body.contains("HTTP_Tap on"), "{}", refused.body);
+    assert_eq!(program.terminate().code, Some(0));
+
+    let dir = tempfile::tempdir().unwrap();
+    let text = r#"
+service: {flush: 0.05, http_server: on, http_listen: 127.0.0.1, http_port: 0, http_tap: on}
+pipeline:
+  inputs:
+    - {name: dummy, alias: app, tag: app, rate: 100, dummy: '{"user":"jane","Api-Key":"hush","log":"password=hush"}',
+       processors: {logs: [{name: record_modifier, alias: a/b, record: host web-1}]}}
+    - {name: dummy, alias: ended, samples: 1, rate: 100}
+  outputs:
+    - {name: 'null', alias: archive, match: app}
+"#;
+    let (program, port) = run(&dir.path().join("agent.yaml"), text);
+    let body = |record: &Value| record["body"].to_string();
+    let hidden = r#"{"Api-Key":"********","log":"password=********","user":"jane"}"#;
+    let filter = get_json(port, "/api/v1/tap/filters/a%2Fb");
+    assert_eq!((&filter["fate"], &filter["before"]["tag"]), (&json!("changed"), &json!("app")));
+    assert_eq!(body(&filter["before"]), hidden);
+    let added = r#"{"Api-Key":"********","host":"web-1","log":"password=********","user":"jane"}"#;
+    assert_eq!(body(&filter["after"][0]), added);
+    let input = get_json(port, "/api/v1/tap/inputs/app");
+    assert_eq!((&input["fate"], &input["before"]), (&json!("taken in"), &Value::Null));
+    assert_eq!(body(&input["after"][0]), hidden);
+    let output = get_json(port, "/api/v1/tap/outputs/archive");
+    assert_eq!((&output["fate"], &output["after"]), (&json!("handed over"), &json!([])));
+    assert_eq!(
+        get_json(port, "/api/v1/tap/inputs/ended")["fate"],
+        Value::Null,
+        "after five seconds"
+    );
+    assert_eq!(get(port, "/api/v1/tap/inputs/other", "").status, 404);
+    // A page that a browser takes for one of this server's, as its name leads here.
+    let foreign =
+        status_of(port, "GET /api/v1/tap/inputs/app HTTP/1.1\r\nHost: rebound.example:2020\r\n");
+    assert_eq!(foreign, 403);
+    assert_eq!(program.terminate().code, Some(0));
+}
+
+/// The status of the answer to a request of these lines.
+fn status_of(port: u16, request: &str) -> u16 {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    write!(stream, "POST /api/v2/reload HTTP/1.1\r\nConnection: close\r\n{headers}\r\n").unwrap();
+    write!(stream, "{request}Connection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// Colours of the page as red, green and blue, by their names: those of light pages, and of dark ones.
+fn colours() -> [std::collections::BTreeMap<&'static str, [f64; 3]>; 2] {
+    let style = include_str!("../src/api/page/page.css");
+    let mut sets = style.split(":root {").skip(1).map(|set| {
+        let rows = set.split_once('}').unwrap().0.split(';');
+        let pairs = rows.filter_map(|row| row.trim().strip_prefix("--")?.split_once(": #"));
+        pairs
+            .map(|(name, hex)| {
+                let part =
+                    |at| f64::from(u8::from_str_radix(&hex[at..at + 2], 16).unwrap()) / 255.0;
+                (name, [part(0), part(2), part(4)])
+            })
+            .collect()
+    });
+    [sets.next().unwrap(), sets.next().unwrap()]
+}
+
+/// How much light a colour gives, as WCAG reckons.
+fn luminance(colour: [f64; 3]) -> f64 {
+    let linear =
+        |part: f64| if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) };
+    let [red, green, blue] = colour.map(linear);
+    0.2126 * red + 0.7152 * green + 0.0722 * blue
+}
+
+#[test]
+fn text_on_the_page_is_easy_to_read_in_light_and_dark() {
+    for set in colours() {
+        for text in ["text", "soft", "accent", "good", "warn", "bad"] {
+            for ground in ["page", "card", "well", "bad-card", "warn-card"] {
+                let [one, other] = [set[text], set[ground]].map(luminance);
+                let contrast = (one.max(other) + 0.05) / (one.min(other) + 0.05);
+                assert!(contrast >= 4.5, "{text} on {ground}: {contrast:.2}");
+            }
+        }
+    }
+}
+
+/// Posts for a reload, with these further header lines; the status.
+fn post_reload(port: u16, headers: &str) -> u16 {
+    status_of(port, &format!("POST /api/v2/reload HTTP/1.1\r\n{headers}"))
 }
 
 #[test]

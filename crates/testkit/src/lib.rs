@@ -1,8 +1,9 @@
-//! For tests only: programs seen from outside, a client for their HTTP, servers of others and what stands in for some that cannot be
+//! For tests only: programs seen from outside, a client for their HTTP, a browser for their pages, servers of others and what stands in for some that cannot be
 //! had, cases in text files, and inputs kept in files.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod browser;
 mod case;
 mod corpus;
 mod http;
@@ -12,6 +13,7 @@ mod program;
 pub mod servers;
 pub mod stub;
 
+pub use browser::{Browser, Display, VARIABLE as BROWSER};
 pub use case::Case;
 pub use corpus::{corpus, replay};
 pub use http::{Answer, get};

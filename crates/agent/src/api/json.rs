@@ -1,8 +1,6 @@
 //! The answers in JSON.
 
-use flb_config::Role;
 use flb_pipeline::Instance;
-use flb_plugin::{Histogram, Reading};
 use serde_json::{Map, Value, json};
 
 use super::Api;
@@ -149,138 +147,9 @@ pub(super) fn health(settings: &HttpSettings, state: HealthState) -> Value {
     })
 }
 
-/// `/api/v1/pipeline`: all nodes in the configuration's order, with the numbers that the page shows.
-pub(super) fn pipeline(api: &Api) -> Value {
-    let report = api.teller.meter.read();
-    let node = |instance: &Instance, records: u64, bytes: u64, dropped: u64, errors: u64| {
-        json!({
-            "name": &*instance.name, "plugin": instance.plugin,
-            "records": records, "bytes": bytes, "dropped": dropped, "errors": errors,
-        })
-    };
-    let inputs = report.inputs.iter().map(|row| {
-        let mut value = node(&row.instance, row.records, row.bytes, row.unrouted, row.failures);
-        value["latency"] = latency([&row.latency]);
-        own(&mut value, &row.metrics);
-        value
-    });
-    let filters = report.filters.iter().map(|row| {
-        let dropped = row.tally.records().saturating_sub(row.passed());
-        let mut value = node(&row.instance, row.passed(), row.bytes, dropped, row.tally.failures());
-        value["latency"] = latency([&row.latency]);
-        if let Some(owner) = &row.instance.owner {
-            let kind = if owner.role == Role::Input { "inputs" } else { "outputs" };
-            value["processor_of"] = json!({"kind": kind, "name": &*owner.name});
-        }
-        own(&mut value, &row.metrics);
-        value
-    });
-    let outputs = report.outputs.iter().map(|row| {
-        let mut value =
-            node(&row.instance, row.delivered, row.delivered_bytes, row.dropped, row.errors);
-        value["retries"] = row.retries.into();
-        value["pending"] = row.pending.into();
-        value["latency"] = latency(row.latency.iter().map(|(_, histogram)| histogram));
-        own(&mut value, &row.metrics);
-        value
-    });
-    json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "uptime_ms": u64::try_from(api.teller.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        "inputs": inputs.collect::<Vec<_>>(),
-        "filters": filters.collect::<Vec<_>>(),
-        "outputs": outputs.collect::<Vec<_>>(),
-    })
-}
-
-/// Adds what an instance counts of its own, each metric under its word or its name; one with several values is an object of them.
-/// `units` says what is not measured in pieces. What a node says itself stays.
-fn own(node: &mut Value, readings: &[Reading]) {
-    let Value::Object(node) = node else { return };
-    let mut units = Map::new();
-    let mut told: Map<String, Value> = Map::new();
-    for Reading { metric, of, value } in readings {
-        let key = metric.word.map_or(metric.name.to_owned(), |word| word.replace(' ', "_"));
-        if node.contains_key(&key) {
-            continue;
-        }
-        if let Some(unit) = metric.unit {
-            units.insert(key.clone(), unit.into());
-        }
-        match (value, of) {
-            (flb_plugin::Value::Info, of) => {
-                let text = json!({metric.label.unwrap_or("value"): of.as_deref()});
-                told.insert(key, text);
-            }
-            (value, None) => {
-                told.insert(key, number(value));
-            }
-            (value, Some(of)) => {
-                let values = told.entry(key).or_insert_with(|| Map::new().into());
-                values[&**of] = number(value);
-            }
-        }
-    }
-    node.extend(told);
-    if !units.is_empty() {
-        node.insert("units".to_owned(), units.into());
-    }
-}
-
-fn number(value: &flb_plugin::Value) -> Value {
-    match value {
-        flb_plugin::Value::Counter(number) | flb_plugin::Value::Gauge(number) => (*number).into(),
-        flb_plugin::Value::Times(times) => latency([times]),
-        flb_plugin::Value::Observed(observed) => {
-            json!({"count": observed.count(), "sum": observed.sum()})
-        }
-        flb_plugin::Value::Info => Value::Null,
-    }
-}
-
-/// How many things took how long together; the page divides what came since it asked last.
-fn latency<'h>(histograms: impl IntoIterator<Item = &'h Histogram>) -> Value {
-    let (count, seconds) = histograms.into_iter().fold((0, 0.0), |(count, seconds), histogram| {
-        (count + histogram.count(), seconds + histogram.sum().as_secs_f64())
-    });
-    json!({"count": count, "seconds": seconds})
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use flb_plugin::{FAILURES, Metric, Metrics};
-
     use super::*;
-
-    const LOST: Metric = Metric::new("lost", "Lost.").worded("lost on the way");
-    const ROOM: Metric = Metric::new("room", "Room.").in_units_of("bytes");
-    const RECORDS: Metric = Metric::new("records", "A node's own word.");
-    const BUILD: Metric = Metric::new("build", "What it is.").by("version");
-    const WAIT: Metric = Metric::new("wait", "How long it waits.");
-    const SECOND: &[Duration] = &[Duration::from_secs(1)];
-
-    #[test]
-    fn what_a_plugin_counts_of_its_own_stands_beside_what_the_node_says() {
-        let metrics = Metrics::default();
-        metrics.counter(&LOST).add(5);
-        metrics.counter(&RECORDS).add(6);
-        metrics.counter_of(&FAILURES, "trap").add(1);
-        metrics.counter_of(&FAILURES, "exit").add(2);
-        let mut room = metrics.gauge(&ROOM);
-        room.set(3);
-        metrics.info(&BUILD).set("1.2");
-        metrics.timer(&WAIT, SECOND).took(Duration::from_millis(500));
-        let mut node = json!({"name": "f.0", "records": 1});
-        own(&mut node, &metrics.read());
-        let expected = json!({
-            "name": "f.0", "records": 1, "lost_on_the_way": 5, "failures": {"trap": 1, "exit": 2},
-            "room": 3, "build": {"version": "1.2"}, "wait": {"count": 1, "seconds": 0.5},
-            "units": {"room": "bytes"},
-        });
-        assert_eq!(node, expected);
-    }
 
     #[test]
     fn an_uptime_is_readable() {

@@ -3,9 +3,15 @@
 
 mod guard;
 mod health;
+mod history;
 mod json;
+mod node;
+mod pipeline;
+mod problems;
 mod prometheus;
+mod redaction;
 mod serve;
+mod tap;
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,29 +19,40 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use flb_pipeline::Stop;
+use flb_pipeline::{Instance, Stop};
 use flb_plugin::families::PROMETHEUS;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use health::Health;
+use history::History;
+pub(crate) use problems::{bytes, duration};
 pub(crate) use prometheus::Teller;
 
 use crate::reload::Refusal;
 use crate::service::HttpSettings;
 
-/// The page, whole: it loads nothing else, and works without a network.
-const PAGE: &str = include_str!("page.html");
+/// A file of the page.
+type File = (&'static str, &'static str);
+
+/// The page, whole: it loads nothing from elsewhere, and works without a network.
+const PAGE: File = ("text/html; charset=utf-8", include_str!("page/page.html"));
+const STYLE: File = ("text/css; charset=utf-8", include_str!("page/page.css"));
+const SCRIPT: File = ("text/javascript; charset=utf-8", include_str!("page/page.js"));
+const ICON: File = ("image/svg+xml", include_str!("page/favicon.svg"));
 
 struct Api {
     teller: Teller,
     settings: HttpSettings,
     health: Health,
+    history: History,
+    /// Held by who has a record tapped.
+    taps: tokio::sync::Mutex<()>,
 }
 
 /// A server that listens.
@@ -61,7 +78,8 @@ impl Server {
 
     fn new(socket: std::net::TcpListener, settings: &HttpSettings, teller: Teller) -> Self {
         let (settings, health) = (settings.clone(), Health::new(settings));
-        let api = Arc::new(Api { teller, settings, health });
+        let (history, taps) = (History::default(), tokio::sync::Mutex::default());
+        let api = Arc::new(Api { teller, settings, health, history, taps });
         Self { socket: Mutex::new(Some(socket)), api, most: 1, end: Stop::default() }
     }
 
@@ -111,26 +129,34 @@ async fn bind(settings: &HttpSettings) -> anyhow::Result<std::net::TcpListener> 
     Ok(listener.into_std()?)
 }
 
-/// Looks at the numbers once a second, for the health of the last period.
+/// Looks at the numbers once a second, for the health of the last period and the rates of the last minute.
 async fn watch(api: &Api) {
     let second = Duration::from_secs(1);
     let mut ticks = tokio::time::interval_at(Instant::now() + second, second);
+    api.history.sample(&api.teller.meter.read(), Instant::now());
     loop {
         ticks.tick().await;
-        api.health.sample(&api.teller.meter.read());
+        let report = api.teller.meter.read();
+        api.health.sample(&report);
+        api.history.sample(&report, Instant::now());
     }
 }
 
 fn router(api: Arc<Api>) -> Router {
     Router::new()
         .route("/", get(root))
+        .route("/page.css", get(|| async { file(STYLE) }))
+        .route("/page.js", get(|| async { file(SCRIPT) }))
+        .route("/favicon.svg", get(|| async { file(ICON) }))
         .route("/api/v1/uptime", get(|State(api)| told(api, json::uptime)))
         .route("/api/v1/metrics", get(|State(api)| told(api, json::metrics)))
         .route("/api/v1/metrics/prometheus", get(|State(api)| text(api, prometheus::v1)))
         .route("/api/v1/storage", get(|State(api)| told(api, json::storage)))
         .route("/api/v1/health", get(short_health))
         .route("/api/v1/plugins", get(|| async { answer(&json::plugins()) }))
-        .route("/api/v1/pipeline", get(|State(api)| told(api, json::pipeline)))
+        .route("/api/v1/pipeline", get(|State(api)| told(api, pipeline::pipeline)))
+        .route("/api/v1/nodes/{kind}/{name}", get(node))
+        .route("/api/v1/tap/{kind}/{name}", get(tap))
         .route("/api/v2/health", get(health))
         .route("/api/v2/metrics", get(|State(api)| text(api, prometheus::v2)))
         .route("/api/v2/metrics/prometheus", get(|State(api)| text(api, prometheus::v2)))
@@ -142,9 +168,48 @@ fn router(api: Arc<Api>) -> Router {
 async fn root(headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     match accept.is_some_and(|accept| accept.contains("text/html")) {
-        true => Html(PAGE).into_response(),
+        true => file(PAGE),
         false => answer(&json::about()),
     }
+}
+
+fn file((kind, text): File) -> Response {
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+async fn node(State(api): State<Arc<Api>>, Path((kind, name)): Path<(String, String)>) -> Response {
+    node::node(&api, &kind, &name).map_or_else(|| no_node(&kind, &name), |node| answer(&node))
+}
+
+fn no_node(kind: &str, name: &str) -> Response {
+    let message = format!("the pipeline has no {name} among its {kind}");
+    refusal(StatusCode::NOT_FOUND, &message)
+}
+
+fn refusal(status: StatusCode, message: &str) -> Response {
+    (status, answer(&json!({"error": message}))).into_response()
+}
+
+/// A record, if the operator lets whoever asks see one.
+async fn tap(
+    State(api): State<Arc<Api>>,
+    Path((kind, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    if !api.settings.tap {
+        let message = "records are shown with HTTP_Tap on in the service section only";
+        return refusal(StatusCode::FORBIDDEN, message);
+    }
+    if !guard::is_at_home(&headers, &api.teller.host) {
+        let message = "records are shown to who asks by the machine's address or its own name only";
+        return refusal(StatusCode::FORBIDDEN, message);
+    }
+    let instance: Option<Instance> = node::find(&api.teller.meter.read(), &kind, &name);
+    let sample = match &instance {
+        Some(instance) => tap::sample(&api, instance).await,
+        None => None,
+    };
+    sample.map_or_else(|| no_node(&kind, &name), |sample| answer(&sample))
 }
 
 async fn told(api: Arc<Api>, write: fn(&Api) -> Value) -> Response {

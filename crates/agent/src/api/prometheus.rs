@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::Api;
 use crate::configuration;
+use crate::effective::NodeOptions;
 use crate::logging::Log;
 use crate::reload::Reloads;
 
@@ -18,6 +19,7 @@ pub(crate) struct Teller {
     pub(crate) meter: Meter,
     pub(crate) reloads: Reloads,
     pub(crate) log: Log,
+    pub(crate) options: NodeOptions,
     pub(crate) started: Instant,
     /// The same moment, since 1970.
     pub(crate) since_epoch: Duration,
@@ -32,6 +34,7 @@ impl Teller {
             meter,
             reloads,
             log,
+            options: NodeOptions::default(),
             started: Instant::now(),
             since_epoch: since_epoch.unwrap_or_default(),
             host: configuration::hostname().unwrap_or_default(),

@@ -3,6 +3,7 @@
 //! Lines of a plugin begin with its instance's name, and obey its own log level and interval if it has them. All come from
 //! the span that the pipeline puts around every call of a plugin.
 
+mod journal;
 mod line;
 mod suppression;
 
@@ -26,6 +27,8 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::service::LogFormat;
 
+use journal::Journal;
+pub(crate) use journal::Said;
 use line::Line;
 use suppression::Suppression;
 
@@ -43,6 +46,7 @@ struct Shared {
     /// Nothing stands for stderr.
     file: Mutex<Option<File>>,
     suppression: Mutex<Suppression>,
+    journal: Mutex<Journal>,
     /// What a log for people begins with, until it has begun.
     banner: Mutex<Option<String>>,
     /// Lines by their level, from errors to traces.
@@ -59,6 +63,7 @@ impl Log {
             is_json: AtomicBool::new(format == LogFormat::Json),
             file: Mutex::default(),
             suppression: Mutex::default(),
+            journal: Mutex::default(),
             banner: Mutex::new(banner),
             lines: Default::default(),
         };
@@ -136,10 +141,22 @@ impl Log {
         std::array::from_fn(|at| (names[at], self.0.lines[at].load(Ordering::Relaxed)))
     }
 
+    /// The last warnings and errors of an instance, also of one that logs less; the newest first.
+    pub(crate) fn said(&self, instance: &str) -> Vec<Said> {
+        lock(&self.0.journal).of(instance)
+    }
+
     /// Says how many lines were suppressed since the last one of their instance. To be called at the end.
     pub(crate) fn finish(&self) {
         for (instance, silent) in lock(&self.0.suppression).rest() {
             self.write(&suppressed(Level::INFO, &instance, silent));
+        }
+    }
+
+    /// Keeps a line for whoever asks what is wrong with an instance: the one that it is about, or that says it.
+    fn keep(&self, about: Option<&str>, line: &Line) {
+        if let Some(instance) = about.or(line.component.as_deref()) {
+            lock(&self.0.journal).note(instance, line, jiff::Timestamp::now());
         }
     }
 
@@ -216,14 +233,13 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        rank_of(metadata.level()) <= self.0.0.most.load(Ordering::Relaxed)
+        let level = metadata.level();
+        Journal::wants(*level) || rank_of(level) <= self.0.0.most.load(Ordering::Relaxed)
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
         Some(match self.0.0.most.load(Ordering::Relaxed) {
-            0 => LevelFilter::OFF,
-            1 => LevelFilter::ERROR,
-            2 => LevelFilter::WARN,
+            0..=2 => LevelFilter::WARN,
             3 => LevelFilter::INFO,
             4 => LevelFilter::DEBUG,
             _ => LevelFilter::TRACE,
@@ -250,10 +266,19 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         let extensions = span.as_ref().map(|span| span.extensions());
         let plugin = extensions.as_ref().and_then(|extensions| extensions.get::<Plugin>());
         let own = plugin.and_then(|plugin| plugin.level).map(rank);
-        if rank_of(&level) > own.unwrap_or_else(|| log.0.level.load(Ordering::Relaxed)) {
+        let most = own.unwrap_or_else(|| log.0.level.load(Ordering::Relaxed));
+        let (is_logged, is_kept) = (rank_of(&level) <= most, Journal::wants(level));
+        if !is_logged && !is_kept {
             return;
         }
+        let about = text.about.take();
         let line = text.line(level, plugin.map(|plugin| plugin.instance.as_str()));
+        if is_kept {
+            log.keep(about.as_deref().or(plugin.map(|plugin| &*plugin.instance)), &line);
+        }
+        if !is_logged {
+            return;
+        }
         let is_admitted = match plugin {
             Some(Plugin { instance, interval: Some(interval), .. }) => {
                 log.admits(&line, instance, *interval)
@@ -272,11 +297,13 @@ struct Text {
     message: String,
     fields: String,
     help: Option<String>,
+    /// The instance that it is about, if others say it.
+    about: Option<String>,
 }
 
 impl Text {
     fn line(self, level: Level, instance: Option<&str>) -> Line {
-        let Self { message, fields, help } = self;
+        let Self { message, fields, help, about: _ } = self;
         let mut line = Line::new(level, instance, &(message + &fields));
         line.help = help;
         line
@@ -288,6 +315,7 @@ impl Visit for Text {
         // Writing to a string cannot fail.
         let _ = match field.name() {
             "message" => write!(self.message, "{value:?}"),
+            "instance" => write!(self.about.get_or_insert_default(), "{value:?}"),
             name => write!(self.fields, " {name}={value:?}"),
         };
     }
