@@ -485,6 +485,9 @@ pipeline:
     assert_eq!(body(&filter["before"]), hidden);
     let added = r#"{"Api-Key":"********","host":"web-1","log":"password=********","user":"jane"}"#;
     assert_eq!(body(&filter["after"][0]), added);
+    let node = get_json(port, "/api/v1/nodes/filters/a%2Fb");
+    let record = json!({"key": "record", "value": "host web-1", "is_default": false});
+    assert!(node["options"].as_array().unwrap().contains(&record), "{node:#}");
     let input = get_json(port, "/api/v1/tap/inputs/app");
     assert_eq!((&input["fate"], &input["before"]), (&json!("taken in"), &Value::Null));
     assert_eq!(body(&input["after"][0]), hidden);
