@@ -61,7 +61,7 @@ pub(crate) struct InputRow {
 /// The ways that the records of an input have taken, tag by tag.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ways {
-    /// The tags that it gave them.
+    /// The first tags that it gave them.
     pub(crate) tags: BTreeSet<Tag>,
     pub(crate) hops: BTreeSet<Hop>,
 }

@@ -301,7 +301,9 @@ impl Lane {
         let mut at = match origin.last() {
             Some(maker) => &self.filters[*maker].row.instance,
             None => {
-                ways.tags.insert(tag.clone());
+                if ways.tags.len() < Trail::MOST {
+                    ways.tags.insert(tag.clone());
+                }
                 &self.row.instance
             }
         };

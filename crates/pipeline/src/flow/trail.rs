@@ -14,7 +14,7 @@ pub(crate) struct Trail {
 
 impl Trail {
     /// Most tags that are remembered.
-    const MOST: usize = 256;
+    pub(crate) const MOST: usize = 256;
     /// Bytes of a tag that is.
     const LONGEST: usize = 1024;
 
