@@ -175,7 +175,7 @@ fn svg(text: &str) -> String {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\">\
          <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"#0e1217\"/>\
-         <g font-family=\"ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace\" font-size=\"13\" fill=\"#e4e9ee\" xml:space=\"preserve\">\n"
+         <g font-family=\"ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace\" font-size=\"13\" fill=\"#e4e9ee\">\n"
     );
     for (number, line) in lines.iter().enumerate() {
         let y = 30 + number * LINE;
@@ -186,7 +186,8 @@ fn svg(text: &str) -> String {
             at += length;
             if !text.trim().is_empty() {
                 let width = length as f64 * LETTER;
-                let text = text.replace('&', "&amp;").replace('<', "&lt;");
+                // Viewers make one blank of several, but not of such as do not break.
+                let text = text.replace('&', "&amp;").replace('<', "&lt;").replace(' ', "\u{a0}");
                 // Writing to a string cannot fail.
                 let _ = writeln!(
                     svg,
