@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use flb_pipeline::{Meter, Outcome, Report, RunError, Stop};
+use flb_plugin::Ending;
 use flb_plugin::families::Overview;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -35,6 +36,12 @@ pub(crate) fn operate(origin: Origin, built: Built) -> anyhow::Result<u8> {
     teller.options.set(built.options.clone());
     let told = teller.clone();
     overview.tell_by(move || told.families());
+    let Ok(ending) = origin.shared.get_or_make(|| Ok::<_, Infallible>(Ending::default()));
+    let asked = stop.clone();
+    ending.by(move || {
+        tracing::info!("[engine] an output asks the agent to end");
+        asked.ask();
+    });
     let (counts, log) = (meter.clone(), origin.log.clone());
     let last = log.clone();
     signals::listen(stop.clone(), reloads.clone(), move || cut_off(&counts, &last))

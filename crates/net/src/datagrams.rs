@@ -1,11 +1,20 @@
-//! Sockets that datagrams come to. Each is a message of its own, and there are no connections.
+//! Sockets that datagrams come to, or go from. Each is a message of its own, and there are no connections.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 
+use tokio::net::UdpSocket;
+use tokio::sync::Mutex;
+
+use super::http_client::bracketed;
 use super::stream::Peer;
+
+/// The most bytes that a datagram on the network holds.
+pub const LONGEST: usize = 65_507;
 
 /// A socket that is read.
 #[derive(Debug)]
@@ -47,6 +56,61 @@ impl Receiver {
         let table = if is_v6 { "/proc/self/net/udp6" } else { "/proc/self/net/udp" };
         drops(&std::fs::read_to_string(table).ok()?, inode)
     }
+}
+
+/// Sends datagrams to a host.
+#[derive(Debug)]
+pub struct Sender {
+    host: String,
+    port: u16,
+    /// None before the first one, and after an error: the host's name is looked up anew then.
+    socket: Mutex<Option<UdpSocket>>,
+}
+
+impl fmt::Display for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", bracketed(&self.host), self.port)
+    }
+}
+
+impl Sender {
+    /// To this host and port.
+    pub fn new(host: &str, port: u16) -> Self {
+        Self { host: host.to_owned(), port, socket: Mutex::default() }
+    }
+
+    /// Sends one. An error may be of the one before, which nobody took.
+    pub async fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        let mut place = self.socket.lock().await;
+        let socket = match place.take() {
+            Some(socket) => socket,
+            None => self.connect().await?,
+        };
+        socket.send(datagram).await?;
+        *place = Some(socket);
+        Ok(())
+    }
+
+    async fn connect(&self) -> io::Result<UdpSocket> {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+        for address in tokio::net::lookup_host((self.host.as_str(), self.port)).await? {
+            match connect_to(address).await {
+                Ok(socket) => return Ok(socket),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+}
+
+async fn connect_to(address: SocketAddr) -> io::Result<UdpSocket> {
+    let own = match address {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    };
+    let socket = UdpSocket::bind(own).await?;
+    socket.connect(address).await?;
+    Ok(socket)
 }
 
 /// What the system's table of sockets has in its last column for this one.

@@ -1,7 +1,6 @@
 //! What the outputs that speak HTTP share: one client with TLS, headers, authentication and compression, and what an answer
 //! means for a chunk.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -19,14 +18,15 @@ use reqwest::{Client, Method, NoProxy, Proxy, StatusCode};
 
 use super::dial;
 use super::options::port;
+use super::packing::Packing;
 use super::tls::{self, ClientTls};
 use flb_plugin::log::{Label, excerpt, name_only};
 
 keys! {
     /// Where to, for outputs that post to any server.
     pub const SERVER_KEYS;
-    SERVER: Text = Key::new("host", "Server").default("127.0.0.1");
-    PORT: Text = Key::new("port", "Its port").default("80");
+    pub SERVER: Text = Key::new("host", "Server").default("127.0.0.1");
+    pub PORT: Text = Key::new("port", "Its port").default("80");
     pub HEADER: Many<Text> =
         Key::new("header", "Name and value of a header").repeated().hiding(Secrecy::Named);
     LOG_RESPONSE_PAYLOAD: Bool =
@@ -38,7 +38,6 @@ keys! {
     pub const KEYS;
     pub HTTP_USER: Option<Text> = Key::new("http_user", "User, for basic authentication");
     HTTP_PASSWD: Option<Text> = Key::new("http_passwd", "The user's password").secret();
-    COMPRESS: Choice<Compression> = Key::new("compress", "Compression").default("none");
     PROXY: Option<Text> =
         Key::new("proxy", "HTTP proxy: http://host:port").hiding(Secrecy::Address);
     NET_PROXY_ENV_IGNORE: Bool =
@@ -51,14 +50,31 @@ keys! {
         Key::new("net.keepalive", "Keep connections for the next chunk").default("on");
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Compression {
-    Gzip,
-    Nothing,
+keys! {
+    /// Compression, for servers that know one.
+    pub const GZIP_KEYS;
+    pub GZIP: Choice<Gzip> = Key::new("compress", "Compression").default("none");
 }
 
-impl Word for Compression {
-    const ALL: &'static [(&'static str, Self)] = &[("gzip", Self::Gzip), ("none", Self::Nothing)];
+keys! {
+    /// Compression, for servers that may know any.
+    pub const PACKING_KEYS;
+    pub PACKING: Choice<Packing> = Key::new("compress", "Compression").default("none");
+}
+
+/// The compression that every server knows, or none.
+#[derive(Debug, Clone, Copy)]
+pub struct Gzip(Packing);
+
+impl Word for Gzip {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("gzip", Self(Packing::Gzip)), ("none", Self(Packing::Nothing))];
+}
+
+impl From<Gzip> for Packing {
+    fn from(gzip: Gzip) -> Self {
+        gzip.0
+    }
 }
 
 /// The longest part of an answer that is looked at.
@@ -77,6 +93,8 @@ pub struct Endpoint<'a> {
     pub path: &'a str,
     /// Headers of every request.
     pub headers: HeaderMap,
+    /// How bodies are compressed.
+    pub packing: Packing,
 }
 
 /// A client of one server.
@@ -88,7 +106,7 @@ pub struct HttpClient {
     /// `host:port`, for the log and for the server.
     authority: String,
     headers: HeaderMap,
-    gzip: bool,
+    packing: Packing,
     logs_answer: bool,
 }
 
@@ -111,7 +129,7 @@ pub struct Response {
 }
 
 impl HttpClient {
-    /// A client for `path`, as the options say.
+    /// A client for `path`, as the options say, [`PACKING_KEYS`] too.
     pub fn new(
         label: Label,
         method: Method,
@@ -121,7 +139,8 @@ impl HttpClient {
     ) -> Result<Self, BuildError> {
         let headers = given_headers(options)?;
         let (host, port) = (options.get(SERVER), port(options.get(PORT), 1)?);
-        let endpoint = Endpoint { host, port, method, path, headers };
+        let packing = options.get(PACKING);
+        let endpoint = Endpoint { host, port, method, path, headers, packing };
         let client = Self::of(label, endpoint, options, build)?;
         Ok(Self { logs_answer: options.get(LOG_RESPONSE_PAYLOAD), ..client })
     }
@@ -133,7 +152,7 @@ impl HttpClient {
         options: &Options,
         build: &Build<'_>,
     ) -> Result<Self, BuildError> {
-        let Endpoint { host, port, method, path, headers } = endpoint;
+        let Endpoint { host, port, method, path, headers, packing } = endpoint;
         let tls = ClientTls::new(options, build)?;
         let bracketed = bracketed(host);
         let (scheme, name) = match &tls {
@@ -156,19 +175,14 @@ impl HttpClient {
             url,
             headers: all,
             authority,
-            gzip: options.get(COMPRESS) == Compression::Gzip,
+            packing,
             logs_answer: true,
         })
     }
 
     /// Compresses a body if that is asked for. Takes its time, so it is best called on a thread for such work.
     pub fn packed(&self, body: Vec<u8>) -> Vec<u8> {
-        if !self.gzip {
-            return body;
-        }
-        let level = flate2::Compression::default();
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
-        encoder.write_all(&body).and_then(|()| encoder.finish()).expect("writing to memory works")
+        self.packing.pack(body)
     }
 
     /// Sends a body that [`packed`](Self::packed) gave. An error is the chunk's fate.
@@ -203,8 +217,8 @@ impl HttpClient {
     ) -> Result<Response, Flush> {
         let mut request = self.client.request(self.method.clone(), &self.url);
         request = request.header(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        if self.gzip {
-            request = request.header(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        if let Some(name) = self.packing.name() {
+            request = request.header(CONTENT_ENCODING, HeaderValue::from_static(name));
         }
         // A header of the user's own takes the place of one that is set here.
         request = request.headers(self.headers.clone());

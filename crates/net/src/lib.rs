@@ -4,6 +4,7 @@ pub mod api_client;
 pub mod aws;
 pub mod background;
 pub mod buffer;
+pub mod connections;
 pub mod datagrams;
 pub mod dial;
 pub mod forward;

@@ -57,9 +57,7 @@ impl DateFormat {
 
 /// Date and time of the day in UTC, to the microsecond, as a JSON string.
 fn calendar(time: Timestamp, between: &str, end: &str, out: &mut Vec<u8>) {
-    let instant = jiff::Timestamp::from_second(i64::from(time.sec))
-        .expect("jiff knows the years that 32 bits of seconds reach");
-    let date = jiff::tz::Offset::UTC.to_datetime(instant);
+    let date = civil(time);
     print(
         out,
         format_args!(
@@ -73,6 +71,20 @@ fn calendar(time: Timestamp, between: &str, end: &str, out: &mut Vec<u8>) {
             time.nsec / 1000
         ),
     );
+}
+
+/// The time now.
+pub(super) fn now() -> Timestamp {
+    let now = jiff::Timestamp::now();
+    let part = |number: i64| u32::try_from(number).unwrap_or(0);
+    Timestamp { sec: part(now.as_second()), nsec: part(now.subsec_nanosecond().into()) }
+}
+
+/// Date and time of the day in UTC.
+pub(super) fn civil(time: Timestamp) -> jiff::civil::DateTime {
+    let instant = jiff::Timestamp::from_second(i64::from(time.sec))
+        .expect("jiff knows the years that 32 bits of seconds reach");
+    jiff::tz::Offset::UTC.to_datetime(instant)
 }
 
 /// Appends seconds to the microsecond, as C's `%f` prints the double: `1666270588.271704`.

@@ -13,6 +13,7 @@ pub(super) static REFUSED: Metric =
 /// A server, and the count of what it refuses.
 pub(super) struct Poster {
     client: HttpClient,
+    content_type: &'static str,
     metrics: Metrics,
 }
 
@@ -41,8 +42,14 @@ impl std::fmt::Display for Refusal {
 }
 
 impl Poster {
+    /// Of JSON.
     pub(super) fn new(client: HttpClient, build: &Build<'_>) -> Self {
-        Self { client, metrics: build.metrics.clone() }
+        Self::of("application/json", client, build)
+    }
+
+    /// Of whatever the type says.
+    pub(super) fn of(content_type: &'static str, client: HttpClient, build: &Build<'_>) -> Self {
+        Self { client, content_type, metrics: build.metrics.clone() }
     }
 
     /// As [`HttpClient::packed`].
@@ -56,7 +63,7 @@ impl Poster {
         body: Vec<u8>,
         header: Option<(HeaderName, HeaderValue)>,
     ) -> Fate {
-        let asked = self.client.ask(body, "application/json", header, LONGEST_ANSWER).await;
+        let asked = self.client.ask(body, self.content_type, header, LONGEST_ANSWER).await;
         let response = match asked {
             Ok(response) if response.status.is_success() => return Fate::Taken,
             Ok(response) => response,

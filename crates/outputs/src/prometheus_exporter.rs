@@ -5,13 +5,12 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use flb_event::msgpack::{self, MsgpackError, Reader, Value};
-use flb_event::{Accessor, Chunk, Tag};
+use flb_event::{Chunk, Tag};
 use flb_net::listener::{self, Acceptor, Listener};
 use flb_net::stream::Stream;
-use flb_plugin::families::{Families, Number, PROMETHEUS, Sample};
+use flb_plugin::families::{Families, PROMETHEUS, Sample};
 use flb_plugin::keys::{Bool, Key, Many, Text};
-use flb_plugin::log::{Label, Mishaps, name_only};
+use flb_plugin::log::{Label, Mishaps};
 use flb_plugin::{BoxFuture, Build, BuildError, Flush, Options, Output, Spec, Table, keys};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -23,6 +22,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+
+use super::families::{families_of, label_of};
 
 pub(super) const SPEC: Spec<dyn Output> = Spec {
     name: "prometheus_exporter",
@@ -41,7 +42,6 @@ keys! {
         Key::new("add_timestamp", "").idle("a scraper knows when it has looked");
 }
 
-const NO_METRIC: &str = "it is no metric: send what the input fluentbit_metrics takes";
 /// Connections at a time.
 const MOST: usize = 32;
 /// How long a request's head may take, and how long a connection may be idle between two.
@@ -61,23 +61,8 @@ fn exporter(options: &Options, build: &Build<'_>) -> Result<Exporter, BuildError
     let label = Label::output("prometheus_exporter", build);
     let listener = Listener::at(options.get(HOST), options.get(PORT), build.service)?;
     tracing::info!("{label} listening on {}", listener.address());
-    let labels = options.get(ADD_LABEL).into_iter().map(pair).collect::<Result<_, _>>()?;
+    let labels = options.get(ADD_LABEL).into_iter().map(label_of).collect::<Result<_, _>>()?;
     Ok(Exporter { listener, labels, label, strange: Mishaps::default(), last: Arc::default() })
-}
-
-/// `name value`
-fn pair(text: &str) -> Result<(String, String), BuildError> {
-    let parts = text.trim().split_once(char::is_whitespace);
-    let is_name = |name: &str| {
-        let mut letters = name.bytes();
-        let first = letters.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-        first && letters.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    };
-    match parts.filter(|(name, _)| is_name(name)) {
-        Some((name, value)) => Ok((name.to_owned(), value.trim().to_owned())),
-        None => Err(BuildError::new(format!("add_label{}: it is not a label", name_only(text)))
-            .help("write: add_label name value")),
-    }
 }
 
 struct Exporter {
@@ -93,7 +78,7 @@ struct Exporter {
 impl Output for Exporter {
     fn flush<'a>(&'a self, chunk: &'a Chunk) -> BoxFuture<'a, Flush> {
         Box::pin(async move {
-            let (families, left_out) = self.families(chunk);
+            let (families, left_out) = families_of(chunk, &self.label, &self.strange);
             if !families.0.is_empty() {
                 let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
                 last.entry(chunk.tag().clone()).or_default().0.extend(families.0);
@@ -113,18 +98,6 @@ impl Output for Exporter {
 }
 
 impl Exporter {
-    /// The families of a chunk's records, and how many records are none.
-    fn families(&self, chunk: &Chunk) -> (Families, usize) {
-        let (mut families, mut left_out) = (Families::default(), 0);
-        for event in chunk.records() {
-            if read(event.body, &mut families).is_none() {
-                left_out += 1;
-                self.strange.left_out(&self.label, &NO_METRIC);
-            }
-        }
-        (families, left_out)
-    }
-
     /// Answers whoever connects, some at a time.
     async fn serve(&self, acceptor: &Acceptor) {
         let places = Arc::new(Semaphore::new(MOST));
@@ -199,59 +172,6 @@ fn all(last: &BTreeMap<Tag, Families>) -> Families {
         }
     }
     all
-}
-
-/// Adds the family of a record; none if it is not one.
-fn read(body: &[u8], families: &mut Families) -> Option<()> {
-    let name = text(body, "name").filter(|name| is_metric(name))?;
-    let elements = msgpack::elements(member(body, "samples")?).ok()?;
-    let samples = elements.map(|raw| sample(raw.ok()?, &name)).collect::<Option<Vec<_>>>()?;
-    let kind = text(body, "type").unwrap_or_else(|| "untyped".to_owned());
-    let help = text(body, "help").unwrap_or_default();
-    families.family(&name, &kind, &help).samples = samples;
-    Some(())
-}
-
-/// One value of the family of this name.
-fn sample(raw: &[u8], family: &str) -> Option<Sample> {
-    let suffix = text(raw, "name")?.strip_prefix(family)?.to_owned();
-    let value = match Reader::new(member(raw, "value")?).next().ok()? {
-        Value::Uint(number) => Number::Whole(number),
-        Value::Int(number) => Number::Real(number as f64),
-        Value::Float(number) => Number::Real(number),
-        _ => return None,
-    };
-    let labels = labels(member(raw, "labels").unwrap_or(&[0x80])).ok()?;
-    Some(Sample { suffix, labels, value })
-}
-
-/// Whether it is a name that a scraper can read.
-fn is_metric(name: &str) -> bool {
-    !name.is_empty()
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':'))
-}
-
-fn labels(map: &[u8]) -> Result<Vec<(String, String)>, MsgpackError> {
-    let mut labels = Vec::new();
-    for entry in msgpack::entries(map)? {
-        let (name, value) = entry?;
-        let text = |raw: &[u8]| {
-            let mut text = Vec::new();
-            flb_event::write_text(raw, &mut text);
-            String::from_utf8_lossy(&text).into_owned()
-        };
-        labels.push((text(name), text(value)));
-    }
-    Ok(labels)
-}
-
-fn member<'a>(map: &'a [u8], key: &str) -> Option<&'a [u8]> {
-    Accessor::of_key(key).find(map)
-}
-
-fn text(map: &[u8], key: &str) -> Option<String> {
-    let text = member(map, key).and_then(msgpack::as_str)?;
-    Some(String::from_utf8_lossy(text).into_owned())
 }
 
 #[cfg(test)]

@@ -46,10 +46,15 @@ pub(crate) fn records(case: &Case) -> Chunk {
 /// end. [`TAKEN`] says how often.
 pub(crate) fn nothing_is_lost(output: &dyn Output, stub: &mut Stub) {
     let records = chunk("t", &[(1_700_000_000, 0, r#"{"log":"x"}"#)]);
+    nothing_is_lost_of(output, &records, stub);
+}
+
+/// The same, of these records.
+pub(crate) fn nothing_is_lost_of(output: &dyn Output, records: &Chunk, stub: &mut Stub) {
     block_on(async {
         for (fault, words, asked_for) in faults() {
             stub.fail(Some(fault.clone()));
-            match output.flush(&records).await {
+            match output.flush(records).await {
                 Flush::Retry { reason, after } => {
                     assert!(reason.contains(words), "{fault:?}: {reason}");
                     assert_eq!(after, asked_for);
@@ -59,9 +64,9 @@ pub(crate) fn nothing_is_lost(output: &dyn Output, stub: &mut Stub) {
         }
         stub.fail(None);
         stub.leave();
-        assert!(matches!(output.flush(&records).await, Flush::Retry { .. }));
+        assert!(matches!(output.flush(records).await, Flush::Retry { .. }));
         stub.come_back();
-        assert!(matches!(output.flush(&records).await, Flush::Done));
+        assert!(matches!(output.flush(records).await, Flush::Done));
     });
 }
 

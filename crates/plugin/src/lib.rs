@@ -4,6 +4,7 @@
 //! options, defaults, help and "did you mean". Nothing here knows an async runtime; futures are boxed.
 
 mod books;
+mod ending;
 mod failure;
 pub mod families;
 mod filter;
@@ -25,6 +26,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub use books::Books;
+pub use ending::Ending;
 pub use failure::{BuildError, InputError, OutputError, is_exhausted};
 pub use filter::{Filter, Outlet};
 pub use flb_config::keys;

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flb_event::{Chunk, Timestamp};
+use flb_event::Chunk;
 use flb_net::http_client::{HttpClient, Response};
 use flb_plugin::log::{Kinds, Label};
 use flb_plugin::{
@@ -23,6 +23,8 @@ use crate::fates::Fates;
 use answer::{Answer, Fate};
 use bulk::{Bulk, Operation, Request};
 use options::OPTIONS;
+
+use crate::date::now;
 
 pub(super) const SPEC: Spec<dyn Output> = Spec {
     name: "es",
@@ -141,12 +143,6 @@ impl Es {
 fn halves(piece: Range<usize>) -> Halves {
     let middle = piece.start + piece.len() / 2;
     Some([middle..piece.end, piece.start..middle])
-}
-
-fn now() -> Timestamp {
-    let now = jiff::Timestamp::now();
-    let part = |number: i64| u32::try_from(number).unwrap_or(0);
-    Timestamp { sec: part(now.as_second()), nsec: part(now.subsec_nanosecond().into()) }
 }
 
 impl Store {

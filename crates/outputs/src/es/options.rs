@@ -71,7 +71,7 @@ keys! {
     AWS: Option<Text> = Key::new("aws_*", "").idle(FOR_AWS);
 }
 
-pub(super) const OPTIONS: Table = Table(&[OWN, http_client::KEYS, tls::KEYS, tls::CLIENT]);
+pub(super) const OPTIONS: Table = Table(&[OWN, http_client::KEYS, http_client::GZIP_KEYS, tls::KEYS, tls::CLIENT]);
 
 impl Word for Operation {
     const ALL: &'static [(&'static str, Self)] = &[
@@ -152,7 +152,8 @@ pub(super) fn client(
     let path = path(options);
     let mut headers = HeaderMap::new();
     headers.extend(credentials(options)?.map(|value| (AUTHORIZATION, value)));
-    let endpoint = Endpoint { host, port, method: Method::POST, path: &path, headers };
+    let packing = options.get(http_client::GZIP).into();
+    let endpoint = Endpoint { host, port, method: Method::POST, path: &path, headers, packing };
     HttpClient::of(label, endpoint, options, build)
 }
 

@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use flb_event::Timestamp;
 use crate::scripted::read;
 
 fn output(given: &[(&str, &str)]) -> Result<Es, BuildError> {

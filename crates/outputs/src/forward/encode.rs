@@ -1,10 +1,9 @@
 //! A chunk as a message of the Forward protocol. Pure: a chunk in, bytes out.
 
-use std::io::Write;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flb_event::{Chunk, Event, Scene, Template, msgpack};
+use flb_net::packing::gzip;
 use sha2::{Digest, Sha512};
 
 /// How messages look.
@@ -56,7 +55,7 @@ impl Encoding {
             None => msgpack::write_str(&mut out, chunk.tag().as_str()),
         }
         if self.gzip {
-            msgpack::write_bin(&mut out, &compressed(&entries));
+            msgpack::write_bin(&mut out, &gzip(&entries));
         } else {
             msgpack::write_array_header(&mut out, length(chunk));
             out.extend_from_slice(&entries);
@@ -119,11 +118,6 @@ fn length(chunk: &Chunk) -> u32 {
 /// Names entries by what they hold: sixteen bytes of their digest.
 fn id(entries: &[u8]) -> String {
     STANDARD.encode(&Sha512::digest(entries)[..16])
-}
-
-fn compressed(data: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(data).and_then(|()| encoder.finish()).expect("writing to memory works")
 }
 
 #[cfg(test)]

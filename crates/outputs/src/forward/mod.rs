@@ -19,10 +19,10 @@ use flb_plugin::{
 };
 
 use encode::Encoding;
-use flb_net::dial;
+use flb_net::{connections, dial};
 use flb_net::tls;
 use flb_plugin::log::{Label, Mishaps};
-use node::{Keepalive, Node};
+use node::Node;
 
 pub(super) const SPEC: Spec<dyn Output> = Spec {
     name: "forward",
@@ -56,7 +56,8 @@ keys! {
     FLUENTD_COMPAT: Option<Bool> = Key::new("fluentd_compat", "").idle("it is for metrics");
 }
 
-const OPTIONS: Table = Table(&[node::KEYS, node::KEPT, OWN, dial::KEYS, tls::KEYS, tls::CLIENT]);
+const OPTIONS: Table =
+    Table(&[node::KEYS, connections::KEYS, OWN, dial::KEYS, tls::KEYS, tls::CLIENT]);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Compression {
@@ -82,7 +83,6 @@ fn forward(options: &Options, build: &Build<'_>) -> Result<Forward, BuildError> 
         encoding: Arc::new(encoding(options)?),
         nodes,
         next: AtomicUsize::new(0),
-        keepalive: Keepalive::new(options),
         failed: Mishaps::default(),
     })
 }
@@ -125,7 +125,6 @@ struct Forward {
     nodes: Vec<Node>,
     /// The node that gets the next chunk.
     next: AtomicUsize,
-    keepalive: Keepalive,
     failed: Mishaps,
 }
 
@@ -148,7 +147,7 @@ impl Forward {
         let (mut reason, mut has_room) = (String::new(), true);
         for turn in 0..self.nodes.len() {
             let node = &self.nodes[first.wrapping_add(turn) % self.nodes.len()];
-            match node.send(&encoded, &self.keepalive).await {
+            match node.send(&encoded).await {
                 Ok(()) => return Flush::Done,
                 Err(error) => {
                     let failure = format!("{} {node}: {error}", self.label);

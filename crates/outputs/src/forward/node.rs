@@ -3,21 +3,17 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use flb_event::msgpack::{Reader, Value};
-use flb_plugin::keys::{Bool, Int, Key, Kind, Text, Time};
+use flb_plugin::keys::{Bool, Key, Kind, Text};
 use flb_plugin::{Build, BuildError, Options, keys};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, timeout};
 
 use super::encode::Encoded;
-use flb_net::dial::{self, Target, dial};
+use flb_net::connections::{Connection, Connections};
+use flb_net::dial::Target;
 use flb_net::forward::decode::Scan;
 use flb_net::forward::handshake::{Helo, Ping, Pong, random};
 use flb_net::options::port;
-use flb_net::stream::{Stream, stalled};
 use flb_net::tls::{ClientTls, SWITCH};
 
 keys! {
@@ -36,41 +32,8 @@ keys! {
     PASSWORD: Option<Text> = Key::new("password", "The user's password").secret();
 }
 
-keys! {
-    /// How long connections are kept.
-    pub(super) const KEPT;
-    NET_KEEPALIVE: Bool =
-        Key::new("net.keepalive", "Keep connections for the next chunk").default("on");
-    NET_KEEPALIVE_IDLE_TIMEOUT: Time = Key::new(
-        "net.keepalive_idle_timeout",
-        "How long an unused connection is kept",
-    )
-    .default("30");
-    NET_KEEPALIVE_MAX_RECYCLE: Int =
-        Key::new("net.keepalive_max_recycle", "How often a connection is used").default("2000");
-}
-
 /// The longest answer.
 const LONGEST_ANSWER: usize = 16 * 1024;
-
-/// How long connections are kept.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Keepalive {
-    /// Whether at all.
-    is_on: bool,
-    idle: Duration,
-    uses: i64,
-}
-
-impl Keepalive {
-    pub(super) fn new(options: &Options) -> Self {
-        Self {
-            is_on: options.get(NET_KEEPALIVE),
-            idle: dial::timeout(options, NET_KEEPALIVE_IDLE_TIMEOUT),
-            uses: options.get(NET_KEEPALIVE_MAX_RECYCLE),
-        }
-    }
-}
 
 /// What is said in the handshake.
 #[derive(Debug, Clone)]
@@ -83,24 +46,13 @@ struct Security {
 
 /// A receiver.
 pub(super) struct Node {
-    target: Target,
-    tls: Option<ClientTls>,
+    connections: Connections,
     security: Option<Security>,
-    connect_timeout: Duration,
-    io_timeout: Duration,
-    /// Connections that nobody uses now, and since when.
-    idle: Mutex<Vec<Idle>>,
-}
-
-struct Idle {
-    stream: Stream,
-    since: Instant,
-    uses: i64,
 }
 
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.target)
+        self.connections.fmt(f)
     }
 }
 
@@ -144,138 +96,73 @@ impl Node {
         });
         // A node that speaks of TLS at all says everything about it.
         let tls_of = node.filter(|node| node.given(SWITCH).is_some()).unwrap_or(options);
-        Ok(Self {
-            target,
-            tls: ClientTls::new(tls_of, build)?,
-            security,
-            connect_timeout: dial::timeout(options, dial::NET_CONNECT_TIMEOUT),
-            io_timeout: dial::timeout(options, dial::NET_IO_TIMEOUT),
-            idle: Mutex::default(),
-        })
+        let connections = Connections::new(target, ClientTls::new(tls_of, build)?, options);
+        Ok(Self { connections, security })
     }
 
     /// Sends a message, over a connection that is there or over a new one.
-    pub(super) async fn send(&self, message: &Encoded, keepalive: &Keepalive) -> io::Result<()> {
-        if let Some(Idle { stream, uses, .. }) = self.reuse(keepalive).await
-            && self.send_over(stream, uses, message, keepalive).await.is_ok()
+    pub(super) async fn send(&self, message: &Encoded) -> io::Result<()> {
+        if let Some(connection) = self.connections.reuse().await
+            && self.send_over(connection, message).await.is_ok()
         {
             return Ok(());
         }
-        let stream = self.connect().await?;
-        self.send_over(stream, 0, message, keepalive).await
+        let mut connection = self.connections.dial().await?;
+        if let Some(security) = &self.security {
+            shake(&mut connection, security).await?;
+        }
+        self.send_over(connection, message).await
     }
 
-    async fn send_over(
-        &self,
-        mut stream: Stream,
-        uses: i64,
-        message: &Encoded,
-        keepalive: &Keepalive,
-    ) -> io::Result<()> {
-        self.write(&mut stream, &message.bytes).await?;
+    async fn send_over(&self, mut connection: Connection, message: &Encoded) -> io::Result<()> {
+        connection.write(&message.bytes).await?;
         if let Some(chunk) = &message.chunk {
-            let answer = self.read(&mut stream).await?;
+            let answer = read(&mut connection).await?;
             if acknowledged(&answer) != Some(chunk.as_bytes()) {
                 return Err(io::Error::other("the answer acknowledges another chunk"));
             }
         }
-        if keepalive.is_on && uses + 1 < keepalive.uses {
-            let idle = Idle { stream, since: Instant::now(), uses: uses + 1 };
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(idle);
-        } else {
-            // The message is sent; the end of the connection is but good manners.
-            let _ = timeout(self.io_timeout, stream.shutdown()).await;
-        }
+        self.connections.keep(connection).await;
         Ok(())
-    }
-
-    /// A connection that is neither too old nor closed by the receiver.
-    async fn reuse(&self, keepalive: &Keepalive) -> Option<Idle> {
-        loop {
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
-            if idle.since.elapsed() < keepalive.idle && is_quiet(&mut idle.stream).await {
-                return Some(idle);
-            }
-        }
-    }
-
-    /// A connection that nobody uses, taken away.
-    #[cfg(test)]
-    pub(super) fn idle_for_test(&self) -> Option<Stream> {
-        self.idle.lock().unwrap().pop().map(|idle| idle.stream)
-    }
-
-    async fn connect(&self) -> io::Result<Stream> {
-        let mut stream = dial(&self.target, self.tls.as_ref(), self.connect_timeout).await?;
-        if let Some(security) = &self.security {
-            self.shake(&mut stream, security).await?;
-        }
-        Ok(stream)
-    }
-
-    async fn shake(&self, stream: &mut Stream, security: &Security) -> io::Result<()> {
-        let Security { key, hostname, user, password } = security;
-        let helo = self.read(stream).await?;
-        let helo = Helo::decode(&helo).ok_or_else(|| io::Error::other("it says no HELO"))?;
-        let salt = random().map_err(io::Error::other)?;
-        let ping = Ping::new(&helo, hostname, key, (user, password), salt);
-        self.write(stream, &ping.encode()).await?;
-        let pong = self.read(stream).await?;
-        let pong = Pong::decode(&pong).ok_or_else(|| io::Error::other("it says no PONG"))?;
-        if !pong.accepted {
-            let reason = flb_plugin::log::excerpt(&pong.reason);
-            return Err(io::Error::other(format!("it refuses the handshake: {reason}")));
-        }
-        if !pong.knows(&helo, &ping, key) {
-            return Err(io::Error::other("it does not know the shared key"));
-        }
-        Ok(())
-    }
-
-    async fn write(&self, stream: &mut Stream, data: &[u8]) -> io::Result<()> {
-        let mut rest = data;
-        while !rest.is_empty() {
-            // Each piece has the time anew, so that a slow line is no dead one.
-            let (piece, behind) = rest.split_at(rest.len().min(64 * 1024));
-            self.in_time(stream.write_all(piece)).await?;
-            rest = behind;
-        }
-        self.in_time(stream.flush()).await
-    }
-
-    /// Reads one msgpack value.
-    async fn read(&self, stream: &mut Stream) -> io::Result<Vec<u8>> {
-        let (mut data, mut scan) = (Vec::new(), Scan::default());
-        loop {
-            if let Some(length) = scan.advance(&data).map_err(io::Error::other)? {
-                data.truncate(length);
-                return Ok(data);
-            }
-            if data.len() > LONGEST_ANSWER {
-                return Err(io::Error::other("the answer has no end"));
-            }
-            if self.in_time(stream.read_buf(&mut data)).await? == 0 {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "the connection was closed before an answer came",
-                ));
-            }
-        }
-    }
-
-    async fn in_time<T>(&self, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-        timeout(self.io_timeout, work).await.unwrap_or_else(|_| Err(stalled(self.io_timeout)))
     }
 }
 
-/// Whether nothing came in: a connection that the receiver has closed, or speaks on by itself, is of no use.
-async fn is_quiet(stream: &mut Stream) -> bool {
-    let mut data = [0];
-    tokio::select! {
-        biased;
-        _ = stream.read(&mut data) => false,
-        // The runtime gets a turn to hear that the connection was closed.
-        () = tokio::task::yield_now() => true,
+async fn shake(connection: &mut Connection, security: &Security) -> io::Result<()> {
+    let Security { key, hostname, user, password } = security;
+    let helo = read(connection).await?;
+    let helo = Helo::decode(&helo).ok_or_else(|| io::Error::other("it says no HELO"))?;
+    let salt = random().map_err(io::Error::other)?;
+    let ping = Ping::new(&helo, hostname, key, (user, password), salt);
+    connection.write(&ping.encode()).await?;
+    let pong = read(connection).await?;
+    let pong = Pong::decode(&pong).ok_or_else(|| io::Error::other("it says no PONG"))?;
+    if !pong.accepted {
+        let reason = flb_plugin::log::excerpt(&pong.reason);
+        return Err(io::Error::other(format!("it refuses the handshake: {reason}")));
+    }
+    if !pong.knows(&helo, &ping, key) {
+        return Err(io::Error::other("it does not know the shared key"));
+    }
+    Ok(())
+}
+
+/// Reads one msgpack value.
+async fn read(connection: &mut Connection) -> io::Result<Vec<u8>> {
+    let (mut data, mut scan) = (Vec::new(), Scan::default());
+    loop {
+        if let Some(length) = scan.advance(&data).map_err(io::Error::other)? {
+            data.truncate(length);
+            return Ok(data);
+        }
+        if data.len() > LONGEST_ANSWER {
+            return Err(io::Error::other("the answer has no end"));
+        }
+        if connection.read(&mut data).await? == 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the connection was closed before an answer came",
+            ));
+        }
     }
 }
 

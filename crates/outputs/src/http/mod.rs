@@ -1,13 +1,10 @@
 //! `http`: posts chunks to a server.
 
-mod gelf;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use flb_event::json::Printer;
-use flb_event::msgpack::MsgpackError;
 use flb_event::{Chunk, Event};
 use flb_plugin::keys::{Bool, Choice, Key, Text, Word};
 use flb_plugin::{
@@ -16,11 +13,12 @@ use flb_plugin::{
 use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue};
 
+use super::gelf_message::{self, Gelf};
 use super::json::{self, RecordJson};
+use super::layout::Layout;
 use flb_net::http_client::{self, HttpClient};
 use flb_net::tls;
 use flb_plugin::log::{Label, Mishaps};
-use gelf::Gelf;
 
 pub(super) const SPEC: Spec<dyn Output> =
     Spec { name: "http", about: "Post records to an HTTP server", options: OPTIONS, build };
@@ -38,9 +36,10 @@ keys! {
 const OPTIONS: Table = Table(&[
     OWN,
     json::KEYS,
-    gelf::KEYS,
+    gelf_message::KEYS,
     http_client::SERVER_KEYS,
     http_client::KEYS,
+    http_client::PACKING_KEYS,
     tls::KEYS,
     tls::CLIENT,
 ]);
@@ -94,11 +93,11 @@ fn http(options: &Options, build: &Build<'_>) -> Result<Http, BuildError> {
     Ok(Http(Arc::new(Poster {
         client: HttpClient::new(label.clone(), method, path, options, build)?,
         format: match options.get(FORMAT) {
-            FormatName::JsonStream => Format::JsonStream,
-            FormatName::JsonLines => Format::JsonLines,
+            FormatName::Json => Format::Json(Layout::Array),
+            FormatName::JsonStream => Format::Json(Layout::Stream),
+            FormatName::JsonLines => Format::Json(Layout::Lines),
             FormatName::Gelf => Format::Gelf(Gelf::new(options)),
             FormatName::Msgpack => Format::Msgpack,
-            FormatName::Json => Format::Json,
         },
         json: RecordJson::new(options, build),
         tag_header: tag_header.transpose()?,
@@ -110,12 +109,8 @@ fn http(options: &Options, build: &Build<'_>) -> Result<Http, BuildError> {
 /// How records look.
 #[derive(Debug)]
 enum Format {
-    /// An array of objects.
-    Json,
-    /// Objects one behind the other.
-    JsonStream,
-    /// An object a line.
-    JsonLines,
+    /// Objects.
+    Json(Layout),
     /// A message for Graylog a line.
     Gelf(Gelf),
     /// The chunk's bytes.
@@ -125,8 +120,8 @@ enum Format {
 impl Format {
     fn content_type(&self) -> &'static str {
         match self {
-            Self::Json | Self::Gelf(_) => "application/json",
-            Self::JsonStream | Self::JsonLines => "application/x-ndjson",
+            Self::Json(Layout::Array) | Self::Gelf(_) => "application/json",
+            Self::Json(Layout::Stream | Layout::Lines) => "application/x-ndjson",
             Self::Msgpack => "application/msgpack",
         }
     }
@@ -171,49 +166,21 @@ impl Output for Http {
 impl Poster {
     /// The request's body, and how many records are not in it.
     fn body(&self, chunk: &Chunk) -> (Vec<u8>, usize) {
-        let mut left_out = 0;
-        if matches!(self.format, Format::Msgpack) {
-            return (chunk.bytes().to_vec(), left_out);
-        }
-        let is_array = matches!(self.format, Format::Json);
+        let layout = match &self.format {
+            Format::Msgpack => return (chunk.bytes().to_vec(), 0),
+            Format::Json(layout) => *layout,
+            Format::Gelf(_) => Layout::Lines,
+        };
+        let (mut printer, mut left_out) = (self.json.printer(), 0);
         let mut out = Vec::with_capacity(chunk.bytes().len() * 2);
-        if is_array {
-            out.push(b'[');
-        }
-        let mut printer = self.json.printer();
-        for event in chunk.records() {
-            let start = out.len();
-            match self.write(event, &mut printer, &mut out) {
-                Ok(()) => match self.format {
-                    Format::Json => out.push(b','),
-                    Format::JsonLines | Format::Gelf(_) => out.push(b'\n'),
-                    Format::JsonStream | Format::Msgpack => {}
-                },
-                Err(error) => {
-                    out.truncate(start);
-                    left_out += 1;
-                    self.unprintable.left_out(&self.label, &error);
-                }
-            }
-        }
-        if is_array {
-            if out.ends_with(b",") {
-                out.pop();
-            }
-            out.push(b']');
-        }
+        let write = |event: Event<'_>, out: &mut Vec<u8>| match &self.format {
+            Format::Gelf(gelf) => gelf.write(event, &mut printer, out),
+            _ => self.json.write(event, &mut printer, out),
+        };
+        layout.write(chunk, &mut out, write, |_, error| {
+            left_out += 1;
+            self.unprintable.left_out(&self.label, &error);
+        });
         (out, left_out)
-    }
-
-    fn write(
-        &self,
-        event: Event<'_>,
-        printer: &mut Printer,
-        out: &mut Vec<u8>,
-    ) -> Result<(), MsgpackError> {
-        match &self.format {
-            Format::Gelf(gelf) => gelf.write(event, printer, out),
-            _ => self.json.write(event, printer, out),
-        }
     }
 }

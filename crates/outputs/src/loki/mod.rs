@@ -68,7 +68,7 @@ keys! {
         Key::new("buffer_size", "").idle("of an answer only the beginning is looked at");
 }
 
-const OPTIONS: Table = Table(&[OWN, http_client::KEYS, tls::KEYS, tls::CLIENT]);
+const OPTIONS: Table = Table(&[OWN, http_client::KEYS, http_client::GZIP_KEYS, tls::KEYS, tls::CLIENT]);
 
 /// The header that names the tenant.
 const TENANT: HeaderName = HeaderName::from_static("x-scope-orgid");
@@ -157,7 +157,8 @@ fn client(label: Label, options: &Options, build: &Build<'_>) -> Result<HttpClie
         headers.insert(AUTHORIZATION, http_client::authorization("Bearer", token)?);
     }
     let (host, port) = (options.get(HOST), port(options.get(PORT), 1)?);
-    let endpoint = Endpoint { host, port, method: Method::POST, path: options.get(URI), headers };
+    let packing = options.get(http_client::GZIP).into();
+    let endpoint = Endpoint { host, port, method: Method::POST, path: options.get(URI), headers, packing };
     HttpClient::of(label, endpoint, options, build)
 }
 

@@ -68,7 +68,14 @@ keys! {
 const ONLY_LOGS: &str = "there are only logs here";
 
 const OPTIONS: Table =
-    Table(&[OWN, http_client::SERVER_KEYS, http_client::KEYS, tls::KEYS, tls::CLIENT]);
+    Table(&[
+    OWN,
+    http_client::SERVER_KEYS,
+    http_client::KEYS,
+    http_client::PACKING_KEYS,
+    tls::KEYS,
+    tls::CLIENT,
+]);
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildError> {
     Ok(Box::new(opentelemetry(options, build)?))

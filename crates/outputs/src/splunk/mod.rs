@@ -61,7 +61,7 @@ keys! {
         Key::new("http_debug_bad_request", "").idle("what Splunk says is always in the log");
 }
 
-const OPTIONS: Table = Table(&[OWN, http_client::KEYS, tls::KEYS, tls::CLIENT]);
+const OPTIONS: Table = Table(&[OWN, http_client::KEYS, http_client::GZIP_KEYS, tls::KEYS, tls::CLIENT]);
 
 const PATH: &str = "/services/collector/event";
 const CHANNEL_HEADER: HeaderName = HeaderName::from_static("x-splunk-request-channel");
@@ -128,7 +128,8 @@ fn client(label: Label, options: &Options, build: &Build<'_>) -> Result<HttpClie
         false => PATH.to_owned(),
     };
     let (host, port) = (options.get(HOST), port(options.get(PORT), 1)?);
-    let endpoint = Endpoint { host, port, method: Method::POST, path: &path, headers };
+    let packing = options.get(http_client::GZIP).into();
+    let endpoint = Endpoint { host, port, method: Method::POST, path: &path, headers, packing };
     HttpClient::of(label, endpoint, options, build)
 }
 
