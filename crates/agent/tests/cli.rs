@@ -284,6 +284,15 @@ fn the_end_of_stdin_stops_the_agent_when_all_is_delivered() {
 }
 
 #[test]
+fn an_output_can_end_the_agent() {
+    let conf = "[INPUT]\n    Name dummy\n    Rate 100\n[OUTPUT]\n    Name stdout\n    Match *\n\
+                [OUTPUT]\n    Name exit\n    Match *\n    Record_Count 10\n";
+    let run = run_config("exit", conf, &["-f", "0.1"]);
+    run.check(0, &["[engine] an output asks the agent to end"]);
+    assert!(run.stdout.lines().count() >= 10, "{}", run.stdout);
+}
+
+#[test]
 fn a_command_s_exit_code_can_be_the_agents() {
     let exec = "command=echo last words; exit 7";
     let mut agent = vec!["-i", "exec", "-p", exec, "-p", "exit_after_oneshot=on"];

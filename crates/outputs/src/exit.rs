@@ -59,7 +59,7 @@ struct Came {
 impl Output for Exit {
     fn flush<'a>(&'a self, chunk: &'a Chunk) -> BoxFuture<'a, Flush> {
         Box::pin(async move {
-            if self.is_over(chunk.len() as u64) {
+            if self.is_over(chunk.len() as u64, Instant::now()) {
                 self.ending.ask();
             }
             Flush::Done
@@ -74,11 +74,11 @@ impl Output for Exit {
 
 impl Exit {
     /// Counts a chunk of so many records; whether it is the last one.
-    fn is_over(&self, records: u64) -> bool {
+    fn is_over(&self, records: u64, now: Instant) -> bool {
         let Came { chunks, records: all, since } = &self.came;
         let chunks = chunks.fetch_add(1, Ordering::Relaxed) + 1;
         let records = all.fetch_add(records, Ordering::Relaxed) + records;
-        let passed = since.get_or_init(Instant::now).elapsed();
+        let passed = now.saturating_duration_since(*since.get_or_init(|| now));
         self.chunks.is_some_and(|limit| chunks >= limit)
             || self.records.is_some_and(|limit| records >= limit)
             || self.time.is_some_and(|limit| passed > limit)
@@ -88,34 +88,32 @@ impl Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flb_harness::{build_with, chunk, options};
+    use flb_harness::{block_on, build_with, chunk, options};
 
-    /// Whether the agent is asked to end, chunk by chunk of two records, three seconds apart.
-    fn asked(given: &[(&str, &str)]) -> [bool; 4] {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        let output = build_with(&options(SPEC.options, given), exit).unwrap();
-        runtime.block_on(async {
-            output.attend().await;
-            let mut asked = [false; 4];
-            for asked in &mut asked {
-                output.flush(&chunk("t", &[(1, 0, "{}"), (2, 0, "{}")])).await;
-                *asked = output.ending.is_asked();
-                tokio::time::advance(Duration::from_secs(3)).await;
-            }
-            asked
-        })
+    fn output(given: &[(&str, &str)]) -> Exit {
+        build_with(&options(SPEC.options, given), exit).unwrap()
+    }
+
+    /// Which of four chunks of two records, three seconds apart, is the last one.
+    fn over(given: &[(&str, &str)]) -> [bool; 4] {
+        let (output, start) = (output(given), Instant::now());
+        [0, 3, 6, 9].map(|second| output.is_over(2, start + Duration::from_secs(second)))
     }
 
     #[test]
     fn the_agent_ends_after_chunks_records_or_a_time() {
-        assert_eq!(asked(&[]), [true; 4]);
-        assert_eq!(asked(&[("flush_count", "3")]), [false, false, true, true]);
-        assert_eq!(asked(&[("record_count", "4")]), [false, true, true, true]);
-        assert_eq!(asked(&[("time_count", "7")]), [false, false, false, true]);
-        assert_eq!(asked(&[("time_count", "9"), ("record_count", "7")])[2..], [false, true]);
+        assert_eq!(over(&[]), [true; 4]);
+        assert_eq!(over(&[("flush_count", "3")]), [false, false, true, true]);
+        assert_eq!(over(&[("record_count", "4")]), [false, true, true, true]);
+        assert_eq!(over(&[("time_count", "7")]), [false, false, false, true]);
+        assert_eq!(over(&[("time_count", "8"), ("record_count", "6")])[1..], [false, true, true]);
+    }
+
+    #[test]
+    fn the_chunk_is_delivered_all_the_same() {
+        let output = output(&[]);
+        assert!(!output.ending.is_asked());
+        let flush = block_on(output.flush(&chunk("t", &[(1, 0, "{}")])));
+        assert!(matches!(flush, Flush::Done) && output.ending.is_asked());
     }
 }
