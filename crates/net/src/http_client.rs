@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use flb_config::Variables;
 use flb_plugin::keys::{Bool, Choice, Key, Many, Options, Text, Time, Word};
-use flb_plugin::{Build, BuildError, Flush, OutputError, Secrecy, is_exhausted, keys};
+use flb_plugin::{Build, BuildError, Flush, Gauge, OutputError, Secrecy, is_exhausted, keys};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
@@ -16,7 +17,10 @@ use reqwest::header::{
 };
 use reqwest::{Client, Method, NoProxy, Proxy, StatusCode};
 
+use super::connections::BUSY;
 use super::dial;
+use super::grpc::{self, Outcome};
+use super::oauth2::Tokens;
 use super::options::port;
 use super::packing::Packing;
 use super::tls::{self, ClientTls};
@@ -42,6 +46,9 @@ keys! {
         Key::new("proxy", "HTTP proxy: http://host:port").hiding(Secrecy::Address);
     NET_PROXY_ENV_IGNORE: Bool =
         Key::new("net.proxy_env_ignore", "Ignore HTTP_PROXY, NO_PROXY").default("off");
+    HTTP_READ_IDLE_TIMEOUT: Time =
+        Key::new("http.read_idle_timeout", "How long nothing of an answer may come; 0 is no limit")
+            .default("0");
     HTTP_RESPONSE_TIMEOUT: Time =
         Key::new("http.response_timeout", "How long an answer may take").default("60");
     NET_CONNECT_TIMEOUT: Time =
@@ -81,7 +88,6 @@ impl From<Gzip> for Packing {
 pub const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// A server, and what it is asked for.
-#[derive(Debug)]
 pub struct Endpoint<'a> {
     /// Its host.
     pub host: &'a str,
@@ -95,6 +101,19 @@ pub struct Endpoint<'a> {
     pub headers: HeaderMap,
     /// How bodies are compressed.
     pub packing: Packing,
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// Where tokens come from, if it wants some.
+    pub tokens: Option<Tokens>,
+}
+
+/// What is spoken with a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2, without asking whether the server knows it.
+    Http2,
 }
 
 /// A client of one server.
@@ -107,6 +126,9 @@ pub struct HttpClient {
     authority: String,
     headers: HeaderMap,
     packing: Packing,
+    tokens: Option<Tokens>,
+    /// Of requests, each of which has a connection.
+    busy: Gauge,
     logs_answer: bool,
 }
 
@@ -129,7 +151,7 @@ pub struct Response {
 }
 
 impl HttpClient {
-    /// A client for `path`, as the options say, [`PACKING_KEYS`] too.
+    /// A client for `path`, as the options say, [`PACKING_KEYS`] and those of [`oauth2`](crate::oauth2) too.
     pub fn new(
         label: Label,
         method: Method,
@@ -139,10 +161,16 @@ impl HttpClient {
     ) -> Result<Self, BuildError> {
         let headers = given_headers(options)?;
         let (host, port) = (options.get(SERVER), port(options.get(PORT), 1)?);
-        let packing = options.get(PACKING);
-        let endpoint = Endpoint { host, port, method, path, headers, packing };
-        let client = Self::of(label, endpoint, options, build)?;
-        Ok(Self { logs_answer: options.get(LOG_RESPONSE_PAYLOAD), ..client })
+        let (packing, tokens) = (options.get(PACKING), Tokens::new(options)?);
+        let protocol = Protocol::Http1;
+        let endpoint = Endpoint { host, port, method, path, headers, packing, protocol, tokens };
+        Self::of(label, endpoint, options, build).map(|client| client.logging(options))
+    }
+
+    /// The same client, which logs answers as [`SERVER_KEYS`] say.
+    #[must_use]
+    pub fn logging(self, options: &Options) -> Self {
+        Self { logs_answer: options.get(LOG_RESPONSE_PAYLOAD), ..self }
     }
 
     /// A client of a server that does not stand in [`SERVER_KEYS`].
@@ -152,7 +180,7 @@ impl HttpClient {
         options: &Options,
         build: &Build<'_>,
     ) -> Result<Self, BuildError> {
-        let Endpoint { host, port, method, path, headers, packing } = endpoint;
+        let Endpoint { host, port, method, path, headers, packing, protocol, tokens } = endpoint;
         let tls = ClientTls::new(options, build)?;
         let bracketed = bracketed(host);
         let (scheme, name) = match &tls {
@@ -167,15 +195,22 @@ impl HttpClient {
         })?;
         let authority = format!("{bracketed}:{port}");
         let mut all = common_headers(options, &authority)?;
+        if protocol == Protocol::Http2 {
+            // It has another way to say so.
+            all.remove(HOST);
+        }
         all.extend(headers);
+        let client = client(options, &build.service.variables, tls.as_ref(), protocol, host, port)?;
         Ok(Self {
-            client: client(options, &build.service.variables, tls.as_ref(), host, port)?,
+            client,
             label,
             method,
             url,
             headers: all,
             authority,
             packing,
+            tokens,
+            busy: build.metrics.gauge(&BUSY),
             logs_answer: true,
         })
     }
@@ -190,7 +225,7 @@ impl HttpClient {
         &self,
         body: Vec<u8>,
         content_type: &'static str,
-        more: Option<(HeaderName, HeaderValue)>,
+        more: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
     ) -> Result<Answer, Flush> {
         let Response { status, after, body } =
             self.ask(body, content_type, more, LONGEST_ANSWER).await?;
@@ -200,8 +235,7 @@ impl HttpClient {
         }
         let reason = self.refusal(status, &body);
         if is_final(status) {
-            let reason = format!("{} {}, {reason}", self.label, self.authority);
-            return Err(Flush::Fail(OutputError(reason)));
+            return Err(Flush::Fail(OutputError(self.named(&reason))));
         }
         Err(self.retry(&reason, after))
     }
@@ -212,27 +246,90 @@ impl HttpClient {
         &self,
         body: Vec<u8>,
         content_type: &'static str,
-        more: Option<(HeaderName, HeaderValue)>,
+        more: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
         longest: usize,
     ) -> Result<Response, Flush> {
-        let mut request = self.client.request(self.method.clone(), &self.url);
-        request = request.header(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        if let Some(name) = self.packing.name() {
-            request = request.header(CONTENT_ENCODING, HeaderValue::from_static(name));
-        }
-        // A header of the user's own takes the place of one that is set here.
-        request = request.headers(self.headers.clone());
-        if let Some((name, value)) = more {
-            request = request.header(name, value);
-        }
-        // What stands behind a `?` may be a secret.
-        let sent = request.body(body).send().await.map_err(reqwest::Error::without_url);
-        let response = sent.map_err(|error| match self.retry(&explained(&error), None) {
-            Flush::Retry { reason, .. } if has_no_room(&error) => Flush::NoRoom { reason },
-            retry => retry,
-        })?;
+        let _busy = self.busy();
+        let response = self.answer(body, content_type, more.into_iter().collect()).await?;
         let (status, after) = (response.status(), after(&response));
         Ok(Response { status, after, body: beginning_of(response, longest).await })
+    }
+
+    /// Calls a method of gRPC with a body that [`grpc::framed`] gave. An error is the chunk's fate.
+    pub async fn call(&self, body: Vec<u8>) -> Result<Answer, Flush> {
+        let _busy = self.busy();
+        let response = self.answer(body, grpc::CONTENT_TYPE, HeaderMap::new()).await?;
+        let (status, after) = (response.status(), after(&response));
+        let Some(outcome) = grpc::outcome(response, LONGEST_ANSWER).await else {
+            return Err(self.retry(&format!("HTTP status={status}, and nothing of gRPC"), after));
+        };
+        let Outcome { code, words, message } = outcome;
+        if code == 0 {
+            return Ok(Answer { body: message });
+        }
+        let reason = format!("gRPC status={code} {words}");
+        match grpc::is_final(code) {
+            true => Err(Flush::Fail(OutputError(self.named(&reason)))),
+            false => Err(self.retry(&reason, after)),
+        }
+    }
+
+    /// Counts a request as long as this lives.
+    fn busy(&self) -> Gauge {
+        let mut busy = self.busy.clone();
+        busy.set(1);
+        busy
+    }
+
+    /// Whatever the server answers; a token that it does not take is renewed once.
+    async fn answer(
+        &self,
+        body: Vec<u8>,
+        content_type: &'static str,
+        more: HeaderMap,
+    ) -> Result<reqwest::Response, Flush> {
+        let body = Bytes::from(body);
+        let Some(tokens) = &self.tokens else {
+            return self.ask_once(body, content_type, more, None).await;
+        };
+        for _ in 0..2 {
+            let token = tokens.header().await;
+            let token = token.map_err(|error| self.retry(&error.to_string(), None))?;
+            let asked = self.ask_once(body.clone(), content_type, more.clone(), Some(&token));
+            let response = asked.await?;
+            if response.status() != StatusCode::UNAUTHORIZED {
+                return Ok(response);
+            }
+            tokens.refused(&token).await;
+        }
+        Err(self.retry("HTTP status=401 Unauthorized to a new token; check oauth2.scope", None))
+    }
+
+    async fn ask_once(
+        &self,
+        body: Bytes,
+        content_type: &'static str,
+        more: HeaderMap,
+        token: Option<&HeaderValue>,
+    ) -> Result<reqwest::Response, Flush> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        if let Some(name) = self.packing.name() {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+        }
+        if let Some(token) = token {
+            headers.insert(AUTHORIZATION, token.clone());
+        }
+        // A header of the user's own takes the place of one that is set here.
+        headers.extend(self.headers.clone());
+        headers.extend(more);
+        let request = self.client.request(self.method.clone(), &self.url).headers(headers);
+        // What stands behind a `?` may be a secret.
+        let sent = request.body(body).send().await.map_err(reqwest::Error::without_url);
+        sent.map_err(|error| match self.retry(&explained(&error), None) {
+            Flush::Retry { reason, .. } if has_no_room(&error) => Flush::NoRoom { reason },
+            retry => retry,
+        })
     }
 
     /// A refusal in words.
@@ -243,7 +340,12 @@ impl HttpClient {
 
     /// The chunk has to come again, for this reason.
     pub fn retry(&self, why: &str, after: Option<Duration>) -> Flush {
-        Flush::Retry { reason: format!("{} {}, {why}", self.label, self.authority), after }
+        Flush::Retry { reason: self.named(why), after }
+    }
+
+    /// A line for the log.
+    fn named(&self, why: &str) -> String {
+        format!("{} {}, {why}", self.label, self.authority)
     }
 
     fn log_success(&self, status: StatusCode, body: &[u8]) {
@@ -315,21 +417,33 @@ fn client(
     options: &Options,
     variables: &Variables,
     tls: Option<&ClientTls>,
+    protocol: Protocol,
     host: &str,
     port: u16,
 ) -> Result<Client, BuildError> {
     let refused = |error: reqwest::Error| BuildError::new(format!("HTTP: {}", explained(&error)));
     let idle = if options.get(NET_KEEPALIVE) { 1 } else { 0 };
+    let mut config = tls.map_or_else(tls::nobody, ClientTls::config);
+    if protocol == Protocol::Http2 {
+        config.alpn_protocols = vec![b"h2".to_vec()];
+    }
     let mut builder = Client::builder()
-        .tls_backend_preconfigured(tls.map_or_else(tls::nobody, ClientTls::config))
+        .tls_backend_preconfigured(config)
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(dial::timeout(options, NET_CONNECT_TIMEOUT))
         .timeout(dial::timeout(options, HTTP_RESPONSE_TIMEOUT))
         .pool_max_idle_per_host(idle)
         .pool_idle_timeout(Duration::from_secs(30))
         .tcp_nodelay(true)
-        .http1_only()
         .no_proxy();
+    builder = match protocol {
+        Protocol::Http1 => builder.http1_only(),
+        Protocol::Http2 => builder.http2_prior_knowledge(),
+    };
+    let read_timeout = options.get(HTTP_READ_IDLE_TIMEOUT);
+    if !read_timeout.is_zero() {
+        builder = builder.read_timeout(read_timeout);
+    }
     if tls.and_then(ClientTls::vhost).is_some() {
         builder = builder.dns_resolver(AlwaysTo::new(host, port));
     }

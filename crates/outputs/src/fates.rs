@@ -32,13 +32,7 @@ impl Fates {
             None => Flush::Partly { left_out, refused },
             // Nothing is settled yet.
             Some(fate) if self.again.iter().all(|again| *again) => fate,
-            Some(Flush::Retry { reason, after }) => {
-                Flush::Rest { again: self.again, left_out, refused, reason, after }
-            }
-            Some(Flush::NoRoom { reason }) => {
-                Flush::Rest { again: self.again, left_out, refused, reason, after: None }
-            }
-            Some(fate) => fate,
+            Some(fate) => fate.of_rest(self.again, left_out, refused),
         }
     }
 }

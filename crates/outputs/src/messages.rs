@@ -49,7 +49,7 @@ impl Way {
             Mode::Tls => Some(ClientTls::of(options, build)?),
         };
         let target = Target::Tcp(host.to_owned(), port);
-        Ok(Self::Connection(Connections::new(target, tls, options)))
+        Ok(Self::Connection(Connections::new(target, tls, options, build)))
     }
 
     /// As [`new`](Self::new), where `tls on` may stand beside a mode.
@@ -80,11 +80,11 @@ impl Way {
             },
         };
         let reason = format!("{label} {receiver}: {error}");
-        match at {
-            0 if is_exhausted(&error) => Flush::NoRoom { reason },
-            0 => Flush::Retry { reason, after: None },
-            _ => messages.rest(at, records, reason),
-        }
+        let fate = match is_exhausted(&error) {
+            true => Flush::NoRoom { reason },
+            false => Flush::Retry { reason, after: None },
+        };
+        if at == 0 { fate } else { messages.rest(at, records, fate) }
     }
 }
 
@@ -165,10 +165,10 @@ impl Messages {
     }
 
     /// The fate of a chunk of so many records whose first `sent` are sent, or left out.
-    fn rest(&self, sent: usize, records: usize, reason: String) -> Flush {
-        let again: Vec<bool> = (0..records).map(|place| place >= sent).collect();
+    fn rest(&self, sent: usize, records: usize, fate: Flush) -> Flush {
+        let again = (0..records).map(|place| place >= sent).collect();
         let left_out = self.left_out.iter().filter(|(place, _)| *place < sent).count();
-        Flush::Rest { again, left_out, refused: None, reason, after: None }
+        fate.of_rest(again, left_out, None)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flb_event::{Chunk, Timestamp};
-use flb_net::http_client::{self, Endpoint, HttpClient};
+use flb_net::http_client::{self, Endpoint, HttpClient, Protocol};
 use flb_net::options::port;
 use flb_net::packing::Packing;
 use flb_net::tls;
@@ -54,8 +54,10 @@ fn remote_write(options: &Options, build: &Build<'_>) -> Result<RemoteWrite, Bui
         path: options.get(URI),
         headers,
         packing: options.get(COMPRESSION),
+        protocol: Protocol::Http1,
+        tokens: None,
     };
-    let client = HttpClient::of(label.clone(), endpoint, options, build)?;
+    let client = HttpClient::of(label.clone(), endpoint, options, build)?.logging(options);
     let labels = options.get(ADD_LABEL).into_iter().map(label_of).collect::<Result<_, _>>()?;
     Ok(RemoteWrite(Arc::new(Writer {
         poster: Poster::of("application/x-protobuf", client, build),

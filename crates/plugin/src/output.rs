@@ -53,6 +53,20 @@ impl Flush {
     pub fn but(left_out: usize) -> Self {
         if left_out == 0 { Self::Done } else { Self::Partly { left_out, refused: None } }
     }
+
+    /// This fate for those of a chunk's records alone that are to be tried `again`; the others are settled, so many of them left out.
+    #[must_use]
+    pub fn of_rest(self, again: Vec<bool>, left_out: usize, refused: Option<Chunk>) -> Self {
+        match self {
+            Self::Retry { reason, after } => {
+                Self::Rest { again, left_out, refused, reason, after }
+            }
+            Self::NoRoom { reason } => {
+                Self::Rest { again, left_out, refused, reason, after: None }
+            }
+            fate => fate,
+        }
+    }
 }
 
 /// A destination of chunks.

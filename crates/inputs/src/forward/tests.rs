@@ -63,6 +63,10 @@ fn gzip(data: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+fn zstd(data: &[u8]) -> Vec<u8> {
+    flb_net::packing::Packing::Zstd.pack(data.to_vec())
+}
+
 const TAG: &[u8] = b"\xa3a.b";
 /// Seven seconds and eight nanoseconds.
 const TIME: &[u8] = b"\xd7\x00\0\0\0\x07\0\0\0\x08";
@@ -115,6 +119,11 @@ fn compressed_records_are_unpacked() {
     let options = json(r#"{"compressed":"gzip","chunk":"c"}"#);
     let message = array(&[TAG, &bin(&compressed), &options]);
     check(&[], &message, &[FIRST, SECOND, FIRST, SECOND], &json(r#"{"ack":"c"}"#));
+    let frames = [zstd(&entries()), zstd(&entries())].concat();
+    let options = json(r#"{"compressed":"zstd","chunk":"c"}"#);
+    let message = array(&[TAG, &bin(&frames), &options]);
+    check(&[], &message, &[FIRST, SECOND, FIRST, SECOND], &json(r#"{"ack":"c"}"#));
+    check(&[], &array(&[TAG, &bin(b"no zstd"), &options]), &[], b"");
 }
 
 #[test]
@@ -230,6 +239,9 @@ fn a_bomb_is_refused() {
     assert!(bomb.len() < 5000);
     let options = json(r#"{"compressed":"gzip","chunk":"x"}"#);
     let message = array(&[TAG, &bin(&bomb), &options]);
+    check(&[("buffer_max_size", "100000")], &message, &[], b"");
+    let options = json(r#"{"compressed":"zstd","chunk":"x"}"#);
+    let message = array(&[TAG, &bin(&zstd(&vec![0x80; 1_000_000])), &options]);
     check(&[("buffer_max_size", "100000")], &message, &[], b"");
 }
 

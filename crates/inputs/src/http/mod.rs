@@ -317,7 +317,7 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
         Refusal::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Wrong::Request,
-            format!("content encoding '{name}' is not known: use gzip or zstd"),
+            format!("content encoding '{name}' is not known: use gzip, zstd or snappy"),
         )
     })
 }

@@ -10,7 +10,7 @@ pub(crate) fn check(data: &[u8]) {
     for kind in [ContentType::Json, ContentType::Form] {
         check_records(kind, data);
     }
-    for encoding in [Encoding::Gzip, Encoding::Zstd] {
+    for encoding in [Encoding::Gzip, Encoding::Zstd, Encoding::Snappy] {
         if let Ok(body) = encoding.unpack(data.to_vec(), 100_000) {
             assert!(body.len() <= 100_000);
             check_records(ContentType::Json, &body);

@@ -85,7 +85,7 @@ fn the_reason_of_a_refusal_is_told() {
         let bad = reason(&post("/"), "{\"a\":1}\n{\"b\"}").await;
         assert_eq!(bad, "error: unable to process records: expected ':' at byte 12\n");
         let brotli = post("/") + "Content-Encoding: br\r\n";
-        assert!(reason(&brotli, "x").await.contains("'br' is not known: use gzip or zstd"));
+        assert!(reason(&brotli, "x").await.contains("'br' is not known: use gzip, zstd or snappy"));
     });
 }
 

@@ -86,7 +86,7 @@ impl Dialect {
         };
         let name = header.map_or("", |value| value.to_str().unwrap_or("?"));
         Encoding::named(name).ok_or_else(|| {
-            let text = format!("encoding '{name}' is not known: use gzip or zstd");
+            let text = format!("encoding '{name}' is not known: use gzip, zstd or snappy");
             Refusal::unsupported(StatusCode::UNSUPPORTED_MEDIA_TYPE, text)
         })
     }

@@ -107,7 +107,7 @@ fn a_refusal_is_a_status_of_the_same_kind() {
     check(&[], "Content-Type: text/plain\r\n", JSON.as_bytes(), 415, told);
     check(&[], "", JSON.as_bytes(), 415, told);
     let brotli = format!("{AS_JSON}Content-Encoding: br\r\n");
-    let told = br#"{"code":12,"message":"encoding 'br' is not known: use gzip or zstd"}"#;
+    let told = br#"{"code":12,"message":"encoding 'br' is not known: use gzip, zstd or snappy"}"#;
     check(&[], &brotli, JSON.as_bytes(), 415, told);
 }
 
@@ -255,7 +255,7 @@ fn a_call_that_is_refused_has_a_status() {
         assert_eq!(status(traces, framed(0, b"")).await, "12");
         let unknown = [("grpc-encoding", "br")];
         let told = call(dial(&address).await, GRPC_PATH, &unknown, framed(1, PROTOBUF)).await;
-        assert_eq!((&*told.0, &*told.1), ("12", "encoding 'br' is not known: use gzip or zstd"));
+        assert_eq!((&*told.0, &*told.1), ("12", "encoding 'br' is not known: use gzip, zstd or snappy"));
     });
     assert!(records.is_empty());
 }

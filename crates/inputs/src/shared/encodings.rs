@@ -3,10 +3,10 @@
 use std::io::Read;
 
 use flate2::read::MultiGzDecoder;
-use ruzstd::decoding::StreamingDecoder;
+use flb_net::packing::unzstd;
 
-/// The most that a frame of zstd may look back on: what every decoder is asked to hold.
-const WINDOW: u64 = 8 * 1024 * 1024;
+/// What snappy's framed format begins with.
+const FRAMES: &[u8] = b"\xff\x06\0\0sNaPpY";
 
 /// What was done to a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub(crate) enum Encoding {
     Identity,
     Gzip,
     Zstd,
+    /// A block, or frames of them.
+    Snappy,
 }
 
 /// Why a body cannot be unpacked.
@@ -34,6 +36,7 @@ impl Encoding {
         match header.trim().to_ascii_lowercase().as_str() {
             "gzip" | "x-gzip" => Some(Self::Gzip),
             "zstd" => Some(Self::Zstd),
+            "snappy" | "x-snappy-framed" => Some(Self::Snappy),
             "identity" | "" => Some(Self::Identity),
             _ => None,
         }
@@ -45,10 +48,14 @@ impl Encoding {
             Self::Identity => Ok(body),
             Self::Gzip => read("gzip", MultiGzDecoder::new(&*body), limit),
             Self::Zstd => {
-                let decoder = StreamingDecoder::new_with_max_window_size(&*body, WINDOW);
-                let decoder = decoder.map_err(|error| damaged("zstd", error))?;
-                read("zstd", decoder, limit)
+                let mut out = Vec::new();
+                let read = unzstd(&body, limit.saturating_add(1), &mut out);
+                within("zstd", read, out, limit)
             }
+            Self::Snappy if body.starts_with(FRAMES) => {
+                read("snappy", snap::read::FrameDecoder::new(&*body), limit)
+            }
+            Self::Snappy => block(&body, limit),
         }
     }
 }
@@ -57,11 +64,30 @@ fn read(name: &'static str, from: impl Read, limit: usize) -> Result<Vec<u8>, Pa
     let mut out = Vec::new();
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     let read = from.take(most).read_to_end(&mut out);
+    within(name, read.map(drop), out, limit)
+}
+
+fn within(
+    name: &'static str,
+    read: std::io::Result<()>,
+    out: Vec<u8>,
+    limit: usize,
+) -> Result<Vec<u8>, PackedError> {
     if out.len() > limit {
         return Err(PackedError::Bomb(limit));
     }
     read.map_err(|error| damaged(name, error))?;
     Ok(out)
+}
+
+/// A block says how long it will be, and is no longer.
+fn block(body: &[u8], limit: usize) -> Result<Vec<u8>, PackedError> {
+    let length =
+        snap::raw::decompress_len(body).map_err(|error| damaged("snappy", error))?;
+    if length > limit {
+        return Err(PackedError::Bomb(limit));
+    }
+    snap::raw::Decoder::new().decompress_vec(body).map_err(|error| damaged("snappy", error))
 }
 
 fn damaged(name: &'static str, error: impl ToString) -> PackedError {
@@ -83,8 +109,26 @@ mod tests {
     }
 
     #[test]
+    fn snappy_is_a_block_or_frames_of_them() {
+        let blanks = [b' '; 10_000];
+        let mut frames = snap::write::FrameEncoder::new(Vec::new());
+        std::io::Write::write_all(&mut frames, &blanks).unwrap();
+        let frames = frames.into_inner().unwrap();
+        for packed in [snap::raw::Encoder::new().compress_vec(&blanks).unwrap(), frames] {
+            assert_eq!(Encoding::Snappy.unpack(packed.clone(), 10_000).unwrap(), blanks);
+            let bomb = Encoding::Snappy.unpack(packed.clone(), 9_999);
+            assert_eq!(bomb, Err(PackedError::Bomb(9_999)));
+            let cut = Encoding::Snappy.unpack(packed[..packed.len() - 6].to_vec(), 20_000);
+            assert!(matches!(cut, Err(PackedError::Damaged("snappy", _))), "{cut:?}");
+        }
+        // A few bytes that announce four gigabytes take none.
+        let announced = [0xff, 0xff, 0xff, 0xff, 0x0f, 0];
+        assert_eq!(Encoding::Snappy.unpack(announced.to_vec(), 100), Err(PackedError::Bomb(100)));
+    }
+
+    #[test]
     fn damaged_data_is_told() {
-        for encoding in [Encoding::Gzip, Encoding::Zstd] {
+        for encoding in [Encoding::Gzip, Encoding::Zstd, Encoding::Snappy] {
             let error = encoding.unpack(b"nonsense".to_vec(), 100).unwrap_err();
             assert!(error.to_string().starts_with("damaged "), "{error}");
         }

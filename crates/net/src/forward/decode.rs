@@ -6,6 +6,8 @@ use std::io::Read;
 use flb_event::msgpack::{MAX_DEPTH, MsgpackError, Reader, Value, map_header};
 use flb_event::{Event, Timestamp};
 
+use crate::packing::unzstd;
+
 /// Why a message, or the rest of one, cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ForwardError {
@@ -16,11 +18,11 @@ pub enum ForwardError {
     #[error("{0}")]
     Shape(&'static str),
     /// `compressed` names what this agent does not know.
-    #[error("compression '{0}' is not known: use gzip")]
+    #[error("compression '{0}' is not known: use gzip or zstd")]
     Compression(String),
-    /// The gzip data is damaged.
-    #[error("damaged gzip data: {0}")]
-    Gzip(String),
+    /// The compressed data is damaged.
+    #[error("damaged {0} data: {1}")]
+    Damaged(&'static str, String),
     /// Decompressed, the message is above the limit.
     #[error("decompressed, the message is longer than {0} bytes")]
     Bomb(usize),
@@ -97,8 +99,17 @@ pub enum Entries<'a> {
     One(&'a [u8]),
     /// `[tag, [[time, record], ..]]`, `[tag, "..."]`: entries one behind the other.
     Many(&'a [u8]),
-    /// The same, compressed with gzip.
-    Gzip(&'a [u8]),
+    /// The same, compressed.
+    Packed(Packing, &'a [u8]),
+}
+
+/// By what entries are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packing {
+    /// As Fluent Bit does.
+    Gzip,
+    /// As newer Fluentd does.
+    Zstd,
 }
 
 /// Reads the outside of a whole message.
@@ -156,10 +167,8 @@ impl<'a> Message<'a> {
                 (b"chunk", _) => self.chunk = Some(raw),
                 (b"fluent_signal", Value::Uint(signal)) => self.is_logs = signal == 0,
                 (b"compressed", Value::Str(b"text")) => {}
-                (b"compressed", Value::Str(b"gzip")) => match self.entries {
-                    Entries::Many(packed) => self.entries = Entries::Gzip(packed),
-                    _ => return Err(ForwardError::Shape("only packed entries can be compressed")),
-                },
+                (b"compressed", Value::Str(b"gzip")) => self.unpack_by(Packing::Gzip)?,
+                (b"compressed", Value::Str(b"zstd")) => self.unpack_by(Packing::Zstd)?,
                 (b"compressed", Value::Str(other)) => {
                     let name = String::from_utf8_lossy(other).into_owned();
                     return Err(ForwardError::Compression(name));
@@ -171,23 +180,38 @@ impl<'a> Message<'a> {
     }
 }
 
+impl Message<'_> {
+    fn unpack_by(&mut self, packing: Packing) -> Result<(), ForwardError> {
+        let Entries::Many(packed) = self.entries else {
+            return Err(ForwardError::Shape("only packed entries can be compressed"));
+        };
+        self.entries = Entries::Packed(packing, packed);
+        Ok(())
+    }
+}
+
 impl<'a> Entries<'a> {
     /// The entries' bytes, decompressed if need be, and what stopped the decompression; at most `limit` bytes.
     pub fn unpack(
         &self,
         limit: usize,
     ) -> Result<(Cow<'a, [u8]>, Option<ForwardError>), ForwardError> {
-        let packed = match self {
+        let (packing, packed) = match self {
             Self::One(bytes) | Self::Many(bytes) => return Ok((Cow::Borrowed(bytes), None)),
-            Self::Gzip(packed) => packed,
+            Self::Packed(packing, packed) => (packing, *packed),
         };
-        let mut unpacked = Vec::new();
-        let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-        let read = flate2::read::MultiGzDecoder::new(*packed).take(most).read_to_end(&mut unpacked);
+        let (mut unpacked, most) = (Vec::new(), limit.saturating_add(1));
+        let (name, read) = match packing {
+            Packing::Gzip => {
+                let from = flate2::read::MultiGzDecoder::new(packed);
+                ("gzip", from.take(most as u64).read_to_end(&mut unpacked).map(drop))
+            }
+            Packing::Zstd => ("zstd", unzstd(packed, most, &mut unpacked)),
+        };
         if unpacked.len() > limit {
             return Err(ForwardError::Bomb(limit));
         }
-        let damage = read.err().map(|error| ForwardError::Gzip(error.to_string()));
+        let damage = read.err().map(|error| ForwardError::Damaged(name, error.to_string()));
         Ok((Cow::Owned(unpacked), damage))
     }
 }

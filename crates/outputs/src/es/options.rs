@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flb_event::Template;
-use flb_net::http_client::{self, Endpoint, HttpClient};
+use flb_net::http_client::{self, Endpoint, HttpClient, Protocol};
 use flb_net::options::port;
 use flb_net::tls;
 use flb_plugin::keys::{Bool, Choice, Key, Text, Word};
@@ -152,8 +152,16 @@ pub(super) fn client(
     let path = path(options);
     let mut headers = HeaderMap::new();
     headers.extend(credentials(options)?.map(|value| (AUTHORIZATION, value)));
-    let packing = options.get(http_client::GZIP).into();
-    let endpoint = Endpoint { host, port, method: Method::POST, path: &path, headers, packing };
+    let endpoint = Endpoint {
+        host,
+        port,
+        method: Method::POST,
+        path: &path,
+        headers,
+        packing: options.get(http_client::GZIP).into(),
+        protocol: Protocol::Http1,
+        tokens: None,
+    };
     HttpClient::of(label, endpoint, options, build)
 }
 

@@ -96,7 +96,7 @@ impl Node {
         });
         // A node that speaks of TLS at all says everything about it.
         let tls_of = node.filter(|node| node.given(SWITCH).is_some()).unwrap_or(options);
-        let connections = Connections::new(target, ClientTls::new(tls_of, build)?, options);
+        let connections = Connections::new(target, ClientTls::new(tls_of, build)?, options, build);
         Ok(Self { connections, security })
     }
 

@@ -1,5 +1,6 @@
 //! `http`: posts chunks to a server.
 
+mod each;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +18,8 @@ use super::gelf_message::{self, Gelf};
 use super::json::{self, RecordJson};
 use super::layout::Layout;
 use flb_net::http_client::{self, HttpClient};
-use flb_net::tls;
+use flb_net::{oauth2, tls};
+use each::Each;
 use flb_plugin::log::{Label, Mishaps};
 
 pub(super) const SPEC: Spec<dyn Output> =
@@ -28,6 +30,10 @@ keys! {
     URI: Text = Key::new("uri", "Path to post to").default("/").hiding(Secrecy::Address);
     FORMAT: Choice<FormatName> = Key::new("format", "How records look").default("json");
     HTTP_METHOD: Choice<HttpMethod> = Key::new("http_method", "Method").default("POST");
+    BODY_KEY: Option<Text> =
+        Key::new("body_key", "Key of a record with the body of a request of its own: $body");
+    HEADERS_KEY: Option<Text> =
+        Key::new("headers_key", "Key of a record with the headers of that: $headers");
     HEADER_TAG: Option<Text> = Key::new("header_tag", "Name of a header for the tag");
     ALLOW_DUPLICATED_HEADERS: Option<Bool> =
         Key::new("allow_duplicated_headers", "").idle("the last one counts");
@@ -40,6 +46,7 @@ const OPTIONS: Table = Table(&[
     http_client::SERVER_KEYS,
     http_client::KEYS,
     http_client::PACKING_KEYS,
+    oauth2::KEYS,
     tls::KEYS,
     tls::CLIENT,
 ]);
@@ -100,6 +107,7 @@ fn http(options: &Options, build: &Build<'_>) -> Result<Http, BuildError> {
             FormatName::Msgpack => Format::Msgpack,
         },
         json: RecordJson::new(options, build),
+        each: Each::new(options.get(BODY_KEY), options.get(HEADERS_KEY))?,
         tag_header: tag_header.transpose()?,
         label,
         unprintable: Mishaps::default(),
@@ -133,6 +141,8 @@ struct Poster {
     client: HttpClient,
     format: Format,
     json: RecordJson,
+    /// Where each record is a request.
+    each: Option<Each>,
     tag_header: Option<HeaderName>,
     label: Label,
     unprintable: Mishaps,
@@ -141,6 +151,9 @@ struct Poster {
 impl Output for Http {
     fn flush<'a>(&'a self, chunk: &'a Chunk) -> BoxFuture<'a, Flush> {
         Box::pin(async move {
+            if let Some(each) = &self.0.each {
+                return each.send(&self.0, chunk).await;
+            }
             let (poster, records) = (Arc::clone(&self.0), chunk.clone());
             let body = move || {
                 let (body, left_out) = poster.body(&records);
@@ -151,11 +164,7 @@ impl Output for Http {
                 Err(error) => return Flush::Fail(OutputError(error.to_string())),
             };
             let poster = &self.0;
-            let tag = poster
-                .tag_header
-                .clone()
-                .and_then(|name| Some((name, HeaderValue::from_str(chunk.tag().as_str()).ok()?)));
-            match poster.client.send(body, poster.format.content_type(), tag).await {
+            match poster.client.send(body, poster.format.content_type(), poster.tag(chunk)).await {
                 Ok(_) => Flush::but(left_out),
                 Err(fate) => fate,
             }
@@ -164,6 +173,12 @@ impl Output for Http {
 }
 
 impl Poster {
+    /// The header with the chunk's tag, if there shall be one.
+    fn tag(&self, chunk: &Chunk) -> Option<(HeaderName, HeaderValue)> {
+        let value = HeaderValue::from_str(chunk.tag().as_str()).ok()?;
+        Some((self.tag_header.clone()?, value))
+    }
+
     /// The request's body, and how many records are not in it.
     fn body(&self, chunk: &Chunk) -> (Vec<u8>, usize) {
         let layout = match &self.format {

@@ -8,6 +8,7 @@ use super::*;
 use crate::scripted::{answer, read};
 use flb_harness::net::{Identity, block_on};
 use flb_harness::{build_in, build_with, chunk, options};
+use flb_testkit::stub::{Fault, Reply, Stub};
 
 fn output(given: &[(&str, &str)]) -> Result<Http, BuildError> {
     build_with(&options(OPTIONS, given), http)
@@ -144,6 +145,101 @@ fn gzip_packs_the_body() {
 }
 
 #[test]
+fn every_compression_has_its_name() {
+    for (name, magic) in [("zstd", &b"\x28\xb5\x2f\xfd"[..]), ("snappy", &[39]), ("gzip", &[0x1f, 0x8b])] {
+        let (flush, head, body) = post(&[("compress", name)], "200 OK");
+        assert!(matches!(flush, Flush::Done));
+        assert!(head.contains(&format!("content-encoding: {name}\r\n")), "{head}");
+        assert!(body.starts_with(magic), "{body:?}");
+    }
+}
+
+#[test]
+fn each_record_may_be_a_request_with_a_fate_of_its_own() {
+    let keys = [("body_key", "$request['body']"), ("headers_key", "$headers")];
+    let request = |body: &str| {
+        format!(
+            "{{\"request\":{{\"body\":\"{body}\"}},\"headers\":{{\"X-Kind\":\"k\",\"Content-Type\":\"text/plain\"}}}}"
+        )
+    };
+    let flushed = |bodies: &[&str], given: &[(&str, &str)]| {
+        let stub = Stub::start(|request| match &*request.body {
+            b"bad" => Reply::new(400, "no"),
+            b"busy" => Reply::new(503, "later").with("Retry-After: 3"),
+            _ => Reply::new(200, ""),
+        });
+        let port = stub.port().to_string();
+        let output = output(&[&[("port", port.as_str())], given].concat()).unwrap();
+        let records: Vec<_> = bodies.iter().map(|body| (1, 0, *body)).collect();
+        (block_on(output.flush(&chunk("a.b", &records))), stub.requests())
+    };
+    let (one, bad, busy) = (request("one"), request("bad"), request("busy"));
+    let (flush, requests) = flushed(&[&one, &one], &[&keys[..], &[("header_tag", "x-tag")]].concat());
+    assert!(matches!(flush, Flush::Done), "{flush:?}");
+    assert_eq!(requests.len(), 2);
+    assert_eq!(requests[0].body, b"one");
+    for (name, value) in [("x-kind", "k"), ("content-type", "text/plain"), ("x-tag", "a.b")] {
+        assert_eq!(requests[0].header(name), Some(value));
+    }
+    let strange = r#"{"request":{"body":1},"headers":{}}"#;
+    let wrong = r#"{"request":{"body":"x"},"headers":{"a b":"c"}}"#;
+    let (flush, requests) = flushed(&[&bad, strange, wrong, &one], &keys);
+    let Flush::Partly { left_out: 3, refused: Some(refused) } = flush else { panic!("{flush:?}") };
+    assert_eq!((refused.len(), requests.len()), (1, 2));
+    let (flush, _) = flushed(&[&one, strange, &busy, &one], &keys);
+    let Flush::Rest { again, left_out: 1, after, .. } = flush else { panic!("{flush:?}") };
+    assert_eq!((again, after), (vec![false, false, true, true], Some(Duration::from_secs(3))));
+    assert!(matches!(flushed(&[&busy, &one], &keys).0, Flush::Retry { .. }));
+}
+
+#[test]
+fn a_token_is_sent_and_renewed_once_when_the_server_refuses_it() {
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    let giver = Stub::start(move |_| {
+        let number = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        Reply::new(200, format!("{{\"access_token\":\"t{number}\",\"expires_in\":600}}"))
+    });
+    let taken = Stub::start(|request| match request.header("authorization") {
+        Some("Bearer t1") => Reply::new(200, ""),
+        _ => Reply::new(401, "who are you?"),
+    });
+    let (url, port) = (format!("http://127.0.0.1:{}/", giver.port()), taken.port().to_string());
+    let given = [
+        ("port", port.as_str()),
+        ("oauth2.enable", "on"),
+        ("oauth2.token_url", url.as_str()),
+        ("oauth2.client_id", "me"),
+        ("oauth2.client_secret", "secret"),
+    ];
+    let output = output(&given).unwrap();
+    let records = chunk("t", &[(1, 0, "{}")]);
+    block_on(async {
+        for _ in 0..2 {
+            assert!(matches!(output.flush(&records).await, Flush::Done));
+        }
+        assert_eq!((giver.requests().len(), taken.requests().len()), (2, 3));
+        // Nothing is lost when the tokens do not help, or there are none.
+        taken.fail(Some(Fault::Instead(Reply::new(401, "no"))));
+        let Flush::Retry { reason, .. } = output.flush(&records).await else { panic!() };
+        assert!(reason.contains("401 Unauthorized to a new token"), "{reason}");
+        giver.fail(Some(Fault::Instead(Reply::new(400, "unknown client"))));
+        let Flush::Retry { reason, .. } = output.flush(&records).await else { panic!() };
+        assert!(reason.contains("unknown client; check oauth2.client_id"), "{reason}");
+    });
+}
+
+#[test]
+fn an_answer_that_stops_is_given_up_when_nothing_comes_for_a_while() {
+    let stub = Stub::start(|_| Reply::new(200, ""));
+    stub.fail(Some(Fault::Silence));
+    let port = stub.port().to_string();
+    let output = output(&[("port", port.as_str()), ("http.read_idle_timeout", "1")]).unwrap();
+    let flush = block_on(output.flush(&chunk("t", &[(1, 0, "{}")])));
+    let Flush::Retry { reason, .. } = flush else { panic!("{flush:?}") };
+    assert!(reason.contains("timed out"), "{reason}");
+}
+
+#[test]
 fn the_status_is_the_chunk_s_fate() {
     for status in ["200 OK", "201 Created", "204 No Content"] {
         assert!(matches!(post(&[], status).0, Flush::Done), "{status}");
@@ -254,4 +350,7 @@ fn a_wrong_configuration_is_refused() {
     assert!(refused(&[("header", "alone")]).contains("is not a header"));
     assert!(refused(&[("header_tag", "a b")]).contains("not a header name"));
     assert!(refused(&[("host", "a b")]).contains("are no address"));
+    assert!(refused(&[("body_key", "$b")]).contains("go together"));
+    assert!(refused(&[("body_key", "b"), ("headers_key", "$h")]).contains("does not begin with '$'"));
+    assert!(refused(&[("oauth2.enable", "on")]).contains("something lacks"));
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use flb_event::json::{JsonOptions, Printer};
 use flb_event::msgpack::MsgpackError;
 use flb_event::{Accessor, Chunk, Event, Scene, Tag};
-use flb_net::http_client::{self, Endpoint, HttpClient};
+use flb_net::http_client::{self, Endpoint, HttpClient, Protocol};
 use flb_net::options::{file, port};
 use flb_net::tls;
 use flb_plugin::keys::{Bool, Choice, Key, List, Many, Size, Text};
@@ -45,7 +45,7 @@ keys! {
     TENANT_ID_KEY: Option<Text> =
         Key::new("tenant_id_key", "Key of a record with its tenant, instead of tenant_id");
     TENANT_ID_KEY_ERROR_HANDLING: Option<Text> = Key::new("tenant_id_key_error_handling", "")
-        .idle("a chunk is sent again as long as the records of one tenant were not taken");
+        .idle("the records of tenants that were not taken are sent again, and only those");
     LABELS: Option<List> = Key::new("labels", "Labels of streams: name=text, name=$key, $key");
     LABEL_KEYS: Option<List> = Key::new("label_keys", "Keys of a record that become labels: $key");
     LABEL_MAP_PATH: Option<Text> =
@@ -157,8 +157,16 @@ fn client(label: Label, options: &Options, build: &Build<'_>) -> Result<HttpClie
         headers.insert(AUTHORIZATION, http_client::authorization("Bearer", token)?);
     }
     let (host, port) = (options.get(HOST), port(options.get(PORT), 1)?);
-    let packing = options.get(http_client::GZIP).into();
-    let endpoint = Endpoint { host, port, method: Method::POST, path: options.get(URI), headers, packing };
+    let endpoint = Endpoint {
+        host,
+        port,
+        method: Method::POST,
+        path: options.get(URI),
+        headers,
+        packing: options.get(http_client::GZIP).into(),
+        protocol: Protocol::Http1,
+        tokens: None,
+    };
     HttpClient::of(label, endpoint, options, build)
 }
 
@@ -222,37 +230,70 @@ impl Output for Loki {
 impl Pusher {
     /// Sends the requests of a chunk. What one tenant's records meet with is none of the others' business.
     async fn send(&self, chunk: &Chunk, pushes: Vec<Push>) -> Flush {
-        let (mut taken, mut later, mut refusals) = (0, None, Vec::new());
+        let (mut taken, mut refusals) = (0, Vec::new());
+        let (mut again, mut put_off, mut is_away) = (vec![false; chunk.len()], None, false);
         for push in pushes {
             let header = push.tenant.map(|tenant| (TENANT, tenant));
-            match self.poster.post(push.body, header).await {
-                Fate::Taken => taken += push.records.len(),
-                Fate::Refused(refusal) => refusals.push((refusal, push.records)),
-                Fate::Later(fate) => later = later.or(Some(fate)),
-                Fate::Away(fate) => return fate,
+            let fate = match is_away {
+                true => None,
+                false => Some(self.poster.post(push.body, header).await),
+            };
+            match fate {
+                Some(Fate::Taken) => taken += push.records.len(),
+                Some(Fate::Refused(refusal)) => refusals.push((refusal, push.records)),
+                later => {
+                    push.records.iter().for_each(|place| again[*place] = true);
+                    is_away = !matches!(later, Some(Fate::Later(_)));
+                    if let Some(Fate::Later(fate) | Fate::Away(fate)) = later {
+                        put_off = put_off.or(Some(fate));
+                    }
+                }
             }
         }
-        later.unwrap_or_else(|| self.settled(chunk, taken, &refusals))
+        match put_off {
+            None => self.settled(chunk, taken, &refusals),
+            // Nothing is settled yet.
+            Some(fate) if taken == 0 && refusals.is_empty() => fate,
+            Some(fate) => {
+                self.tell(&refusals);
+                let waiting = again.iter().filter(|again| **again).count();
+                let refused = self.refused(chunk, &refusals);
+                let left_out = chunk.len() - taken - waiting;
+                fate.of_rest(again, left_out, (!refusals.is_empty()).then_some(refused))
+            }
+        }
     }
 
     /// The fate of a chunk that needs no other try: so many records are delivered, and these are not.
     fn settled(&self, chunk: &Chunk, taken: usize, refusals: &[(Refusal, Vec<usize>)]) -> Flush {
-        let mut refused = vec![false; chunk.len()];
-        for (refusal, records) in refusals {
-            self.poster.count(refusal, records.len());
-            records.iter().for_each(|place| refused[*place] = true);
-        }
+        let refused = self.refused(chunk, refusals);
         let left_out = chunk.len() - taken;
         match refusals.last() {
             None => Flush::but(left_out),
             Some((refusal, _)) if taken == 0 => {
                 Flush::Fail(OutputError(format!("{} {refusal}", self.label)))
             }
-            Some((refusal, _)) => {
-                tracing::error!("{} {refusal}; {left_out} records dropped", self.label);
-                Flush::Partly { left_out, refused: Some(chunk.only(&refused)) }
+            Some(_) => {
+                self.tell(refusals);
+                Flush::Partly { left_out, refused: Some(refused) }
             }
         }
+    }
+
+    fn tell(&self, refusals: &[(Refusal, Vec<usize>)]) {
+        for (refusal, records) in refusals {
+            tracing::error!("{} {refusal}; {} records dropped", self.label, records.len());
+        }
+    }
+
+    /// Counts what was refused; those records.
+    fn refused(&self, chunk: &Chunk, refusals: &[(Refusal, Vec<usize>)]) -> Chunk {
+        let mut refused = vec![false; chunk.len()];
+        for (refusal, records) in refusals {
+            self.poster.count(refusal, records.len());
+            records.iter().for_each(|place| refused[*place] = true);
+        }
+        chunk.only(&refused)
     }
 
     /// The requests that a chunk makes, a tenant each, in the order in which tenants appear.

@@ -5,7 +5,7 @@ use super::*;
 use flb_harness::net::block_on;
 use flb_harness::{build_with, chunk, options};
 use flb_plugin::Metrics;
-use flb_testkit::stub::{Fault, Reply};
+use flb_testkit::stub::{Fault, Reply, Stub};
 
 use crate::testing;
 
@@ -157,6 +157,28 @@ fn one_tenant_s_refusal_is_not_the_others() {
         other => panic!("{other:?}"),
     }
     assert_eq!(server.entries().len(), RECORDS.len() - 1);
+}
+
+#[test]
+fn what_one_tenant_has_is_not_sent_again_when_another_one_has_to_wait() {
+    let stub = Stub::start(|request| match request.header("x-scope-orgid") {
+        Some("red") => Reply::new(429, "slow").with("Retry-After: 7"),
+        Some("blue") => Reply::new(400, "never"),
+        _ => Reply::new(204, ""),
+    });
+    let port = stub.port().to_string();
+    let output = output(&[("port", &port), ("tenant_id_key", "who")]).unwrap();
+    let records = [
+        (1, 0, r#"{"who":"green"}"#),
+        (2, 0, r#"{"who":"red"}"#),
+        (3, 0, r#"{"who":"blue"}"#),
+        (4, 0, r#"{"who":"a|b"}"#),
+    ];
+    let flush = block_on(output.flush(&chunk("t", &records)));
+    let Flush::Rest { again, left_out: 2, refused, after, .. } = flush else { panic!("{flush:?}") };
+    assert_eq!(again, [false, true, false, false]);
+    assert_eq!(after, Some(std::time::Duration::from_secs(7)));
+    assert_eq!(flb_harness::bodies(&[refused.unwrap()]), [r#"{"who":"blue"}"#]);
 }
 
 #[test]

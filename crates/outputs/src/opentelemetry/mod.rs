@@ -1,4 +1,4 @@
-//! `opentelemetry`: logs to an OpenTelemetry collector, by OTLP over HTTP.
+//! `opentelemetry`: logs to an OpenTelemetry collector, by OTLP over HTTP or gRPC.
 
 mod convert;
 pub(super) mod json;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flb_event::{Accessor, Chunk};
-use flb_plugin::keys::{Bool, Int, Key, Many, Text};
+use flb_plugin::keys::{Bool, Choice, Int, Key, Many, Text, Word};
 use flb_plugin::{
     BoxFuture, Build, BuildError, Flush, Options, Output, OutputError, Secrecy, Spec, Table, keys,
 };
@@ -19,8 +19,11 @@ use reqwest::Method;
 
 use crate::accessors::path_or_name;
 use convert::Conversion;
-use flb_net::http_client::{self, Answer, HttpClient};
-use flb_net::tls;
+use flb_net::http_client::{self, Answer, Endpoint, HttpClient, Protocol};
+use flb_net::oauth2::{self, Tokens};
+use flb_net::options::port;
+use flb_net::packing::Packing;
+use flb_net::{grpc, tls};
 use flb_plugin::log::{Label, Mishaps};
 use messages::ExportLogsServiceResponse;
 
@@ -35,6 +38,11 @@ keys! {
     const OWN;
     LOGS_URI: Text =
         Key::new("logs_uri", "Path to post logs to").default("/v1/logs").hiding(Secrecy::Address);
+    GRPC: Bool = Key::new("grpc", "Call by gRPC instead of posting").default("off");
+    GRPC_LOGS_URI: Text = Key::new("grpc_logs_uri", "What to call there")
+        .default("/opentelemetry.proto.collector.logs.v1.LogsService/Export")
+        .hiding(Secrecy::Address);
+    HTTP2: Choice<Http2> = Key::new("http2", "Post by HTTP/2").default("off");
     BATCH_SIZE: Int = Key::new("batch_size", "Records a request; 0 for a whole chunk").default("0");
     LOGS_METADATA_KEY: Text =
         Key::new("logs_metadata_key", "Key in the metadata of what was kept of a log").default("otlp");
@@ -62,17 +70,39 @@ keys! {
     METRICS_URI: Option<Text> = Key::new("metrics_uri", "").inert(ONLY_LOGS);
     TRACES_URI: Option<Text> = Key::new("traces_uri", "").inert(ONLY_LOGS);
     PROFILES_URI: Option<Text> = Key::new("profiles_uri", "").inert(ONLY_LOGS);
+    GRPC_METRICS_URI: Option<Text> = Key::new("grpc_metrics_uri", "").inert(ONLY_LOGS);
+    GRPC_TRACES_URI: Option<Text> = Key::new("grpc_traces_uri", "").inert(ONLY_LOGS);
+    GRPC_PROFILES_URI: Option<Text> = Key::new("grpc_profiles_uri", "").inert(ONLY_LOGS);
     ADD_LABEL: Many<Text> = Key::new("add_label", "").repeated().inert("labels are for metrics");
 }
 
 const ONLY_LOGS: &str = "there are only logs here";
 
-const OPTIONS: Table =
-    Table(&[
+/// Whether HTTP/2 is spoken. It is never asked for first, so there is nothing between these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Http2 {
+    Off,
+    On,
+}
+
+impl Word for Http2 {
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("off", Self::Off),
+        ("on", Self::On),
+        ("force", Self::On),
+        ("false", Self::Off),
+        ("true", Self::On),
+        ("no", Self::Off),
+        ("yes", Self::On),
+    ];
+}
+
+const OPTIONS: Table = Table(&[
     OWN,
     http_client::SERVER_KEYS,
     http_client::KEYS,
     http_client::PACKING_KEYS,
+    oauth2::KEYS,
     tls::KEYS,
     tls::CLIENT,
 ]);
@@ -83,7 +113,6 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildE
 
 fn opentelemetry(options: &Options, build: &Build<'_>) -> Result<OpenTelemetry, BuildError> {
     let label = Label::output("opentelemetry", build);
-    let path = options.get(LOGS_URI);
     let key = |key: Key<Text>| path_or_name(key.name(), options.get(key));
     let chosen: Vec<Accessor> = options
         .get(LOGS_BODY_KEY)
@@ -96,7 +125,8 @@ fn opentelemetry(options: &Options, build: &Build<'_>) -> Result<OpenTelemetry, 
     let body = if chosen.is_empty() { Conversion::default().body } else { chosen };
     let batch = usize::try_from(options.get(BATCH_SIZE)).unwrap_or(0);
     Ok(OpenTelemetry(Arc::new(Sender {
-        client: HttpClient::new(label.clone(), Method::POST, path, options, build)?,
+        client: client(label.clone(), options, build)?,
+        call: options.get(GRPC).then(|| options.get(http_client::PACKING)),
         conversion: Conversion {
             metadata: options.get(LOGS_METADATA_KEY).to_owned(),
             body,
@@ -115,10 +145,36 @@ fn opentelemetry(options: &Options, build: &Build<'_>) -> Result<OpenTelemetry, 
     })))
 }
 
+fn client(label: Label, options: &Options, build: &Build<'_>) -> Result<HttpClient, BuildError> {
+    let packing = options.get(http_client::PACKING);
+    let mut headers = http_client::given_headers(options)?;
+    let (path, packing, is_http2) = match options.get(GRPC) {
+        false => (options.get(LOGS_URI), packing, options.get(HTTP2) == Http2::On),
+        true => {
+            headers.extend(grpc::headers(packing));
+            // Its messages are packed, not the body that they are in.
+            (options.get(GRPC_LOGS_URI), Packing::Nothing, true)
+        }
+    };
+    let endpoint = Endpoint {
+        host: options.get(http_client::SERVER),
+        port: port(options.get(http_client::PORT), 1)?,
+        method: Method::POST,
+        path,
+        headers,
+        packing,
+        protocol: if is_http2 { Protocol::Http2 } else { Protocol::Http1 },
+        tokens: Tokens::new(options)?,
+    };
+    Ok(HttpClient::of(label, endpoint, options, build)?.logging(options))
+}
+
 struct OpenTelemetry(Arc<Sender>);
 
 struct Sender {
     client: HttpClient,
+    /// How messages are packed, where they are called with and not posted.
+    call: Option<Packing>,
     conversion: Conversion,
     /// Most records of one request.
     batch: usize,
@@ -137,13 +193,13 @@ impl Output for OpenTelemetry {
                 let (sender, records) = (Arc::clone(&self.0), chunk.clone());
                 let body = move || {
                     let (request, left_out) = sender.request(&records, from);
-                    (sender.client.packed(request), left_out)
+                    (sender.packed(request), left_out)
                 };
                 let (body, unsendable) = match tokio::task::spawn_blocking(body).await {
                     Ok(made) => made,
                     Err(error) => return Flush::Fail(OutputError(error.to_string())),
                 };
-                match self.0.client.send(body, "application/x-protobuf", None).await {
+                match self.0.send(body).await {
                     Ok(answer) => left_out += unsendable + self.0.rejected_by(&answer),
                     Err(fate) => return fate,
                 }
@@ -155,6 +211,20 @@ impl Output for OpenTelemetry {
 }
 
 impl Sender {
+    fn packed(&self, request: Vec<u8>) -> Vec<u8> {
+        match self.call {
+            Some(packing) => grpc::framed(request, packing),
+            None => self.client.packed(request),
+        }
+    }
+
+    async fn send(&self, body: Vec<u8>) -> Result<Answer, Flush> {
+        match self.call {
+            Some(_) => self.client.call(body).await,
+            None => self.client.send(body, "application/x-protobuf", None).await,
+        }
+    }
+
     /// The request with the records from `from` on, and how many are not in it.
     fn request(&self, chunk: &Chunk, from: usize) -> (Vec<u8>, usize) {
         let mut left_out = 0;

@@ -208,3 +208,105 @@ fn what_filters_have_changed_goes_out_as_they_left_it() {
     assert_eq!(show(&log.body.unwrap()), "'x'");
     assert_eq!(entries(&log.attributes), "a: 1, added: 3, more: 2");
 }
+
+/// What a call is answered with: headers, a body, trailers.
+type Told = (&'static [(&'static str, &'static str)], Vec<u8>, &'static [(&'static str, &'static str)]);
+
+/// Flushes a record to a server of HTTP/2; the fate, what was asked for by path and headers, and the body.
+fn called(given: &[(&str, &str)], told: Told) -> (Flush, http::request::Parts, Vec<u8>) {
+    use http_body_util::{BodyExt as _, Full};
+    block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let output = output(&[&[("port", port.as_str())], given].concat()).unwrap();
+        let (asked, mut questions) = tokio::sync::mpsc::channel(1);
+        let (headers, body, trailers) = told;
+        let map = |pairs: &[(&'static str, &'static str)]| -> http::HeaderMap {
+            let pair = |(name, value): &(&'static str, &'static str)| {
+                (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
+            };
+            pairs.iter().map(pair).collect()
+        };
+        let (headers, trailers) = (map(headers), map(trailers));
+        let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
+            let (asked, headers, body, trailers) =
+                (asked.clone(), headers.clone(), body.clone(), trailers.clone());
+            async move {
+                let (parts, incoming) = request.into_parts();
+                let question = incoming.collect().await.unwrap().to_bytes().to_vec();
+                asked.send((parts, question)).await.unwrap();
+                let body = Full::new(hyper::body::Bytes::from(body));
+                let mut answer = http::Response::new(body.with_trailers(async move { Some(Ok(trailers)) }));
+                answer.headers_mut().extend(headers);
+                Ok::<_, std::convert::Infallible>(answer)
+            }
+        });
+        let serve = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            let io = hyper_util::rt::TokioIo::new(stream);
+            let executor = hyper_util::rt::TokioExecutor::new();
+            hyper::server::conn::http2::Builder::new(executor).serve_connection(io, service).await
+        };
+        let chunk = chunk("t", &[(1, 0, r#"{"log":"x"}"#)]);
+        let flush = tokio::select! {
+            flush = output.flush(&chunk) => flush,
+            _ = serve => panic!("the connection ended"),
+        };
+        let (parts, body) = questions.recv().await.unwrap();
+        (flush, parts, body)
+    })
+}
+
+fn message(bytes: &[u8]) -> Vec<u8> {
+    flb_net::grpc::framed(bytes.to_vec(), Packing::Nothing)
+}
+
+const GRPC: (&str, &str) = ("grpc", "on");
+const GOOD: &[(&str, &str)] = &[("grpc-status", "0")];
+
+#[test]
+fn grpc_calls_the_collector_and_its_status_decides() {
+    let (flush, parts, body) = called(&[GRPC], (&[], message(b""), GOOD));
+    assert!(matches!(flush, Flush::Done), "{flush:?}");
+    assert_eq!(parts.uri.path(), "/opentelemetry.proto.collector.logs.v1.LogsService/Export");
+    let header = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap());
+    assert_eq!((header("content-type"), header("te")), (Some("application/grpc"), Some("trailers")));
+    let request = ExportLogsServiceRequest::decode(&body[5..]).unwrap();
+    assert_eq!(request.resource_logs[0].scope_logs[0].log_records.len(), 1);
+    let partial = ExportLogsPartialSuccess { rejected_log_records: 1, error_message: String::new() };
+    let partial = ExportLogsServiceResponse { partial_success: Some(partial) }.encode_to_vec();
+    let (flush, ..) = called(&[GRPC], (&[], message(&partial), GOOD));
+    assert!(matches!(flush, Flush::Partly { left_out: 1, .. }), "{flush:?}");
+    for (headers, trailers, words) in [
+        (&[("grpc-status", "14"), ("grpc-message", "not%20now"), ("retry-after", "5")][..], &[][..], "gRPC status=14 not now"),
+        (&[], &[("grpc-status", "16")], "gRPC status=16"),
+        (&[], &[], "nothing of gRPC"),
+        (&[], &[("grpc-status", "x")], "nothing of gRPC"),
+    ] {
+        let (flush, ..) = called(&[GRPC], (headers, vec![], trailers));
+        let Flush::Retry { reason, after } = flush else { panic!("{flush:?}") };
+        assert!(reason.contains(words), "{reason}");
+        assert_eq!(after.is_some(), headers.len() == 3);
+    }
+    let (flush, ..) = called(&[GRPC], (&[], vec![], &[("grpc-status", "3"), ("grpc-message", "bad")]));
+    let Flush::Fail(error) = flush else { panic!("{flush:?}") };
+    assert!(error.to_string().contains("gRPC status=3 bad"), "{error}");
+}
+
+#[test]
+fn messages_of_grpc_and_bodies_of_http2_are_compressed_as_their_headers_say() {
+    let (_, parts, body) = called(&[GRPC, ("compress", "gzip")], (&[], message(b""), GOOD));
+    let header = |parts: &http::request::Parts, name: &str| {
+        parts.headers.get(name).map(|value| value.to_str().unwrap().to_owned())
+    };
+    assert_eq!(header(&parts, "grpc-encoding").as_deref(), Some("gzip"));
+    assert_eq!((header(&parts, "content-encoding"), body[0]), (None, 1));
+    let mut unpacked = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&body[5..]), &mut unpacked).unwrap();
+    assert!(ExportLogsServiceRequest::decode(&*unpacked).is_ok());
+    let (flush, parts, body) = called(&[("http2", "on"), ("compress", "zstd")], (&[], vec![], &[]));
+    assert!(matches!(flush, Flush::Done), "{flush:?}");
+    assert_eq!((parts.version, parts.uri.path()), (http::Version::HTTP_2, "/v1/logs"));
+    assert_eq!(header(&parts, "content-encoding").as_deref(), Some("zstd"));
+    assert_eq!(body[..4], *b"\x28\xb5\x2f\xfd");
+}

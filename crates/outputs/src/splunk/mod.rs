@@ -10,7 +10,7 @@ use std::sync::Arc;
 use flb_event::json::{JsonOptions, Printer};
 use flb_event::msgpack::{self, MsgpackError};
 use flb_event::{Accessor, Chunk, Event, Scene, Tag, Template, Timestamp, write_text};
-use flb_net::http_client::{self, Endpoint, HttpClient};
+use flb_net::http_client::{self, Endpoint, HttpClient, Protocol};
 use flb_net::options::port;
 use flb_net::tls;
 use flb_plugin::keys::{Bool, Fields, Key, Many, Size, Text};
@@ -128,8 +128,16 @@ fn client(label: Label, options: &Options, build: &Build<'_>) -> Result<HttpClie
         false => PATH.to_owned(),
     };
     let (host, port) = (options.get(HOST), port(options.get(PORT), 1)?);
-    let packing = options.get(http_client::GZIP).into();
-    let endpoint = Endpoint { host, port, method: Method::POST, path: &path, headers, packing };
+    let endpoint = Endpoint {
+        host,
+        port,
+        method: Method::POST,
+        path: &path,
+        headers,
+        packing: options.get(http_client::GZIP).into(),
+        protocol: Protocol::Http1,
+        tokens: None,
+    };
     HttpClient::of(label, endpoint, options, build)
 }
 
