@@ -210,7 +210,8 @@ mod tests {
         block_on(async {
             let (_listener, connections, metrics) = connections(&[]).await;
             let counts = || [&TOTAL, &BUSY].map(|metric| metrics.gauge(metric).get());
-            let (one, other) = (connections.dial().await.unwrap(), connections.dial().await.unwrap());
+            let (one, other) =
+                (connections.dial().await.unwrap(), connections.dial().await.unwrap());
             assert_eq!(counts(), [2, 2]);
             connections.keep(one).await;
             assert_eq!(counts(), [2, 1]);

@@ -84,7 +84,9 @@ pub enum TokenError {
     #[error("oauth2.token_url: {0}")]
     Away(String),
     /// The answer is a refusal.
-    #[error("oauth2.token_url answers HTTP status={0} {1}; check oauth2.client_id and oauth2.client_secret")]
+    #[error(
+        "oauth2.token_url answers HTTP status={0} {1}; check oauth2.client_id and oauth2.client_secret"
+    )]
     Refused(StatusCode, String),
     /// The answer has none.
     #[error("what oauth2.token_url answers is no token: {0}")]
@@ -108,8 +110,7 @@ impl Tokens {
             .ok()
             .filter(|url: &Url| matches!(url.scheme(), "http" | "https"))
             .ok_or_else(|| {
-                BuildError::new("oauth2.token_url is no address")
-                    .help("write https://host/path")
+                BuildError::new("oauth2.token_url is no address").help("write https://host/path")
             })?;
         let header = |text: &str| {
             HeaderValue::from_str(text)
@@ -185,7 +186,8 @@ impl Tokens {
 }
 
 fn client(options: &Options, is_tls: bool) -> Result<Client, BuildError> {
-    let or = |time: Duration, default| if time.is_zero() { Duration::from_secs(default) } else { time };
+    let or =
+        |time: Duration, default| if time.is_zero() { Duration::from_secs(default) } else { time };
     let tls = match is_tls {
         true => ClientTls::trusting(&Trust {
             verify: true,
@@ -274,7 +276,11 @@ mod tests {
     #[test]
     fn a_token_is_asked_for_as_the_standard_says() {
         for (method, form, header) in [
-            ("basic", "grant_type=client_credentials&scope=a+b%2Fc", Some("Basic bWUlM0ExOnMlMjYx")),
+            (
+                "basic",
+                "grant_type=client_credentials&scope=a+b%2Fc",
+                Some("Basic bWUlM0ExOnMlMjYx"),
+            ),
             (
                 "post",
                 "grant_type=client_credentials&scope=a+b%2Fc&client_id=me%3A1&client_secret=s%261",
@@ -304,7 +310,10 @@ mod tests {
         let tokens = at(&stub, &[("oauth2.refresh_skew_seconds", "100")]);
         block_on(async {
             let now = async || tokens.header().await.unwrap().to_str().unwrap().to_owned();
-            assert_eq!((now().await, now().await), ("Bearer t0".to_owned(), "Bearer t0".to_owned()));
+            assert_eq!(
+                (now().await, now().await),
+                ("Bearer t0".to_owned(), "Bearer t0".to_owned())
+            );
             let left = tokens.kept.lock().await.as_ref().unwrap().until - Instant::now();
             assert!((490..=500).contains(&left.as_secs()), "{left:?}");
             tokens.kept.lock().await.as_mut().unwrap().until = Instant::now();
@@ -331,7 +340,10 @@ mod tests {
         let tokens = at(&stub, &[]);
         let told = || block_on(tokens.header()).err().unwrap().to_string();
         for (reply, words) in [
-            (Reply::new(401, r#"{"error":"invalid_client"}"#), "401 Unauthorized {\"error\":\"invalid_client\"}; check"),
+            (
+                Reply::new(401, r#"{"error":"invalid_client"}"#),
+                "401 Unauthorized {\"error\":\"invalid_client\"}; check",
+            ),
             (Reply::new(200, r#"{"token":"hush"}"#), "is no token"),
             (Reply::new(200, r#"{"access_token":"hu\nsh"}"#), "is no token"),
             (Reply::new(302, "elsewhere"), "302"),

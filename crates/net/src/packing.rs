@@ -82,8 +82,7 @@ mod tests {
     #[test]
     fn what_is_packed_is_smaller_and_comes_out_as_it_was() {
         let data = b"the same again, ".repeat(1000);
-        for (packing, word) in
-            Packing::ALL.iter().map(|(word, packing)| (*packing, *word)).take(3)
+        for (packing, word) in Packing::ALL.iter().map(|(word, packing)| (*packing, *word)).take(3)
         {
             let packed = packing.pack(data.clone());
             assert!(packed.len() < data.len() / 2, "{word}: {}", packed.len());
@@ -99,6 +98,9 @@ mod tests {
             }
             assert_eq!((packing.name(), unpacked == data), (Some(word), true));
         }
-        assert_eq!((Packing::Nothing.name(), Packing::Nothing.pack(data.clone()) == data), (None, true));
+        assert_eq!(
+            (Packing::Nothing.name(), Packing::Nothing.pack(data.clone()) == data),
+            (None, true)
+        );
     }
 }

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use flb_event::Chunk;
 use flb_plugin::keys::{Int, Key};
-use flb_plugin::{
-    BoxFuture, Build, BuildError, Ending, Flush, Options, Output, Spec, Table, keys,
-};
+use flb_plugin::{BoxFuture, Build, BuildError, Ending, Flush, Options, Output, Spec, Table, keys};
 use tokio::time::Instant;
 
 pub(super) const SPEC: Spec<dyn Output> = Spec {

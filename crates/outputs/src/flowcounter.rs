@@ -121,8 +121,7 @@ impl FlowCounter {
 
     fn count_one(&self, span: &mut Option<Span>, second: u64, bytes: u64, lines: &mut String) {
         let seconds = self.unit.seconds();
-        let current =
-            span.get_or_insert(Span { until: second + seconds, records: 0, bytes: 0 });
+        let current = span.get_or_insert(Span { until: second + seconds, records: 0, bytes: 0 });
         if second >= current.until {
             lines.push_str(&self.line(current));
             // Times in which nothing came have no line.
@@ -150,7 +149,12 @@ mod tests {
     use flb_harness::chunk;
 
     fn counter(unit: Unit, is_event_based: bool) -> FlowCounter {
-        FlowCounter { label: Label::named(String::new()), unit, is_event_based, span: Mutex::default() }
+        FlowCounter {
+            label: Label::named(String::new()),
+            unit,
+            is_event_based,
+            span: Mutex::default(),
+        }
     }
 
     #[test]
@@ -176,7 +180,8 @@ mod tests {
     #[test]
     fn records_may_be_counted_by_their_own_times() {
         let counter = counter(Unit::Second, true);
-        let records = chunk("t", &[(5, 0, "{}"), (5, 9, "{}"), (6, 0, "{}"), (9, 0, "{}"), (3, 0, "{}")]);
+        let records =
+            chunk("t", &[(5, 0, "{}"), (5, 9, "{}"), (6, 0, "{}"), (9, 0, "{}"), (3, 0, "{}")]);
         let lines = counter.count(&records, Timestamp::default());
         let counts: Vec<&str> =
             lines.lines().map(|line| line.split(", \"bytes").next().unwrap()).collect();

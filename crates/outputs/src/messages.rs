@@ -11,9 +11,7 @@ use flb_net::options::port;
 use flb_net::tls::{ClientTls, SWITCH};
 use flb_plugin::keys::Word;
 use flb_plugin::log::{Label, Mishaps};
-use flb_plugin::{
-    BoxFuture, Build, BuildError, Flush, Options, Output, OutputError, is_exhausted,
-};
+use flb_plugin::{BoxFuture, Build, BuildError, Flush, Options, Output, OutputError, is_exhausted};
 
 /// By what messages are carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

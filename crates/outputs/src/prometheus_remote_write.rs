@@ -120,7 +120,8 @@ impl Writer {
 
     /// A series of one sample. Its labels are sorted, as the protocol asks for.
     fn series(&self, name: &str, sample: &Sample, time: Timestamp) -> Series {
-        let pair = |(name, value): &(String, String)| Pair { name: name.clone(), value: value.clone() };
+        let pair =
+            |(name, value): &(String, String)| Pair { name: name.clone(), value: value.clone() };
         let mut labels: Vec<Pair> = sample.labels.iter().chain(&self.labels).map(pair).collect();
         let name = format!("{name}{}", sample.suffix);
         labels.push(Pair { name: "__name__".to_owned(), value: name });
@@ -193,7 +194,8 @@ mod tests {
 
     fn output(port: u16, given: &[(&str, &str)]) -> RemoteWrite {
         let port = port.to_string();
-        let own = [("port", port.as_str()), ("uri", "/api/v1/write"), ("http.response_timeout", "1")];
+        let own =
+            [("port", port.as_str()), ("uri", "/api/v1/write"), ("http.response_timeout", "1")];
         build_with(&options(OPTIONS, &[&own, given].concat()), remote_write).unwrap()
     }
 
@@ -237,8 +239,11 @@ mod tests {
         let flush = block_on(output(stub.port(), given).flush(&chunk("t", records)));
         assert!(matches!(flush, Flush::Done), "{flush:?}");
         let show = |series: Series| {
-            let labels: Vec<String> =
-                series.labels.iter().map(|label| format!("{}={}", label.name, label.value)).collect();
+            let labels: Vec<String> = series
+                .labels
+                .iter()
+                .map(|label| format!("{}={}", label.name, label.value))
+                .collect();
             let Value { value, timestamp } = series.samples[0];
             format!("{} {value} {timestamp}", labels.join(","))
         };

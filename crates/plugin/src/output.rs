@@ -58,12 +58,8 @@ impl Flush {
     #[must_use]
     pub fn of_rest(self, again: Vec<bool>, left_out: usize, refused: Option<Chunk>) -> Self {
         match self {
-            Self::Retry { reason, after } => {
-                Self::Rest { again, left_out, refused, reason, after }
-            }
-            Self::NoRoom { reason } => {
-                Self::Rest { again, left_out, refused, reason, after: None }
-            }
+            Self::Retry { reason, after } => Self::Rest { again, left_out, refused, reason, after },
+            Self::NoRoom { reason } => Self::Rest { again, left_out, refused, reason, after: None },
             fate => fate,
         }
     }

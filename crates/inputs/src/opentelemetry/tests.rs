@@ -255,7 +255,10 @@ fn a_call_that_is_refused_has_a_status() {
         assert_eq!(status(traces, framed(0, b"")).await, "12");
         let unknown = [("grpc-encoding", "br")];
         let told = call(dial(&address).await, GRPC_PATH, &unknown, framed(1, PROTOBUF)).await;
-        assert_eq!((&*told.0, &*told.1), ("12", "encoding 'br' is not known: use gzip, zstd or snappy"));
+        assert_eq!(
+            (&*told.0, &*told.1),
+            ("12", "encoding 'br' is not known: use gzip, zstd or snappy")
+        );
     });
     assert!(records.is_empty());
 }

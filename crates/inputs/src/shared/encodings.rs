@@ -82,8 +82,7 @@ fn within(
 
 /// A block says how long it will be, and is no longer.
 fn block(body: &[u8], limit: usize) -> Result<Vec<u8>, PackedError> {
-    let length =
-        snap::raw::decompress_len(body).map_err(|error| damaged("snappy", error))?;
+    let length = snap::raw::decompress_len(body).map_err(|error| damaged("snappy", error))?;
     if length > limit {
         return Err(PackedError::Bomb(limit));
     }

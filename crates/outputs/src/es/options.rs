@@ -71,7 +71,8 @@ keys! {
     AWS: Option<Text> = Key::new("aws_*", "").idle(FOR_AWS);
 }
 
-pub(super) const OPTIONS: Table = Table(&[OWN, http_client::KEYS, http_client::GZIP_KEYS, tls::KEYS, tls::CLIENT]);
+pub(super) const OPTIONS: Table =
+    Table(&[OWN, http_client::KEYS, http_client::GZIP_KEYS, tls::KEYS, tls::CLIENT]);
 
 impl Word for Operation {
     const ALL: &'static [(&'static str, Self)] = &[

@@ -10,8 +10,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use flb_event::Timestamp;
 use crate::scripted::read;
+use flb_event::Timestamp;
 
 fn output(given: &[(&str, &str)]) -> Result<Es, BuildError> {
     build_with(&options(OPTIONS, given), |options, build| es("es", options, build))

@@ -19,8 +19,8 @@ use flb_plugin::{
 };
 
 use encode::Encoding;
-use flb_net::{connections, dial};
 use flb_net::tls;
+use flb_net::{connections, dial};
 use flb_plugin::log::{Label, Mishaps};
 use node::Node;
 

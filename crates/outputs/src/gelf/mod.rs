@@ -151,7 +151,8 @@ impl Datagrams {
             return Ok(());
         }
         let parts = message.chunks(self.piece);
-        let count = u8::try_from(parts.len()).ok().filter(|count| usize::from(*count) <= MOST_PARTS);
+        let count =
+            u8::try_from(parts.len()).ok().filter(|count| usize::from(*count) <= MOST_PARTS);
         let count = count.ok_or(TooLong(message.len()))?;
         let name = self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         for (number, part) in (0..count).zip(parts) {

@@ -83,7 +83,10 @@ fn noise(length: usize) -> String {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         char::from(b'!' + (seed >> 33) as u8 % 90)
     };
-    std::iter::repeat_with(next).take(length).map(|char| if char == '\\' || char == '"' { 'x' } else { char }).collect()
+    std::iter::repeat_with(next)
+        .take(length)
+        .map(|char| if char == '\\' || char == '"' { 'x' } else { char })
+        .collect()
 }
 
 #[test]

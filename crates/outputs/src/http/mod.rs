@@ -17,9 +17,9 @@ use reqwest::header::{HeaderName, HeaderValue};
 use super::gelf_message::{self, Gelf};
 use super::json::{self, RecordJson};
 use super::layout::Layout;
+use each::Each;
 use flb_net::http_client::{self, HttpClient};
 use flb_net::{oauth2, tls};
-use each::Each;
 use flb_plugin::log::{Label, Mishaps};
 
 pub(super) const SPEC: Spec<dyn Output> =

@@ -146,7 +146,9 @@ fn gzip_packs_the_body() {
 
 #[test]
 fn every_compression_has_its_name() {
-    for (name, magic) in [("zstd", &b"\x28\xb5\x2f\xfd"[..]), ("snappy", &[39]), ("gzip", &[0x1f, 0x8b])] {
+    for (name, magic) in
+        [("zstd", &b"\x28\xb5\x2f\xfd"[..]), ("snappy", &[39]), ("gzip", &[0x1f, 0x8b])]
+    {
         let (flush, head, body) = post(&[("compress", name)], "200 OK");
         assert!(matches!(flush, Flush::Done));
         assert!(head.contains(&format!("content-encoding: {name}\r\n")), "{head}");
@@ -174,7 +176,8 @@ fn each_record_may_be_a_request_with_a_fate_of_its_own() {
         (block_on(output.flush(&chunk("a.b", &records))), stub.requests())
     };
     let (one, bad, busy) = (request("one"), request("bad"), request("busy"));
-    let (flush, requests) = flushed(&[&one, &one], &[&keys[..], &[("header_tag", "x-tag")]].concat());
+    let (flush, requests) =
+        flushed(&[&one, &one], &[&keys[..], &[("header_tag", "x-tag")]].concat());
     assert!(matches!(flush, Flush::Done), "{flush:?}");
     assert_eq!(requests.len(), 2);
     assert_eq!(requests[0].body, b"one");
@@ -351,6 +354,8 @@ fn a_wrong_configuration_is_refused() {
     assert!(refused(&[("header_tag", "a b")]).contains("not a header name"));
     assert!(refused(&[("host", "a b")]).contains("are no address"));
     assert!(refused(&[("body_key", "$b")]).contains("go together"));
-    assert!(refused(&[("body_key", "b"), ("headers_key", "$h")]).contains("does not begin with '$'"));
+    assert!(
+        refused(&[("body_key", "b"), ("headers_key", "$h")]).contains("does not begin with '$'")
+    );
     assert!(refused(&[("oauth2.enable", "on")]).contains("something lacks"));
 }

@@ -68,7 +68,8 @@ keys! {
         Key::new("buffer_size", "").idle("of an answer only the beginning is looked at");
 }
 
-const OPTIONS: Table = Table(&[OWN, http_client::KEYS, http_client::GZIP_KEYS, tls::KEYS, tls::CLIENT]);
+const OPTIONS: Table =
+    Table(&[OWN, http_client::KEYS, http_client::GZIP_KEYS, tls::KEYS, tls::CLIENT]);
 
 /// The header that names the tenant.
 const TENANT: HeaderName = HeaderName::from_static("x-scope-orgid");

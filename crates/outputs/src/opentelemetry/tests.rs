@@ -210,7 +210,8 @@ fn what_filters_have_changed_goes_out_as_they_left_it() {
 }
 
 /// What a call is answered with: headers, a body, trailers.
-type Told = (&'static [(&'static str, &'static str)], Vec<u8>, &'static [(&'static str, &'static str)]);
+type Told =
+    (&'static [(&'static str, &'static str)], Vec<u8>, &'static [(&'static str, &'static str)]);
 
 /// Flushes a record to a server of HTTP/2; the fate, what was asked for by path and headers, and the body.
 fn called(given: &[(&str, &str)], told: Told) -> (Flush, http::request::Parts, Vec<u8>) {
@@ -228,19 +229,21 @@ fn called(given: &[(&str, &str)], told: Told) -> (Flush, http::request::Parts, V
             pairs.iter().map(pair).collect()
         };
         let (headers, trailers) = (map(headers), map(trailers));
-        let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
-            let (asked, headers, body, trailers) =
-                (asked.clone(), headers.clone(), body.clone(), trailers.clone());
-            async move {
-                let (parts, incoming) = request.into_parts();
-                let question = incoming.collect().await.unwrap().to_bytes().to_vec();
-                asked.send((parts, question)).await.unwrap();
-                let body = Full::new(hyper::body::Bytes::from(body));
-                let mut answer = http::Response::new(body.with_trailers(async move { Some(Ok(trailers)) }));
-                answer.headers_mut().extend(headers);
-                Ok::<_, std::convert::Infallible>(answer)
-            }
-        });
+        let service =
+            hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
+                let (asked, headers, body, trailers) =
+                    (asked.clone(), headers.clone(), body.clone(), trailers.clone());
+                async move {
+                    let (parts, incoming) = request.into_parts();
+                    let question = incoming.collect().await.unwrap().to_bytes().to_vec();
+                    asked.send((parts, question)).await.unwrap();
+                    let body = Full::new(hyper::body::Bytes::from(body));
+                    let mut answer =
+                        http::Response::new(body.with_trailers(async move { Some(Ok(trailers)) }));
+                    answer.headers_mut().extend(headers);
+                    Ok::<_, std::convert::Infallible>(answer)
+                }
+            });
         let serve = async {
             let (stream, _) = listener.accept().await.unwrap();
             let io = hyper_util::rt::TokioIo::new(stream);
@@ -270,15 +273,23 @@ fn grpc_calls_the_collector_and_its_status_decides() {
     assert!(matches!(flush, Flush::Done), "{flush:?}");
     assert_eq!(parts.uri.path(), "/opentelemetry.proto.collector.logs.v1.LogsService/Export");
     let header = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap());
-    assert_eq!((header("content-type"), header("te")), (Some("application/grpc"), Some("trailers")));
+    assert_eq!(
+        (header("content-type"), header("te")),
+        (Some("application/grpc"), Some("trailers"))
+    );
     let request = ExportLogsServiceRequest::decode(&body[5..]).unwrap();
     assert_eq!(request.resource_logs[0].scope_logs[0].log_records.len(), 1);
-    let partial = ExportLogsPartialSuccess { rejected_log_records: 1, error_message: String::new() };
+    let partial =
+        ExportLogsPartialSuccess { rejected_log_records: 1, error_message: String::new() };
     let partial = ExportLogsServiceResponse { partial_success: Some(partial) }.encode_to_vec();
     let (flush, ..) = called(&[GRPC], (&[], message(&partial), GOOD));
     assert!(matches!(flush, Flush::Partly { left_out: 1, .. }), "{flush:?}");
     for (headers, trailers, words) in [
-        (&[("grpc-status", "14"), ("grpc-message", "not%20now"), ("retry-after", "5")][..], &[][..], "gRPC status=14 not now"),
+        (
+            &[("grpc-status", "14"), ("grpc-message", "not%20now"), ("retry-after", "5")][..],
+            &[][..],
+            "gRPC status=14 not now",
+        ),
         (&[], &[("grpc-status", "16")], "gRPC status=16"),
         (&[], &[], "nothing of gRPC"),
         (&[], &[("grpc-status", "x")], "nothing of gRPC"),
@@ -288,7 +299,8 @@ fn grpc_calls_the_collector_and_its_status_decides() {
         assert!(reason.contains(words), "{reason}");
         assert_eq!(after.is_some(), headers.len() == 3);
     }
-    let (flush, ..) = called(&[GRPC], (&[], vec![], &[("grpc-status", "3"), ("grpc-message", "bad")]));
+    let (flush, ..) =
+        called(&[GRPC], (&[], vec![], &[("grpc-status", "3"), ("grpc-message", "bad")]));
     let Flush::Fail(error) = flush else { panic!("{flush:?}") };
     assert!(error.to_string().contains("gRPC status=3 bad"), "{error}");
 }
@@ -302,7 +314,8 @@ fn messages_of_grpc_and_bodies_of_http2_are_compressed_as_their_headers_say() {
     assert_eq!(header(&parts, "grpc-encoding").as_deref(), Some("gzip"));
     assert_eq!((header(&parts, "content-encoding"), body[0]), (None, 1));
     let mut unpacked = Vec::new();
-    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&body[5..]), &mut unpacked).unwrap();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&body[5..]), &mut unpacked)
+        .unwrap();
     assert!(ExportLogsServiceRequest::decode(&*unpacked).is_ok());
     let (flush, parts, body) = called(&[("http2", "on"), ("compress", "zstd")], (&[], vec![], &[]));
     assert!(matches!(flush, Flush::Done), "{flush:?}");

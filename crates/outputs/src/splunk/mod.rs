@@ -61,7 +61,8 @@ keys! {
         Key::new("http_debug_bad_request", "").idle("what Splunk says is always in the log");
 }
 
-const OPTIONS: Table = Table(&[OWN, http_client::KEYS, http_client::GZIP_KEYS, tls::KEYS, tls::CLIENT]);
+const OPTIONS: Table =
+    Table(&[OWN, http_client::KEYS, http_client::GZIP_KEYS, tls::KEYS, tls::CLIENT]);
 
 const PATH: &str = "/services/collector/event";
 const CHANNEL_HEADER: HeaderName = HeaderName::from_static("x-splunk-request-channel");

@@ -186,10 +186,7 @@ impl Writer {
         let date = civil(event.time);
         let month = MONTHS[usize::from(date.month().unsigned_abs()) - 1];
         let (day, hour, minute, second) = (date.day(), date.hour(), date.minute(), date.second());
-        print(
-            out,
-            format_args!("<{priority}>{month} {day:2} {hour:02}:{minute:02}:{second:02} "),
-        );
+        print(out, format_args!("<{priority}>{month} {day:2} {hour:02}:{minute:02}:{second:02} "));
         let value = |field: &Field| field.value(event.body, self.longest);
         let (hostname, appname, procid) =
             (value(&self.hostname), value(&self.appname), value(&self.procid));

@@ -63,7 +63,11 @@ fn a_message_has_what_its_keys_name_or_the_presets() {
     ];
     let all = [&keys[..], &presets].concat();
     check(&all, "{}", "<186>1 2023-11-14T22:13:20.123456Z web_1 shop 1 m -");
-    check(&all, r#"{"level":"0","facility":"0"}"#, "<0>1 2023-11-14T22:13:20.123456Z web_1 shop 1 m -");
+    check(
+        &all,
+        r#"{"level":"0","facility":"0"}"#,
+        "<0>1 2023-11-14T22:13:20.123456Z web_1 shop 1 m -",
+    );
 }
 
 #[test]
@@ -100,7 +104,10 @@ fn a_message_is_cut_between_characters_and_one_with_a_priority_goes_as_it_is() {
     check(&given, r#"{"log":"<30>Oct 1 x: y"}"#, "<30>Oct 1 x: y");
     check(&given, r#"{"log":"<b>"}"#, "<14>Nov 14 22:13:20 <b>");
     let long = format!("{{\"log\":\"{}\"}}", "x".repeat(5000));
-    assert_eq!((written(&[LOG], &[&long]).len(), written(&[LOG, OLD], &[&long]).len()), (2048, 1024));
+    assert_eq!(
+        (written(&[LOG], &[&long]).len(), written(&[LOG, OLD], &[&long]).len()),
+        (2048, 1024)
+    );
 }
 
 #[test]
@@ -209,8 +216,12 @@ fn rsyslog_reads_what_is_sent_over_every_transport() {
         let place = folder.display();
         let (certificate, key) = (identity.certificate(), identity.key());
         let input = match transport {
-            "udp" => format!(r#"module(load="imudp") input(type="imudp" address="127.0.0.1" port="{port}")"#),
-            "tcp" => format!(r#"module(load="imtcp") input(type="imtcp" address="127.0.0.1" port="{port}")"#),
+            "udp" => format!(
+                r#"module(load="imudp") input(type="imudp" address="127.0.0.1" port="{port}")"#
+            ),
+            "tcp" => format!(
+                r#"module(load="imtcp") input(type="imtcp" address="127.0.0.1" port="{port}")"#
+            ),
             _ => format!(
                 r#"module(load="imtcp" streamDriver.name="{driver}" streamDriver.mode="1" streamDriver.authMode="anon")
                 input(type="imtcp" address="127.0.0.1" port="{port}")"#
