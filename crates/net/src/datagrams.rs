@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use tokio::net::UdpSocket;
 use tokio::sync::Mutex;
 
-use super::http_client::bracketed;
+use super::http_parts::bracketed;
 use super::stream::Peer;
 
 /// The most bytes that a datagram on the network holds.

@@ -4,22 +4,21 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use flb_config::Variables;
 use flb_plugin::keys::{Bool, Choice, Key, Many, Options, Text, Time, Word};
-use flb_plugin::{Build, BuildError, Flush, Gauge, OutputError, Secrecy, is_exhausted, keys};
+use flb_plugin::{Build, BuildError, Flush, Gauge, OutputError, Secrecy, keys};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
-    RETRY_AFTER,
 };
 use reqwest::{Client, Method, NoProxy, Proxy, StatusCode};
 
 use super::connections::BUSY;
 use super::dial;
 use super::grpc::{self, Outcome};
+pub use super::http_parts::{LONGEST_ANSWER, authorization, basic};
+use super::http_parts::{after, beginning_of, bracketed, explained, has_no_room};
 use super::oauth2::Tokens;
 use super::options::port;
 use super::packing::Packing;
@@ -83,9 +82,6 @@ impl From<Gzip> for Packing {
         gzip.0
     }
 }
-
-/// The longest part of an answer that is looked at.
-pub const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// A server, and what it is asked for.
 pub struct Endpoint<'a> {
@@ -364,55 +360,6 @@ fn is_final(status: StatusCode) -> bool {
     status.is_client_error() && !again.contains(&status)
 }
 
-/// A host as it stands in an address: one of IPv6 in brackets.
-pub(crate) fn bracketed(host: &str) -> String {
-    match host.contains(':') && !host.starts_with('[') {
-        true => format!("[{host}]"),
-        false => host.to_owned(),
-    }
-}
-
-/// `Retry-After` in seconds; dates are not looked at.
-pub(crate) fn after(response: &reqwest::Response) -> Option<Duration> {
-    let value = response.headers().get(RETRY_AFTER)?;
-    value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
-}
-
-/// The beginning of an answer's body, as far as it comes.
-pub(crate) async fn beginning(response: reqwest::Response) -> Vec<u8> {
-    beginning_of(response, LONGEST_ANSWER).await
-}
-
-/// At most so many bytes of it.
-async fn beginning_of(mut response: reqwest::Response, longest: usize) -> Vec<u8> {
-    let mut body = Vec::new();
-    while body.len() < longest
-        && let Ok(Some(piece)) = response.chunk().await
-    {
-        body.extend_from_slice(&piece);
-    }
-    body.truncate(longest);
-    body
-}
-
-/// An error with its causes, the last of which says most.
-pub(crate) fn explained(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text = inner.to_string();
-        cause = inner.source();
-    }
-    if error.is_timeout() { format!("timed out: {text}") } else { text }
-}
-
-/// Whether there was no descriptor or memory for the request.
-fn has_no_room(error: &reqwest::Error) -> bool {
-    let first = std::error::Error::source(error);
-    let mut causes = std::iter::successors(first, |cause| cause.source());
-    causes.any(|cause| cause.downcast_ref().is_some_and(is_exhausted))
-}
-
 fn client(
     options: &Options,
     variables: &Variables,
@@ -510,19 +457,6 @@ fn common_headers(options: &Options, authority: &str) -> Result<HeaderMap, Build
         headers.insert(AUTHORIZATION, basic(user, password)?);
     }
     Ok(headers)
-}
-
-/// Basic authentication.
-pub fn basic(user: &str, password: &str) -> Result<HeaderValue, BuildError> {
-    authorization("Basic", &STANDARD.encode(format!("{user}:{password}")))
-}
-
-/// The value of `Authorization` of this scheme; nobody shows it.
-pub fn authorization(scheme: &str, credentials: &str) -> Result<HeaderValue, BuildError> {
-    let mut value = HeaderValue::from_str(&format!("{scheme} {credentials}"))
-        .map_err(|error| BuildError::new(format!("the credentials are no header: {error}")))?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// The headers that the options give.

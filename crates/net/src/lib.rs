@@ -11,6 +11,7 @@ pub mod forward;
 pub mod grpc;
 pub mod hex;
 pub mod http_client;
+mod http_parts;
 pub mod imds;
 pub mod listener;
 pub mod oauth2;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::http_client::{authorization, basic, beginning, explained};
+use super::http_parts::{authorization, basic, beginning, explained};
 use super::tls::{self, ClientTls, Trust};
 
 keys! {
