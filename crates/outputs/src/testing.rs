@@ -6,7 +6,7 @@ use std::time::Duration;
 use flb_event::Chunk;
 use flb_harness::chunk;
 use flb_harness::net::block_on;
-use flb_plugin::{Flush, Output};
+use flb_plugin::{Flush, Output, Spec};
 use flb_testkit::Case;
 use flb_testkit::stub::{Fault, Reply, Stub};
 
@@ -46,13 +46,18 @@ pub(crate) fn records(case: &Case) -> Chunk {
 /// end. [`TAKEN`] says how often.
 pub(crate) fn nothing_is_lost(output: &dyn Output, stub: &mut Stub) {
     let records = chunk("t", &[(1_700_000_000, 0, r#"{"log":"x"}"#)]);
-    nothing_is_lost_of(output, &records, stub);
+    nothing_is_lost_of(output, &records, &[401, 403, 404], stub);
 }
 
-/// The same, of these records.
-pub(crate) fn nothing_is_lost_of(output: &dyn Output, records: &Chunk, stub: &mut Stub) {
+/// The same, of these records, where these statuses, too, are retries.
+pub(crate) fn nothing_is_lost_of(
+    output: &dyn Output,
+    records: &Chunk,
+    statuses: &[u16],
+    stub: &mut Stub,
+) {
     block_on(async {
-        for (fault, words, asked_for) in faults() {
+        for (fault, words, asked_for) in faults(statuses) {
             stub.fail(Some(fault.clone()));
             match output.flush(records).await {
                 Flush::Retry { reason, after } => {
@@ -73,8 +78,8 @@ pub(crate) fn nothing_is_lost_of(output: &dyn Output, records: &Chunk, stub: &mu
 /// How often [`nothing_is_lost`] leaves the record with the server: garbage and silence come after it took it.
 pub(crate) const TAKEN: usize = 3;
 
-/// What goes wrong, what is said of it, and when the server wants to be asked again.
-fn faults() -> Vec<(Fault, &'static str, Option<Duration>)> {
+/// What goes wrong, these statuses too, what is said of it, and when the server wants to be asked again.
+fn faults(statuses: &[u16]) -> Vec<(Fault, &'static str, Option<Duration>)> {
     let busy = Reply::new(429, "slow\x1b[31m\ndown").with("Retry-After: 7");
     let harmless = "HTTP status=429 Too Many Requests slow\\u{1b}[31m\\ndown";
     let mut faults = vec![
@@ -82,8 +87,54 @@ fn faults() -> Vec<(Fault, &'static str, Option<Duration>)> {
         (Fault::Garbage, "", None),
         (Fault::Silence, "timed out", None),
     ];
-    for status in [401, 403, 404, 408, 500, 503] {
+    for status in [&[408, 500, 503], statuses].concat() {
         faults.push((Fault::Instead(Reply::new(status, "no")), "HTTP status=", None));
     }
     faults
+}
+
+/// Each output over HTTP, with a record that it takes, and what is a retry there beside the usual.
+const OVER_HTTP: [(&Spec<dyn Output>, &str, &[u16]); 6] = [
+    (&crate::http::SPEC, r#"{"log":"x"}"#, &[302]),
+    (&crate::opentelemetry::SPEC, r#"{"log":"x"}"#, &[302]),
+    (&crate::es::SPEC, r#"{"log":"x"}"#, &[302, 400, 401, 403, 404]),
+    (&crate::loki::SPEC, r#"{"log":"x"}"#, &[302, 401, 403, 404]),
+    (&crate::splunk::SPEC, r#"{"log":"x"}"#, &[302, 401, 403, 404]),
+    (
+        &crate::prometheus_remote_write::SPEC,
+        r#"{"name":"up","type":"gauge","help":"Up.","samples":[{"name":"up","labels":{},"value":1}]}"#,
+        &[302, 401, 403, 404],
+    ),
+];
+
+/// Runs a test with each of them, and a server that takes everything.
+fn with_each(test: impl Fn(&dyn Output, &Chunk, &[u16], &mut Stub)) {
+    for (spec, record, statuses) in OVER_HTTP {
+        let mut stub = Stub::start(|_| Reply::new(200, r#"{"errors":false}"#));
+        let port = stub.port().to_string();
+        let given = [("port", port.as_str()), ("http.response_timeout", "1")];
+        let output = flb_harness::build(spec, &given).unwrap();
+        let records = chunk("t", &[(1_700_000_000, 0, record)]);
+        test(&*output, &records, statuses, &mut stub);
+    }
+}
+
+#[test]
+fn whatever_a_server_does_no_output_over_http_loses_a_record() {
+    with_each(nothing_is_lost_of);
+}
+
+#[test]
+fn half_an_answer_and_a_slow_one_lose_nothing_and_hang_nowhere() {
+    with_each(|output, records, _, stub| {
+        for fault in [Fault::Half, Fault::Trickle(Duration::from_millis(10))] {
+            stub.fail(Some(fault.clone()));
+            let flush = block_on(output.flush(records));
+            // Where the status says all, the rest of the answer is not waited for in vain.
+            assert!(matches!(flush, Flush::Done | Flush::Retry { .. }), "{fault:?}: {flush:?}");
+        }
+        stub.fail(Some(Fault::Trickle(Duration::from_millis(200))));
+        let flush = block_on(output.flush(records));
+        assert!(matches!(flush, Flush::Done | Flush::Retry { .. }), "{flush:?}");
+    });
 }
