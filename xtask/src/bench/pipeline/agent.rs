@@ -153,7 +153,14 @@ fn read(command: &mut Command, work: &Work) {
 
 /// The work's lines, from a client.
 fn receive(command: &mut Command, work: &Work, sent: Sent) {
-    command.args(["-i", "syslog", "-p", "listen=127.0.0.1", "-p", work.reading]);
-    command.arg("-p").arg(format!("mode={}", sent.mode));
+    match sent.mode {
+        "otlp" => {
+            command.args(["-i", "opentelemetry", "-p", "listen=127.0.0.1"]);
+        }
+        mode => {
+            command.args(["-i", "syslog", "-p", "listen=127.0.0.1", "-p", work.reading]);
+            command.arg("-p").arg(format!("mode={mode}"));
+        }
+    }
     command.arg("-p").arg(format!("port={}", sent.port));
 }

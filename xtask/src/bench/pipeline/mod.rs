@@ -1,5 +1,5 @@
 //! `cargo xtask bench pipeline [LINES [WORDS]]`: what a record costs the whole agent, from a file to null: by filter, by kind of
-//! line, by size, and by the number of filters; and from a syslog client. With `WORDS` only the rows whose name contains them.
+//! line, by size, and by the number of filters; from a syslog client; and to stores that are sinks on this machine. With `WORDS` only the rows whose name contains them.
 //!
 //! Rounds of all rows are interleaved. When `FLUENT_BIT` names another agent with the same command line it takes part, and
 //! what both write to files is compared line by line; its filters are `.aot` files made by the compiler that `FLB_WAMRC`
@@ -10,6 +10,7 @@ mod agent;
 mod compare;
 mod report;
 mod sent;
+mod sink;
 mod start;
 mod works;
 
@@ -67,7 +68,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let mut rows: Vec<(Row<'_>, _)> = Vec::new();
     for work in &works {
         for agent in agents.iter().filter(|agent| agent.can(work)) {
-            let (agent, command) = (agent.name, agent.command(work, &["null"]));
+            let output: Vec<&str> = work.output.iter().map(String::as_str).collect();
+            let (agent, command) = (agent.name, agent.command(work, &output));
             rows.push((Row { work, agent, costs: Vec::new() }, command));
         }
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::sent::Sent;
+use super::sink;
 use crate::bench::lines::{self, Shape};
 
 /// Bytes of the line that most rows are about, its newline included.
@@ -87,8 +88,15 @@ pub(super) struct Work {
     pub(super) filters: Vec<&'static Filter>,
     /// A filter that is no module, if there is one.
     pub(super) native: Option<Native>,
+    /// Where records go: the output's words.
+    pub(super) output: Vec<String>,
     /// Whether it may use all CPUs, and not only one.
     pub(super) is_wide: bool,
+}
+
+/// The output that throws records away.
+fn null() -> Vec<String> {
+    vec!["null".to_owned()]
 }
 
 /// All works, with their files made, for so many lines in the main ones.
@@ -110,6 +118,7 @@ pub(super) fn works(folder: &Path, lines: usize) -> Result<Vec<Work>> {
                 length,
                 filters,
                 native: None,
+                output: null(),
                 is_wide: false,
             });
         };
@@ -154,6 +163,23 @@ pub(super) fn works(folder: &Path, lines: usize) -> Result<Vec<Work>> {
             length: LENGTH,
             filters: vec![],
             native: None,
+            output: null(),
+            is_wide: false,
+        });
+    }
+    for sink in sink::start()? {
+        // What came by OTLP goes out by it.
+        let is_otlp = sink.name == "opentelemetry";
+        works.push(Work {
+            name: if is_otlp { "OTLP to OTLP".to_owned() } else { format!("to {}", sink.name) },
+            files: vec![few.clone()],
+            reading: JSON,
+            sent: is_otlp.then(|| Sent::by("otlp")).transpose()?,
+            records: aside,
+            length: LENGTH,
+            filters: vec![],
+            native: None,
+            output: sink.output,
             is_wide: false,
         });
     }
@@ -168,6 +194,7 @@ pub(super) fn works(folder: &Path, lines: usize) -> Result<Vec<Work>> {
             length: LENGTH,
             filters: vec![filter],
             native: None,
+            output: null(),
             is_wide: true,
         });
     }
@@ -202,6 +229,7 @@ pub(super) fn one_line(folder: &Path) -> Result<Work> {
         length: LENGTH,
         filters: vec![SAY],
         native: None,
+        output: null(),
         is_wide: false,
     })
 }
@@ -239,6 +267,7 @@ pub(super) fn to_compare(folder: &Path, lines: usize) -> Result<Vec<Work>> {
                 length: LENGTH,
                 filters,
                 native: None,
+                output: null(),
                 is_wide: true,
             });
         }
@@ -285,6 +314,7 @@ impl Maker<'_> {
             length,
             filters: Vec::new(),
             native: Some(Native { name: "kubernetes", tag: "kube.*", properties }),
+            output: null(),
             is_wide: false,
         })
     }
