@@ -36,6 +36,7 @@ mod tcp;
 #[cfg(test)]
 mod testing;
 mod udp;
+mod upstream;
 
 /// Every output, alphabetic.
 pub static ALL: &[Spec<dyn Output>] = &[

@@ -139,6 +139,16 @@ impl Options {
         self.given.extend(given.map(|given| Given { name: key.name(), ..given.clone() }));
     }
 
+    /// These options, and where they say nothing, what the others say; keys are of the others' table.
+    #[must_use]
+    pub fn over(mut self, others: &Self) -> Self {
+        let own: Vec<&str> = self.given.iter().map(|given| given.name).collect();
+        let rest = others.given.iter().filter(|given| !own.contains(&given.name));
+        let rest: Vec<Given> = rest.cloned().collect();
+        self.given.extend(rest);
+        Self { table: others.table, given: self.given }
+    }
+
     /// Checks a text, and gives it to a key of the table's row. An empty one is as none. Of a key given twice both count.
     pub fn add(
         &mut self,

@@ -9,6 +9,7 @@ mod tests;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flb_event::Chunk;
@@ -22,22 +23,23 @@ use reqwest::StatusCode;
 use crate::fates::Fates;
 use answer::{Answer, Fate};
 use bulk::{Bulk, Operation, Request};
-use options::OPTIONS;
+use options::{NODE, OPTIONS, UPSTREAM};
 
 use crate::date::now;
+use crate::upstream;
 
 pub(super) const SPEC: Spec<dyn Output> = Spec {
     name: "es",
     about: "Store records in Elasticsearch",
     options: OPTIONS,
-    build: |options, build| Ok(Box::new(es("es", options, build)?)),
+    build: |options, build| output("es", options, build),
 };
 
 pub(super) const OPENSEARCH: Spec<dyn Output> = Spec {
     name: "opensearch",
     about: "Store records in OpenSearch",
     options: OPTIONS,
-    build: |options, build| Ok(Box::new(es("opensearch", options, build)?)),
+    build: |options, build| output("opensearch", options, build),
 };
 
 /// Exported as `flb_output_refused_records_total`.
@@ -50,6 +52,20 @@ static REFUSED: Metric =
 const ANSWER: usize = 64 * 1024;
 /// What it may say of a record.
 const ANSWER_OF_RECORD: usize = 1024;
+
+fn output(
+    plugin: &str,
+    options: &Options,
+    build: &Build<'_>,
+) -> Result<Box<dyn Output>, BuildError> {
+    let Some(path) = options.get(UPSTREAM) else {
+        return Ok(Box::new(es(plugin, options, build)?));
+    };
+    let nodes = upstream::nodes(plugin, path, NODE, build)?;
+    let server = |node: Options| es(plugin, &node.over(options), build);
+    let servers = nodes.into_iter().map(server).collect::<Result<_, _>>()?;
+    Ok(Box::new(Several { servers, next: AtomicUsize::new(0) }))
+}
 
 fn es(plugin: &str, options: &Options, build: &Build<'_>) -> Result<Es, BuildError> {
     let label = Label::output(plugin, build);
@@ -89,6 +105,19 @@ impl Output for Es {
             }
             fates.of(chunk)
         })
+    }
+}
+
+/// Servers that take turns. A chunk that one of them does not take now is the next one's turn.
+struct Several {
+    servers: Vec<Es>,
+    next: AtomicUsize,
+}
+
+impl Output for Several {
+    fn flush<'a>(&'a self, chunk: &'a Chunk) -> BoxFuture<'a, Flush> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        self.servers[turn % self.servers.len()].flush(chunk)
     }
 }
 

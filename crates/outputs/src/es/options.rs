@@ -16,6 +16,7 @@ use super::bulk::{Bulk, Index, Operation};
 use crate::accessors::{path_or_name, wrong};
 use crate::dates::Format;
 use crate::json::{Field, json_options};
+use crate::upstream;
 
 const FOR_AWS: &str = "it is for aws_auth";
 
@@ -66,13 +67,27 @@ keys! {
         Key::new("buffer_size", "").idle("as much of an answer is read as the records are worth");
     TRACE_OUTPUT: Bool = Key::new("trace_output", "").default("off").idle("see log_level");
     TRACE_ERROR: Bool = Key::new("trace_error", "").default("off").idle("reasons are always logged");
-    UPSTREAM: Option<Text> = Key::new("upstream", "").not_yet();
     AWS_AUTH: Bool = Key::new("aws_auth", "Sign requests for AWS: not yet").default("off");
     AWS: Option<Text> = Key::new("aws_*", "").idle(FOR_AWS);
 }
 
+keys! {
+    const SEVERAL;
+    pub(super) UPSTREAM: Option<Text> = Key::new("upstream", "File with several servers");
+}
+
 pub(super) const OPTIONS: Table =
-    Table(&[OWN, http_client::KEYS, http_client::GZIP_KEYS, tls::KEYS, tls::CLIENT]);
+    Table(&[OWN, SEVERAL, http_client::KEYS, http_client::GZIP_KEYS, tls::KEYS, tls::CLIENT]);
+
+/// What a server of several may say: what it does not, the output says.
+pub(super) const NODE: Table = Table(&[
+    upstream::KEYS,
+    OWN,
+    http_client::KEYS,
+    http_client::GZIP_KEYS,
+    tls::KEYS,
+    tls::CLIENT,
+]);
 
 impl Word for Operation {
     const ALL: &'static [(&'static str, Self)] = &[

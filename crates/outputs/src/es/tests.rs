@@ -5,6 +5,7 @@ use std::time::Duration;
 use flb_harness::net::block_on;
 use flb_harness::{bodies, build_with, chunk, options};
 use flb_testkit::servers::{free_port, opensearch};
+use flb_testkit::stub::{Fault, Reply, Stub};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -290,6 +291,42 @@ fn requests_say_who_asks_and_for_what() {
         assert!(matches!(flush, Flush::Done), "{flush:?}");
         assert!(requests[0].0.contains(words), "no {words} in {}", requests[0].0);
     }
+}
+
+#[test]
+fn servers_of_an_upstream_file_take_turns_and_may_have_options_of_their_own() {
+    let stubs = [(); 2].map(|()| Stub::start(|_| Reply::new(200, r#"{"errors":false}"#)));
+    let ports = stubs.each_ref().map(Stub::port);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let text = format!(
+        "[UPSTREAM]\n    name u\n[NODE]\n    name a\n    host 127.0.0.1\n    port {}\n\
+         [NODE]\n    name b\n    port {}\n    index mine\n    http_user me\n",
+        ports[0], ports[1]
+    );
+    std::fs::write(file.path(), text).unwrap();
+    let path = file.path().to_str().unwrap();
+    let given = options(OPTIONS, &[("upstream", path), ("index", "all"), ("port", "1")]);
+    let output = build_with(&given, |options, build| super::output("es", options, build)).unwrap();
+    block_on(async {
+        for _ in 0..4 {
+            assert!(matches!(output.flush(&five()).await, Flush::Done));
+        }
+        // Who does not take a chunk leaves it to the next one.
+        stubs[0].fail(Some(Fault::Instead(Reply::new(503, "busy"))));
+        assert!(matches!(output.flush(&five()).await, Flush::Retry { .. }));
+        assert!(matches!(output.flush(&five()).await, Flush::Done));
+    });
+    for (stub, count, index, user) in [(&stubs[0], 3, "all", false), (&stubs[1], 3, "mine", true)] {
+        let requests = stub.requests();
+        assert_eq!(requests.len(), count);
+        let first = String::from_utf8_lossy(&requests[0].body).into_owned();
+        assert!(first.contains(&format!("\"_index\":\"{index}\"")), "{first}");
+        assert_eq!(requests[0].header("authorization").is_some(), user);
+    }
+    let refused = build_with(&options(OPTIONS, &[("upstream", "/nowhere")]), |options, build| {
+        super::output("es", options, build).err().unwrap().to_string()
+    });
+    assert!(refused.contains("could not open"), "{refused}");
 }
 
 #[test]

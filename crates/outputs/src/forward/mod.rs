@@ -6,7 +6,6 @@ mod encode;
 mod node;
 #[cfg(test)]
 mod tests;
-mod upstream;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,6 +17,7 @@ use flb_plugin::{
     is_exhausted, keys,
 };
 
+use super::upstream;
 use encode::Encoding;
 use flb_net::tls;
 use flb_net::{connections, dial};
@@ -59,6 +59,9 @@ keys! {
 const OPTIONS: Table =
     Table(&[node::KEYS, connections::KEYS, OWN, dial::KEYS, tls::KEYS, tls::CLIENT]);
 
+/// What a node of an upstream file may say.
+const NODE: Table = Table(&[upstream::KEYS, node::KEYS, tls::KEYS, tls::CLIENT]);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Compression {
     Gzip,
@@ -75,7 +78,10 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, BuildE
 
 fn forward(options: &Options, build: &Build<'_>) -> Result<Forward, BuildError> {
     let nodes = match (options.get(UPSTREAM), options.get(node::UNIX_PATH)) {
-        (Some(path), None) => upstream::nodes(path, options, build)?,
+        (Some(path), None) => upstream::nodes("forward", path, NODE, build)?
+            .iter()
+            .map(|node| Node::new(options, Some(node), build))
+            .collect::<Result<_, _>>()?,
         _ => vec![Node::new(options, None, build)?],
     };
     Ok(Forward {
