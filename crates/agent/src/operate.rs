@@ -39,7 +39,7 @@ pub(crate) fn operate(origin: Origin, built: Built) -> anyhow::Result<u8> {
     let Ok(ending) = origin.shared.get_or_make(|| Ok::<_, Infallible>(Ending::default()));
     let asked = stop.clone();
     ending.by(move || {
-        tracing::info!("[engine] an output asks the agent to end");
+        tracing::info!("[engine] a plugin asks the agent to end");
         asked.ask();
     });
     let (counts, log) = (meter.clone(), origin.log.clone());
@@ -74,7 +74,7 @@ pub(crate) fn operate(origin: Origin, built: Built) -> anyhow::Result<u8> {
     match report {
         Ok(report) => {
             log_report(&report);
-            Ok(report.code)
+            Ok(ending.code().unwrap_or(report.code))
         }
         Err(error) => {
             tracing::error!("{error}");

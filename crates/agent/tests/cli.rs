@@ -288,8 +288,15 @@ fn an_output_can_end_the_agent() {
     let conf = "[INPUT]\n    Name dummy\n    Rate 100\n[OUTPUT]\n    Name stdout\n    Match *\n\
                 [OUTPUT]\n    Name exit\n    Match *\n    Record_Count 10\n";
     let run = run_config("exit", conf, &["-f", "0.1"]);
-    run.check(0, &["[engine] an output asks the agent to end"]);
+    run.check(0, &["[engine] a plugin asks the agent to end"]);
     assert!(run.stdout.lines().count() >= 10, "{}", run.stdout);
+}
+
+#[test]
+fn a_record_that_is_not_as_expected_can_be_the_agents_exit_code() {
+    let mut agent = vec!["-i", "dummy", "-F", "expect", "-m", "*", "-p", "key_exists=level"];
+    agent.extend(["-p", "action=exit", "-o", "null", "-f", "0.1"]);
+    run(&agent).check(255, &["not as expected, 'key_exists level'"]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod aws;
 mod content_modifier;
 mod each;
 mod entries;
+mod expect;
 mod fields;
 mod geoip2;
 mod grep;
@@ -27,6 +28,7 @@ mod wasm;
 pub static ALL: &[Spec<dyn Filter>] = &[
     aws::SPEC,
     content_modifier::SPEC,
+    expect::SPEC,
     geoip2::SPEC,
     grep::SPEC,
     kubernetes::SPEC,

@@ -92,7 +92,6 @@ pub(crate) static ALL: &[Absent] = &[
         "ecs",
         "set what you need with the filter record_modifier and variables: Record cluster ${ECS_CLUSTER}",
     ),
-    absent(Filter, "expect", "test filters with flb-wamrc run and check"),
     absent(Filter, "log_to_metrics", NO_METRICS),
     absent(
         Filter,
