@@ -112,7 +112,10 @@ fn with_each(test: impl Fn(&dyn Output, &Chunk, &[u16], &mut Stub)) {
     for (spec, record, statuses) in OVER_HTTP {
         let mut stub = Stub::start(|_| Reply::new(200, r#"{"errors":false}"#));
         let port = stub.port().to_string();
-        let given = [("port", port.as_str()), ("http.response_timeout", "1")];
+        let mut given = vec![("port", port.as_str()), ("http.response_timeout", "1")];
+        if spec.name == "splunk" {
+            given.push(("splunk_token", "token"));
+        }
         let output = flb_harness::build(spec, &given).unwrap();
         let records = chunk("t", &[(1_700_000_000, 0, record)]);
         test(&*output, &records, statuses, &mut stub);

@@ -162,7 +162,8 @@ fn received(file: &std::path::Path, port: u16, given: &[(&str, &str)]) {
     let expected: Vec<String> =
         (0..MESSAGES).map(|n| format!("tester notice message {n} of a test")).collect();
     loop {
-        let text = std::fs::read_to_string(file).unwrap_or_default();
+        // Some keep the mark of UTF-8 that is before the text.
+        let text = std::fs::read_to_string(file).unwrap_or_default().replace('\u{feff}', "");
         if text.lines().eq(expected.iter()) {
             return;
         }
