@@ -27,6 +27,38 @@ pub(super) struct Conversion {
     pub(super) severity_number: Accessor,
     pub(super) trace_id: Accessor,
     pub(super) span_id: Accessor,
+    /// The same of a record's metadata, which comes first.
+    pub(super) beside: Beside,
+}
+
+/// Which keys of a record's metadata mean something, where nothing was kept of a log.
+#[derive(Debug)]
+pub(super) struct Beside {
+    pub(super) time: Accessor,
+    pub(super) observed: Accessor,
+    pub(super) severity_text: Accessor,
+    pub(super) severity_number: Accessor,
+    pub(super) trace_id: Accessor,
+    pub(super) span_id: Accessor,
+    pub(super) flags: Accessor,
+    pub(super) attributes: Accessor,
+}
+
+/// What the plugin's options say where nobody gave them.
+impl Default for Beside {
+    fn default() -> Self {
+        let key = Accessor::of_key;
+        Self {
+            time: key("Timestamp"),
+            observed: key("ObservedTimestamp"),
+            severity_text: key("SeverityText"),
+            severity_number: key("SeverityNumber"),
+            trace_id: key("TraceId"),
+            span_id: key("SpanId"),
+            flags: key("TraceFlags"),
+            attributes: key("Attributes"),
+        }
+    }
 }
 
 /// What the plugin's options say where nobody gave them.
@@ -42,6 +74,7 @@ impl Default for Conversion {
             severity_number: key("severityNumber"),
             trace_id: key("TraceId"),
             span_id: key("SpanId"),
+            beside: Beside::default(),
         }
     }
 }
@@ -111,6 +144,9 @@ impl Conversion {
         // No body at all and one that is nothing are the same.
         log.body = Some(any(found.unwrap_or(event.body))?).filter(|body| body.value.is_some());
         set_times(&mut log, event, kept.fields != EMPTY);
+        if event.metadata != EMPTY {
+            self.beside.fill(&mut log, event.metadata, kept.fields != EMPTY)?;
+        }
         self.fill(&mut log, event);
         Ok(log)
     }
@@ -118,19 +154,59 @@ impl Conversion {
     /// What the log itself does not say may be in the record.
     fn fill(&self, log: &mut LogRecord, event: Event<'_>) {
         if log.severity_number == 0 {
-            let number = self.severity_number.find(event.body).and_then(integer);
-            log.severity_number = number.filter(|number| (0..=24).contains(number)).unwrap_or(0);
+            log.severity_number = severity(&self.severity_number, event.body);
         }
         if log.severity_text.is_empty() {
             let text = self.severity_text.find_str(event.body).unwrap_or_default();
             log.severity_text = String::from_utf8_lossy(text).into_owned();
         }
         if log.trace_id.is_empty() {
-            log.trace_id = id(&self.trace_id, event, 16);
+            log.trace_id = id(&self.trace_id, event.body, 16);
         }
         if log.span_id.is_empty() {
-            log.span_id = id(&self.span_id, event, 8);
+            log.span_id = id(&self.span_id, event.body, 8);
         }
+    }
+}
+
+impl Beside {
+    /// What the log itself does not say may be in the metadata.
+    fn fill(
+        &self,
+        log: &mut LogRecord,
+        metadata: &[u8],
+        is_kept: bool,
+    ) -> Result<(), MsgpackError> {
+        let whole = |key: &Accessor| key.find(metadata).and_then(unsigned);
+        if !is_kept {
+            log.time_unix_nano = whole(&self.time).unwrap_or(log.time_unix_nano);
+            log.observed_time_unix_nano =
+                whole(&self.observed).unwrap_or(log.observed_time_unix_nano);
+        }
+        if log.severity_number == 0 {
+            log.severity_number = severity(&self.severity_number, metadata);
+        }
+        if log.severity_text.is_empty() {
+            let text = self.severity_text.find_str(metadata).unwrap_or_default();
+            log.severity_text = String::from_utf8_lossy(text).into_owned();
+        }
+        if log.trace_id.is_empty() {
+            log.trace_id = id(&self.trace_id, metadata, 16);
+        }
+        if log.span_id.is_empty() {
+            log.span_id = id(&self.span_id, metadata, 8);
+        }
+        if log.flags == 0 {
+            log.flags = whole(&self.flags).and_then(|flags| flags.try_into().ok()).unwrap_or(0);
+        }
+        let attributes = self.attributes.find(metadata).filter(|_| !is_kept);
+        if let Some(entries) = attributes.and_then(|map| msgpack::entries(map).ok()) {
+            for entry in entries {
+                let (key, value) = entry?;
+                log.attributes.push(key_value(key, value)?);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -235,9 +311,13 @@ fn owned(map: &[u8], key: &str) -> String {
 }
 
 fn number(map: &[u8], key: &str) -> u64 {
-    match member(map, key).map(|value| Reader::new(value).next()) {
-        Some(Ok(Msgpack::Uint(number))) => number,
-        _ => 0,
+    member(map, key).and_then(unsigned).unwrap_or(0)
+}
+
+fn unsigned(value: &[u8]) -> Option<u64> {
+    match Reader::new(value).next() {
+        Ok(Msgpack::Uint(number)) => Some(number),
+        _ => None,
     }
 }
 
@@ -256,9 +336,15 @@ fn attributes(described: &[u8]) -> Result<Vec<KeyValue>, MsgpackError> {
     entries.map(|entry| entry.and_then(|(key, value)| key_value(key, value))).collect()
 }
 
+/// A severity; 0 if it is none.
+fn severity(key: &Accessor, map: &[u8]) -> i32 {
+    let number = key.find(map).and_then(integer);
+    number.filter(|number| (0..=24).contains(number)).unwrap_or(0)
+}
+
 /// An identifier of so many bytes, given in hexadecimal; empty if it is not one.
-fn id(key: &Accessor, event: Event<'_>, length: usize) -> Vec<u8> {
-    let id = key.find_str(event.body).and_then(flb_net::hex::bytes);
+fn id(key: &Accessor, map: &[u8], length: usize) -> Vec<u8> {
+    let id = key.find_str(map).and_then(flb_net::hex::bytes);
     id.filter(|id| id.len() == length).unwrap_or_default()
 }
 

@@ -18,7 +18,7 @@ use prost::Message;
 use reqwest::Method;
 
 use crate::accessors::path_or_name;
-use convert::Conversion;
+use convert::{Beside, Conversion};
 use flb_net::http_client::{self, Answer, Endpoint, HttpClient, Protocol};
 use flb_net::oauth2::{self, Tokens};
 use flb_net::options::port;
@@ -67,6 +67,22 @@ keys! {
     .default("$TraceId");
     LOGS_SPAN_ID_MESSAGE_KEY: Text =
         Key::new("logs_span_id_message_key", "Key of the span, in hexadecimal").default("$SpanId");
+    TIME_BESIDE: Text =
+        Key::new("logs_timestamp_metadata_key", "Key in the metadata of the time in nanoseconds").default("$Timestamp");
+    OBSERVED_BESIDE: Text =
+        Key::new("logs_observed_timestamp_metadata_key", "Key in the metadata of the time of being seen").default("$ObservedTimestamp");
+    SEVERITY_TEXT_BESIDE: Text =
+        Key::new("logs_severity_text_metadata_key", "Key in the metadata of the severity's name").default("$SeverityText");
+    SEVERITY_NUMBER_BESIDE: Text =
+        Key::new("logs_severity_number_metadata_key", "Key in the metadata of the severity, 1 to 24").default("$SeverityNumber");
+    TRACE_ID_BESIDE: Text =
+        Key::new("logs_trace_id_metadata_key", "Key in the metadata of the trace, in hexadecimal").default("$TraceId");
+    SPAN_ID_BESIDE: Text =
+        Key::new("logs_span_id_metadata_key", "Key in the metadata of the span, in hexadecimal").default("$SpanId");
+    FLAGS_BESIDE: Text =
+        Key::new("logs_trace_flags_metadata_key", "Key in the metadata of the trace's flags").default("$TraceFlags");
+    ATTRIBUTES_BESIDE: Text =
+        Key::new("logs_attributes_metadata_key", "Key in the metadata of the attributes, a map").default("$Attributes");
     METRICS_URI: Option<Text> = Key::new("metrics_uri", "").inert(ONLY_LOGS);
     TRACES_URI: Option<Text> = Key::new("traces_uri", "").inert(ONLY_LOGS);
     PROFILES_URI: Option<Text> = Key::new("profiles_uri", "").inert(ONLY_LOGS);
@@ -136,6 +152,16 @@ fn opentelemetry(options: &Options, build: &Build<'_>) -> Result<OpenTelemetry, 
             severity_number: key(LOGS_SEVERITY_NUMBER_MESSAGE_KEY)?,
             trace_id: key(LOGS_TRACE_ID_MESSAGE_KEY)?,
             span_id: key(LOGS_SPAN_ID_MESSAGE_KEY)?,
+            beside: Beside {
+                time: key(TIME_BESIDE)?,
+                observed: key(OBSERVED_BESIDE)?,
+                severity_text: key(SEVERITY_TEXT_BESIDE)?,
+                severity_number: key(SEVERITY_NUMBER_BESIDE)?,
+                trace_id: key(TRACE_ID_BESIDE)?,
+                span_id: key(SPAN_ID_BESIDE)?,
+                flags: key(FLAGS_BESIDE)?,
+                attributes: key(ATTRIBUTES_BESIDE)?,
+            },
         },
         batch: if batch == 0 { usize::MAX } else { batch },
         label,

@@ -209,6 +209,38 @@ fn what_filters_have_changed_goes_out_as_they_left_it() {
     assert_eq!(entries(&log.attributes), "a: 1, added: 3, more: 2");
 }
 
+#[test]
+fn metadata_of_other_names_says_what_a_log_is() {
+    let log = |given: &[(&str, &str)], metadata: &str| {
+        let mut chunk = ChunkBuilder::new(Tag::new("t").unwrap());
+        let (metadata, body) = (msgpack(metadata), msgpack(r#"{"log":"x","SeverityText":"low"}"#));
+        let time = Timestamp { sec: 8, nsec: 0 };
+        let pushed: Result<(), RecordTooLarge> =
+            chunk.push(Event { time, metadata: &metadata, body: &body });
+        pushed.unwrap();
+        let (bytes, _) = output(given).unwrap().0.request(&chunk.build(), 0);
+        let mut request = ExportLogsServiceRequest::decode(&*bytes).unwrap();
+        request.resource_logs.remove(0).scope_logs.remove(0).log_records.remove(0)
+    };
+    let id = "000102030405060708090a0b0c0d0e0f";
+    let metadata = format!(
+        r#"{{"Timestamp":5,"ObservedTimestamp":6,"SeverityNumber":9,"level":"INFO","TraceId":"{id}","SpanId":"0001020304050607","TraceFlags":1,"Attributes":{{"a":1}}}}"#
+    );
+    let told = log(&[("logs_severity_text_metadata_key", "$level")], &metadata);
+    assert_eq!((told.time_unix_nano, told.observed_time_unix_nano), (5, 6));
+    assert_eq!((told.severity_number, &*told.severity_text, told.flags), (9, "INFO", 1));
+    assert_eq!((told.trace_id.len(), told.span_id.len()), (16, 8));
+    assert!(entries(&told.attributes).ends_with("a: 1"), "{}", entries(&told.attributes));
+    let told = log(
+        &[],
+        r#"{"otlp":{"timestamp":8000000000,"severity_number":3},"SeverityNumber":9,"Timestamp":5}"#,
+    );
+    assert_eq!(
+        (told.time_unix_nano, told.severity_number, &*told.severity_text),
+        (8_000_000_000, 3, "low")
+    );
+}
+
 /// What a call is answered with: headers, a body, trailers.
 type Told =
     (&'static [(&'static str, &'static str)], Vec<u8>, &'static [(&'static str, &'static str)]);
