@@ -3,6 +3,7 @@
 use flb_plugin::{Filter, Spec};
 
 mod aws;
+mod checklist;
 mod content_modifier;
 mod each;
 mod entries;
@@ -27,6 +28,7 @@ mod wasm;
 /// Every filter, alphabetic.
 pub static ALL: &[Spec<dyn Filter>] = &[
     aws::SPEC,
+    checklist::SPEC,
     content_modifier::SPEC,
     expect::SPEC,
     geoip2::SPEC,

@@ -84,11 +84,6 @@ pub(crate) static ALL: &[Absent] = &[
     absent(Filter, "alter_size", "use the filters grep or throttle"),
     absent(
         Filter,
-        "checklist",
-        "write it as a WebAssembly filter, wasm: Accessible_Paths lets it read the list",
-    ),
-    absent(
-        Filter,
         "ecs",
         "set what you need with the filter record_modifier and variables: Record cluster ${ECS_CLUSTER}",
     ),
