@@ -189,15 +189,7 @@ fn client(options: &Options, is_tls: bool) -> Result<Client, BuildError> {
     let or =
         |time: Duration, default| if time.is_zero() { Duration::from_secs(default) } else { time };
     let tls = match is_tls {
-        true => ClientTls::trusting(&Trust {
-            verify: true,
-            verify_hostname: true,
-            vhost: None,
-            file: None,
-            folder: None,
-            options: ("", ""),
-        })?
-        .config(),
+        true => ClientTls::trusting(&Trust::system())?.config(),
         false => tls::nobody(),
     };
     Client::builder()
