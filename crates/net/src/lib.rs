@@ -22,3 +22,4 @@ pub mod places;
 pub mod server;
 pub mod stream;
 pub mod tls;
+pub mod unzstd;

@@ -1,10 +1,9 @@
-//! How what is sent is compressed, and how zstd is read.
+//! How what is sent is compressed.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::Write as _;
 
 use flate2::write::GzEncoder;
 use flb_plugin::keys::Word;
-use ruzstd::decoding::StreamingDecoder;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 /// A compression.
@@ -60,24 +59,12 @@ pub fn gzip(data: &[u8]) -> Vec<u8> {
     encoder.write_all(data).and_then(|()| encoder.finish()).expect("writing to memory works")
 }
 
-/// The most that a frame of zstd may look back on: what every decoder is asked to hold.
-const WINDOW: u64 = 8 * 1024 * 1024;
-
-/// Appends what a sender has compressed by zstd, one frame or several, until there are so many bytes. The sender cannot make it hold more
-/// memory than decoders are asked for.
-pub fn unzstd(mut packed: &[u8], most: usize, out: &mut Vec<u8>) -> io::Result<()> {
-    while !packed.is_empty() && out.len() < most {
-        let frame = StreamingDecoder::new_with_max_window_size(&mut packed, WINDOW);
-        let frame =
-            frame.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
-        frame.take((most - out.len()) as u64).read_to_end(out)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::*;
+    use crate::unzstd::unzstd;
 
     #[test]
     fn what_is_packed_is_smaller_and_comes_out_as_it_was() {

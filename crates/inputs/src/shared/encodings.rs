@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use flate2::read::MultiGzDecoder;
-use flb_net::packing::unzstd;
+use flb_net::unzstd::unzstd;
 
 /// What snappy's framed format begins with.
 const FRAMES: &[u8] = b"\xff\x06\0\0sNaPpY";

@@ -6,7 +6,7 @@ use std::io::Read;
 use flb_event::msgpack::{MAX_DEPTH, MsgpackError, Reader, Value, map_header};
 use flb_event::{Event, Timestamp};
 
-use crate::packing::unzstd;
+use crate::unzstd::unzstd;
 
 /// Why a message, or the rest of one, cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
