@@ -1,6 +1,8 @@
 //! What the command lines of both programs share beyond clap: `help`, what is wrong with one, names that completions offer,
-//! completions, manual pages, tables as wide as the terminal, and colours.
+//! completions, manual pages, tables as wide as the terminal, and colours; and, with musl, where both get memory from.
 
+#[cfg(target_env = "musl")]
+mod allocator;
 mod completions;
 mod help;
 mod offer;
