@@ -53,6 +53,14 @@ const SERVERS: &[Server] = &[
         ),
     },
     Server {
+        name: "kubernetes",
+        from: From::Python(
+            "kubernetes-validate==1.37.0 attrs==26.1.0 importlib-resources==7.1.0 jsonschema==4.26.0 \
+             jsonschema-specifications==2025.9.1 packaging==26.4 pyyaml==6.0.4 referencing==0.37.0 rpds-py==2026.9.1 \
+             typing-extensions==4.16.0",
+        ),
+    },
+    Server {
         name: "opensearch",
         from: From::Wheel(
             "osmem-server==0.1.6 \

@@ -1,10 +1,12 @@
-//! The files of `packaging/`: the configurations are the agent's, and the DaemonSet hangs together.
+//! The files of `packaging/`: the configurations are the agent's, and the objects for Kubernetes hang together and are what its API
+//! takes.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use flb_testkit::servers::brought;
 use flb_testkit::{Program, Run};
 use saphyr_parser::{Event, Parser};
 use serde_json::{Map, Value};
@@ -135,10 +137,37 @@ fn the_daemon_set_hangs_together() {
 }
 
 #[test]
-fn the_image_is_of_this_version_and_copies_what_is_packaged() {
-    let file = packaging("Dockerfile");
-    assert!(file.contains(concat!("flb-agent:", env!("CARGO_PKG_VERSION"))));
-    assert!(file.contains("USER 65532:65532"));
-    let last = file.rsplit("\nFROM ").next().unwrap();
-    assert!(last.starts_with("scratch\n"), "{last}");
+fn the_values_for_helm_hang_together() {
+    let values = documents(&packaging("kubernetes/values.yaml")).remove(0);
+    let image = format!(
+        "{}:{}",
+        values["image"]["repository"].as_str().unwrap(),
+        values["image"]["tag"].as_str().unwrap()
+    );
+    assert_eq!(image, concat!("flb-agent:", env!("CARGO_PKG_VERSION")));
+    let parts = ["service", "inputs", "filters", "outputs"];
+    let config: Vec<&str> =
+        parts.iter().map(|part| values["config"][part].as_str().unwrap()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let filter = root().join("examples/filters/c-enrich.wasm").display().to_string();
+    check_configuration(
+        &config
+            .join("\n")
+            .replace("/fluent-bit/etc/parsers.conf", "parsers.conf")
+            .replace("/var/lib/flb-agent", &folder.path().display().to_string())
+            .replace("/filters/enrich.wasm", &filter),
+    );
+}
+
+#[test]
+fn the_api_of_kubernetes_takes_all_objects() {
+    let Some(library) = brought("kubernetes", "kubernetes_validate") else { return };
+    let file = |name: &str| root().join("packaging/kubernetes").join(name);
+    let mut python = Command::new("python3");
+    python.arg(root().join("tests/kubernetes/validate.py"));
+    python.arg(file("daemonset.yaml")).arg(file("values.yaml"));
+    let run = python.env("PYTHONPATH", library.parent().unwrap()).output().unwrap();
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success(), "{said}{}", String::from_utf8_lossy(&run.stderr));
+    assert_eq!(said.matches("is what the API takes").count(), 4, "{said}");
 }
