@@ -1,8 +1,7 @@
-//! `cargo xtask cross [aarch64|riscv64|s390x|armv7|all]`: the agent and its filters on other machines.
+//! `cargo xtask cross [aarch64|riscv64|s390x|armv7|all]`: what is packaged for other machines, at work on them.
 //!
-//! The agent is built for the machine, without a compiler in it; this machine's flb-wamrc compiles
-//! the filters for the machine; qemu runs both together. Every byte that is printed must be as
-//! here. Cross compilers, qemu and Rust's library are installed first, by apt and rustup.
+//! The .deb for the machine is made and unpacked; this machine's flb-wamrc compiles the filters for the machine; qemu runs the
+//! packaged agent with them. Every byte that is printed must be as here, and so must be what the packaged flb-wamrc compiles.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,75 +16,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValuesParser;
 
-use crate::run::{command, line, root, run as run_command, target_dir, works};
-use crate::toolchains;
-
-/// A machine that qemu can be.
-struct Machine {
-    /// What `--target` of flb-wamrc calls it.
-    name: &'static str,
-    /// What Rust calls it.
-    triple: &'static str,
-    /// What Debian calls its compiler and the folder of its libraries.
-    gnu: &'static str,
-    /// What qemu calls it.
-    qemu: &'static str,
-    /// The package with its C library.
-    library: &'static str,
-    /// A CPU that can do more than every one of its kind, if the emulator can be one.
-    able: Option<Able>,
-    /// The cases that no code can be made of for it, as the compiler says.
-    refused: &'static [&'static str],
-}
-
-/// A CPU that can do more than others.
-struct Able {
-    /// The option of flb-wamrc that makes code for it.
-    option: &'static str,
-    /// What qemu calls one.
-    qemu: &'static str,
-}
-
-const MACHINES: &[Machine] = &[
-    Machine {
-        name: "aarch64",
-        triple: "aarch64-unknown-linux-gnu",
-        gnu: "aarch64-linux-gnu",
-        qemu: "qemu-aarch64-static",
-        library: "libc6-dev-arm64-cross",
-        able: Some(Able { option: "--cpu=neoverse-n1", qemu: "max" }),
-        refused: &[],
-    },
-    Machine {
-        name: "riscv64",
-        triple: "riscv64gc-unknown-linux-gnu",
-        gnu: "riscv64-linux-gnu",
-        qemu: "qemu-riscv64-static",
-        library: "libc6-dev-riscv64-cross",
-        able: Some(Able { option: "--cpu-features=+v", qemu: "rv64,v=true,vext_spec=v1.0" }),
-        refused: &["tests/filter/feat_simd"],
-    },
-    // The one with its bytes the other way round.
-    Machine {
-        name: "s390x",
-        triple: "s390x-unknown-linux-gnu",
-        gnu: "s390x-linux-gnu",
-        qemu: "qemu-s390x-static",
-        library: "libc6-dev-s390x-cross",
-        able: Some(Able { option: "--cpu=z15", qemu: "max" }),
-        refused: &[],
-    },
-    // The one with 32 bits, and without native code: its filters are interpreted.
-    Machine {
-        name: "armv7",
-        triple: "armv7-unknown-linux-gnueabihf",
-        gnu: "arm-linux-gnueabihf",
-        qemu: "qemu-arm-static",
-        library: "libc6-dev-armhf-cross",
-        able: None,
-        refused: &["tests/filter/feat_threads"],
-    },
-];
+use crate::dist;
+use crate::machines::{Able, MACHINES, Machine};
+use crate::run::{command, line, root, run as run_command, target_dir};
 
 /// The filters of the examples, all of them, and the function to call.
 const EXAMPLES: &[(&str, &str)] = &[
@@ -143,10 +76,6 @@ const EMITTED: &str = "samples are emitted";
 /// No run needs as long.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What keeps apt from waiting for ever.
-const PATIENCE: &str =
-    "-o Acquire::http::Timeout=30 -o Acquire::Retries=1 -o DPkg::Lock::Timeout=60";
-
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The machine
@@ -155,6 +84,9 @@ pub(crate) struct Args {
     /// Skip a machine rather than fail for want of its tools
     #[arg(long)]
     if_possible: bool,
+    /// Run no package, but an agent as small machines have it, without compiler and WASI
+    #[arg(long)]
+    small: bool,
 }
 
 /// The word for every machine.
@@ -168,7 +100,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let here = Here::build()?;
     let mut trials = examples(&here.dir)?;
     trials.extend(cases()?);
-    let expected = here.expected(&trials)?;
+    if !args.small {
+        trials.extend(configurations()?);
+    }
+    let expected = here.expected(&trials, args.small)?;
 
     let mut failed = Vec::new();
     for machine in chosen(&args.machine) {
@@ -179,7 +114,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             continue;
         }
         let start = Instant::now();
-        let checked = check(machine, &here, &trials, &expected);
+        let checked = agent(machine, &here, args.small)
+            .and_then(|agent| check(machine, &here, &agent, &trials, &expected));
         let took = start.elapsed().as_secs_f64();
         match checked {
             Ok(count) => println!("== {machine}: {count} trials print the same, {took:.0} s"),
@@ -197,23 +133,59 @@ fn chosen(word: &str) -> impl Iterator<Item = &'static Machine> {
     MACHINES.iter().filter(move |machine| word == ALL || word == machine.name)
 }
 
-impl fmt::Display for Machine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
-    }
+/// The machine's agent: out of its package, whose compiler is tried as well, or the one for small machines.
+fn agent(machine: &Machine, here: &Here, small: bool) -> Result<Agent> {
+    println!("\n== {machine}: set up");
+    machine.set_up()?;
+    let start = Instant::now();
+    let program = match small {
+        true => build_small(machine, &here.dir)?,
+        false => {
+            let system = dist::unpacked(machine, &here.dir.join("packages").join(machine.name))?;
+            compile_there(machine, here, &system.join("usr/bin/flb-wamrc"))?;
+            system.join("usr/bin/flb-agent")
+        }
+    };
+    let took = start.elapsed().as_secs_f64();
+    println!("the agent: {} bytes, there in {took:.0} s", size(&program)?);
+    Ok(Agent { runner: machine.runner(), program })
+}
+
+/// The agent as it is for small machines: it loads .aot files and nothing else.
+fn build_small(machine: &Machine, dir: &Path) -> Result<PathBuf> {
+    // Optimising fully takes more time than it saves.
+    let mut cargo = machine.cargo(
+        "build --release -p flb-agent --no-default-features --config profile.release.opt-level=1",
+    )?;
+    run_command(cargo.arg("--target-dir").arg(dir))?;
+    Ok(dir.join(machine.triple).join("release/flb-agent"))
+}
+
+/// An error unless the machine's flb-wamrc makes what this one makes.
+fn compile_there(machine: &Machine, here: &Here, wamrc: &Path) -> Result<()> {
+    let module = root().join("examples/filters/c-enrich.wasm");
+    let compile = |compiler: &str, place: &str| {
+        let aot = here.dir.join(format!("{place}.aot"));
+        let mut command = command(compiler);
+        command.arg("-v=0").arg(format!("--target={machine}")).arg("-o").arg(&aot).arg(&module);
+        crate::run::output(&mut command)?;
+        fs::read(&aot).with_context(|| format!("cannot read {}", aot.display()))
+    };
+    let ours = compile(&here.wamrc.to_string_lossy(), "here")?;
+    let theirs = compile(&format!("{} {}", machine.runner(), wamrc.display()), machine.name)?;
+    ensure!(ours == theirs, "its flb-wamrc makes other code than this machine's");
+    println!("its flb-wamrc makes the same {} bytes", ours.len());
+    Ok(())
 }
 
 /// Runs all trials on the machine; returns how many there were.
 fn check(
     machine: &Machine,
     here: &Here,
+    agent: &Agent,
     trials: &[Trial],
     expected: &BTreeMap<String, Answer>,
 ) -> Result<usize> {
-    println!("\n== {machine}: set up");
-    machine.set_up()?;
-    println!("== {machine}: build the agent");
-    let agent = machine.build(&here.dir)?;
     println!("== {machine}: compile and run the filters");
     let mut differ = Vec::new();
     let mut count = 0;
@@ -222,14 +194,14 @@ fn check(
         if trial.able && machine.able.is_none() {
             continue;
         }
-        let found = trial.run(here, Some(machine), &agent)?;
+        let found = trial.run(here, Some(machine), agent)?;
         if found.code.is_none() && machine.refused.contains(&trial.name.as_str()) {
             println!("{}: SKIPPED: {}", trial.name, found.said);
             continue;
         }
         count += 1;
         match found.difference(expected) {
-            None if trial.input.is_some() => println!("{}: {found}, the same", trial.name),
+            None if trial.is_shown() => println!("{}: {found}, the same", trial.name),
             None => {}
             Some(difference) => {
                 println!("{}: DIFFERENT: {difference}\n{}", trial.name, found.said);
@@ -239,74 +211,6 @@ fn check(
     }
     ensure!(differ.is_empty(), "{} of {count} differ: {}", differ.len(), differ.join(", "));
     Ok(count)
-}
-
-impl Machine {
-    /// A linker with a C library, and an emulator.
-    fn set_up(&self) -> Result<()> {
-        let Self { gnu, qemu, library, .. } = self;
-        let there = works(&format!("{gnu}-gcc --version"))
-            && works(&format!("{qemu} --version"))
-            && self.root().join("lib/crt1.o").exists();
-        if there {
-            return Ok(());
-        }
-        let packages = format!("qemu-user-static gcc-{gnu} {library}");
-        println!("== installing {packages}");
-        let install = format!("apt-get {PATIENCE} install -y --no-install-recommends {packages}");
-        run_command(&mut command(&format!("apt-get {PATIENCE} update")))
-            .and_then(|()| run_command(&mut command(&install)))
-            .with_context(|| format!("{self} needs {packages}: install them, or be root"))
-    }
-
-    /// Rust's library, as rustup brings it.
-    fn library(&self) -> Result<()> {
-        ensure!(
-            works(&format!("rustup target add {}", self.triple)),
-            "rustup brings no library for {}",
-            self.triple
-        );
-        Ok(())
-    }
-
-    /// The folder that is the machine's `/` as far as libraries go.
-    fn root(&self) -> PathBuf {
-        Path::new("/usr").join(self.gnu)
-    }
-
-    /// The command that runs one of the machine's programs, without the program.
-    fn runner(&self) -> String {
-        format!("{} -L {}", self.qemu, self.root().display())
-    }
-
-    /// The agent as it is for small machines: it loads .aot files and nothing else.
-    fn build(&self, dir: &Path) -> Result<Agent> {
-        let variable = self.triple.to_uppercase().replace('-', "_");
-        // Optimising fully takes more time than it saves.
-        let mut cargo = command(
-            "cargo build --release -p flb-agent --no-default-features \
-             --config profile.release.opt-level=1",
-        );
-        cargo
-            .args(["--target", self.triple, "--target-dir"])
-            .arg(dir)
-            .env(format!("CARGO_TARGET_{variable}_LINKER"), format!("{}-gcc", self.gnu))
-            .env(format!("CARGO_TARGET_{variable}_RUNNER"), self.runner());
-        if self.library().is_err() {
-            println!("== rustup has no library for {}: building it", self.triple);
-            let source = toolchains::library_source()?;
-            cargo
-                .arg("-Zbuild-std=std")
-                .env("RUSTC_BOOTSTRAP", "1")
-                .env("__CARGO_TESTS_ONLY_SRC_ROOT", source);
-        }
-        let start = Instant::now();
-        run_command(&mut cargo)?;
-        let took = start.elapsed().as_secs_f64();
-        let program = dir.join(self.triple).join("release/flb-agent");
-        println!("the agent: {} bytes, built in {took:.0} s", size(&program)?);
-        Ok(Agent { runner: self.runner(), program })
-    }
 }
 
 /// This machine's programs, and where the chore puts what it makes.
@@ -338,10 +242,10 @@ impl Here {
     }
 
     /// What this machine answers to each trial. One that cannot be compared is not in the map.
-    fn expected(&self, trials: &[Trial]) -> Result<BTreeMap<String, Answer>> {
+    fn expected(&self, trials: &[Trial], small: bool) -> Result<BTreeMap<String, Answer>> {
         let mut expected = BTreeMap::new();
         for trial in trials {
-            if let Some(why) = trial.skip()? {
+            if let Some(why) = trial.skip(small)? {
                 println!("{}: SKIPPED: {why}", trial.name);
                 continue;
             }
@@ -361,6 +265,8 @@ struct Trial {
     input: Option<PathBuf>,
     /// Whether the code is for the machine's able CPU, which the agent must find there.
     able: bool,
+    /// Whether the agent itself is to compile the modules.
+    raw: bool,
 }
 
 /// The filters of the examples.
@@ -381,10 +287,46 @@ fn examples(dir: &Path) -> Result<Vec<Trial>> {
         files: vec![root().join("examples/conf/parsers.conf")],
         input: Some(input.clone()),
         able,
+        raw: false,
     };
     let plain = EXAMPLES.iter().map(|example| trial(example, "examples", false));
     let able = EXAMPLES.iter().map(|example| trial(example, "able", true));
     Ok(plain.chain(able).collect())
+}
+
+/// What a configuration with made-up records is told, so that they are the same everywhere and the agent says when there are no more.
+const MADE_UP: [(&str, &str); 2] = [
+    ("[INPUT]", "[SERVICE]\n    Log_Level debug\n\n[INPUT]"),
+    (
+        "Name             dummy\n",
+        "Name dummy\n    Samples 1\n    Start_Time_Sec 1795355380\n    Start_Time_Nsec 0\n    Fixed_Timestamp on\n",
+    ),
+];
+
+/// The configurations of the examples, with their modules as they are.
+fn configurations() -> Result<Vec<Trial>> {
+    let examples = root().join("examples");
+    let trial = |name: &str, module: &str| {
+        let path = examples.join("conf").join(format!("{name}.conf"));
+        let conf = fs::read_to_string(&path).with_context(|| format!("cannot read {path:?}"))?;
+        let mut conf = conf.replace("../filters/", "").replace("../logs/", "");
+        if conf.contains(MADE_UP[1].0) {
+            conf = MADE_UP.iter().fold(conf, |conf, (from, to)| conf.replacen(from, to, 1));
+        }
+        Ok(Trial {
+            name: format!("conf/{name}"),
+            conf,
+            modules: vec![examples.join("filters").join(format!("{module}.wasm"))],
+            files: vec![examples.join("conf/parsers.conf"), examples.join("logs/access.log")],
+            input: None,
+            able: false,
+            raw: true,
+        })
+    };
+    [("seed", "rust-enrich"), ("seed-as-published", "rust-enrich"), ("tail", "c-enrich")]
+        .into_iter()
+        .map(|(name, module)| trial(name, module))
+        .collect()
 }
 
 /// The cases in `tests/filter`, as the agent's tests have just run them.
@@ -404,7 +346,7 @@ fn cases() -> Result<Vec<Trial>> {
         let modules = with_extension(&files(&folder)?, "wasm");
         let name = format!("tests/filter/{name}");
         let (files, input) = (Vec::new(), None);
-        trials.push(Trial { name, conf, modules, files, input, able: false });
+        trials.push(Trial { name, conf, modules, files, input, able: false, raw: false });
     }
     Ok(trials)
 }
@@ -417,8 +359,16 @@ fn is_without_module(case: &Path) -> Result<bool> {
 }
 
 impl Trial {
+    /// Whether it is one of a few, so that its figures are worth a line.
+    fn is_shown(&self) -> bool {
+        self.input.is_some() || self.raw
+    }
+
     /// Why the trial cannot tell anything, if so.
-    fn skip(&self) -> Result<Option<String>> {
+    fn skip(&self, small: bool) -> Result<Option<String>> {
+        if !small {
+            return Ok(None);
+        }
         for module in &self.modules {
             let bytes = fs::read(module).with_context(|| format!("cannot read {module:?}"))?;
             if String::from_utf8_lossy(&bytes).contains("wasi_snapshot_preview1") {
@@ -438,6 +388,10 @@ impl Trial {
         let mut sizes = 0;
         for module in &self.modules {
             let name = module.file_name().unwrap_or_default().to_string_lossy();
+            if self.raw {
+                copy(module, &dir)?;
+                continue;
+            }
             let aot = dir.join(&*name).with_extension("aot");
             let mut wamrc = Command::new(&here.wamrc);
             wamrc.arg("-v=0");
@@ -452,8 +406,7 @@ impl Trial {
             conf = conf.replace(&*name, &name.replace(".wasm", ".aot"));
         }
         for file in &self.files {
-            fs::copy(file, dir.join(file.file_name().unwrap_or_default()))
-                .with_context(|| format!("cannot copy {}", file.display()))?;
+            copy(file, &dir)?;
         }
         fs::write(dir.join("agent.conf"), conf).context("cannot write a configuration")?;
         let mut answer = match able {
@@ -518,6 +471,13 @@ impl Agent {
         let seconds = start.elapsed().as_secs_f64();
         Ok(Answer { code, stdout, said, sizes: 0, seconds })
     }
+}
+
+/// Puts a file into a folder.
+fn copy(file: &Path, folder: &Path) -> Result<()> {
+    fs::copy(file, folder.join(file.file_name().unwrap_or_default()))
+        .with_context(|| format!("cannot copy {}", file.display()))?;
+    Ok(())
 }
 
 fn run_quietly(command: &mut Command) -> Result<()> {

@@ -10,6 +10,7 @@ mod demo;
 mod dist;
 mod filters;
 mod fluent_bit;
+mod machines;
 mod pictures;
 mod run;
 mod servers;
@@ -49,8 +50,10 @@ enum Chore {
     Cross(cross::Args),
     /// Bring the servers of others that tests talk to
     Servers(servers::Args),
-    /// Make packages for users, .tar.gz and .deb
+    /// Make packages for users, .tar.gz and .deb, for this machine or others
     Dist(dist::Args),
+    /// Make a container image for several machines, without a container engine
+    Image(dist::image::Args),
     /// Try every configuration below a folder, and count what the agent refuses
     Configurations(configurations::Args),
     /// Make a book of the pages, in target/book
@@ -77,6 +80,7 @@ impl Chore {
             Self::Cross(args) => cross::run(args),
             Self::Servers(args) => servers::run(args),
             Self::Dist(args) => dist::run(args),
+            Self::Image(args) => dist::image::run(args),
             Self::Configurations(args) => configurations::run(args),
             Self::Book => book::run(),
             Self::FluentBit(args) => fluent_bit::run(args),
@@ -123,7 +127,11 @@ mod tests {
             "cross",
             "cross all",
             "cross aarch64 --if-possible",
-            "dist --check --profile dev --target x86_64-unknown-linux-musl --programs a --out b",
+            "cross armv7 --small",
+            "dist --check --profile dev --target x86_64-musl --programs a --out b",
+            "dist --target all",
+            "image",
+            "image x86_64 --check --profile dev",
             "dist --plugin --profile release",
             "configurations tests/agent",
             "configurations --agent target/debug/flb-agent --warnings examples -- -R parsers.conf -b storage",
@@ -155,6 +163,7 @@ mod tests {
             ("allocators perl", "c, rust, zig, as, go"),
             ("cross vax", "aarch64, riscv64, s390x, armv7, all"),
             ("dist --profile", "--profile <NAME>"),
+            ("dist --target vax", "x86_64, aarch64, armv7, riscv64, x86_64-musl"),
             ("configurations", "<FOLDER>"),
             ("soak kill many", "'many'"),
         ] {

@@ -37,16 +37,26 @@ fn folder() -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// What keeps apt from waiting for ever.
+const PATIENCE: &str =
+    "-o Acquire::http::Timeout=30 -o Acquire::Retries=1 -o DPkg::Lock::Timeout=60";
+
+/// Installs packages of Debian's.
+pub(crate) fn install(packages: &str) -> Result<()> {
+    println!("== installing {packages}");
+    let install = format!("apt-get {PATIENCE} install -y --no-install-recommends {packages}");
+    run_command(&mut command(&format!("apt-get {PATIENCE} update")))
+        .and_then(|()| run_command(&mut command(&install)))
+        .with_context(|| format!("install {packages}, or be root"))
+}
+
 /// clang, its linker and wasi-libc.
 pub(crate) fn install_c() -> Result<()> {
     let library = Path::new("/usr/lib/wasm32-wasi/libc.a");
     if works("clang --version") && works("wasm-ld --version") && library.exists() {
         return Ok(());
     }
-    println!("== installing {C_PACKAGES}");
-    let install = format!("apt-get install -y --no-install-recommends {C_PACKAGES}");
-    run_command(&mut command(&install))
-        .with_context(|| format!("C filters need {C_PACKAGES}: install them, or run this as root"))
+    install(C_PACKAGES).context("C filters need a compiler")
 }
 
 /// The folder with the source of Rust's library, from Debian; apt's own lists stay as they are.

@@ -6,19 +6,20 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::run::{command, output, works};
+use super::flavour::Flavour;
+use crate::run::{command, line, output, works};
 
 /// Longer than the agent needs for one record, on whatever machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(super) fn run(deb: &Path, system: &Path) -> Result<()> {
+pub(super) fn run(deb: &Path, system: &Path, flavour: Flavour) -> Result<()> {
     if let Some(why) = obstacle()? {
         println!("== check of the .deb: SKIPPED, {why}");
         return Ok(());
@@ -35,7 +36,7 @@ pub(super) fn run(deb: &Path, system: &Path) -> Result<()> {
         }
         false => println!("== unit: SKIPPED, there is no systemd-analyze"),
     }
-    let record = system.first_record()?;
+    let record = system.first_record(&flavour.runner())?;
     println!("ok   its agent runs, says {record}, and stops when it is asked to");
     system.dpkg("--purge", "flb-agent".as_ref())?;
     system.is_clean()?;
@@ -50,6 +51,37 @@ fn obstacle() -> Result<Option<&'static str>> {
     }
     let user = output(&mut command("id -u"))?;
     Ok((user.trim() != "0").then_some("only root can install packages"))
+}
+
+/// Starts a program, waits for the first line that it prints, and asks it to stop, which it must do without complaint.
+pub(super) fn first_line_of(
+    program: &mut Command,
+    stop: impl FnOnce(&Child) -> Result<()>,
+) -> Result<String> {
+    program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = program.spawn().with_context(|| format!("cannot run {}", line(program)))?;
+    let stdout = BufReader::new(child.stdout.take().context("there is an output")?);
+    let mut stderr = child.stderr.take().context("there is an error output")?;
+    let log = std::thread::spawn(move || {
+        let mut text = String::new();
+        // What could be read is what there is to show.
+        let _ = stderr.read_to_string(&mut text);
+        text
+    });
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        stdout.lines().map_while(|line| line.ok()).try_for_each(|line| sender.send(line))
+    });
+    let first = lines.recv_timeout(PATIENCE);
+    // One that has ended by itself cannot be asked to; its log says why it did.
+    if stop(&child).is_err() {
+        child.kill()?;
+    }
+    let status = child.wait()?;
+    let log = log.join().unwrap_or_default();
+    let first = first.with_context(|| format!("it printed no line:\n{log}"))?;
+    ensure!(status.success(), "it ends with {status}:\n{log}");
+    Ok(first)
 }
 
 /// What dpkg knows of this machine.
@@ -74,12 +106,16 @@ impl<'p> System<'p> {
             fs::write(folder.join("etc").join(name), "")?;
         }
         let depends = output(command("dpkg-deb --field").arg(deb).arg("Depends"))?;
+        // What this machine has counts as if it were of the package's own.
+        let machine = output(command("dpkg-deb --field").arg(deb).arg("Architecture"))?;
+        let machine = machine.trim();
         let names = depends.split(',').filter_map(|one| one.split_whitespace().next());
         let mut status = String::new();
         for name in names {
             let mut query = command("dpkg-query --show");
-            query.arg("--showformat=Package: ${Package}\nVersion: ${Version}\nArchitecture: ${Architecture}\n");
+            query.arg("--showformat=Package: ${Package}\nVersion: ${Version}\n");
             status += &output(query.arg(name))?;
+            status += &format!("Architecture: {machine}\n");
             status += "Status: install ok installed\nMaintainer: -\nDescription: -\n\n";
             fs::write(folder.join(format!("var/lib/dpkg/info/{name}.list")), "/.\n")?;
         }
@@ -91,7 +127,7 @@ impl<'p> System<'p> {
     }
 
     fn dpkg(&self, action: &str, what: &OsStr) -> Result<()> {
-        let mut command = command("dpkg --force-script-chrootless");
+        let mut command = command("dpkg --force-script-chrootless --force-architecture");
         command.arg(format!("--root={}", self.folder.display()));
         command.arg(format!("--log={}", self.folder.join("dpkg.log").display()));
         output(command.arg(action).arg(what)).map(drop)
@@ -133,32 +169,20 @@ impl<'p> System<'p> {
     }
 
     /// Starts the agent as the unit does, waits for a record, and asks it to stop.
-    fn first_record(&self) -> Result<String> {
+    fn first_record(&self, runner: &str) -> Result<String> {
         let (user, group) = self.user()?;
-        let mut agent = Command::new(self.folder.join("usr/bin/flb-agent"));
-        agent.arg("-c").arg(self.folder.join("etc/flb-agent/flb-agent.conf"));
+        // env(1) becomes what follows it: an emulator, if there is one, or the agent.
+        let mut agent = command(&format!("env {runner}"));
+        agent
+            .arg(self.folder.join("usr/bin/flb-agent"))
+            .arg("-c")
+            .arg(self.folder.join("etc/flb-agent/flb-agent.conf"));
         agent.env_clear().env("FLB_AGENT_HTTP_PORT", "0").env("FLB_AGENT_INTERVAL", "1");
-        agent.current_dir("/").stdin(Stdio::null());
-        agent.stdout(Stdio::piped()).stderr(Stdio::piped()).uid(user).gid(group);
-        let mut agent = agent.spawn().context("its user cannot start the agent")?;
-        let stdout = BufReader::new(agent.stdout.take().context("there is an output")?);
-        let mut stderr = agent.stderr.take().context("there is an error output")?;
-        let log = std::thread::spawn(move || {
-            let mut text = String::new();
-            // What could be read is what there is to show.
-            let _ = stderr.read_to_string(&mut text);
-            text
-        });
-        let (sender, lines) = mpsc::channel();
-        std::thread::spawn(move || {
-            stdout.lines().map_while(|line| line.ok()).try_for_each(|line| sender.send(line))
-        });
-        let record = lines.recv_timeout(PATIENCE);
-        output(command("kill -s TERM").arg(agent.id().to_string()))?;
-        let status = agent.wait()?;
-        let log = log.join().unwrap_or_default();
-        let record = record.with_context(|| format!("no record came:\n{log}"))?;
-        ensure!(status.success(), "the agent ends with {status}:\n{log}");
+        agent.current_dir("/");
+        agent.uid(user).gid(group);
+        let record = first_line_of(&mut agent, |agent| {
+            output(command("kill -s TERM").arg(agent.id().to_string())).map(drop)
+        })?;
         let fields: Value = serde_json::from_str(&record).context("the record is no JSON")?;
         ensure!(fields["cpu_p"].is_number(), "this is not a record of the CPU: {record}");
         Ok(format!("cpu_p={}", fields["cpu_p"]))

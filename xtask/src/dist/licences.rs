@@ -4,9 +4,12 @@ use anyhow::Result;
 
 use crate::run::{command, output};
 
-/// One line a library: name, version, licence, home.
-pub(super) fn list(programs: &[&str]) -> Result<String> {
+/// One line a library: name, version, licence, home. What is in a program depends on what it is built for.
+pub(super) fn list(programs: &[&str], triple: Option<&str>) -> Result<String> {
     let mut tree = command("cargo tree --locked --edges normal,no-proc-macro --prefix none");
+    if let Some(triple) = triple {
+        tree.args(["--target", triple]);
+    }
     tree.args(["--format", "{p}: {l}; {r}"]);
     for program in programs {
         tree.args(["--package", program]);

@@ -1,7 +1,10 @@
 //! `cargo xtask dist`: what users install. A .tar.gz and a .deb of the two programs with manual pages, completions, an example
-//! configuration and a systemd unit, and the checksums of both. Two runs on one commit give the same bytes.
+//! configuration and a systemd unit, and the checksums of both, for this machine and for others. Two runs on one commit give the
+//! same bytes.
 
 mod check;
+mod flavour;
+pub(crate) mod image;
 mod licences;
 mod needs;
 mod plugin;
@@ -13,9 +16,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use clap::builder::PossibleValuesParser;
 use sha2::{Digest, Sha256};
 
-use crate::run::{command, output, root, run as run_command, target_dir, works};
+use self::flavour::Flavour;
+use crate::machines::Machine;
+use crate::run::{command, output, root, target_dir, works};
 use crate::toolchains::hex;
 
 /// The programs that are handed out.
@@ -29,8 +35,8 @@ pub(crate) struct Args {
     /// How to build; dev builds soon instead of small and fast
     #[arg(long, value_name = "NAME", default_value = "packaged")]
     profile: String,
-    /// Build for this target, such as another C library
-    #[arg(long, value_name = "TRIPLE")]
+    /// Build for this machine and C library, or for all (default: this machine); installs compilers
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(flavour::names()))]
     target: Option<String>,
     /// Take programs that are built already
     #[arg(long, value_name = "FOLDER")]
@@ -53,10 +59,7 @@ impl Args {
 /// One distribution in the making.
 struct Dist {
     version: &'static str,
-    /// The machine, by its Rust and by its Debian name.
-    machine: (&'static str, &'static str),
-    /// The C library: `gnu` or `musl`.
-    libc: &'static str,
+    flavour: Flavour,
     /// When the commit was made; all files are of that time.
     epoch: String,
     programs: PathBuf,
@@ -68,61 +71,97 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.plugin {
         return plugin::run(args);
     }
-    let dist = Dist::new(args)?;
-    fs::create_dir_all(&dist.out)
-        .with_context(|| format!("cannot create {}", dist.out.display()))?;
-    let tree = dist.out.join("tree");
-    tree::plant(&dist, &tree)?;
-    let mut made = vec![dist.tarball(&tree)?];
-    let deb = match works("dpkg-deb --version") {
-        true => Some(dist.deb(&tree)?),
-        false => None,
+    let flavours = flavour::chosen(args.target.as_deref())?;
+    ensure!(
+        flavours.len() == 1 || args.programs.is_none(),
+        "--programs are of one target; name it"
+    );
+    let out = match &args.out {
+        Some(out) => out.clone(),
+        None => target_dir()?.join("dist"),
     };
-    match &deb {
-        Some(deb) => made.push(deb.clone()),
-        None => println!("== .deb: SKIPPED, there is no dpkg-deb"),
+    fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
+    let mut made = Vec::new();
+    for flavour in flavours {
+        let dist = Dist::new(args, flavour, &out).with_context(|| flavour.to_string())?;
+        made.extend(dist.make(args.check).with_context(|| flavour.to_string())?);
     }
+    write_sums(&out.join("SHA256SUMS"), &made)
+}
+
+/// Makes the machine's .deb as soon as can be, and unpacks it: the folder that is its `/`.
+pub(crate) fn unpacked(machine: &Machine, dir: &Path) -> Result<PathBuf> {
+    let args = Args {
+        check: false,
+        profile: "dev".to_owned(),
+        target: None,
+        programs: None,
+        plugin: false,
+        out: None,
+    };
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let dist = Dist::new(&args, Flavour::from(machine), dir)?;
+    let tree = dist.plant()?;
+    let deb = dist.deb(&tree, machine.debian)?;
     fs::remove_dir_all(&tree).context("cannot tidy up")?;
-    write_sums(&dist.out.join("SHA256SUMS"), &made)?;
-    for file in &made {
-        let size = fs::metadata(file)?.len();
-        println!("made {} ({:.1} MB)", file.display(), size as f64 / 1e6);
+    let system = dir.join("root");
+    if system.exists() {
+        fs::remove_dir_all(&system).context("cannot remove what an earlier run left")?;
     }
-    match deb.filter(|_| args.check) {
-        Some(deb) => check::run(&deb, &dist.out.join("root")),
-        None => Ok(()),
-    }
+    output(command("dpkg-deb --extract").arg(&deb).arg(&system))?;
+    println!("unpacked {}", deb.display());
+    Ok(system)
 }
 
 impl Dist {
-    fn new(args: &Args) -> Result<Self> {
-        let target = args.target.as_deref();
-        let machine = target.map_or(std::env::consts::ARCH, |target| {
-            target.split_once('-').map_or(target, |(machine, _)| machine)
-        });
-        let target_dir = target_dir()?;
+    fn new(args: &Args, flavour: Flavour, out: &Path) -> Result<Self> {
+        flavour.set_up()?;
         let programs = match &args.programs {
             Some(folder) => folder.clone(),
-            None => build(args, &target_dir)?,
+            None => flavour.build(&args.profile)?,
         };
         Ok(Self {
             version: env!("CARGO_PKG_VERSION"),
-            machine: debian(machine)?,
-            libc: if target.is_some_and(|target| target.ends_with("musl")) {
-                "musl"
-            } else {
-                "gnu"
-            },
+            flavour,
             epoch: epoch()?,
             programs,
-            out: args.out.clone().unwrap_or_else(|| target_dir.join("dist")),
+            out: out.to_owned(),
             is_trial: args.is_trial(),
         })
     }
 
+    /// Makes the packages, and tries the .deb if that is asked for.
+    fn make(&self, check: bool) -> Result<Vec<PathBuf>> {
+        let tree = self.plant()?;
+        let mut made = vec![self.tarball(&tree)?];
+        if let Some(machine) = self.flavour.debian {
+            match works("dpkg-deb --version") {
+                true => made.push(self.deb(&tree, machine)?),
+                false => println!("== .deb: SKIPPED, there is no dpkg-deb"),
+            }
+        }
+        fs::remove_dir_all(&tree).context("cannot tidy up")?;
+        for file in &made {
+            let size = fs::metadata(file)?.len();
+            println!("made {} ({:.1} MB)", file.display(), size as f64 / 1e6);
+        }
+        if let Some(deb) = made.get(1).filter(|_| check) {
+            check::run(deb, &self.out.join("root"), self.flavour)?;
+        }
+        Ok(made)
+    }
+
+    /// Lays all files out as they are when they are installed; the folder.
+    fn plant(&self) -> Result<PathBuf> {
+        let tree = self.out.join("tree");
+        tree::plant(self, &tree)?;
+        Ok(tree)
+    }
+
     /// The tree under one folder, without `usr`, to be unpacked anywhere.
     fn tarball(&self, tree: &Path) -> Result<PathBuf> {
-        let name = format!("flb-agent-{}-{}-linux-{}", self.version, self.machine.0, self.libc);
+        let (machine, libc) = (self.flavour.machine_name(), self.flavour.libc());
+        let name = format!("flb-agent-{}-{machine}-linux-{libc}", self.version);
         let tar = self.out.join(format!("{name}.tar"));
         let mut pack = command("tar --sort=name --format=gnu --owner=0 --group=0 --numeric-owner");
         pack.arg(format!("--mtime=@{}", self.epoch));
@@ -133,9 +172,8 @@ impl Dist {
         Ok(self.out.join(format!("{name}.tar.gz")))
     }
 
-    fn deb(&self, tree: &Path) -> Result<PathBuf> {
-        tree::describe(self, tree)?;
-        let (_, machine) = self.machine;
+    fn deb(&self, tree: &Path, machine: &str) -> Result<PathBuf> {
+        tree::describe(self, tree, machine)?;
         let deb = self.out.join(format!("flb-agent_{}_{machine}.deb", self.debian_version()));
         let packing = if self.is_trial { ["-Zgzip", "-z1"] } else { ["-Zxz", "-z6"] };
         let mut command = command("dpkg-deb");
@@ -149,30 +187,6 @@ impl Dist {
     fn debian_version(&self) -> String {
         self.version.replace('-', "~")
     }
-}
-
-/// Builds the programs; the folder that they are in.
-fn build(args: &Args, target_dir: &Path) -> Result<PathBuf> {
-    let mut command = command("cargo build --locked");
-    for program in PROGRAMS {
-        command.args(["-p", program]);
-    }
-    let mut folder = target_dir.to_owned();
-    if let Some(target) = &args.target {
-        command.args(["--target", target]);
-        folder.push(target);
-    }
-    run_command(command.args(["--profile", &args.profile]))?;
-    Ok(folder.join(if args.profile == "dev" { "debug" } else { &args.profile }))
-}
-
-/// A machine by its Rust and by its Debian name.
-fn debian(machine: &str) -> Result<(&'static str, &'static str)> {
-    const MACHINES: [(&str, &str); 4] =
-        [("x86_64", "amd64"), ("aarch64", "arm64"), ("riscv64gc", "riscv64"), ("s390x", "s390x")];
-    let machine = if machine == "riscv64" { "riscv64gc" } else { machine };
-    let known = MACHINES.into_iter().find(|(name, _)| *name == machine);
-    known.with_context(|| format!("no package is made for {machine}"))
 }
 
 /// The time of the commit, or what `SOURCE_DATE_EPOCH` says.
@@ -221,12 +235,5 @@ mod tests {
         assert!(!args.is_trial());
         assert!(Args { profile: "dev".to_owned(), ..args.clone() }.is_trial());
         assert!(Args { programs: Some("a".into()), ..args }.is_trial());
-    }
-
-    #[test]
-    fn machines_have_debian_names() {
-        assert_eq!(debian("x86_64").unwrap().1, "amd64");
-        assert_eq!(debian("riscv64").unwrap().1, "riscv64");
-        assert!(debian("m68k").is_err());
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::{Dist, PROGRAMS, licences, needs, packaging};
-use crate::run::{command, output, works};
+use crate::run::{command, output};
 
 /// Files that are taken as they are: from `packaging/`, to the package.
 const FILES: &[(&str, &str)] = &[
@@ -45,7 +45,7 @@ pub(super) fn plant(dist: &Dist, tree: &Path) -> Result<()> {
     for program in PROGRAMS {
         plant_program(dist, tree, program)?;
     }
-    let licences = licences::list(&PROGRAMS)?;
+    let licences = licences::list(&PROGRAMS, Some(dist.flavour.triple))?;
     write(tree, "usr/share/doc/flb-agent/third-party.txt", licences.as_bytes(), 0o644)?;
     pack(&tree.join("usr/share/doc/flb-agent/CHANGELOG.md"))
 }
@@ -57,11 +57,9 @@ fn plant_program(dist: &Dist, tree: &Path, program: &str) -> Result<()> {
         || format!("cannot read {}; build it first, or leave --programs out", built.display());
     let to = tree.join("usr/bin").join(program);
     write(tree, &format!("usr/bin/{program}"), &fs::read(&built).with_context(help)?, 0o755)?;
-    match works("strip --version") {
-        true => drop(output(command("strip --strip-all").arg(&to))?),
-        false => println!("== strip: SKIPPED, it is not here; {program} stays as it was built"),
-    }
-    let said = |words: &[&str]| said(&to, words, PATIENCE);
+    dist.flavour.strip(&to)?;
+    let runner = dist.flavour.runner();
+    let said = |words: &[&str]| said(&runner, &to, words, PATIENCE);
     let man = format!("usr/share/man/man1/{program}.1");
     write(tree, &man, said(&["man"])?.as_bytes(), 0o644)?;
     pack(&tree.join(man))?;
@@ -73,9 +71,10 @@ fn plant_program(dist: &Dist, tree: &Path, program: &str) -> Result<()> {
 }
 
 /// What the program says to these words. One of another release may not know them, and go to work.
-fn said(program: &Path, words: &[&str], seconds: &str) -> Result<String> {
+fn said(runner: &str, program: &Path, words: &[&str], seconds: &str) -> Result<String> {
     let mut command = command("timeout --kill-after=1");
-    let said = output(command.arg(seconds).arg(program).args(words));
+    command.arg(seconds).args(runner.split_whitespace());
+    let said = output(command.arg(program).args(words));
     said.with_context(|| {
         let (program, words) = (program.display(), words.join(" "));
         format!("{program} does not answer to '{words}' within {seconds} seconds; is it of this release?")
@@ -83,14 +82,14 @@ fn said(program: &Path, words: &[&str], seconds: &str) -> Result<String> {
 }
 
 /// Adds the folder `DEBIAN`.
-pub(super) fn describe(dist: &Dist, tree: &Path) -> Result<()> {
+pub(super) fn describe(dist: &Dist, tree: &Path, machine: &str) -> Result<()> {
     let files = files(tree)?;
     let programs = PROGRAMS.map(|program| tree.join("usr/bin").join(program));
     let control = fs::read_to_string(packaging("debian/control")).context("debian/control")?;
     let kilobytes: u64 = files.iter().map(|(_, size)| size.div_ceil(1024)).sum();
     let control = control
         .replace("@VERSION@", &dist.debian_version())
-        .replace("@ARCHITECTURE@", dist.machine.1)
+        .replace("@ARCHITECTURE@", machine)
         .replace("@INSTALLED_SIZE@", &kilobytes.to_string())
         .replace("@DEPENDS@", &needs::packages(&programs)?.join(", "));
     write(tree, "DEBIAN/control", control.as_bytes(), 0o644)?;
@@ -121,15 +120,23 @@ fn pack(path: &Path) -> Result<()> {
     output(command("gzip -9 -n -f").arg(path)).map(drop)
 }
 
-/// Writes a file of the tree. Its permissions and those of its folders do not depend on who builds.
-fn write(tree: &Path, name: &str, bytes: &[u8], mode: u32) -> Result<()> {
-    let cannot = || format!("cannot write {name}");
-    let path = tree.join(name);
-    for folder in Path::new(name).ancestors().skip(1) {
+/// Makes a folder of the tree. Its permissions and those of the ones around it do not depend on who builds.
+pub(super) fn folder(tree: &Path, name: &str, mode: u32) -> Result<()> {
+    let cannot = || format!("cannot create {name}");
+    for folder in Path::new(name).ancestors() {
         let folder = tree.join(folder);
         fs::create_dir_all(&folder).with_context(cannot)?;
         fs::set_permissions(&folder, Permissions::from_mode(0o755)).with_context(cannot)?;
     }
+    fs::set_permissions(tree.join(name), Permissions::from_mode(mode)).with_context(cannot)
+}
+
+/// Writes a file of the tree, with permissions that do not depend on who builds either.
+pub(super) fn write(tree: &Path, name: &str, bytes: &[u8], mode: u32) -> Result<()> {
+    let cannot = || format!("cannot write {name}");
+    let path = tree.join(name);
+    let around = Path::new(name).parent().and_then(Path::to_str).unwrap_or_default();
+    folder(tree, around, 0o755)?;
     fs::write(&path, bytes).with_context(cannot)?;
     fs::set_permissions(&path, Permissions::from_mode(mode)).with_context(cannot)
 }
@@ -140,8 +147,8 @@ mod tests {
 
     #[test]
     fn a_program_that_goes_to_work_is_not_waited_for() {
-        let error = said(Path::new("sleep"), &["infinity"], "0.01").unwrap_err();
+        let error = said("", Path::new("sleep"), &["infinity"], "0.01").unwrap_err();
         assert!(error.to_string().contains("is it of this release?"), "{error}");
-        assert_eq!(said(Path::new("echo"), &["man"], PATIENCE).unwrap(), "man\n");
+        assert_eq!(said("", Path::new("echo"), &["man"], PATIENCE).unwrap(), "man\n");
     }
 }
