@@ -15,7 +15,6 @@ mod metrics;
 mod multiline;
 mod output;
 mod parser;
-mod regex;
 mod registry;
 mod service;
 mod shared;
@@ -32,6 +31,7 @@ pub use filter::{Filter, Outlet};
 pub use flb_config::keys;
 pub use flb_config::keys::{Options, Table};
 pub use flb_config::{Role, Secrecy};
+pub use flb_regex::{Groups, Regex, RegexError, TooManySteps};
 pub use histogram::{Histogram, Observed};
 pub use input::{Closed, Context, End, Input, LongLines};
 pub use metrics::{
@@ -40,7 +40,6 @@ pub use metrics::{
 pub use multiline::{MultilineParser, MultilineParsers, Rule, Whole};
 pub use output::{Flush, Output};
 pub use parser::{Named, ParseError, Parsed, Parser, Parsers};
-pub use regex::{Groups, Regex, RegexError, TooManySteps};
 pub use registry::{Absent, Build, Registry, Spec};
 pub use service::{ESCAPE_UNICODE, Generation, SERVICE, Service};
 pub use shared::Shared;

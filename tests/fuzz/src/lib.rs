@@ -19,6 +19,8 @@ mod otlp;
 mod pipeline_oracle;
 #[path = "../../../crates/parsers/tests/oracle/mod.rs"]
 mod parsers_oracle;
+#[path = "../../../crates/regex/tests/oracle/mod.rs"]
+mod regex_oracle;
 #[path = "../../../crates/runtime/tests/oracle/mod.rs"]
 mod runtime_oracle;
 mod kubernetes;
@@ -75,6 +77,11 @@ pub fn artifact_metadata(data: &[u8]) {
 /// A format, its regular expression or time format, and lines.
 pub fn parsers(data: &[u8]) {
     parsers_oracle::check_parser(data);
+}
+
+/// A regular expression and lines.
+pub fn regex(data: &[u8]) {
+    regex_oracle::check(data);
 }
 
 /// A multiline parser and lines.
