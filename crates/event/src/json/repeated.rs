@@ -99,7 +99,7 @@ impl Repetitions {
         for index in 0..map.len() {
             let key = map[index].key;
             let Some(fingerprint) = key.fingerprint() else { continue };
-            let mut place = fingerprint as usize >> 20;
+            let mut place = place(fingerprint, places);
             let mut probes = 0;
             loop {
                 place &= places - 1;
@@ -158,6 +158,12 @@ fn mark_by_sorting(data: &[u8], map: &mut [Printed]) -> bool {
     found
 }
 
+/// Where a fingerprint has its place in a table of 2, 4, 8 .. places. Its top bits say so: what few letters change in a key, the
+/// lower ones do not show.
+fn place(fingerprint: u64, places: usize) -> usize {
+    (fingerprint >> (u64::BITS - places.trailing_zeros())) as usize
+}
+
 /// 64 bits that differ for most different keys.
 #[inline]
 fn fingerprint(key: &[u8]) -> u64 {
@@ -177,4 +183,25 @@ fn fingerprint(key: &[u8]) -> u64 {
 
 fn half(bytes: Option<&[u8; 4]>) -> u64 {
     bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn keys_that_differ_in_a_digit_have_places_of_their_own() {
+        for form in
+            ["key_", "k", "label", "kubernetes.labels.", "a-long-name-that-ends-in-a-number-"]
+        {
+            for (count, places) in [(64_usize, 256), (128, 256), (1000, 2048)] {
+                let place =
+                    |number| place(fingerprint(format!("{form}{number}").as_bytes()), places);
+                let taken: BTreeSet<usize> = (0..count).map(place).collect();
+                assert!(taken.len() * 2 > count, "{form}: {} places for {count}", taken.len());
+            }
+        }
+    }
 }
