@@ -5,7 +5,7 @@ use flb_plugin::{Build, BuildError, Options, ParseError, Parsed};
 
 use super::decoders::Decoders;
 use super::time_field::TimeField;
-use super::types::Types;
+use super::types::{Type, Types};
 use flb_event::msgpack::map;
 
 /// What a parser does with the fields it has found.
@@ -30,6 +30,14 @@ impl Common {
         Self { time: Some(time), ..Self::default() }
     }
 
+    /// What becomes of a field of this key, for who knows its keys before any line.
+    pub(super) fn column(&self, key: &[u8]) -> Column {
+        let mut written = Vec::new();
+        msgpack::write_str(&mut written, key);
+        let is_time = self.time.as_ref().is_some_and(|time| time.is(key));
+        Column { key: written, wanted: self.types.of(key), is_time }
+    }
+
     /// Begins a map at the end of `body`.
     pub(super) fn begin<'a>(&'a self, body: &'a mut Vec<u8>, now: Timestamp) -> Fields<'a> {
         let start = body.len();
@@ -42,6 +50,14 @@ impl Common {
         self.decoders.apply(body, start);
         Parsed { time: self.time.as_ref().and_then(|time| time.take(body, start, now)) }
     }
+}
+
+/// A field that is known before any line.
+pub(super) struct Column {
+    /// As msgpack.
+    key: Vec<u8>,
+    wanted: Type,
+    is_time: bool,
 }
 
 /// A map on its way, of fields that are text.
@@ -57,18 +73,29 @@ pub(super) struct Fields<'a> {
 impl Fields<'_> {
     /// Adds a field, as its type says. The time goes its own way.
     pub(super) fn push(&mut self, key: &[u8], value: &[u8]) {
-        if let Some(field) = &self.common.time
-            && self.time.is_none()
-            && field.is(key)
-        {
-            self.time = field.read(value, self.now);
-            if self.time.is_some() && !field.stays() {
-                return;
-            }
+        if self.common.time.as_ref().is_some_and(|time| time.is(key)) && self.takes_time(value) {
+            return;
         }
         msgpack::write_str(self.body, key);
-        self.common.types.write(key, value, self.body);
+        self.common.types.write(self.common.types.of(key), value, self.body);
         self.count += 1;
+    }
+
+    /// As [`Self::push`].
+    pub(super) fn push_in(&mut self, column: &Column, value: &[u8]) {
+        if column.is_time && self.takes_time(value) {
+            return;
+        }
+        self.body.extend_from_slice(&column.key);
+        self.common.types.write(column.wanted, value, self.body);
+        self.count += 1;
+    }
+
+    /// Takes the record's time from the field that says it, if it is the first; whether the field goes.
+    fn takes_time(&mut self, value: &[u8]) -> bool {
+        let field = self.common.time.as_ref().filter(|_| self.time.is_none());
+        self.time = self.time.or_else(|| field?.read(value, self.now));
+        self.time.is_some() && field.is_some_and(|field| !field.stays())
     }
 
     /// Adds a field that is a switch.

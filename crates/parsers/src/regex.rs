@@ -4,7 +4,7 @@ use flb_event::Timestamp;
 use flb_plugin::log::Label;
 use flb_plugin::{Build, BuildError, Options, ParseError, Parsed, Parser, Regex, Spec};
 
-use super::fields::Common;
+use super::fields::{Column, Common};
 use super::{OPTIONS, REGEX, SKIP_EMPTY_VALUES};
 
 pub(super) const SPEC: Spec<dyn Parser> = Spec {
@@ -28,11 +28,14 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Parser>, BuildE
     }
     let common = Common::new(options, build)?;
     let skips_empty = options.get(SKIP_EMPTY_VALUES);
-    Ok(Box::new(RegexParser { regex, common, skips_empty }))
+    let columns = regex.names().map(|(group, name)| (group, common.column(name.as_bytes())));
+    Ok(Box::new(RegexParser { columns: columns.collect(), regex, common, skips_empty }))
 }
 
 struct RegexParser {
     regex: Regex,
+    /// The named groups, and what becomes of them.
+    columns: Vec<(usize, Column)>,
     common: Common,
     skips_empty: bool,
 }
@@ -41,14 +44,14 @@ impl Parser for RegexParser {
     fn parse(&self, line: &[u8], now: Timestamp, body: &mut Vec<u8>) -> Result<Parsed, ParseError> {
         let found = self.regex.find(line).map_err(|error| ParseError(error.to_string()))?;
         let groups = found.ok_or_else(|| ParseError("the pattern is not found".to_owned()))?;
-        if self.regex.names().len() == 0 {
+        if self.columns.is_empty() {
             return Err(ParseError("the pattern has no named groups".to_owned()));
         }
         let mut fields = self.common.begin(body, now);
-        for (group, name) in self.regex.names() {
-            let value = groups.get(group).unwrap_or_default();
+        for (group, column) in &self.columns {
+            let value = groups.get(*group).unwrap_or_default();
             if !value.is_empty() || !self.skips_empty {
-                fields.push(name.as_bytes(), value);
+                fields.push_in(column, value);
             }
         }
         Ok(fields.end())

@@ -316,13 +316,12 @@ impl<'t> Reading<'t> {
 
     /// Which of `names` stands here, whole or by its first letters, in any case.
     fn name(&mut self, names: &[&str], letters: usize) -> Option<i64> {
-        for (index, name) in names.iter().enumerate() {
-            let taken = self.take(name.as_bytes());
-            if taken.or_else(|| self.take(&name.as_bytes()[..letters])).is_some() {
-                return i64::try_from(index).ok();
-            }
-        }
-        None
+        let (first, behind) = self.rest.split_at_checked(letters)?;
+        let first = in_any_case(first);
+        let index =
+            names.iter().position(|name| in_any_case(&name.as_bytes()[..letters]) == first)?;
+        self.take(names[index].as_bytes()).unwrap_or_else(|| self.rest = behind);
+        i64::try_from(index).ok()
     }
 
     /// Takes a word, in any case.
@@ -354,14 +353,12 @@ impl<'t> Reading<'t> {
     /// Seconds east of UTC.
     fn zone(&mut self) -> Option<i64> {
         self.rest = self.rest.trim_ascii_start();
-        for (name, hours) in ZONES {
-            if self.take(name.as_bytes()).is_some() {
-                return Some(hours * 3600);
-            }
+        if let Some((offset, rest)) = numeric_offset(self.rest) {
+            self.rest = rest;
+            return Some(offset);
         }
-        let (offset, rest) = numeric_offset(self.rest)?;
-        self.rest = rest;
-        Some(offset)
+        let named = ZONES.iter().find(|(name, _)| self.take(name.as_bytes()).is_some());
+        named.map(|(_, hours)| hours * 3600)
     }
 
     /// The time that was read; `None` if there is no such date, or 32 bits of seconds do not reach it.
@@ -392,6 +389,11 @@ impl<'t> Reading<'t> {
         };
         Some(midnight + days * 86_400 + hour * 3600 + self.minute * 60 + self.second)
     }
+}
+
+/// A few letters as one number, the same in any case: the bit that makes them small makes nothing else a letter.
+fn in_any_case(letters: &[u8]) -> u32 {
+    letters.iter().fold(0, |number, letter| number << 8 | u32::from(letter | 0x20))
 }
 
 /// The value of digits; none without any.

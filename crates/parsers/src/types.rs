@@ -14,8 +14,9 @@ pub(super) struct Types {
     odd: Mishaps,
 }
 
+/// What a value is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Type {
+pub(super) enum Type {
     Integer,
     Float,
     Hex,
@@ -39,17 +40,22 @@ impl Types {
         Self { label: Some(label), types, odd: Mishaps::default() }
     }
 
+    /// The type of a field.
+    pub(super) fn of(&self, key: &[u8]) -> Type {
+        let known = self.types.iter().find(|(known, _)| known == key);
+        known.map_or(Type::String, |(_, wanted)| *wanted)
+    }
+
     /// Appends a value as its type says.
-    pub(super) fn write(&self, key: &[u8], value: &[u8], out: &mut Vec<u8>) {
-        let wanted = self.types.iter().find(|(known, _)| known == key).map(|(_, wanted)| *wanted);
+    pub(super) fn write(&self, wanted: Type, value: &[u8], out: &mut Vec<u8>) {
         match wanted {
-            None | Some(Type::String) => msgpack::write_str(out, value),
-            Some(Type::Integer) => msgpack::write_int(out, integer(value)),
-            Some(Type::Float) => msgpack::write_float(out, float(value)),
-            Some(Type::Hex) => msgpack::write_uint(out, hex(value)),
-            Some(Type::Bool) if begins(value, b"true") => msgpack::write_bool(out, true),
-            Some(Type::Bool) if begins(value, b"false") => msgpack::write_bool(out, false),
-            Some(Type::Bool) => {
+            Type::String => msgpack::write_str(out, value),
+            Type::Integer => msgpack::write_int(out, integer(value)),
+            Type::Float => msgpack::write_float(out, float(value)),
+            Type::Hex => msgpack::write_uint(out, hex(value)),
+            Type::Bool if begins(value, b"true") => msgpack::write_bool(out, true),
+            Type::Bool if begins(value, b"false") => msgpack::write_bool(out, false),
+            Type::Bool => {
                 if let (Some(label), Some(total)) = (&self.label, self.odd.another()) {
                     tracing::warn!(
                         "{label} '{}' is neither true nor false ({total} so far)",
