@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -14,30 +15,54 @@ use super::lines::{self, Shape};
 use crate::run::{command, line, output, root, run as run_command, target_dir, works};
 
 const BASELINE: &str = "tests/bench/instructions.txt";
-/// What is counted under which name: a stage, the module and its function that some need, and the functions in which is counted.
-/// What goes on outside of them, such as the compiler's work, takes another number of instructions each time.
+/// What is counted.
 const STAGES: &[Stage] = &[
-    Stage { name: "parse", stage: "parse", module: None, within: &["parse"] },
-    Stage { name: "write", stage: "write", module: None, within: &["write"] },
-    Stage { name: "again", stage: "again", module: None, within: &["again"] },
-    Stage { name: "call", stage: "call", module: ENRICH, within: &["call"] },
-    Stage { name: "stage", stage: "stage", module: ENRICH, within: &["parse", "call"] },
-    batch("batch_keep", "tests/filter/modules/batch_keep.wat", "filter"),
-    batch("batch_append", "tests/filter/modules/batch_append.wat", "filter"),
-    batch("batch_redact", "sdk/conformance/c.wasm", "redact"),
+    hot_path("parse", &["parse"], &[]),
+    hot_path("write", &["write"], &[]),
+    hot_path("again", &["again"], &[]),
+    hot_path("call", &["call"], ENRICH),
+    hot_path("stage", &["parse", "call"], ENRICH),
+    Stage { name: "write_keys", lines: (Shape::Keys, 8192), ..hot_path("write", &["write"], &[]) },
+    batch("batch_keep", &["tests/filter/modules/batch_keep.wat", "filter"]),
+    batch("batch_append", &["tests/filter/modules/batch_append.wat", "filter"]),
+    batch("batch_redact", &["sdk/conformance/c.wasm", "redact"]),
+    regex("regex_access", "bench_access", Shape::Access),
+    regex("regex_container", "bench_container", Shape::Container),
 ];
-const ENRICH: Option<(&str, &str)> = Some(("tests/filter/modules/enrich.wat", "filter"));
+const ENRICH: &[&str] = &["tests/filter/modules/enrich.wat", "filter"];
+const PARSERS: &[&str] = &["tests/bench/parsers.conf"];
 
+/// What is counted under which name: an example and what it is told to do, with lines of such a shape and length, and with what else.
 struct Stage {
     name: &'static str,
-    stage: &'static str,
-    module: Option<(&'static str, &'static str)>,
+    example: &'static str,
+    what: &'static str,
+    lines: (Shape, usize),
+    with: &'static [&'static str],
+    /// The functions in which is counted. What goes on outside of them, such as the compiler's work, takes another number of
+    /// instructions each time.
     within: &'static [&'static str],
 }
 
+/// A stage of a record's way, named as it is, with a module and its function where it needs them.
+const fn hot_path(
+    name: &'static str,
+    within: &'static [&'static str],
+    with: &'static [&'static str],
+) -> Stage {
+    let lines = (Shape::Service, 227);
+    Stage { name, example: "hot_path", what: name, lines, with, within }
+}
+
 /// Calls of a module of the batch ABI.
-const fn batch(name: &'static str, module: &'static str, function: &'static str) -> Stage {
-    Stage { name, stage: "call", module: Some((module, function)), within: &["call"] }
+const fn batch(name: &'static str, module: &'static [&'static str]) -> Stage {
+    Stage { name, ..hot_path("call", &["call"], module) }
+}
+
+/// A parser of a regular expression.
+const fn regex(name: &'static str, parser: &'static str, shape: Shape) -> Stage {
+    let (lines, within) = ((shape, 227), &["parse"]);
+    Stage { name, example: "parse_lines", what: parser, lines, with: PARSERS, within }
 }
 
 /// Each stage is run with as many records and with twice as many: the difference knows nothing of start and end.
@@ -110,30 +135,33 @@ fn machine() -> Result<String> {
 }
 
 fn count() -> Result<BTreeMap<String, u64>> {
-    run_command(&mut command("cargo build --workspace --example hot_path"))?;
-    let target = target_dir()?;
-    let folder = target.join("bench");
+    run_command(&mut command("cargo build --workspace --example hot_path --example parse_lines"))?;
+    let folder = target_dir()?.join("bench");
     fs::create_dir_all(&folder)?;
-    let file = folder.join("instructions.jsonl");
-    fs::write(&file, lines::file(Shape::Service, 227, RECORDS as usize))?;
-    let program = target.join("debug/examples/hot_path");
-    let one = |Stage { name, stage, module, within }: &Stage| {
+    STAGES.iter().map(|stage| Ok((stage.name.to_owned(), stage.count(&folder)?))).collect()
+}
+
+impl Stage {
+    /// Instructions a record.
+    fn count(&self, folder: &Path) -> Result<u64> {
+        let (shape, length) = self.lines;
+        let file = folder.join("instructions.lines");
+        fs::write(&file, lines::file(shape, length, RECORDS as usize))?;
+        let program = target_dir()?.join("debug/examples").join(self.example);
         let counted = |records| {
             let mut command = Command::new("valgrind");
+            command.current_dir(root());
             command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
-            for function in *within {
-                command.arg(format!("--toggle-collect=hot_path::{function}"));
+            for function in self.within {
+                command.arg(format!("--toggle-collect={}::{function}", self.example));
             }
-            command.arg(&program).arg(stage).arg(&file).arg(u64::to_string(&records));
-            if let Some((module, function)) = module {
-                command.arg(root().join(module)).arg(function);
-            }
+            command.arg(&program).arg(self.what).arg(&file).arg(u64::to_string(&records));
+            command.args(self.with);
             instructions(command)
         };
         let (once, twice) = (counted(RECORDS)?, counted(2 * RECORDS)?);
-        Ok(((*name).to_owned(), twice.saturating_sub(once) / RECORDS))
-    };
-    STAGES.iter().map(one).collect()
+        Ok(twice.saturating_sub(once) / RECORDS)
+    }
 }
 
 fn instructions(mut command: Command) -> Result<u64> {
