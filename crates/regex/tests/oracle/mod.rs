@@ -19,14 +19,19 @@ pub(crate) fn check(data: &[u8]) {
 pub(crate) fn check_text(pattern: &str, regex: &Regex, text: &[u8]) {
     let Ok(expected) = regex.ask_library(text) else { return };
     let found = regex.find(text).expect("the library would have found it");
+    let all = |groups: &Option<Groups<'_>>| groups.as_ref().map(ranges);
+    if all(&found) != all(&expected) {
+        // Once in some hundred thousand random patterns the library finds another turn of a loop after other texts than at first.
+        let fresh = Regex::new(pattern).expect("it is a pattern");
+        let expected = fresh.ask_library(text).expect("it took few steps before");
+        assert_eq!(all(&found), all(&expected), "{pattern:?} on b\"{}\"", text.escape_ascii());
+    }
     assert_eq!(
-        found.as_ref().map(ranges),
-        expected.as_ref().map(ranges),
+        regex.is_match(text),
+        Ok(found.is_some()),
         "{pattern:?} on b\"{}\"",
         text.escape_ascii()
     );
-    let is_match = regex.is_match(text);
-    assert_eq!(is_match, Ok(found.is_some()), "{pattern:?} on b\"{}\"", text.escape_ascii());
 }
 
 fn ranges(groups: &Groups<'_>) -> Vec<Option<(usize, usize)>> {
