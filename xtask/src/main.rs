@@ -140,6 +140,7 @@ mod tests {
             "fluent-bit",
             "fluent-bit refused starts",
             "soak kill 3 600 target/debug/flb-agent",
+            "soak kafka 3 600 target/debug/flb-agent",
             "soak down 60",
             "soak reload 30000",
             "bench call",

@@ -26,7 +26,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "lints",
         needs: CLIPPY,
-        run: || cargo("clippy --workspace --all-targets -- -D warnings"),
+        run: || cargo(&format!("clippy --workspace --all-targets{} -- -D warnings", kafka())),
     },
     // The loader of .aot files alone, as an agent without a compiler has it.
     Step {
@@ -46,7 +46,11 @@ const STEPS: &[Step] = &[
         run: || cargo("test --quiet -p flb-filter --doc --features json,std"),
     },
     Step { name: "features of the SDK", needs: None, run: sdk_features },
-    Step { name: "tests", needs: None, run: || cargo("test --workspace --tests --no-fail-fast") },
+    Step {
+        name: "tests",
+        needs: None,
+        run: || cargo(&format!("test --workspace --tests --no-fail-fast{}", kafka())),
+    },
 ];
 
 pub(crate) fn run() -> Result<()> {
@@ -76,6 +80,15 @@ fn passes(step: &Step) -> bool {
         Err(ref error) => println!("== {name}: FAILED in {took:.1} s: {error:#}\n"),
     }
     result.is_ok()
+}
+
+/// What adds Kafka to a build, where there is a compiler for a part of librdkafka.
+fn kafka() -> &'static str {
+    if works("c++ --version") {
+        return " --features flb-agent/kafka";
+    }
+    println!("== Kafka: SKIPPED, there is no C++ compiler");
+    ""
 }
 
 /// The SDK for Rust as filters have it, with each of its features; natively it has them all.

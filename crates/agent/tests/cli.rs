@@ -129,7 +129,8 @@ fn a_wrong_configuration_ends_with_1() {
 fn whoever_asks_for_a_plugin_that_is_not_here_is_told_what_to_do() {
     for (section, name, help) in [
         ("FILTER", "Lookup", "is not built here; write it as a WebAssembly filter"),
-        ("OUTPUT", "kafka", "is planned, and not built yet; until then send with"),
+        #[cfg(not(feature = "kafka"))]
+        ("OUTPUT", "kafka", "take an agent from a package, or build one with --features kafka"),
         ("OUTPUT", "nats", "is not built here; send with the output forward"),
         ("INPUT", "kmsg", "dmesg --follow"),
     ] {

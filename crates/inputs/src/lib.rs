@@ -10,6 +10,8 @@ mod exec_wasi;
 mod fluentbit_metrics;
 mod forward;
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod mem;
 mod opentelemetry;
 mod random;
@@ -32,6 +34,8 @@ pub static ALL: &[Spec<dyn Input>] = &[
     fluentbit_metrics::SPEC,
     forward::SPEC,
     http::SPEC,
+    #[cfg(feature = "kafka")]
+    kafka::SPEC,
     mem::SPEC,
     opentelemetry::SPEC,
     random::SPEC,

@@ -13,6 +13,8 @@ pub mod hex;
 pub mod http_client;
 mod http_parts;
 pub mod imds;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod listener;
 pub mod oauth2;
 pub mod options;

@@ -14,6 +14,9 @@ pub(super) enum DateFormat {
     Double,
     /// `"2022-10-20T12:56:28.271704Z"`
     Iso8601,
+    /// `"2022-10-20T12:56:28.271704123Z"`
+    #[cfg(feature = "kafka")]
+    Iso8601Nanos,
     /// `"2022-10-20 12:56:28.271704"`
     JavaSqlTimestamp,
     /// `1666270588`
@@ -43,8 +46,10 @@ impl DateFormat {
                 write_float(&mut float, time.as_f64());
                 json::write(&float, out, JsonOptions::default())?;
             }
-            Self::Iso8601 => calendar(time, "T", "Z", out),
-            Self::JavaSqlTimestamp => calendar(time, " ", "", out),
+            Self::Iso8601 => calendar(time, "T", "Z", 6, out),
+            #[cfg(feature = "kafka")]
+            Self::Iso8601Nanos => calendar(time, "T", "Z", 9, out),
+            Self::JavaSqlTimestamp => calendar(time, " ", "", 6, out),
             Self::Epoch => print(out, format_args!("{}", time.sec)),
             Self::EpochMillis => {
                 let millis = u64::from(time.sec) * 1000 + u64::from(time.nsec / 1_000_000);
@@ -55,20 +60,20 @@ impl DateFormat {
     }
 }
 
-/// Date and time of the day in UTC, to the microsecond, as a JSON string.
-fn calendar(time: Timestamp, between: &str, end: &str, out: &mut Vec<u8>) {
+/// Date and time of the day in UTC, with so many digits behind the second, as a JSON string.
+fn calendar(time: Timestamp, between: &str, end: &str, digits: usize, out: &mut Vec<u8>) {
     let date = civil(time);
+    let fraction = time.nsec / (digits..9).fold(1, |unit, _| unit * 10);
     print(
         out,
         format_args!(
-            "\"{:04}-{:02}-{:02}{between}{:02}:{:02}:{:02}.{:06}{end}\"",
+            "\"{:04}-{:02}-{:02}{between}{:02}:{:02}:{:02}.{fraction:0digits$}{end}\"",
             date.year(),
             date.month(),
             date.day(),
             date.hour(),
             date.minute(),
             date.second(),
-            time.nsec / 1000
         ),
     );
 }

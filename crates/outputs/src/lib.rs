@@ -18,6 +18,8 @@ mod gelf;
 mod gelf_message;
 mod http;
 mod json;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod layout;
 mod loki;
 mod messages;
@@ -49,6 +51,8 @@ pub static ALL: &[Spec<dyn Output>] = &[
     forward::SPEC,
     gelf::SPEC,
     http::SPEC,
+    #[cfg(feature = "kafka")]
+    kafka::SPEC,
     loki::SPEC,
     null::SPEC,
     es::OPENSEARCH,

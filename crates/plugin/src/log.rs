@@ -135,6 +135,11 @@ pub fn excerpt(text: &[u8]) -> String {
     flb_text::excerpt(text.trim_ascii_end(), 80)
 }
 
+/// More of a text that tells what went wrong, on one line whatever bytes it holds.
+pub fn sentence(text: &[u8]) -> String {
+    flb_text::excerpt(text.trim_ascii_end(), 240)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

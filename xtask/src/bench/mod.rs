@@ -6,7 +6,7 @@ mod generate;
 pub(crate) mod instructions;
 mod lines;
 mod load;
-mod measure;
+pub(crate) mod measure;
 mod pipeline;
 mod plot;
 

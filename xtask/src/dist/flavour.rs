@@ -85,9 +85,19 @@ impl Flavour {
         self.foreign().map_or(Ok(()), Machine::set_up)
     }
 
+    /// What the programs have beside the default, in cargo's words: Kafka, whose C is built for this machine and C library alone, and
+    /// takes minutes, which a trial has not.
+    pub(super) fn features(&self, is_trial: bool) -> &'static str {
+        match is_trial || self.libc() == "musl" || self.foreign().is_some() {
+            true => "",
+            false => " --features flb-agent/kafka-tls",
+        }
+    }
+
     /// Builds the programs; the folder that they are in.
     pub(super) fn build(&self, profile: &str) -> Result<PathBuf> {
-        let mut words = format!("--locked --profile {profile}");
+        let features = self.features(profile == "dev");
+        let mut words = format!("--locked --profile {profile}{features}");
         for program in PROGRAMS {
             words += &format!(" -p {program}");
         }

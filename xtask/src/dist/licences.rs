@@ -5,8 +5,9 @@ use anyhow::Result;
 use crate::run::{command, output};
 
 /// One line a library: name, version, licence, home. What is in a program depends on what it is built for.
-pub(super) fn list(programs: &[&str], triple: Option<&str>) -> Result<String> {
-    let mut tree = command("cargo tree --locked --edges normal,no-proc-macro --prefix none");
+pub(super) fn list(programs: &[&str], triple: Option<&str>, features: &str) -> Result<String> {
+    let line = format!("cargo tree --locked{features} --edges normal,no-proc-macro --prefix none");
+    let mut tree = command(&line);
     if let Some(triple) = triple {
         tree.args(["--target", triple]);
     }

@@ -26,7 +26,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let out =
         args.out.clone().map_or_else(|| Ok::<_, anyhow::Error>(target_dir()?.join("dist")), Ok)?;
     fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
-    let licences = licences::list(&["flb-fluent-bit"], None)?;
+    let licences = licences::list(&["flb-fluent-bit"], None, "")?;
     let epoch = epoch()?;
     let mut made = Vec::new();
     for machine in MACHINES {

@@ -45,7 +45,8 @@ pub(super) fn plant(dist: &Dist, tree: &Path) -> Result<()> {
     for program in PROGRAMS {
         plant_program(dist, tree, program)?;
     }
-    let licences = licences::list(&PROGRAMS, Some(dist.flavour.triple))?;
+    let licences =
+        licences::list(&PROGRAMS, Some(dist.flavour.triple), dist.flavour.features(dist.is_trial))?;
     write(tree, "usr/share/doc/flb-agent/third-party.txt", licences.as_bytes(), 0o644)?;
     pack(&tree.join("usr/share/doc/flb-agent/CHANGELOG.md"))
 }

@@ -5,9 +5,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::bench::measure::cpu_of;
 use crate::run::{command, run as run_command, target_dir};
 
 /// The folder of a soak, and the program that is soaked.
@@ -17,14 +19,14 @@ pub(super) struct Soak {
 }
 
 impl Soak {
-    /// An empty folder. The program is built if none is named.
-    pub(super) fn new(name: &str, program: Option<&Path>) -> Result<Self> {
+    /// An empty folder. The program is built, as these words say, if none is named.
+    pub(super) fn new(name: &str, program: Option<&Path>, words: &str) -> Result<Self> {
         let program = match program {
             Some(program) => {
                 fs::canonicalize(program).with_context(|| program.display().to_string())?
             }
             None => {
-                run_command(&mut command("cargo build --workspace --bins"))?;
+                run_command(&mut command(&format!("cargo build --workspace --bins {words}")))?;
                 target_dir()?.join("debug/flb-agent")
             }
         };
@@ -120,6 +122,11 @@ impl Agent {
         let ended = self.process.try_wait()?;
         ensure!(ended.is_none(), "an agent ended by itself; see {}", self.log.display());
         Ok(())
+    }
+
+    /// The time that it has had a CPU.
+    pub(super) fn cpu(&self) -> Result<Duration> {
+        cpu_of(&fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?)
     }
 
     /// The process's number.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -42,18 +42,27 @@ pub(super) fn count(path: &Path, lines: usize) -> Result<Counts> {
     }
 }
 
+/// The same in several files, of which each has a part.
+pub(super) fn count_in_all(paths: &[PathBuf], lines: usize) -> Result<Counts> {
+    let files = paths.iter().filter_map(|path| File::open(path).ok());
+    let none: Box<dyn Read> = Box::new(std::io::empty());
+    let all = files.fold(none, |before, file| Box::new(before.chain(file)));
+    count_in(BufReader::new(all), lines)
+}
+
 fn count_in(received: impl BufRead, lines: usize) -> Result<Counts> {
     let mut seen = vec![0_u32; lines];
     let mut counts = Counts::default();
     let mut latest = 0;
     for line in received.split(b'\n') {
-        match number(&line?).and_then(|number| Some((number, seen.get_mut(number)?))) {
-            None => counts.torn += 1,
-            Some((number, times)) => {
-                *times += 1;
-                counts.late += usize::from(*times == 1 && number < latest);
-                latest = latest.max(number);
-            }
+        let line = line?;
+        let found: Vec<usize> = numbers(&line).filter(|number| *number < lines).collect();
+        // Who is killed while it writes leaves a piece of a line, and the next one writes behind it.
+        counts.torn += usize::from(found.len() != 1);
+        for number in found {
+            seen[number] += 1;
+            counts.late += usize::from(seen[number] == 1 && number < latest);
+            latest = latest.max(number);
         }
     }
     counts.lost = seen.iter().filter(|times| **times == 0).count();
@@ -61,11 +70,10 @@ fn count_in(received: impl BufRead, lines: usize) -> Result<Counts> {
     Ok(counts)
 }
 
-/// The number of a line in what the agents made of it.
-fn number(line: &[u8]) -> Option<usize> {
-    let text = std::str::from_utf8(line).ok()?;
-    let (_, rest) = text.split_once("line ")?;
-    rest.split_once('.')?.0.parse().ok()
+/// The number of a line in what the agents made of it; of several, if they stand in one.
+fn numbers(line: &[u8]) -> impl Iterator<Item = usize> {
+    let text = std::str::from_utf8(line).unwrap_or_default();
+    text.split("line ").skip(1).filter_map(|rest| rest.split_once('.')?.0.parse().ok())
 }
 
 #[cfg(test)]
@@ -83,5 +91,13 @@ mod tests {
 "#;
         let counts = count_in(received.as_bytes(), 5).unwrap();
         assert_eq!(counts, Counts { lost: 2, twice: 1, late: 1, torn: 2 });
+    }
+
+    #[test]
+    fn what_is_written_behind_a_piece_of_a_line_counts() {
+        let received =
+            "{\"log\":\"li{\"log\":\"line 0. =\"}\n{\"log\":\"line 1. ={\"log\":\"line 2. =\"}\n";
+        let counts = count_in(received.as_bytes(), 3).unwrap();
+        assert_eq!(counts, Counts { torn: 1, ..Counts::default() });
     }
 }

@@ -42,7 +42,7 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let down = Duration::from_secs(args.seconds);
-    let soak = Soak::new("down", args.program.as_deref())?;
+    let soak = Soak::new("down", args.program.as_deref(), "")?;
     configure(&soak)?;
     let receiver = soak.start("receiver")?;
     let mut sender = soak.start("sender")?;

@@ -79,7 +79,7 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let Args { kills, lines, .. } = *args;
-    let soak = Soak::new("kill", args.program.as_deref())?;
+    let soak = Soak::new("kill", args.program.as_deref(), "")?;
     configure(&soak)?;
     let mut receiver = soak.start("receiver")?;
     let begun = Instant::now();

@@ -3,6 +3,7 @@
 mod agent;
 mod count;
 mod down;
+mod kafka;
 mod kill;
 mod reload;
 
@@ -18,6 +19,8 @@ pub(crate) enum Soaks {
     Down(down::Args),
     /// It is reloaded again and again
     Reload(reload::Args),
+    /// It sends to Kafka, two others read from there, and all are killed again and again
+    Kafka(kafka::Args),
 }
 
 impl Soaks {
@@ -26,6 +29,7 @@ impl Soaks {
             Self::Kill(args) => kill::run(args),
             Self::Down(args) => down::run(args),
             Self::Reload(args) => reload::run(args),
+            Self::Kafka(args) => kafka::run(args),
         }
     }
 }

@@ -38,7 +38,7 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let reloads = args.reloads;
-    let soak = Soak::new("reload", args.program.as_deref())?;
+    let soak = Soak::new("reload", args.program.as_deref(), "")?;
     let ports = Ports { data: free_port()?, sender: free_port()?, receiver: free_port()? };
     soak.write("receiver.conf", &ports.receiving(0))?;
     soak.write("sender.conf", &ports.sending(0))?;

@@ -10,8 +10,8 @@ use super::tree::Tree;
 const PLACES: &[(&str, &str)] =
     &[("../", "shared"), ("/wo", "rk/"), ("/ro", "ot/"), ("/tmp/", "target")];
 
-/// The most packages that Cargo.lock may hold, ours included: some twenty, so that a plugin builds without all others.
-const LOCK_BUDGET: usize = 437;
+/// The most packages that Cargo.lock may hold, ours included: some twenty, so that a plugin builds without all others; fourteen are Kafka's.
+const LOCK_BUDGET: usize = 451;
 
 /// What a visitor looks for first, and what the other rules read.
 const WANTED: &[&str] =

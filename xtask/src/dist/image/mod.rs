@@ -133,7 +133,7 @@ fn plant(root: &Path, flavour: Flavour, programs: &Path) -> Result<()> {
         let text = fs::read(packaging(from)).with_context(|| format!("packaging/{from}"))?;
         tree::write(root, to, &text, 0o644)?;
     }
-    let licences = licences::list(&PROGRAMS, Some(flavour.triple))?;
+    let licences = licences::list(&PROGRAMS, Some(flavour.triple), flavour.features(false))?;
     tree::write(root, "usr/share/doc/flb-agent/third-party.txt", licences.as_bytes(), 0o644)?;
     let passwd =
         format!("flb-agent:x:{USER}:{USER}::/var/lib/flb-agent:/usr/sbin/nologin\n").into_bytes();
