@@ -236,6 +236,7 @@ fn the_effective_configuration_can_be_used_again() {
         "tag: dummy.0 # default\n",
         "x\\\\y",
         "  http_port: 2020 # default\n",
+        "  http_tap: off # default\n",
         "mem_buf_limit: 64M # default\n",
     ] {
         assert!(first.stdout.contains(words), "no {words:?} in\n{}", first.stdout);
