@@ -12,6 +12,7 @@ mod filters;
 mod fluent_bit;
 mod machines;
 mod pictures;
+mod record;
 mod run;
 mod servers;
 mod soak;
@@ -58,6 +59,8 @@ enum Chore {
     Configurations(configurations::Args),
     /// Make a book of the pages, in target/book
     Book,
+    /// Run a session from a new filter to filtered records, and draw it as docs/session.svg
+    Record(record::Args),
     /// Run the plugin inside the real Fluent Bit that FLUENT_BIT names
     FluentBit(fluent_bit::Args),
     /// Lose nothing, whatever happens to the agent for a long time
@@ -83,6 +86,7 @@ impl Chore {
             Self::Image(args) => dist::image::run(args),
             Self::Configurations(args) => configurations::run(args),
             Self::Book => book::run(),
+            Self::Record(args) => record::run(args),
             Self::FluentBit(args) => fluent_bit::run(args),
             Self::Soak(soak) => soak.run(),
             Self::Bench(bench) => bench.run(),
@@ -119,6 +123,7 @@ mod tests {
             "tidy",
             "tidy --draw",
             "book",
+            "record --programs target/release",
             "filters",
             "filters --check",
             "filters --check --if-possible c",
