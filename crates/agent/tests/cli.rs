@@ -668,3 +668,24 @@ fn a_parsers_file_is_looked_for_beside_the_configuration() {
     run(&["-R", "p.conf", "-c", path]).check(0, &[]);
     run(&["-R", "nowhere.conf", "-c", path]).check(1, &["command line:1:", "nowhere.conf"]);
 }
+
+/// The line of the README that runs a filter on a log, as it stands there.
+#[test]
+fn the_readmes_line_reads_what_is_there_and_what_comes() {
+    const PAGE: &str = include_str!("../../../README.md");
+    let line = PAGE.lines().find(|line| line.starts_with("flb-agent -i tail")).unwrap();
+    let folder = folder("readme", "app.log", "{\"user\":\"jane\"}\n");
+    let answers = r#"(module (memory (export "memory") 1)
+        (func (export "filter") (param i32 i32 i32 i32 i32 i32) (result i32) (local.get 4)))"#;
+    std::fs::write(folder.join("hide.aot"), wat::parse_str(answers).unwrap()).unwrap();
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_flb-agent"));
+    let mut bash = Command::new("bash");
+    bash.args(["-c", &format!("PATH={}:$PATH; exec {line}", program.parent().unwrap().display())]);
+    bash.current_dir(&folder).env_remove("HOME").env_remove("FLB_LOG_LEVEL");
+    let mut agent = Program::start(&mut bash);
+    agent.wait_for_output(r#"{"user"=>"jane"}"#);
+    let log = std::fs::File::options().append(true).open(folder.join("app.log"));
+    std::io::Write::write_all(&mut log.unwrap(), b"{\"user\":\"joe\"}\n").unwrap();
+    agent.wait_for_output(r#"{"user"=>"joe"}"#);
+    agent.terminate().check(0, &[]);
+}
