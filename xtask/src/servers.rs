@@ -78,6 +78,8 @@ const SERVERS: &[Server] = &[
              protobuf==7.36.2 requests==2.34.2 typing-extensions==4.16.0 urllib3==2.8.0",
         ),
     },
+    // For promtool, which tries alerts; it needs nothing but the C library.
+    Server { name: "prometheus", from: From::Debian("prometheus") },
     Server {
         name: "s3",
         from: From::Wheel(

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use flb_testkit::servers::brought;
+use flb_testkit::servers::{Packages, brought};
 use flb_testkit::{Program, Run};
 use saphyr_parser::{Event, Parser};
 use serde_json::{Map, Value};
@@ -170,4 +170,89 @@ fn the_api_of_kubernetes_takes_all_objects() {
     let said = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{said}{}", String::from_utf8_lossy(&run.stderr));
     assert_eq!(said.matches("is what the API takes").count(), 4, "{said}");
+}
+
+/// What an on-call engineer is handed: alerts, with the dashboard and the page that goes with them.
+const ALERTS: &str = "prometheus/flb-agent.rules.yaml";
+const DASHBOARD: &str = "grafana/flb-agent.json";
+
+fn alerts() -> Vec<Value> {
+    let rules = documents(&packaging(ALERTS)).remove(0);
+    rules["groups"][0]["rules"].as_array().unwrap().clone()
+}
+
+/// The expressions of the alerts and of the dashboard's panels.
+fn expressions() -> Vec<String> {
+    let alerts = alerts().into_iter().map(|alert| alert["expr"].as_str().unwrap().to_owned());
+    let dashboard: Value = serde_json::from_str(&packaging(DASHBOARD)).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().clone();
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().cloned()).flatten();
+    alerts.chain(targets.map(|target| target["expr"].as_str().unwrap().to_owned())).collect()
+}
+
+/// The names of ours in an expression.
+fn metrics_in(expression: &str) -> impl Iterator<Item = &str> {
+    expression
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(|word| word.starts_with("fluentbit_") || word.starts_with("flb_"))
+}
+
+#[test]
+fn alerts_and_dashboard_ask_for_metrics_that_the_agent_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let trap = "(module (memory (export \"memory\") 1) (func (export \"f\")
+        (param i32 i32 i32 i32 i32 i32) (result i32) unreachable))";
+    std::fs::write(folder.path().join("trap.wasm"), wat::parse_str(trap).unwrap()).unwrap();
+    let config = "[SERVICE]\n Flush 0.1\n HTTP_Server on\n HTTP_Listen 127.0.0.1\n HTTP_Port 0\n\
+        [INPUT]\n Name dummy\n Samples 1\n[FILTER]\n Name wasm\n Match *\n WASM_Path trap.wasm\n Function_Name f\n\
+        [OUTPUT]\n Name null\n Match *\n";
+    std::fs::write(folder.path().join("agent.conf"), config).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flb-agent"));
+    command.args(["-c", "agent.conf"]).current_dir(folder.path());
+    let mut agent = Program::start(command.env_remove("HOME").env_remove("XDG_CACHE_HOME"));
+    let line = agent.line_with("tcp_port=").unwrap();
+    let port = line.trim_end().rsplit('=').next().unwrap().parse().unwrap();
+    let known = || flb_testkit::http::get(port, "/api/v2/metrics/prometheus", "").body;
+    let delivered = "fluentbit_output_latency_seconds_count";
+    while !known().contains(delivered) {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let known = known();
+    let is_known = |name: &str| known.lines().any(|line| line.split(['{', ' ']).next() == Some(name));
+    let mut asked = 0;
+    for expression in expressions() {
+        for name in metrics_in(&expression) {
+            asked += 1;
+            assert!(is_known(name) || name == "fluentbit_routing_logs_drop_records_total", "the agent has no {name}");
+        }
+    }
+    assert!(asked > 30);
+    agent.terminate().check(0, &[]);
+}
+
+#[test]
+fn each_alert_has_its_section_in_the_runbook_and_no_section_lacks_its_alert() {
+    let page = std::fs::read_to_string(root().join("docs/runbook.md")).unwrap();
+    let sections: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    let alerts = alerts();
+    let names: Vec<_> = alerts.iter().map(|alert| alert["alert"].as_str().unwrap()).collect();
+    assert_eq!(sections, names);
+    for alert in &alerts {
+        let section = alert["alert"].as_str().unwrap().to_lowercase();
+        assert_eq!(alert["annotations"]["runbook"], format!("docs/runbook.md#{section}"));
+    }
+}
+
+/// The rules, by Prometheus' own tool, with the series that they are to speak and to be silent at.
+#[test]
+fn alerts_speak_when_they_should() {
+    let Some(packages) = Packages::with("prometheus", "usr/bin/promtool") else { return };
+    let folder = root().join("packaging/prometheus");
+    let output = packages
+        .command("usr/bin/promtool")
+        .args(["test", "rules", "flb-agent.test.yaml"])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
 }
