@@ -24,7 +24,7 @@ const SESSION: &[&str] = &[
     "cd hide && make --silent && flb-wamrc test",
     "flb-wamrc run hide.wasm --record '{\"user\":\"jane\",\"password\":\"x\"}'",
     "flb-wamrc --target=aarch64v8 --cpu=cortex-a57 -o board.aot hide.wasm",
-    "flb-wamrc -o hide.aot hide.wasm && echo '{\"user\":\"joe\",\"password\":\"y\"}' > app.log",
+    "flb-wamrc -v=1 -o hide.aot hide.wasm && echo '{\"user\":\"joe\",\"password\":\"y\"}' > app.log",
     "flb-agent -q -i tail -p path=app.log -p parser=json -p read_from_head=on -p exit_on_eof=on -F wasm -m '*' -p wasm_path=hide.aot -p function_name=filter -o stdout",
 ];
 
@@ -63,7 +63,12 @@ fn shell(programs: &std::path::Path, folder: &std::path::Path) -> Result<Command
             .chain(std::env::split_paths(&std::env::var_os("PATH").context("there is no PATH")?)),
     )?;
     let mut bash = Command::new("bash");
-    bash.arg("-c").arg(script).env("PATH", path).current_dir(folder).stdin(Stdio::null());
+    bash.arg("-c")
+        .arg(script)
+        .env("PATH", path)
+        .env("CARGO_TERM_QUIET", "true")
+        .current_dir(folder)
+        .stdin(Stdio::null());
     Ok(bash)
 }
 
@@ -92,14 +97,33 @@ struct Line {
 const WIDTH: usize = 96;
 
 fn lines(said: &str) -> Vec<Line> {
-    let mut lines = Vec::new();
-    for line in said.lines() {
-        let is_typed = line.starts_with(MARK);
-        let text =
-            if is_typed { format!("$ {}", &line[MARK.len_utf8()..]) } else { line.to_owned() };
-        let chars: Vec<char> = text.chars().collect();
-        let parts = chars.chunks(WIDTH).map(|part| part.iter().collect());
-        lines.extend(parts.map(|text| Line { text, is_typed }));
+    let line = |line: &str| match line.strip_prefix(MARK) {
+        Some(typed) => (true, broken(&format!("$ {typed}"))),
+        None => (false, cut(line)),
+    };
+    let line = |text| {
+        let (is_typed, parts) = line(text);
+        parts.into_iter().map(move |text| Line { text, is_typed })
+    };
+    said.lines().flat_map(line).collect()
+}
+
+/// A long line as a terminal goes on with it.
+fn cut(line: &str) -> Vec<String> {
+    let chars: Vec<char> = line.chars().collect();
+    chars.chunks(WIDTH).map(|part| part.iter().collect()).collect()
+}
+
+/// A long line as one types it, going on behind a word.
+fn broken(line: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in line.split_inclusive(' ') {
+        let last = lines.last_mut().expect("there is one line at least");
+        if last.len() + word.len() > WIDTH - 2 {
+            last.push('\\');
+            lines.push("    ".to_owned());
+        }
+        lines.last_mut().expect("there is one line at least").push_str(word);
     }
     lines
 }
@@ -156,10 +180,18 @@ mod tests {
     #[test]
     fn what_is_typed_is_told_from_what_came() {
         let long = "x".repeat(WIDTH + 1);
+        let typed = format!("{} yy", "x".repeat(WIDTH - 5));
         let line = |text: &str, is_typed| Line { text: text.into(), is_typed };
         assert_eq!(
-            lines(&format!("{MARK}echo a\na\n{long}\n")),
-            [line("$ echo a", true), line("a", false), line(&long[1..], false), line("x", false)]
+            lines(&format!("{MARK}echo a\na\n{long}\n{MARK}{typed}\n")),
+            [
+                line("$ echo a", true),
+                line("a", false),
+                line(&long[1..], false),
+                line("x", false),
+                line(&format!("$ {} \\", "x".repeat(WIDTH - 5)), true),
+                line("    yy", true),
+            ]
         );
     }
 

@@ -218,12 +218,16 @@ fn alerts_and_dashboard_ask_for_metrics_that_the_agent_has() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let known = known();
-    let is_known = |name: &str| known.lines().any(|line| line.split(['{', ' ']).next() == Some(name));
+    let is_known =
+        |name: &str| known.lines().any(|line| line.split(['{', ' ']).next() == Some(name));
     let mut asked = 0;
     for expression in expressions() {
         for name in metrics_in(&expression) {
             asked += 1;
-            assert!(is_known(name) || name == "fluentbit_routing_logs_drop_records_total", "the agent has no {name}");
+            assert!(
+                is_known(name) || name == "fluentbit_routing_logs_drop_records_total",
+                "the agent has no {name}"
+            );
         }
     }
     assert!(asked > 30);

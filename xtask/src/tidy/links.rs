@@ -25,9 +25,10 @@ pub(super) fn unlisted(tree: &Tree) -> Vec<String> {
     let Some(summary) = tree.text(SUMMARY) else { return vec![format!("{SUMMARY}: missing")] };
     let listed: BTreeSet<String> = files(SUMMARY, summary).collect();
     let in_folder = tree.files.iter().map(|file| file.path.clone());
-    let in_folder = in_folder.filter(|path| path.starts_with("docs/") && path != SUMMARY);
+    let in_folder = in_folder.filter(|path| path.starts_with("docs/"));
     let linked = listed.iter().flat_map(|page| files(page, tree.text(page).unwrap_or_default()));
-    let wanted: BTreeSet<String> = in_folder.chain(linked).filter(|path| is_page(path)).collect();
+    let wanted: BTreeSet<String> =
+        in_folder.chain(linked).filter(|path| is_page(path) && path != SUMMARY).collect();
     wanted.difference(&listed).map(|page| format!("{SUMMARY}: does not list {page}")).collect()
 }
 
@@ -157,7 +158,7 @@ mod tests {
     fn the_book_lists_every_page() {
         let tree = Tree::of(&[
             (SUMMARY, "# Summary\n- [a](a.md)\n- [not yet]()\n- [r](../README.md#x)\n"),
-            ("docs/a.md", "[x](../examples/README.md) [c](../a.c)"),
+            ("docs/a.md", "[s](SUMMARY.md) [x](../examples/README.md) [c](../a.c)"),
             ("docs/b.md", ""),
             ("README.md", ""),
             ("examples/README.md", ""),
