@@ -7,8 +7,7 @@ use bytes::Bytes;
 use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Proxy};
 
-use crate::http_client::AlwaysTo;
-use crate::http_parts::{after, beginning, bracketed, explained};
+use crate::http_parts::{AlwaysTo, after, beginning, bracketed, explained};
 use crate::tls::{self, ClientTls};
 
 /// How long a connection may be idle before another one is made.

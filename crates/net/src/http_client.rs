@@ -1,24 +1,25 @@
 //! What the outputs that speak HTTP share: one client with TLS, headers, authentication and compression, and what an answer
 //! means for a chunk.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use flb_config::Variables;
 use flb_plugin::keys::{Bool, Choice, Key, Many, Options, Text, Time, Word};
 use flb_plugin::{Build, BuildError, Flush, Gauge, OutputError, Secrecy, keys};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
 };
-use reqwest::{Client, Method, NoProxy, Proxy, StatusCode};
+use reqwest::{Client, Method, Proxy, StatusCode, Url};
 
+use super::aws::{Request, Signer};
 use super::connections::BUSY;
 use super::dial;
 use super::grpc::{self, Outcome};
+use super::http_parts::{
+    AlwaysTo, after, beginning_of, bracketed, environment_proxy, explained, has_no_room,
+};
 pub use super::http_parts::{LONGEST_ANSWER, authorization, basic};
-use super::http_parts::{after, beginning_of, bracketed, explained, has_no_room};
 use super::oauth2::Tokens;
 use super::options::port;
 use super::packing::Packing;
@@ -123,9 +124,18 @@ pub struct HttpClient {
     headers: HeaderMap,
     packing: Packing,
     tokens: Option<Tokens>,
+    signed: Option<Signed>,
     /// Of requests, each of which has a connection.
     busy: Gauge,
     logs_answer: bool,
+}
+
+/// Who signs requests, and what of them is signed.
+struct Signed {
+    signer: Signer,
+    host: String,
+    /// With what stands behind a `?`.
+    path: String,
 }
 
 /// What a server said to a request that it took.
@@ -169,6 +179,28 @@ impl HttpClient {
         Self { logs_answer: options.get(LOG_RESPONSE_PAYLOAD), ..self }
     }
 
+    /// The same client, whose requests are signed.
+    pub fn signed_by(mut self, signer: Option<Signer>) -> Result<Self, BuildError> {
+        let Some(signer) = signer else { return Ok(self) };
+        let url: Url = self.url.parse().map_err(|error| {
+            BuildError::new(format!("host, port and path are no address: {error}"))
+                .help("check host and path")
+        })?;
+        // The usual port stands in no `Host`.
+        let usual = format!(":{}", url.port_or_known_default().unwrap_or(0));
+        let host = match url.port() {
+            None => self.authority.strip_suffix(&usual).unwrap_or(&self.authority).to_owned(),
+            Some(_) => self.authority.clone(),
+        };
+        self.headers.remove(AUTHORIZATION);
+        if let (Some(own), Ok(host)) = (self.headers.get_mut(HOST), HeaderValue::from_str(&host)) {
+            *own = host;
+        }
+        let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let path = format!("{}{query}", url.path());
+        Ok(Self { signed: Some(Signed { signer, host, path }), ..self })
+    }
+
     /// A client of a server that does not stand in [`SERVER_KEYS`].
     pub fn of(
         label: Label,
@@ -206,6 +238,7 @@ impl HttpClient {
             authority,
             packing,
             tokens,
+            signed: None,
             busy: build.metrics.gauge(&BUSY),
             logs_answer: true,
         })
@@ -230,7 +263,9 @@ impl HttpClient {
             return Ok(Answer { body });
         }
         let reason = self.refusal(status, &body);
-        if is_final(status) {
+        // Who may sign is for the role to say, and no fault of the chunk.
+        let is_unsigned = self.signed.is_some() && status == StatusCode::FORBIDDEN;
+        if is_final(status) && !is_unsigned {
             return Err(Flush::Fail(OutputError(self.named(&reason))));
         }
         Err(self.retry(&reason, after))
@@ -285,6 +320,15 @@ impl HttpClient {
         more: HeaderMap,
     ) -> Result<reqwest::Response, Flush> {
         let body = Bytes::from(body);
+        if let Some(signed) = &self.signed {
+            let response = self.sign(signed, body.clone(), content_type, more.clone()).await?;
+            if response.status() != StatusCode::FORBIDDEN {
+                return Ok(response);
+            }
+            // What was signed with may have run out.
+            signed.signer.renew().await;
+            return self.sign(signed, body, content_type, more).await;
+        }
         let Some(tokens) = &self.tokens else {
             return self.ask_once(body, content_type, more, None).await;
         };
@@ -299,6 +343,23 @@ impl HttpClient {
             tokens.refused(&token).await;
         }
         Err(self.retry("HTTP status=401 Unauthorized to a new token; check oauth2.scope", None))
+    }
+
+    /// Signs a request, and sends it.
+    async fn sign(
+        &self,
+        signed: &Signed,
+        body: Bytes,
+        content_type: &'static str,
+        mut more: HeaderMap,
+    ) -> Result<reqwest::Response, Flush> {
+        let own = self.headers.get(CONTENT_TYPE).and_then(|own| own.to_str().ok());
+        let headers = [("content-type", own.unwrap_or(content_type)), ("host", &signed.host)];
+        let (method, path) = (self.method.as_str(), signed.path.as_str());
+        let request = Request { method, path, headers: &headers, body: &body };
+        let added = signed.signer.sign(&request).await;
+        more.extend(added.map_err(|error| self.retry(&error.to_string(), None))?);
+        self.ask_once(body, content_type, more, None).await
     }
 
     async fn ask_once(
@@ -409,41 +470,6 @@ fn proxy(options: &Options, variables: &Variables) -> Result<Option<Proxy>, reqw
         return Ok(None);
     }
     environment_proxy(variables)
-}
-
-/// The proxy that the environment names, as other programs read it.
-pub(crate) fn environment_proxy(variables: &Variables) -> Result<Option<Proxy>, reqwest::Error> {
-    let said = |name: &str| variables.get(name).or_else(|| variables.get(&name.to_lowercase()));
-    let exceptions = said("NO_PROXY").unwrap_or_default();
-    // The library takes this for all names, but not for addresses.
-    let are_all = exceptions.split(',').any(|entry| entry.trim() == "*");
-    match said("HTTP_PROXY") {
-        Some(proxy) if !are_all => {
-            Ok(Some(Proxy::all(proxy)?.no_proxy(NoProxy::from_string(exceptions))))
-        }
-        _ => Ok(None),
-    }
-}
-
-/// Finds the server, whatever name TLS asks for.
-pub(crate) struct AlwaysTo(String, u16);
-
-impl AlwaysTo {
-    pub(crate) fn new(host: &str, port: u16) -> Self {
-        Self(host.trim_matches(['[', ']']).to_owned(), port)
-    }
-}
-
-impl Resolve for AlwaysTo {
-    fn resolve(&self, _: Name) -> Resolving {
-        let Self(host, port) = self;
-        let (host, port) = (host.clone(), *port);
-        Box::pin(async move {
-            let found: Vec<SocketAddr> =
-                tokio::net::lookup_host((host.as_str(), port)).await?.collect();
-            Ok(Box::new(found.into_iter()) as Addrs)
-        })
-    }
 }
 
 /// What every request has: the server's name, and who asks.

@@ -1,11 +1,15 @@
-//! What every client of HTTP needs: credentials as headers, what an answer says, errors in words.
+//! What every client of HTTP needs: credentials as headers, the way to the server, what an answer says, errors in words.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use flb_config::Variables;
 use flb_plugin::{BuildError, is_exhausted};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HeaderValue, RETRY_AFTER};
+use reqwest::{NoProxy, Proxy};
 
 /// The longest part of an answer that is looked at.
 pub const LONGEST_ANSWER: usize = 64 * 1024;
@@ -70,4 +74,39 @@ pub fn authorization(scheme: &str, credentials: &str) -> Result<HeaderValue, Bui
         .map_err(|error| BuildError::new(format!("the credentials are no header: {error}")))?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// The proxy that the environment names, as other programs read it.
+pub(crate) fn environment_proxy(variables: &Variables) -> Result<Option<Proxy>, reqwest::Error> {
+    let said = |name: &str| variables.get(name).or_else(|| variables.get(&name.to_lowercase()));
+    let exceptions = said("NO_PROXY").unwrap_or_default();
+    // The library takes this for all names, but not for addresses.
+    let are_all = exceptions.split(',').any(|entry| entry.trim() == "*");
+    match said("HTTP_PROXY") {
+        Some(proxy) if !are_all => {
+            Ok(Some(Proxy::all(proxy)?.no_proxy(NoProxy::from_string(exceptions))))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Finds the server, whatever name TLS asks for.
+pub(crate) struct AlwaysTo(String, u16);
+
+impl AlwaysTo {
+    pub(crate) fn new(host: &str, port: u16) -> Self {
+        Self(host.trim_matches(['[', ']']).to_owned(), port)
+    }
+}
+
+impl Resolve for AlwaysTo {
+    fn resolve(&self, _: Name) -> Resolving {
+        let Self(host, port) = self;
+        let (host, port) = (host.clone(), *port);
+        Box::pin(async move {
+            let found: Vec<SocketAddr> =
+                tokio::net::lookup_host((host.as_str(), port)).await?.collect();
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
 }

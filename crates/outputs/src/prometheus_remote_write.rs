@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use flb_event::{Chunk, Timestamp};
+use flb_net::aws::{self, Signer};
 use flb_net::http_client::{self, Endpoint, HttpClient, Protocol};
 use flb_net::options::port;
 use flb_net::packing::Packing;
@@ -35,8 +36,15 @@ keys! {
         Key::new("add_label", "Name and value of a label of every sample").repeated();
 }
 
-const OPTIONS: Table =
-    Table(&[OWN, http_client::SERVER_KEYS, http_client::KEYS, tls::KEYS, tls::CLIENT]);
+const OPTIONS: Table = Table(&[
+    OWN,
+    http_client::SERVER_KEYS,
+    http_client::KEYS,
+    aws::AUTH_KEYS,
+    aws::SERVICE_KEYS,
+    tls::KEYS,
+    tls::CLIENT,
+]);
 
 const VERSION: (HeaderName, HeaderValue) = (
     HeaderName::from_static("x-prometheus-remote-write-version"),
@@ -57,7 +65,9 @@ fn remote_write(options: &Options, build: &Build<'_>) -> Result<RemoteWrite, Bui
         protocol: Protocol::Http1,
         tokens: None,
     };
+    let signer = Signer::of_options(options, options.get(aws::AWS_SERVICE), build)?;
     let client = HttpClient::of(label.clone(), endpoint, options, build)?.logging(options);
+    let client = client.signed_by(signer)?;
     let labels = options.get(ADD_LABEL).into_iter().map(label_of).collect::<Result<_, _>>()?;
     Ok(RemoteWrite(Arc::new(Writer {
         poster: Poster::of("application/x-protobuf", client, build),

@@ -5,8 +5,7 @@ use flb_plugin::BuildError;
 use flb_plugin::keys::{Key, Options, Text};
 
 use crate::api_client::{Address, ApiClient, ApiError, Bounds};
-use crate::http_client::environment_proxy;
-use crate::http_parts::bracketed;
+use crate::http_parts::{bracketed, environment_proxy};
 use crate::tls::{ClientTls, Trust};
 
 /// What domains of regions end in that are none of `.amazonaws.com`.

@@ -37,6 +37,26 @@ pub use wallet::Wallet;
 pub use xml::{element, elements};
 
 keys! {
+    /// Who signs, for outputs whose server may be one of AWS's services.
+    pub const AUTH_KEYS;
+    AWS_AUTH: Bool = Key::new("aws_auth", "Sign requests for AWS").default("off");
+    AWS_REGION: Option<Text> = Key::new("aws_region", "Region of the service");
+    AWS_ROLE_ARN: Option<Text> = Key::new("aws_role_arn", "ARN of a role to assume");
+    AWS_EXTERNAL_ID: Option<Text> =
+        Key::new("aws_external_id", "External ID that this role asks for");
+    AWS_STS_ENDPOINT: Option<Text> =
+        Key::new("aws_sts_endpoint", "Server of STS in place of AWS's own");
+    AWS_PROFILE: Option<Text> =
+        Key::new("aws_profile", "Profile of the shared files of credentials");
+}
+
+keys! {
+    /// For which service, where it may be any.
+    pub const SERVICE_KEYS;
+    pub AWS_SERVICE: Option<Text> = Key::new("aws_service", "Service that is signed for");
+}
+
+keys! {
     /// Who asks, for outputs of AWS's services.
     pub const KEYS;
     pub ENDPOINT: Option<Text> =

@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flb_event::Template;
+use flb_net::aws::{self, Signer};
 use flb_net::http_client::{self, Endpoint, HttpClient, Protocol};
 use flb_net::options::port;
 use flb_net::tls;
@@ -17,8 +18,6 @@ use crate::accessors::{path_or_name, wrong};
 use crate::dates::Format;
 use crate::json::{Field, json_options};
 use crate::upstream;
-
-const FOR_AWS: &str = "it is for aws_auth";
 
 keys! {
     const OWN;
@@ -67,8 +66,8 @@ keys! {
         Key::new("buffer_size", "").idle("as much of an answer is read as the records are worth");
     TRACE_OUTPUT: Bool = Key::new("trace_output", "").default("off").idle("see log_level");
     TRACE_ERROR: Bool = Key::new("trace_error", "").default("off").idle("reasons are always logged");
-    AWS_AUTH: Bool = Key::new("aws_auth", "Sign requests for AWS: not yet").default("off");
-    AWS: Option<Text> = Key::new("aws_*", "").idle(FOR_AWS);
+    AWS_SERVICE_NAME: Text =
+        Key::new("aws_service_name", "Service that is signed for: es, or aoss").default("es");
 }
 
 keys! {
@@ -76,8 +75,15 @@ keys! {
     pub(super) UPSTREAM: Option<Text> = Key::new("upstream", "File with several servers");
 }
 
-pub(super) const OPTIONS: Table =
-    Table(&[OWN, SEVERAL, http_client::KEYS, http_client::GZIP_KEYS, tls::KEYS, tls::CLIENT]);
+pub(super) const OPTIONS: Table = Table(&[
+    OWN,
+    aws::AUTH_KEYS,
+    SEVERAL,
+    http_client::KEYS,
+    http_client::GZIP_KEYS,
+    tls::KEYS,
+    tls::CLIENT,
+]);
 
 /// What a server of several may say: what it does not, the output says.
 pub(super) const NODE: Table = Table(&[
@@ -152,11 +158,6 @@ pub(super) fn client(
     options: &Options,
     build: &Build<'_>,
 ) -> Result<HttpClient, BuildError> {
-    if options.get(AWS_AUTH) {
-        return Err(BuildError::new("aws_auth is not supported yet").help(
-            "until then send through a proxy that signs, or with http_user and http_passwd",
-        ));
-    }
     let cloud = options.get(CLOUD_ID).map(cloud_server).transpose()?;
     if cloud.is_some() && !options.get(tls::SWITCH) {
         return Err(BuildError::new("cloud_id is for servers that speak TLS").help("add: tls on"));
@@ -178,7 +179,8 @@ pub(super) fn client(
         protocol: Protocol::Http1,
         tokens: None,
     };
-    HttpClient::of(label, endpoint, options, build)
+    let signer = Signer::of_options(options, Some(options.get(AWS_SERVICE_NAME)), build)?;
+    HttpClient::of(label, endpoint, options, build)?.signed_by(signer)
 }
 
 fn path(options: &Options) -> String {

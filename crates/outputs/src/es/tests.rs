@@ -333,7 +333,7 @@ fn servers_of_an_upstream_file_take_turns_and_may_have_options_of_their_own() {
 fn a_wrong_configuration_is_refused() {
     for (given, words) in [
         (&[("port", "es")][..], "is not a port number"),
-        (&[("aws_auth", "on")], "aws_auth is not supported yet"),
+        (&[("aws_auth", "on")], "aws_auth is on, and region or service are not known"),
         (&[("write_operation", "update")], "documents that have names"),
         (&[("index", "$a['b")], "index: a bracket"),
         (&[("id_key", "$a.b")], "id_key: "),

@@ -18,6 +18,7 @@ use super::gelf_message::{self, Gelf};
 use super::json::{self, RecordJson};
 use super::layout::Layout;
 use each::Each;
+use flb_net::aws::{self, Signer};
 use flb_net::http_client::{self, HttpClient};
 use flb_net::{oauth2, tls};
 use flb_plugin::log::{Label, Mishaps};
@@ -47,6 +48,8 @@ const OPTIONS: Table = Table(&[
     http_client::KEYS,
     http_client::PACKING_KEYS,
     oauth2::KEYS,
+    aws::AUTH_KEYS,
+    aws::SERVICE_KEYS,
     tls::KEYS,
     tls::CLIENT,
 ]);
@@ -98,7 +101,8 @@ fn http(options: &Options, build: &Build<'_>) -> Result<Http, BuildError> {
             .map_err(|_| BuildError::new(format!("header_tag '{name}' is not a header name")))
     });
     Ok(Http(Arc::new(Poster {
-        client: HttpClient::new(label.clone(), method, path, options, build)?,
+        client: HttpClient::new(label.clone(), method, path, options, build)?
+            .signed_by(Signer::of_options(options, options.get(aws::AWS_SERVICE), build)?)?,
         format: match options.get(FORMAT) {
             FormatName::Json => Format::Json(Layout::Array),
             FormatName::JsonStream => Format::Json(Layout::Stream),

@@ -281,6 +281,51 @@ fn nobody_there_and_no_answer_are_retries() {
     });
 }
 
+/// An output in an agent whose environment has credentials.
+fn signing(port: u16, given: &[(&str, &str)]) -> Http {
+    let environment = [
+        ("AWS_ACCESS_KEY_ID", "AKID"),
+        ("AWS_SECRET_ACCESS_KEY", "very secret"),
+        ("AWS_SESSION_TOKEN", "lent"),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let files = Arc::new(flb_config::Memory::default());
+    let variables = flb_config::Variables::new(environment.into(), None, files);
+    let service = flb_plugin::Service { variables, ..flb_plugin::Service::default() };
+    let port = port.to_string();
+    let own = [("port", port.as_str()), ("aws_auth", "on"), ("aws_region", "eu-central-1")];
+    build_in(&service, &options(OPTIONS, &[&own, given].concat()), http).unwrap()
+}
+
+#[test]
+fn requests_are_signed_for_aws_and_who_may_not_sign_loses_nothing() {
+    let stub = Stub::start(|_| Reply::new(200, ""));
+    let given = [("aws_service", "osis"), ("uri", "/in/a b?x=1"), ("http_user", "me")];
+    let output = signing(stub.port(), &given);
+    let chunk = chunk("t", &[(1, 0, r#"{"n":1}"#)]);
+    let flush = || block_on(async { output.flush(&chunk).await });
+    assert!(matches!(flush(), Flush::Done));
+    let request = stub.requests().pop().unwrap();
+    let signed = request.header("authorization").unwrap();
+    let scope = "/eu-central-1/osis/aws4_request, \
+                 SignedHeaders=content-type;host;x-amz-date;x-amz-security-token, Signature=";
+    assert!(signed.starts_with("AWS4-HMAC-SHA256 Credential=AKID/"), "{signed}");
+    assert!(signed.contains(scope), "{signed}");
+    assert_eq!(
+        (request.path.as_str(), request.header("x-amz-security-token")),
+        ("/in/a%20b?x=1", Some("lent"))
+    );
+    stub.fail(Some(Fault::Instead(Reply::new(
+        403,
+        "The security token included in the request is expired",
+    ))));
+    let before = stub.asked().len();
+    let fate = flush();
+    let Flush::Retry { reason, .. } = fate else { panic!("{fate:?}") };
+    assert!(reason.contains("HTTP status=403") && !reason.contains("secret"), "{reason}");
+    assert_eq!(stub.asked().len() - before, 2);
+}
+
 #[test]
 fn a_connection_is_kept_for_the_next_chunk() {
     block_on(async {

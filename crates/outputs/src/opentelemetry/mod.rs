@@ -19,6 +19,7 @@ use reqwest::Method;
 
 use crate::accessors::path_or_name;
 use convert::{Beside, Conversion};
+use flb_net::aws::{self, Signer};
 use flb_net::http_client::{self, Answer, Endpoint, HttpClient, Protocol};
 use flb_net::oauth2::{self, Tokens};
 use flb_net::options::port;
@@ -119,6 +120,8 @@ const OPTIONS: Table = Table(&[
     http_client::KEYS,
     http_client::PACKING_KEYS,
     oauth2::KEYS,
+    aws::AUTH_KEYS,
+    aws::SERVICE_KEYS,
     tls::KEYS,
     tls::CLIENT,
 ]);
@@ -192,7 +195,8 @@ fn client(label: Label, options: &Options, build: &Build<'_>) -> Result<HttpClie
         protocol: if is_http2 { Protocol::Http2 } else { Protocol::Http1 },
         tokens: Tokens::new(options)?,
     };
-    Ok(HttpClient::of(label, endpoint, options, build)?.logging(options))
+    let signer = Signer::of_options(options, options.get(aws::AWS_SERVICE), build)?;
+    HttpClient::of(label, endpoint, options, build)?.logging(options).signed_by(signer)
 }
 
 struct OpenTelemetry(Arc<Sender>);
