@@ -2,15 +2,31 @@
 
 use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
 use std::thread;
 
 use anyhow::Result;
 
-/// The stores that records are sent to: what the output is called, its properties, and what the store answers.
-const STORES: [(&str, &[&str], &str); 3] = [
-    ("es", &["suppress_type_name=on"], r#"{"took":1,"errors":false,"items":[]}"#),
-    ("loki", &["labels=job=bench"], ""),
-    ("opentelemetry", &[], ""),
+/// The stores that records are sent to: what the output is called, its properties, with what stands for the port and for a folder, and
+/// what the store answers.
+const STORES: [(&str, &[&str], &str); 4] = [
+    (
+        "es",
+        &["host=127.0.0.1", "port=<port>", "suppress_type_name=on"],
+        r#"{"took":1,"errors":false,"items":[]}"#,
+    ),
+    ("loki", &["host=127.0.0.1", "port=<port>", "labels=job=bench"], ""),
+    ("opentelemetry", &["host=127.0.0.1", "port=<port>"], ""),
+    (
+        "s3",
+        &[
+            "endpoint=http://127.0.0.1:<port>",
+            "bucket=bench",
+            "total_file_size=9M",
+            "store_dir=<folder>",
+        ],
+        "",
+    ),
 ];
 
 /// A store, and how an agent is told to send to it.
@@ -20,13 +36,16 @@ pub(super) struct Sink {
     pub(super) output: Vec<String>,
 }
 
-/// Starts all of them. They run as long as this program.
-pub(super) fn start() -> Result<Vec<Sink>> {
+/// Starts all of them. They run as long as this program; what waits to be sent may wait in this folder.
+pub(super) fn start(folder: &Path) -> Result<Vec<Sink>> {
+    let folder = folder.display().to_string();
     let sink = |(name, properties, answer): &(&'static str, &[&str], &'static str)| {
         let port = serve(answer)?;
-        let mut output = vec![(*name).to_owned(), "host=127.0.0.1".to_owned()];
-        output.push(format!("port={port}"));
-        output.extend(properties.iter().map(|property| (*property).to_owned()));
+        let filled = |property: &&str| {
+            property.replace("<port>", &port.to_string()).replace("<folder>", &folder)
+        };
+        let mut output = vec![(*name).to_owned()];
+        output.extend(properties.iter().map(filled));
         Ok(Sink { name, output })
     };
     STORES.iter().map(sink).collect()
@@ -83,8 +102,9 @@ mod tests {
 
     #[test]
     fn a_store_takes_one_request_after_the_other() {
-        for sink in start().unwrap() {
-            let port = sink.output[2].strip_prefix("port=").unwrap().parse().unwrap();
+        for sink in start(Path::new("x")).unwrap() {
+            let mut numbers = sink.output.iter().filter_map(|word| word.rsplit(['=', ':']).next());
+            let port = numbers.find_map(|number| number.parse::<u16>().ok()).unwrap();
             let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
             for _ in 0..2 {
                 stream.write_all(b"POST /x HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc").unwrap();

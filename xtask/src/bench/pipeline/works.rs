@@ -167,7 +167,7 @@ pub(super) fn works(folder: &Path, lines: usize) -> Result<Vec<Work>> {
             is_wide: false,
         });
     }
-    for sink in sink::start()? {
+    for sink in sink::start(&folder.join("waiting"))? {
         // What came by OTLP goes out by it.
         let is_otlp = sink.name == "opentelemetry";
         works.push(Work {
