@@ -51,6 +51,7 @@ keys! {
     RETRIES: Natural = Key::new("retries", "How often each chunk is put off.").default("0");
     LEFT_OUT: Natural = Key::new("left_out", "How many records it says it left out.").default("0");
     HALVES: Bool = Key::new("halves", "Whether it takes every other record a try.").default("off");
+    FINISH: Option<Time> = Key::new("finish", "How long it takes to finish.");
     DOWN: Natural = Key::new("down", "How many tries fail at first.").default("0");
     AFTER: Option<Time> = Key::new("after", "For how long it is put off.");
     NO_ROOM: Natural = Key::new("no_room", "How many tries find no room.").default("0");
@@ -515,6 +516,7 @@ impl Filter for Forkless {
 struct Keep {
     left_out: usize,
     halves: bool,
+    finish: Option<Duration>,
     sink: Arc<Sink>,
     slow: Duration,
     retries: u32,
@@ -533,6 +535,7 @@ fn build_keep(options: &Options, build: &Build<'_>) -> Result<Box<dyn Output>, B
     Ok(Box::new(Keep {
         left_out: number(LEFT_OUT) as usize,
         halves: options.get(HALVES),
+        finish: options.get(FINISH),
         sink: sink(options.get(SINK_NAME).unwrap_or(build.instance)),
         slow: Duration::from_millis(number(SLOW).into()),
         retries: number(RETRIES),
@@ -593,6 +596,16 @@ impl Keep {
 impl Output for Keep {
     fn flush<'a>(&'a self, chunk: &'a Chunk) -> BoxFuture<'a, Flush> {
         Box::pin(self.keep(chunk))
+    }
+
+    fn finish(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Some(time) = self.finish {
+                tokio::time::sleep(time).await;
+                let tag = Tag::new("finished").unwrap();
+                self.sink.receive(&ChunkBuilder::new(tag).build());
+            }
+        })
     }
 }
 

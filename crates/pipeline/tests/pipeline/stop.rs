@@ -75,6 +75,23 @@ fn the_grace_period_bounds_the_drain_and_what_is_lost_is_counted() {
 }
 
 #[test]
+fn an_output_finishes_when_all_is_delivered_and_within_the_grace_period() {
+    let finished = |sink_name: &str, time: &str| {
+        let running = start(&format!(
+            "[SERVICE]\n Grace 1\n Flush 3600\n[INPUT]\n Name count\n End wait\n\
+             [OUTPUT]\n Name keep\n Sink {sink_name}\n Finish {time}\n"
+        ));
+        running.wait_until(|report| report.inputs[0].records == 10);
+        let begin = Instant::now();
+        running.stop();
+        assert!(begin.elapsed() < Duration::from_secs(5));
+        sink(sink_name).chunks().pop().unwrap().0
+    };
+    assert_eq!(finished("finishes", "0"), "finished");
+    assert_ne!(finished("never_finishes", "3600"), "finished");
+}
+
+#[test]
 fn a_drain_that_gets_on_may_take_longer_than_the_grace_period() {
     let running = start(
         "[SERVICE]\n Grace 1\n Flush 0.001\n[INPUT]\n Name count\n Records 5\n \
