@@ -21,6 +21,12 @@ pub trait Filter: Send {
     /// end, when nothing can wait any more. Few filters have any wait.
     fn release(&mut self, _outlet: &mut Outlet, _is_end: bool) {}
 
+    /// Whether what becomes of a batch depends on those before it, so that all of a tag must come to the same copy. Few
+    /// filters do, and a guest's own state is for its author to say.
+    fn joins_batches(&self) -> bool {
+        false
+    }
+
     /// Another of the same filter, with state of its own, for another lane. Whatever is immutable is shared.
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError>;
 }

@@ -168,6 +168,10 @@ impl Filter for Multiline {
         });
     }
 
+    fn joins_batches(&self) -> bool {
+        true
+    }
+
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
         Ok(Box::new(Self::new(Arc::clone(&self.way), self.waits, self.limit)))
     }

@@ -20,7 +20,7 @@ use super::parsers::{World, build_multiline, build_parsers, find_spec};
 use super::properties::{Core, reserved};
 use super::service::{Settings, with_document};
 use crate::books::{Counters, FilterRow, InputRow, OutputRow, ParserRow};
-use crate::flow::{LaneFilter, Match, Processed};
+use crate::flow::{LaneFilter, Match, Processed, Sharing};
 use crate::instance::Instance;
 use crate::run::{InputPart, OutputKey, OutputPart, Pipeline, Reserved, StoragePart, Timing};
 use crate::storage::{Rejected, Storage, StorageSettings, StorageType};
@@ -388,6 +388,7 @@ fn assemble(
     let mut counters = Counters { parsers, ..Counters::default() };
     // Those of filters come first, and a lane's filters find theirs by their place.
     add_rows(&mut counters, &filters);
+    check_sharing(&inputs, &filters)?;
     let mut lanes = copies(filters, inputs.iter().map(|input| input.core.workers).sum())?;
     let mut input_parts = Vec::new();
     for Made { plugin, instance, core, metrics, processors, .. } in inputs {
@@ -407,7 +408,8 @@ fn assemble(
             all
         });
         let (lanes, pauses) = (lanes.collect(), row.is_stored && core.pauses);
-        input_parts.push(InputPart { input: plugin, lanes, pauses, row });
+        let sharing = core.sharing;
+        input_parts.push(InputPart { input: plugin, lanes, sharing, pauses, row });
     }
     let mut output_parts = Vec::new();
     for Made { plugin, instance, core, section, metrics, processors } in outputs {
@@ -447,6 +449,27 @@ fn assemble(
         left: None,
         overdue,
     })
+}
+
+/// A filter that joins records of several batches must not get every other one only.
+fn check_sharing(
+    inputs: &[Made<dyn flb_plugin::Input>],
+    filters: &[Made<dyn Filter>],
+) -> Result<(), (Instance, BuildError)> {
+    let in_turn =
+        |input: &&Made<_>| input.core.sharing == Sharing::InTurn && input.core.workers > 1;
+    for input in inputs.iter().filter(in_turn) {
+        let mut all = filters.iter().chain(&input.processors);
+        if let Some(filter) = all.find(|made| made.plugin.joins_batches()) {
+            let error = BuildError::new(format!(
+                "it needs all batches of a tag, and Workers_By turn of {} gives them to several copies of it",
+                input.instance.name
+            ));
+            let help = "say Workers_By tag there, or make the filter a processor of the input that it is for";
+            return Err((filter.instance.clone(), error.help(help)));
+        }
+    }
+    Ok(())
 }
 
 /// The row of what is in storage at the start: it counts as one more input.

@@ -10,7 +10,7 @@ use flb_config::value::{self, ValueError};
 use flb_config::{Diagnostic, Diagnostics, Property, Role, Section, Span, Variables, keys};
 use flb_event::{Pattern, Tag};
 
-use crate::flow::{Condition, Match, RetryLimit, TagRegex};
+use crate::flow::{Condition, Match, RetryLimit, Sharing, TagRegex};
 use crate::log_level::LogLevel;
 use crate::storage::StorageType;
 
@@ -31,7 +31,12 @@ keys! {
     /// What inputs take.
     const INPUT;
     TAG: Option<TagText> = Key::new("tag", "Tag of the records; else the instance's name.");
-    THREADS: Workers = Key::new("workers", "Threads that filter its records, by tag.").default("1");
+    THREADS: Workers = Key::new("workers", "Threads that filter its records.").default("1");
+    WORKERS_BY: Choice<Sharing> = Key::new(
+        "workers_by",
+        "Which of them filters a batch: tag, always the same one for a tag; turn, whichever is free.",
+    )
+    .default("tag");
     MEM_BUF_LIMIT: Size = Key::new(
         "mem_buf_limit",
         "Bytes in memory at which it is paused; 0 for no limit.",
@@ -194,6 +199,8 @@ pub(crate) struct Core {
     pub(crate) retry_limit: RetryLimit,
     /// Lanes of an input, or chunks that an output delivers at a time.
     pub(crate) workers: usize,
+    /// How an input's lanes share its batches.
+    pub(crate) sharing: Sharing,
     /// Where an input's chunks are kept, if it says so.
     pub(crate) storage: Option<StorageType>,
     /// Whether an input waits while too many stored chunks are in memory.
@@ -320,6 +327,7 @@ impl Reader<'_> {
             matching: Match { pattern, regex: self.regex() },
             retry_limit,
             workers: workers.get(),
+            sharing: keys.get(WORKERS_BY),
             storage: keys.get(STORAGE_TYPE),
             pauses: keys.get(STORAGE_PAUSES),
             storage_limit: keys.get(STORAGE_LIMIT).flatten(),

@@ -1,36 +1,26 @@
-//! A lane: a thread behind an input. It filters batches in the order they came, gathers them by tag and hands full or
-//! due chunks to the router.
+//! A lane: a thread behind an input. It filters batches and has what is left gathered in the order in which they came.
 //!
-//! An input has one lane, or as many as its `Workers` says. Then each tag has its lane, and each lane its own copies of the
-//! filters.
+//! An input has one lane, or as many as its `Workers` says, each with its own copies of the filters. Then each tag has its lane; or
+//! they share a desk, and take its batches in turn.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::io;
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flb_event::{Chunk, ChunkBuilder, RecordTooLarge, Spares, Tag};
+use flb_event::{Chunk, ChunkBuilder, RecordTooLarge, Tag};
 use flb_plugin::{Filter, Outlet, Tally};
 use tracing::Span;
 
 use super::condition::Condition;
+use super::desk::{Desk, Taken, Turn};
 use super::matching::Match;
-use super::router::{Router, Unrouted};
-use super::task::Full;
+use super::router::Router;
 use super::trail::Trail;
 use crate::books::{FilterRow, Hop, InputRow, Sample};
 use crate::panics::caught;
-use crate::source::context;
-use crate::source::{Batch, Received, Receiver};
-use crate::stop::Stop;
-use crate::storage::{ChunkFile, ChunkName, Held, Storage};
-
-/// A chunk over this size leaves at once instead of waiting for the flush.
-const FULL_CHUNK: usize = 2_048_000;
-/// A chunk that gets over this size mostly gets full, so it is given all the memory at once: growing step by step takes
-/// half as much again.
-const LIKELY_FULL: usize = FULL_CHUNK / 4;
+use crate::source::{Batch, context};
+use crate::storage::Held;
 
 /// A filter's copy for one lane.
 pub(crate) struct LaneFilter {
@@ -235,55 +225,45 @@ struct Way {
     origin: Vec<usize>,
 }
 
-/// Everything between an input and the router.
+/// A thread's part of what is between an input and the router.
 pub(crate) struct Lane {
-    pub(crate) queue: Receiver,
+    /// Where it takes batches and puts down what is left of them.
+    pub(crate) desk: Arc<Desk>,
     pub(crate) filters: Vec<LaneFilter>,
-    pub(crate) router: Router,
     pub(crate) row: Arc<InputRow>,
-    pub(crate) flush_every: Duration,
-    /// Where chunks are stored, if they are.
-    pub(crate) storage: Option<Arc<Storage>>,
-    /// Asked for when the lane shall not wait for the storage any more.
-    pub(crate) cut: Stop,
-    /// Both asked for when another pipeline is to take over: deliveries are held, so nothing makes room in the storage.
-    pub(crate) hold: Stop,
-    pub(crate) stop: Stop,
-    pub(crate) open: BTreeMap<Tag, Open>,
-    /// Chunks that were routed: once they are delivered, later ones are gathered in their memory.
-    pub(crate) spares: Spares,
+    pub(crate) router: Router,
     pub(crate) trail: Trail,
 }
 
 impl Lane {
     /// Runs until the input has dropped its end of the queue and all is routed.
     pub(crate) fn run(mut self) {
-        let mut due = Instant::now() + self.flush_every;
+        let desk = Arc::clone(&self.desk);
         loop {
-            match self.queue.receive(due.saturating_duration_since(Instant::now())) {
-                Received::Batch(batch) => self.take(batch),
-                Received::Nothing => {}
-                Received::Closed => break,
-            }
-            let now = Instant::now();
-            if now >= due {
-                self.release(false);
-                self.flush();
-                due = now + self.flush_every;
+            match desk.take() {
+                Taken::Batch(batch, turn) => self.take(batch, &turn),
+                Taken::Due => {
+                    self.release(false);
+                    desk.gathering().flush();
+                }
+                Taken::Closed(turn) => {
+                    turn.wait();
+                    self.release(true);
+                    return desk.gathering().flush();
+                }
             }
         }
-        self.release(true);
-        self.flush();
     }
 
-    fn take(&mut self, batch: Batch) {
+    fn take(&mut self, batch: Batch, turn: &Turn<'_>) {
         let Batch { chunk, held, stored, handed } = batch;
         if self.row.tap.is_asked() {
             self.row.tap.give(Sample::begun(&chunk));
         }
         let (taken, bytes) = (chunk.len(), chunk.bytes().len());
-        let way = Way { chunk, held, from: 0, origin: Vec::new() };
-        let Some(left) = self.pass(way) else { return };
+        let filtered = self.pass(Way { chunk, held, from: 0, origin: Vec::new() });
+        turn.wait();
+        let Some(left) = self.gather(filtered) else { return };
         self.row.latency.lock().add(handed.elapsed());
         self.row.filtered.add(taken.saturating_sub(left));
         self.row.added.add(left.saturating_sub(taken));
@@ -327,7 +307,8 @@ impl Lane {
                 released.push_front(Way { chunk, held, from: index + 1, origin: Vec::new() });
             }
             for way in released {
-                match self.pass(way) {
+                let filtered = self.pass(way);
+                match self.gather(filtered) {
                     Some(left) => self.row.added.add(left),
                     None => return,
                 }
@@ -335,10 +316,9 @@ impl Lane {
         }
     }
 
-    /// Sends a batch through the filters and gathers what comes out. How many records that were; `None` when the lane
-    /// shall not wait for the storage any more.
-    fn pass(&mut self, way: Way) -> Option<usize> {
-        let mut left = 0;
+    /// Sends a batch through the filters. What comes out, in its order.
+    fn pass(&mut self, way: Way) -> Vec<(Chunk, Held)> {
+        let mut passed = Vec::new();
         let mut waiting = VecDeque::new();
         let mut growth = Outlet::GROWTH;
         let mut next = Some(way);
@@ -349,9 +329,19 @@ impl Lane {
             }
             let filtered = self.filter(way, &mut waiting, &mut growth);
             let Some((chunk, mut held)) = filtered else { continue };
-            left += chunk.len();
             held.resize(chunk.bytes().len());
-            if !self.gather(&chunk, held) {
+            passed.push((chunk, held));
+        }
+        passed
+    }
+
+    /// Gathers what came out. How many records that were; `None` when nobody shall wait for the storage any more.
+    fn gather(&self, passed: Vec<(Chunk, Held)>) -> Option<usize> {
+        let mut left = 0;
+        let mut gathering = self.desk.gathering();
+        for (chunk, held) in passed {
+            left += chunk.len();
+            if !gathering.gather(&chunk, held) {
                 return None;
             }
         }
@@ -404,163 +394,5 @@ impl Lane {
             waiting.push_back(Way { chunk, held, from: index + 1, origin });
         }
         first
-    }
-
-    /// Adds a batch to the open chunk of its tag. Waits while it cannot be stored; false when the wait is cut off.
-    fn gather(&mut self, batch: &Chunk, held: Held) -> bool {
-        let tag = batch.tag();
-        let mut failures = 0;
-        let mut open = loop {
-            match self.add(batch) {
-                Ok(open) => break open,
-                Err(error) => {
-                    // What is delivered makes room.
-                    self.flush();
-                    failures += 1;
-                    if !self.wait_for_storage(&error, failures) {
-                        return false;
-                    }
-                }
-            }
-        };
-        if failures > 1 {
-            tracing::info!("[storage] records of {} are stored again", self.row.instance.name);
-        }
-        open.held.merge(held);
-        if open.builder.size() >= FULL_CHUNK {
-            self.route(open);
-        } else {
-            self.open.insert(tag.clone(), open);
-        }
-        true
-    }
-
-    /// The open chunk with the batch in it, in its file first. After an error the open chunk is routed as it was.
-    fn add(&mut self, batch: &Chunk) -> io::Result<Open> {
-        let tag = batch.tag();
-        let mut open = match self.open.remove(tag) {
-            Some(open) if open.fits(batch) => open,
-            other => {
-                if let Some(full) = other {
-                    self.route(full);
-                }
-                let builder = self.spares.builder(tag.clone());
-                Open::new(builder, &self.row, self.storage.as_deref())?
-            }
-        };
-        match open.append(batch) {
-            Ok(()) => Ok(open),
-            Err(error) if open.builder.is_empty() => {
-                open.discard(&self.row);
-                Err(error)
-            }
-            Err(error) => {
-                self.route(open);
-                Err(error)
-            }
-        }
-    }
-
-    /// Waits a second, but for the first time, as another file may have room. False when the lane shall not wait any more.
-    fn wait_for_storage(&self, error: &io::Error, failures: u32) -> bool {
-        if failures == 1 {
-            return true;
-        }
-        if failures.is_power_of_two() {
-            let name = &self.row.instance.name;
-            tracing::error!("[storage] cannot store records of {name}: {error}; the input waits");
-        }
-        for _ in 0..10 {
-            if self.hold.is_asked() && self.stop.is_asked() {
-                let name = &self.row.instance.name;
-                tracing::warn!(
-                    "[storage] a batch of {name} is left to the input, as another pipeline takes over: {error}"
-                );
-                return false;
-            }
-            if self.cut.is_asked() {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        true
-    }
-
-    fn flush(&mut self) {
-        for open in std::mem::take(&mut self.open).into_values() {
-            self.route(open);
-        }
-    }
-
-    fn route(&mut self, open: Open) {
-        let Open { name, builder, held, file } = open;
-        let (chunk, file) = (builder.build(), file.map(ChunkFile::close));
-        let (tag, records, bytes) = (chunk.tag().clone(), chunk.len(), chunk.bytes().len());
-        self.spares.keep(chunk.clone());
-        let full = Full { name, chunk, held, file, is_up: true };
-        match self.router.route(&self.row, full) {
-            Ok(()) => self.row.routed.add(records),
-            Err(Unrouted { file, .. }) => {
-                if let Some(file) = file {
-                    file.delete();
-                }
-                self.row.unrouted_bytes.add(bytes);
-                self.unrouted(&tag, records);
-            }
-        }
-    }
-
-    fn unrouted(&self, tag: &Tag, records: usize) {
-        if self.row.unrouted.get() == 0 {
-            tracing::warn!("[router] records of tag '{tag}' match no output and are dropped");
-        }
-        self.row.unrouted.add(records);
-    }
-}
-
-/// A chunk that takes more records.
-pub(crate) struct Open {
-    name: ChunkName,
-    builder: ChunkBuilder,
-    held: Held,
-    file: Option<ChunkFile>,
-}
-
-impl Open {
-    fn new(
-        builder: ChunkBuilder,
-        row: &Arc<InputRow>,
-        storage: Option<&Storage>,
-    ) -> io::Result<Self> {
-        let mut name = ChunkName { created: context::now(), process: std::process::id() };
-        let origin = (&*row.instance.name, builder.tag());
-        let file = storage.map(|storage| storage.create(&mut name, origin)).transpose()?;
-        row.chunks.add(1);
-        Ok(Self { name, builder, held: Held::new(&row.buffer, 0), file })
-    }
-
-    fn fits(&self, batch: &Chunk) -> bool {
-        u32::try_from(self.builder.size() + batch.bytes().len()).is_ok()
-    }
-
-    /// Adds a batch that fits.
-    fn append(&mut self, batch: &Chunk) -> io::Result<()> {
-        if let Some(file) = &mut self.file {
-            file.append(batch)?;
-        }
-        let added = batch.bytes().len();
-        if self.builder.size() + added > LIKELY_FULL {
-            // Batches are of about one size; the next chunk in this memory may end with a longer one.
-            self.builder.reserve(FULL_CHUNK + 2 * added);
-        }
-        self.builder.append(batch).map_err(|error| io::Error::other(error.to_string()))
-    }
-
-    /// Gives up a chunk without records.
-    fn discard(self, row: &InputRow) {
-        row.chunks.sub(1);
-        if let Some(file) = self.file {
-            file.close().delete();
-        }
     }
 }

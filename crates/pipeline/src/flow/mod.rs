@@ -2,6 +2,8 @@
 
 mod backlog;
 mod condition;
+mod desk;
+mod gathering;
 mod lane;
 mod matching;
 #[cfg(test)]
@@ -14,6 +16,8 @@ mod trail;
 mod worker;
 
 pub(crate) use condition::Condition;
+pub(crate) use desk::{Desk, Sharing};
+pub(crate) use gathering::Gathering;
 pub(crate) use lane::{Lane, LaneFilter};
 pub(crate) use matching::{Match, TagRegex};
 pub(crate) use processors::Processed;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use flb_plugin::{Input, Output};
 
 use crate::books::{InputRow, OutputRow};
-use crate::flow::{Backoff, LaneFilter, Match, RetryLimit};
+use crate::flow::{Backoff, LaneFilter, Match, RetryLimit, Sharing};
 use crate::instance::Instance;
 use crate::storage::{Rejected, Storage};
 
@@ -15,6 +15,7 @@ pub(crate) struct InputPart {
     pub(crate) input: Box<dyn Input>,
     /// The filters of each lane.
     pub(crate) lanes: Vec<Vec<LaneFilter>>,
+    pub(crate) sharing: Sharing,
     /// Whether it waits while too many stored chunks are in memory.
     pub(crate) pauses: bool,
     pub(crate) row: Arc<InputRow>,

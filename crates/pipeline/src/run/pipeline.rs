@@ -18,7 +18,7 @@ use super::parts::{InputPart, OutputPart, StoragePart, Timing};
 use super::running::{Running, Wish};
 use super::threads::{LaneThread, threads};
 use crate::books::{Counters, Report};
-use crate::flow::{Delivery, Lane, Pause, Route, Router, Trail, Worker};
+use crate::flow::{Delivery, Desk, Gathering, Lane, Pause, Route, Router, Trail, Worker};
 use crate::instance::Instance;
 use crate::log_level::LogLevel;
 use crate::source::{InputContext, queue, run_input};
@@ -228,24 +228,25 @@ impl Pipeline {
         let awaited = self.inputs.iter().filter(|part| part.input.ends_agent()).count();
         for part in self.inputs {
             let mut senders = Vec::new();
-            for filters in part.lanes {
+            for lanes in part.sharing.desks(part.lanes) {
                 let (sender, receiver) = queue(INPUT_QUEUE);
-                let lane = Lane {
-                    queue: receiver,
-                    filters,
+                let gathering = Gathering {
                     router: router.clone(),
                     row: Arc::clone(&part.row),
-                    flush_every: self.timing.flush_every,
                     storage: storage.clone().filter(|_| part.row.is_stored),
                     cut: cut.clone(),
                     hold: hold.clone(),
                     stop: stop.clone(),
                     open: BTreeMap::new(),
                     spares: Spares::new(SPARE_CHUNKS),
-                    trail: Trail::default(),
                 };
-                let thread = lane_threads.pop_front().expect("there is one for each lane");
-                thread.run(lane, lane_alive.clone())?;
+                let desk = Arc::new(Desk::new(receiver, self.timing.flush_every, gathering));
+                for filters in lanes {
+                    let (desk, row) = (Arc::clone(&desk), Arc::clone(&part.row));
+                    let (router, trail) = (router.clone(), Trail::default());
+                    let thread = lane_threads.pop_front().expect("there is one for each lane");
+                    thread.run(Lane { desk, filters, row, router, trail }, lane_alive.clone())?;
+                }
                 senders.push(sender);
             }
             let pausing = slots.clone().filter(|_| part.pauses);

@@ -25,7 +25,7 @@ pub(crate) fn now() -> Timestamp {
 
 /// The context of one input. Dropping it tells the lanes that nothing more will come.
 pub(crate) struct InputContext {
-    /// At least one.
+    /// Into each lane, or the one desk of all: at least one.
     pub(crate) lanes: Vec<Sender>,
     pub(crate) row: Arc<InputRow>,
     /// Pauses the input while no place in memory is left.

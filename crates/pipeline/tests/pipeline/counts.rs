@@ -31,9 +31,10 @@ fn what_an_output_leaves_out_of_a_chunk_is_dropped_and_counted() {
 #[test]
 fn a_filter_that_panics_now_and_then_loses_nothing() {
     for seed in 1..20 {
+        let workers = 1 + seed % 3;
         let report = run(&format!(
             "[SERVICE]\n Flush 0.002\n[INPUT]\n Name count\n Tag a\n Records 3000\n Batch 17\n\
-             [FILTER]\n Name unlucky\n Match *\n Seed {seed}\n[FILTER]\n Name even\n Match a\n\
+             \x20Workers {workers}\n Workers_By turn\n[FILTER]\n Name unlucky\n Match *\n Seed {seed}\n[FILTER]\n Name even\n Match a\n\
              [OUTPUT]\n Name keep\n Match *\n Sink unlucky{seed}\n"
         ));
         check_identity(&report);

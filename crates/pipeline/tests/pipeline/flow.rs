@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::world::{run, sink, start};
+use crate::world::{build, run, sink, start};
 
 fn all(records: u32) -> Vec<u32> {
     (0..records).collect()
@@ -206,6 +206,76 @@ fn workers_of_an_input_keep_the_order_of_each_tag() {
     }
     assert_eq!((report.inputs[0].records, report.filters[0].tally.records()), (7000, 7000));
     assert_eq!(report.pending(), 0);
+}
+
+#[test]
+fn workers_in_turn_keep_the_order_of_a_tag_however_long_each_takes() {
+    for workers in [1, 2, 5] {
+        let report = run(&format!(
+            "[SERVICE]\n Flush 0.01\n[INPUT]\n Name count\n Tag t\n Records 3000\n Batch 4\n \
+             Workers {workers}\n Workers_By turn\n[FILTER]\n Name dawdling\n Match *\n[FILTER]\n \
+             Name copying\n Match t\n[OUTPUT]\n Name keep\n Match *\n Sink turn{workers}\n"
+        ));
+        let sink = sink(&format!("turn{workers}"));
+        assert!(sink.tagged("t") == all(3000) && sink.tagged("copy") == all(3000), "{workers}");
+        assert_eq!((report.inputs[0].records, report.pending()), (3000, 0));
+        assert_eq!(report.inputs[0].memory, 0);
+    }
+}
+
+#[test]
+fn workers_in_turn_filter_batches_of_one_tag_at_the_same_time() {
+    let report =
+        run("[INPUT]\n Name count\n Records 10\n Workers 2\n Workers_By turn\n[FILTER]\n Name \
+         meeting\n Match *\n[OUTPUT]\n Name keep\n Sink met\n");
+    assert_eq!((sink("met").numbers(), report.pending()), (all(10), 0));
+}
+
+#[test]
+fn a_worker_that_hangs_holds_up_one_batch_of_each_other_and_then_the_input() {
+    const IN_QUEUE: u64 = 4;
+    let running = start(
+        "[SERVICE]\n Flush 0.001\n[INPUT]\n Name count\n Records 100\n Workers 3\n Workers_By turn\n \
+         End wait\n[FILTER]\n Name held\n Match *\n Opener opener\n[OUTPUT]\n Name keep\n Sink behind\n",
+    );
+    running.wait_until(|report| report.inputs[0].records == 3 + IN_QUEUE);
+    std::thread::sleep(Duration::from_millis(50));
+    let report = running.meter.read();
+    assert_eq!((report.inputs[0].records, report.outputs[0].records), (3 + IN_QUEUE, 0));
+    sink("opener").receive_anything();
+    running.wait_until(|report| report.outputs[0].delivered == 100);
+    assert_eq!((running.stop().pending(), sink("behind").numbers()), (0, all(100)));
+}
+
+#[test]
+fn workers_in_turn_have_what_they_hold_gathered_before_the_end() {
+    let running = start(
+        "[SERVICE]\n Flush 3600\n[INPUT]\n Name count\n Records 50\n Workers 4\n Workers_By turn\n \
+         End wait\n[FILTER]\n Name dawdling\n Match *\n[OUTPUT]\n Name keep\n Sink at_the_end\n",
+    );
+    running.wait_until(|report| report.inputs[0].records == 50);
+    assert_eq!(running.stop().pending(), 0);
+    assert_eq!(sink("at_the_end").chunks(), [("count.0".to_owned(), all(50))]);
+}
+
+#[test]
+fn a_filter_that_joins_batches_refuses_workers_in_turn() {
+    let text = |by: &str, workers: u32| {
+        format!(
+            "[INPUT]\n Name count\n Workers {workers}\n Workers_By {by}\n[FILTER]\n Name late\n Match \
+             *\n[OUTPUT]\n Name keep\n Match *\n"
+        )
+    };
+    let refused = build(&text("turn", 2));
+    assert!(refused.pipeline.is_none());
+    let said = refused.start();
+    assert!(
+        said.contains("needs all batches of a tag") && said.contains("Workers_By tag"),
+        "{said}"
+    );
+    assert!(
+        build(&text("tag", 2)).pipeline.is_some() && build(&text("turn", 1)).pipeline.is_some()
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Small plugins: inputs that count, filters that drop or panic, outputs that keep, fail or dawdle.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use flb_event::{Chunk, ChunkBuilder, Event, Tag, Timestamp};
@@ -13,7 +13,7 @@ use flb_plugin::{
     keys,
 };
 
-use crate::world::{Sink, body, sink};
+use crate::world::{PATIENCE, Sink, body, sink};
 
 keys! {
     const COUNT_KEYS;
@@ -37,6 +37,11 @@ keys! {
 keys! {
     const FORKLESS_KEYS;
     BUILT: Bool = Key::new("built", "Whether it is built.").default("on");
+}
+
+keys! {
+    const HELD_KEYS;
+    OPENER: Option<Text> = Key::new("opener", "The sink.");
 }
 
 keys! {
@@ -107,6 +112,24 @@ pub(crate) static REGISTRY: Registry = Registry {
             about: "Waits for a moment, as only the runtime that it is in can tell; drops all if it is in none.",
             options: Table(&[]),
             build: |_, _| Ok(Box::new(Awaiting)),
+        },
+        Spec {
+            name: "dawdling",
+            about: "Takes a while, some batches longer than others.",
+            options: Table(&[]),
+            build: |_, _| Ok(Box::new(Dawdling)),
+        },
+        Spec {
+            name: "meeting",
+            about: "Drops a batch unless another copy has one meanwhile, once.",
+            options: Table(&[]),
+            build: |_, _| Ok(Box::new(Meeting::default())),
+        },
+        Spec {
+            name: "held",
+            about: "Holds up the record 0 until something is in a sink.",
+            options: Table(&[HELD_KEYS]),
+            build: |options, _| Ok(Box::new(Held(sink(options.get(OPENER).unwrap_or_default())))),
         },
         Spec {
             name: "unlucky",
@@ -452,6 +475,10 @@ impl Filter for Late {
         Self::out(self.0.take(), 0, outlet);
     }
 
+    fn joins_batches(&self) -> bool {
+        true
+    }
+
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
         Ok(Box::new(Self(None)))
     }
@@ -482,6 +509,54 @@ impl Filter for Awaiting {
 
     fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
         Ok(Box::new(Self))
+    }
+}
+
+struct Dawdling;
+
+impl Filter for Dawdling {
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
+        let first = batch.records().next().map_or(0, |event| event.body[7]);
+        std::thread::sleep(Duration::from_micros(u64::from(first) * 7919 % 4 * 200));
+        outlet.keep(batch);
+    }
+
+    fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
+        Ok(Box::new(Self))
+    }
+}
+
+#[derive(Clone, Default)]
+struct Meeting(Arc<(Mutex<u32>, Condvar)>);
+
+impl Filter for Meeting {
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
+        let (came, changed) = &*self.0;
+        let mut here = came.lock().unwrap();
+        *here += 1;
+        changed.notify_all();
+        let (here, _) = changed.wait_timeout_while(here, PATIENCE, |here| *here < 2).unwrap();
+        select(&batch, outlet, |_, _| *here >= 2);
+    }
+
+    fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[derive(Clone)]
+struct Held(Arc<Sink>);
+
+impl Filter for Held {
+    fn filter(&mut self, batch: Chunk, outlet: &mut Outlet) {
+        if batch.records().any(|event| event.body == body(0)) {
+            self.0.wait_for_chunks(1);
+        }
+        outlet.keep(batch);
+    }
+
+    fn fork(&self) -> Result<Box<dyn Filter>, BuildError> {
+        Ok(Box::new(self.clone()))
     }
 }
 
