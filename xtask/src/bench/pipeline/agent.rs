@@ -80,6 +80,9 @@ fn file(folder: &Path, filter: &Filter, extension: &str) -> PathBuf {
 impl Agent {
     /// Whether it can do this work.
     pub(super) fn can(&self, work: &Work) -> bool {
+        if work.workers.is_some() && self.name != "ours" {
+            return false;
+        }
         if work.filters.iter().any(|filter| filter.is_script()) {
             // What the plugin does for the other agent is no matter of scripts.
             return self.plugin.is_none();
@@ -124,7 +127,7 @@ impl Agent {
                 command.args(["-p", "guest_output=inherit"]);
             }
         }
-        if let Some(native) = &work.native {
+        for native in &work.natives {
             command.args(["-F", native.name, "-m", "*"]);
             for property in &native.properties {
                 command.arg("-p").arg(property);
@@ -142,9 +145,12 @@ impl Agent {
 fn read(command: &mut Command, work: &Work) {
     for file in &work.files {
         command.args(["-i", "tail", "-p"]).arg(format!("path={}", file.display()));
-        if let Some(native) = &work.native {
-            command.args(["-t", native.tag]);
-        }
+        work.tag.iter().for_each(|tag| {
+            command.args(["-t", tag]);
+        });
+        work.workers.iter().for_each(|workers| {
+            command.args(["-p", "workers_by=turn", "-p"]).arg(format!("workers={workers}"));
+        });
         // Room for the longest line.
         for property in [work.reading, "read_from_head=on", "exit_on_eof=on", "buffer_max_size=1M"]
         {

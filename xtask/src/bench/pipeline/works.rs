@@ -63,14 +63,37 @@ pub(super) const SAY: &Filter = &filter("say", "tests/bench/say.wat", "filter");
 pub(super) const FILTERS: &[&Filter] =
     &[ECHO, APPEND, APPEND_MSGPACK, APPEND_BATCH, REDACT, C_ENRICH, RUST_REDACT, RUST_ENRICH, SAY];
 
-/// The parser of JSON lines, as an input's property.
+/// The parser of JSON lines, as an input's property; and none.
 const JSON: &str = "parser=bench_json";
+const LINES: &str = "key=log";
 
-/// A filter that both agents have, and the tag that it wants the records to have.
+/// A filter that both agents have.
+#[derive(Clone)]
 pub(super) struct Native {
     pub(super) name: &'static str,
-    pub(super) tag: &'static str,
     pub(super) properties: Vec<String>,
+}
+
+fn native(name: &'static str, properties: &[&str]) -> Native {
+    Native { name, properties: properties.iter().map(|property| (*property).to_owned()).collect() }
+}
+
+/// Rows with filters that both agents have.
+fn natives() -> Vec<(&'static str, &'static str, Vec<Native>)> {
+    let modifier = native("record_modifier", &["record=env production", "remove_key=host"]);
+    let grep = native("grep", &["regex=level ^(info|warn|error)$"]);
+    let modify = native("modify", &["rename=svc service", "set=env production"]);
+    let nest = native("nest", &["operation=lift", "nested_under=http", "add_prefix=http_"]);
+    let tags = native("rewrite_tag", &["rule=$level ^error$ errors.$svc false"]);
+    let parse = native("parser", &["key_name=log", "parser=bench_json"]);
+    vec![
+        ("record_modifier", JSON, vec![modifier.clone()]),
+        ("grep", JSON, vec![grep.clone()]),
+        ("modify", JSON, vec![modify]),
+        ("nest", JSON, vec![nest]),
+        ("rewrite_tag", JSON, vec![tags]),
+        ("parser, grep and record_modifier", LINES, vec![parse, grep, modifier]),
+    ]
 }
 
 /// One row of the table, whoever does it.
@@ -86,8 +109,11 @@ pub(super) struct Work {
     /// Bytes of a line.
     pub(super) length: usize,
     pub(super) filters: Vec<&'static Filter>,
-    /// A filter that is no module, if there is one.
-    pub(super) native: Option<Native>,
+    /// Filters that are no modules, and the tag that they want records to have.
+    pub(super) natives: Vec<Native>,
+    pub(super) tag: Option<&'static str>,
+    /// Threads that filter the batches of an input in turn, if not one; only ours has that.
+    pub(super) workers: Option<usize>,
     /// Where records go: the output's words.
     pub(super) output: Vec<String>,
     /// Whether it may use all CPUs, and not only one.
@@ -99,6 +125,26 @@ fn null() -> Vec<String> {
     vec!["null".to_owned()]
 }
 
+impl Work {
+    /// Lines of a file to null.
+    fn of(name: &str, file: &Path, reading: &'static str, records: usize, length: usize) -> Self {
+        Self {
+            name: name.to_owned(),
+            files: vec![file.to_owned()],
+            reading,
+            sent: None,
+            records,
+            length,
+            filters: Vec::new(),
+            natives: Vec::new(),
+            tag: None,
+            workers: None,
+            output: null(),
+            is_wide: false,
+        }
+    }
+}
+
 /// All works, with their files made, for so many lines in the main ones.
 pub(super) fn works(folder: &Path, lines: usize) -> Result<Vec<Work>> {
     let make = Maker { folder };
@@ -107,20 +153,8 @@ pub(super) fn works(folder: &Path, lines: usize) -> Result<Vec<Work>> {
     let main = make.file(Shape::Service, LENGTH, lines)?;
     let mut add =
         |name: &str, file: &Path, reading, records, length, filters: &[&'static Filter]| {
-            let (name, files) = (name.to_owned(), vec![file.to_owned()]);
             let filters = filters.to_vec();
-            works.push(Work {
-                name,
-                files,
-                reading,
-                sent: None,
-                records,
-                length,
-                filters,
-                native: None,
-                output: null(),
-                is_wide: false,
-            });
+            works.push(Work { filters, ..Work::of(name, file, reading, records, length) });
         };
     add("no filter", &main, JSON, lines, LENGTH, &[]);
     let compiled =
@@ -151,52 +185,37 @@ pub(super) fn works(folder: &Path, lines: usize) -> Result<Vec<Work>> {
         add(&format!("{length} B, {what}, no filter"), &file, JSON, records, *length, &[]);
         add(&format!("{length} B, {what}, append"), &file, JSON, records, *length, &[APPEND]);
     }
+    for (name, reading, natives) in natives() {
+        works.push(Work { natives, ..Work::of(name, &main, reading, lines, LENGTH) });
+    }
     works.push(make.kubernetes(aside)?);
     let messages = make.file(Shape::Syslog, LENGTH, aside)?;
     for mode in ["udp", "tcp"] {
-        works.push(Work {
-            name: format!("syslog, {mode}"),
-            files: vec![messages.clone()],
-            reading: "parser=bench_syslog",
-            sent: Some(Sent::by(mode)?),
-            records: aside,
-            length: LENGTH,
-            filters: vec![],
-            native: None,
-            output: null(),
-            is_wide: false,
-        });
+        let (name, sent) = (format!("syslog, {mode}"), Some(Sent::by(mode)?));
+        let work = Work::of(&name, &messages, "parser=bench_syslog", aside, LENGTH);
+        works.push(Work { sent, ..work });
     }
     for sink in sink::start(&folder.join("waiting"))? {
         // What came by OTLP goes out by it.
         let is_otlp = sink.name == "opentelemetry";
-        works.push(Work {
-            name: if is_otlp { "OTLP to OTLP".to_owned() } else { format!("to {}", sink.name) },
-            files: vec![few.clone()],
-            reading: JSON,
-            sent: is_otlp.then(|| Sent::by("otlp")).transpose()?,
-            records: aside,
-            length: LENGTH,
-            filters: vec![],
-            native: None,
-            output: sink.output,
-            is_wide: false,
-        });
+        let name = if is_otlp { "OTLP to OTLP".to_owned() } else { format!("to {}", sink.name) };
+        let sent = is_otlp.then(|| Sent::by("otlp")).transpose()?;
+        let work = Work::of(&name, &few, JSON, aside, LENGTH);
+        works.push(Work { sent, output: sink.output, ..work });
     }
     let halves = make.halves(&main)?;
     for filter in [APPEND, RUST_ENRICH] {
-        works.push(Work {
-            name: format!("{}, two inputs", filter.name),
-            files: halves.clone(),
-            reading: JSON,
-            sent: None,
-            records: lines,
-            length: LENGTH,
+        let wide = |name: String| Work {
             filters: vec![filter],
-            native: None,
-            output: null(),
             is_wide: true,
-        });
+            ..Work::of(&name, &main, JSON, lines, LENGTH)
+        };
+        let name = format!("{}, two inputs", filter.name);
+        works.push(Work { files: halves.clone(), ..wide(name) });
+        for workers in [1, 2] {
+            let name = format!("{}, one input, {workers} in turn", filter.name);
+            works.push(Work { workers: Some(workers), ..wide(name) });
+        }
     }
     Ok(works)
 }
@@ -220,18 +239,8 @@ const SIZES: &[(Shape, usize)] = &[
 
 /// One line, for one record through the filter that tells when it comes.
 pub(super) fn one_line(folder: &Path) -> Result<Work> {
-    Ok(Work {
-        name: "one record".to_owned(),
-        files: vec![Maker { folder }.file(Shape::Service, LENGTH, 1)?],
-        reading: JSON,
-        sent: None,
-        records: 1,
-        length: LENGTH,
-        filters: vec![SAY],
-        native: None,
-        output: null(),
-        is_wide: false,
-    })
+    let file = Maker { folder }.file(Shape::Service, LENGTH, 1)?;
+    Ok(Work { filters: vec![SAY], ..Work::of("one record", &file, JSON, 1, LENGTH) })
 }
 
 /// Lines to be written to files by both agents, without a filter and with one.
@@ -258,18 +267,8 @@ pub(super) fn to_compare(folder: &Path, lines: usize) -> Result<Vec<Work>> {
     for (name, file, records) in files {
         for filters in [vec![], vec![APPEND]] {
             let with = filters.first().map_or("no filter", |filter: &&Filter| filter.name);
-            works.push(Work {
-                name: format!("{name}, {with}"),
-                files: vec![file.clone()],
-                reading: JSON,
-                sent: None,
-                records,
-                length: LENGTH,
-                filters,
-                native: None,
-                output: null(),
-                is_wide: true,
-            });
+            let work = Work::of(&format!("{name}, {with}"), &file, JSON, records, LENGTH);
+            works.push(Work { filters, is_wide: true, ..work });
         }
     }
     Ok(works)
@@ -305,18 +304,10 @@ impl Maker<'_> {
             "merge_log=on".to_owned(),
             "keep_log=off".to_owned(),
         ];
-        Ok(Work {
-            name: "container lines, kubernetes filter with a warm cache".to_owned(),
-            files: vec![file],
-            reading: "multiline.parser=cri",
-            sent: None,
-            records,
-            length,
-            filters: Vec::new(),
-            native: Some(Native { name: "kubernetes", tag: "kube.*", properties }),
-            output: null(),
-            is_wide: false,
-        })
+        let name = "container lines, kubernetes filter with a warm cache";
+        let natives = vec![Native { name: "kubernetes", properties }];
+        let work = Work::of(name, &file, "multiline.parser=cri", records, length);
+        Ok(Work { natives, tag: Some("kube.*"), ..work })
     }
 
     /// The lines of a file in two files.
