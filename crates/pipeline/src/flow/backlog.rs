@@ -23,8 +23,11 @@ pub(crate) struct Backlog {
     ready: BTreeMap<u64, Tag>,
     /// Lines whose first chunk waits, by when it is due.
     waiting: BTreeMap<(Instant, u64), Tag>,
-    /// Size of all stored chunks.
+    /// The stored chunks, by their numbers, and their size.
+    stored: BTreeMap<u64, Tag>,
     stored_bytes: usize,
+    /// How many chunks have come since those were looked for that gave way.
+    unswept: usize,
 }
 
 /// The chunks of one tag. Never empty.
@@ -68,7 +71,11 @@ impl Backlog {
     /// Adds a chunk at the end of its tag's line.
     pub(crate) fn push(&mut self, task: Arc<Task>, now: Instant) {
         let (tag, number) = (task.tag().clone(), task.number);
-        self.stored_bytes += stored_bytes(&task);
+        if task.is_stored() {
+            self.stored_bytes += task.bytes();
+            self.stored.insert(number, tag.clone());
+        }
+        self.unswept += 1;
         let place = Place::new(task);
         if let Some(line) = self.lines.get_mut(&tag) {
             let behind = line.fails.then_some(now);
@@ -119,14 +126,13 @@ impl Backlog {
     /// The fate of the first chunk of `tag` is settled: the next one's turn.
     pub(crate) fn leave(&mut self, tag: &Tag) {
         let Some(line) = self.lines.get_mut(tag) else { return };
-        if let Some(Place { task, .. }) = line.chunks.pop_front() {
-            self.stored_bytes -= stored_bytes(&task);
-        }
+        let left = line.chunks.pop_front();
         line.state = State::Ready;
         match line.chunks.front() {
             Some(next) => drop(self.ready.insert(next.task.number, tag.clone())),
             None => drop(self.lines.remove(tag)),
         }
+        left.iter().for_each(|place| self.forget(&place.task));
     }
 
     /// The first chunk of `tag` failed. How often it has by now.
@@ -168,28 +174,49 @@ impl Backlog {
 
     /// Takes out the oldest stored chunk that is not being delivered.
     pub(crate) fn evict(&mut self) -> Option<Arc<Task>> {
-        self.evict_if(Task::is_stored)
+        let is_away = |(number, tag): &(&u64, &Tag)| {
+            let line = self.lines.get(*tag).filter(|line| line.state == State::Away);
+            line.and_then(|line| line.chunks.front()).is_some_and(|at| at.task.number == **number)
+        };
+        let (number, tag) = self.stored.iter().find(|stored| !is_away(stored))?;
+        self.take_out(&tag.clone(), *number)
     }
 
-    /// Takes out the oldest chunk that gave way to newer ones.
-    pub(crate) fn evict_gone(&mut self) -> Option<Arc<Task>> {
-        self.evict_if(Task::is_gone)
+    /// Whether so many chunks have come since chunks were looked for that gave way that it pays to look at each line again.
+    pub(crate) fn is_unswept(&self) -> bool {
+        self.unswept >= self.lines.len()
     }
 
-    fn evict_if(&mut self, is_meant: impl Fn(&Task) -> bool) -> Option<Arc<Task>> {
-        let candidates = self.lines.iter().filter_map(|(tag, line)| {
-            let at = usize::from(line.state == State::Away);
-            let task = &line.chunks.get(at)?.task;
-            is_meant(task).then_some((task.number, at, tag))
+    /// Takes out the chunks that gave way to newer ones, the oldest first.
+    pub(crate) fn sweep(&mut self) -> Vec<Arc<Task>> {
+        self.unswept = 0;
+        let gone = self.lines.iter().flat_map(|(tag, line)| {
+            let waiting = line.chunks.iter().skip(usize::from(line.state == State::Away));
+            let gone = waiting.take_while(|place| place.task.is_gone());
+            gone.map(|place| (place.task.number, tag.clone()))
         });
-        let (number, at, tag) = candidates.min().map(|(n, at, tag)| (n, at, tag.clone()))?;
-        let line = self.lines.get_mut(&tag)?;
+        let mut gone: Vec<(u64, Tag)> = gone.collect();
+        gone.sort_unstable();
+        gone.iter().filter_map(|(number, tag)| self.take_out(tag, *number)).collect()
+    }
+
+    /// Takes a chunk out of its line, wherever it stands there.
+    fn take_out(&mut self, tag: &Tag, number: u64) -> Option<Arc<Task>> {
+        let line = self.lines.get_mut(tag)?;
+        let at = line.chunks.iter().position(|place| place.task.number == number)?;
         let Place { task, .. } = line.chunks.remove(at)?;
-        self.stored_bytes -= stored_bytes(&task);
+        self.forget(&task);
         if at == 0 {
-            self.replace_first(&tag, number);
+            self.replace_first(tag, number);
         }
         Some(task)
+    }
+
+    /// Counts a chunk no more.
+    fn forget(&mut self, task: &Task) {
+        if self.stored.remove(&task.number).is_some() {
+            self.stored_bytes -= task.bytes();
+        }
     }
 
     /// The first chunk of `tag`, which had this number, is gone: the next one takes its place, and waits if it waited.
@@ -220,10 +247,6 @@ impl Backlog {
     }
 }
 
-fn stored_bytes(task: &Task) -> usize {
-    if task.is_stored() { task.bytes() } else { 0 }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use flb_event::{ChunkBuilder, Event, Timestamp};
@@ -232,7 +255,7 @@ pub(crate) mod tests {
     use crate::books::InputRow;
     use crate::flow::Full;
     use crate::instance::Instance;
-    use crate::storage::{ChunkName, Held, Slots, StoredFile};
+    use crate::storage::{ChunkName, Held, Slots, StoredFile, Waiting};
     use flb_config::Role;
 
     /// An empty chunk for one output.
@@ -335,6 +358,33 @@ pub(crate) mod tests {
         assert_eq!(take(&mut backlog, at(14)), Some(3));
         assert_eq!(backlog.failed(&tag("a"), at(14)), 1);
         assert_eq!(backlog.put_off(&tag("a"), at(14), wait), at(22));
+    }
+
+    #[tokio::test]
+    async fn what_gave_way_is_looked_for_when_as_many_chunks_have_come_as_there_are_lines() {
+        let tags: Vec<String> = (0..100).map(|number| format!("t{number}")).collect();
+        let mut backlog = backlog(&tags.iter().map(String::as_str).collect::<Vec<_>>());
+        let now = Instant::now();
+        assert_eq!(take(&mut backlog, now), Some(0));
+        assert!(backlog.is_unswept());
+        let gone = |number: u64| {
+            let task = task(number, "t0");
+            assert!(Waiting::give_way(&*task));
+            task
+        };
+        backlog.push(gone(100), now);
+        backlog.push(gone(101), now);
+        backlog.push(task(102, "t0"), now);
+        let swept: Vec<u64> = backlog.sweep().iter().map(|task| task.number).collect();
+        assert_eq!(swept, [100, 101]);
+        for number in 103..202 {
+            backlog.push(task(number, "t0"), now);
+            assert!(!backlog.is_unswept());
+        }
+        backlog.push(task(202, "t0"), now);
+        assert!(backlog.is_unswept() && backlog.sweep().is_empty());
+        backlog.leave(&tag("t0"));
+        assert_eq!(take(&mut backlog, now), Some(1));
     }
 
     #[tokio::test]

@@ -149,7 +149,7 @@ impl Worker {
             self.delivery.row.stored_bytes.add(task.bytes());
         }
         self.backlog.push(task, Instant::now());
-        if is_ring {
+        if is_ring && self.backlog.is_unswept() {
             self.leave_gone();
         }
         let Some(limit) = self.delivery.storage_limit else { return };
@@ -171,7 +171,7 @@ impl Worker {
 
     /// Counts as dropped what gave way to newer chunks.
     fn leave_gone(&mut self) {
-        while let Some(gone) = self.backlog.evict_gone() {
+        for gone in self.backlog.sweep() {
             self.count_dropped(&gone);
             self.settled(&gone);
         }

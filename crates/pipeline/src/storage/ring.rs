@@ -22,23 +22,41 @@ pub(crate) trait Waiting: Debug + Send + Sync {
 /// The chunks of one input that outputs have not settled, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Ring {
-    chunks: Mutex<VecDeque<Weak<dyn Waiting>>>,
+    chunks: Mutex<Line>,
     /// What gave way.
     pub(crate) dropped_chunks: Count,
     pub(crate) dropped_bytes: Count,
 }
 
+#[derive(Debug, Default)]
+struct Line {
+    chunks: VecDeque<Weak<dyn Waiting>>,
+    /// At so many, those that are settled are looked for: when they may be half of all, so that each is looked at twice or so.
+    many: usize,
+}
+
+impl Line {
+    fn push(&mut self, chunk: Weak<dyn Waiting>) {
+        if self.chunks.len() >= self.many {
+            self.chunks.retain(|chunk| chunk.strong_count() > 0);
+            self.many = 2 * self.chunks.len() + FEW;
+        }
+        self.chunks.push_back(chunk);
+    }
+}
+
+/// So many settled chunks may stay in a line.
+const FEW: usize = 16;
+
 impl Ring {
     /// Adds the newest chunk.
     pub(crate) fn push(&self, chunk: Weak<dyn Waiting>) {
-        let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
-        chunks.retain(|chunk| chunk.strong_count() > 0);
-        chunks.push_back(chunk);
+        self.chunks.lock().unwrap_or_else(PoisonError::into_inner).push(chunk);
     }
 
     /// Drops the oldest chunk that may go, and counts it.
     pub(crate) fn drop_oldest(&self) -> Option<Arc<dyn Waiting>> {
-        let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+        let chunks = &mut self.chunks.lock().unwrap_or_else(PoisonError::into_inner).chunks;
         let at = chunks
             .iter()
             .position(|chunk| chunk.upgrade().is_some_and(|chunk| chunk.give_way()))?;
