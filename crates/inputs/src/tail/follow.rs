@@ -24,6 +24,8 @@ use flb_plugin::log::{Label, Mishaps};
 const LOOK: Duration = Duration::from_millis(250);
 /// How long to wait for more after a change, so that a busy writer's lines make batches.
 const GATHER: Duration = Duration::from_millis(20);
+/// The same for each file that is looked at then: of thousands, a few that are written to do not keep a CPU busy.
+const GATHER_FOR_EACH: Duration = Duration::from_micros(20);
 /// In so many files that are not followed it is known where reading stood; beyond, one of them is read again should it come back.
 const MOST_LEFT: usize = 10_000;
 /// How often to save positions, at most.
@@ -170,8 +172,14 @@ impl Tail {
         tokio::select! {
             biased;
             is_stopped = clock::stopped_within(context, look.min(self.settings.refresh)) => is_stopped,
-            () = self.watch.changed() => clock::stopped_within(context, GATHER).await,
+            () = self.watch.changed() => clock::stopped_within(context, self.gather()).await,
         }
+    }
+
+    /// How long to wait for more after a change.
+    fn gather(&self) -> Duration {
+        let files = u32::try_from(self.files.len()).unwrap_or(u32::MAX);
+        GATHER_FOR_EACH.saturating_mul(files).clamp(GATHER, LOOK)
     }
 
     /// Lines that wait for others are given out, unless they are read again: by the next agent, which has the database, or by
@@ -392,45 +400,50 @@ impl Tail {
         }
     }
 
-    /// Lets go of the files that were renamed or deleted long enough ago. What they ended with is their last line.
+    /// Lets go of the files that were renamed or deleted long enough ago, and of those that have grown old. What they ended with
+    /// is their last line. Together: many may go at once.
     async fn let_go(&mut self, context: &dyn Context) -> Result<(), Closed> {
         let now = context.now();
-        let mut index = 0;
-        while let Some(file) = self.files.get(index) {
-            let is_over = file
-                .gone_since
-                .is_some_and(|since| clock::between(since, now) >= self.settings.rotate_wait);
-            if is_over && !file.is_behind() {
-                self.take(index, Source::End, context).await?;
-                self.save();
-                let file = self.files.remove(index);
-                self.leave(&file);
-                tracing::debug!("{} file={} let go", self.settings.label, file.path.display());
-            } else if self.is_asleep(file, now) {
-                self.take(index, Source::Stop, context).await?;
-                self.save();
-                let file = self.files.remove(index);
-                self.leave(&file);
-                tracing::info!(
-                    "{} file={} has grown old",
-                    self.settings.label,
-                    file.path.display()
-                );
-            } else {
-                index += 1;
+        let mut going = BTreeSet::new();
+        for index in 0..self.files.len() {
+            let file = &self.files[index];
+            let source = match self.is_over(file, now) {
+                true => Source::End,
+                false if self.is_asleep(file, now) => Source::Stop,
+                false => continue,
+            };
+            self.take(index, source, context).await?;
+            let file = &self.files[index];
+            let (label, path) = (&self.settings.label, file.path.display());
+            match source {
+                Source::End => tracing::debug!("{label} file={path} let go"),
+                _ => tracing::info!("{label} file={path} has grown old"),
             }
+            going.insert(index);
+        }
+        if !going.is_empty() {
+            self.save();
+            let mut index = 0..;
+            // Somebody may have written to one while another's last lines waited for room.
+            let is_going = |file: &mut Followed| {
+                index.next().is_some_and(|at| going.contains(&at)) && !file.is_behind()
+            };
+            let gone: Vec<Followed> = self.files.extract_if(.., is_going).collect();
+            self.leave(&gone);
         }
         Ok(())
     }
 
-    /// Keeps where reading stood in a file that is let go: it may be written to again, or have its name again when that of its
-    /// folder is given back. One that has no name at all never comes back.
-    fn leave(&mut self, file: &Followed) {
-        self.settings.closed.add(1);
+    /// Keeps where reading stood in files that are let go: they may be written to again, or have their names again when that of
+    /// their folder is given back. One that has no name at all never comes back.
+    fn leave(&mut self, files: &[Followed]) {
         let mut gone = Vec::new();
-        if file.is_deleted() {
-            gone.push(file.identity());
-        } else {
+        for file in files {
+            self.settings.closed.add(1);
+            if file.is_deleted() {
+                gone.push(file.identity());
+                continue;
+            }
             self.left.insert(file.identity(), file.standing());
             if self.left.len() > MOST_LEFT {
                 gone.extend(self.left.pop_first().map(|(identity, _)| identity));
@@ -438,6 +451,12 @@ impl Tail {
         }
         let forgotten = self.positions.forget(&gone);
         self.report_database(forgotten);
+    }
+
+    /// Whether a file was renamed or deleted long enough ago.
+    fn is_over(&self, file: &Followed, now: Timestamp) -> bool {
+        let waited = file.gone_since.map(|since| clock::between(since, now));
+        waited.is_some_and(|waited| waited >= self.settings.rotate_wait) && !file.is_behind()
     }
 
     /// Whether a file was read to its end and is older than is wanted.

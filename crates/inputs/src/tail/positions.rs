@@ -1,6 +1,6 @@
 //! Where reading stands in each file, for those that read on: this input after a reload, or the next agent by its database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flb_event::Timestamp;
@@ -153,7 +153,8 @@ impl Positions {
     pub(super) fn sweep(&mut self, files: &[Followed]) -> Result<(), DatabaseError> {
         match &self.database {
             Some(database) => {
-                database.sweep(|identity| files.iter().any(|file| file.identity() == identity))
+                let followed: BTreeSet<Identity> = files.iter().map(Followed::identity).collect();
+                database.sweep(|identity| followed.contains(&identity))
             }
             None => Ok(()),
         }
