@@ -5,11 +5,10 @@
 //! acknowledgement, with HTTP a status. Rounds of all rows are interleaved. `FLB_OURS` names a folder with programs of ours
 //! that are built already.
 
-use std::env;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,7 +18,8 @@ use serde_json::Value;
 
 use super::lines::{self, Shape};
 use super::measure::{Cost, cpu_of, high_water, median};
-use crate::run::{command, free_port, run as run_command, target_dir};
+use super::programs;
+use crate::run::free_port;
 
 const ROUNDS: usize = 3;
 const RECORDS: usize = 1_000_000;
@@ -53,7 +53,7 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(&Args { records }: &Args) -> Result<()> {
-    let program = program()?;
+    let program = programs()?.join("flb-agent");
     let mut rows: Vec<Row> = Vec::new();
     for input in ["forward", "http"] {
         rows.extend([1, 4].map(|clients| Row { input, clients, costs: Vec::new() }));
@@ -80,17 +80,6 @@ pub(super) fn run(&Args { records }: &Args) -> Result<()> {
         );
     }
     Ok(())
-}
-
-fn program() -> Result<PathBuf> {
-    let folder = match env::var_os("FLB_OURS") {
-        Some(folder) => PathBuf::from(folder),
-        None => {
-            run_command(&mut command("cargo build --profile=packaged --workspace --bins"))?;
-            target_dir()?.join("packaged")
-        }
-    };
-    Ok(folder.join("flb-agent"))
 }
 
 /// One run: as many batches as make up the records, parted among the clients.

@@ -3,6 +3,7 @@
 mod call;
 mod compile;
 mod generate;
+mod growth;
 pub(crate) mod instructions;
 mod lines;
 mod load;
@@ -10,8 +11,13 @@ pub(crate) mod measure;
 mod pipeline;
 mod plot;
 
+use std::env;
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::Subcommand;
+
+use crate::run::{command, run as run_command, target_dir};
 
 /// What is measured.
 #[derive(Debug, Subcommand)]
@@ -20,6 +26,8 @@ pub(crate) enum Benches {
     Call,
     /// The compiler
     Compile,
+    /// What CPU time does while records, filters, inputs, tags, files or rules grow
+    Growth(growth::Args),
     /// Count what a record costs at each stage, and compare with what is written down
     Instructions(instructions::Args),
     /// Inputs that clients send to
@@ -33,9 +41,21 @@ impl Benches {
         match self {
             Self::Call => call::run(),
             Self::Compile => compile::run(),
+            Self::Growth(args) => growth::run(args),
             Self::Instructions(args) => instructions::run(args),
             Self::Load(args) => load::run(args),
             Self::Pipeline(args) => pipeline::run(args),
+        }
+    }
+}
+
+/// The folder with our programs: the one that `FLB_OURS` names, else they are built as packages are.
+fn programs() -> Result<PathBuf> {
+    match env::var_os("FLB_OURS") {
+        Some(folder) => Ok(folder.into()),
+        None => {
+            run_command(&mut command("cargo build --profile=packaged --workspace --bins"))?;
+            Ok(target_dir()?.join("packaged"))
         }
     }
 }

@@ -9,7 +9,8 @@ use anyhow::{Context as _, Result};
 
 use super::sent::Sent;
 use super::works::{FILTERS, Filter, Work};
-use crate::run::{command, output, root, run as run_command, target_dir};
+use crate::bench::programs;
+use crate::run::{output, root};
 
 /// An agent, and the folder with its filters.
 pub(super) struct Agent {
@@ -22,13 +23,7 @@ pub(super) struct Agent {
 
 /// Ours, and the other one if it takes part: with its own filter, and with our plugin.
 pub(super) fn agents(folder: &Path) -> Result<Vec<Agent>> {
-    let programs = match env::var_os("FLB_OURS") {
-        Some(folder) => PathBuf::from(folder),
-        None => {
-            run_command(&mut command("cargo build --profile=packaged --workspace --bins"))?;
-            target_dir()?.join("packaged")
-        }
-    };
+    let programs = programs()?;
     let filters = Some(compile(&programs.join("flb-wamrc"), &folder.join("ours"))?);
     let program = programs.join("flb-agent");
     let ours = Agent { name: "ours", program, plugin: None, filters: filters.clone() };
