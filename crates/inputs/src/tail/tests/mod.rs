@@ -349,6 +349,24 @@ fn a_deleted_file_gives_its_last_line_and_a_new_one_is_found() {
 }
 
 #[test]
+fn files_that_go_together_give_their_last_lines_and_the_others_are_followed_on() {
+    let files: Vec<(String, &str)> =
+        (0..6).map(|at| (format!("{at}.log"), "first\nlast")).collect();
+    let files: Vec<(&str, &str)> =
+        files.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+    let folder = Folder::new(&files);
+    let gone = [1, 2, 5].map(|at| folder.path(&format!("{at}.log")));
+    let scene = Scene::new(1000.0)
+        .until(1010.0)
+        .at(1001.0, move || gone.iter().for_each(|path| fs::remove_file(path).unwrap()))
+        .at(1008.0, folder.appends("4.log", "more\n"));
+    folder.run(&scene, "*.log", &[]);
+    let bodies = scene.bodies();
+    let count = |text: &str| bodies.iter().filter(|body| body.contains(text)).count();
+    assert_eq!([count("first"), count(r#""last""#), count("lastmore")], [6, 3, 1], "{bodies:?}");
+}
+
+#[test]
 fn a_link_that_comes_to_name_another_file_is_a_rotation() {
     let folder = Folder::new(&[("0.txt", "one\n"), ("1.txt", "two\n")]);
     let (first, second, link) = (folder.path("0.txt"), folder.path("1.txt"), folder.path("a.log"));
