@@ -24,6 +24,16 @@ impl Spares {
         }
     }
 
+    /// Gives all memory back, but for what others still work on.
+    pub fn forget(&mut self) {
+        self.chunks.clear();
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
     /// An empty builder for records of `tag`.
     pub fn builder(&mut self, tag: Tag) -> ChunkBuilder {
         match self.chunks.iter().position(Chunk::is_alone) {

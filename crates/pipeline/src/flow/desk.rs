@@ -49,6 +49,8 @@ struct Queue {
     flush_every: Duration,
     /// When to flush next.
     due: Instant,
+    /// Whether batches were looked for since the last flush: however often that is, it does not keep them waiting.
+    has_looked: bool,
 }
 
 /// What a lane is to do.
@@ -71,7 +73,7 @@ impl Desk {
     pub(crate) fn new(receiver: Receiver, flush_every: Duration, gathering: Gathering) -> Self {
         let due = Instant::now() + flush_every;
         Self {
-            queue: Shared::new(Queue { receiver, taken: 0, flush_every, due }),
+            queue: Shared::new(Queue { receiver, taken: 0, flush_every, due, has_looked: false }),
             turn: Shared::default(),
             turned: Condvar::new(),
             gathering: Shared::new(gathering),
@@ -83,11 +85,13 @@ impl Desk {
         let mut queue = self.queue.lock();
         loop {
             let now = Instant::now();
-            if now >= queue.due {
+            if now >= queue.due && queue.has_looked {
                 queue.due = now + queue.flush_every;
+                queue.has_looked = false;
                 return Taken::Due;
             }
-            match queue.receiver.receive(queue.due - now) {
+            queue.has_looked = true;
+            match queue.receiver.receive(queue.due.saturating_duration_since(now)) {
                 Received::Batch(batch) => return Taken::Batch(batch, self.next(&mut queue)),
                 Received::Closed => return Taken::Closed(self.next(&mut queue)),
                 Received::Nothing => {}
@@ -123,5 +127,32 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         *self.come() += 1;
         self.desk.turned.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::gathering::tests::{batch, gathering};
+    use super::*;
+    use crate::source::queue;
+    use crate::storage::Held;
+
+    #[tokio::test]
+    async fn flushes_that_are_always_due_keep_no_batch_waiting() {
+        let (sender, receiver) = queue(2);
+        let gathering = gathering();
+        for _ in 0..2 {
+            let (chunk, held) = (batch(), Held::new(&gathering.row.buffer, 0));
+            sender.send(Batch { chunk, held, stored: None, handed: Instant::now() }).await.unwrap();
+        }
+        drop(sender);
+        let desk = Desk::new(receiver, Duration::ZERO, gathering);
+        let taken = (0..6).map(|_| match desk.take() {
+            Taken::Batch(..) => "batch",
+            Taken::Due => "due",
+            Taken::Closed(_) => "closed",
+        });
+        let taken: Vec<_> = taken.collect();
+        assert_eq!(taken, ["batch", "due", "batch", "due", "closed", "due"]);
     }
 }

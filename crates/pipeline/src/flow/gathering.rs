@@ -117,8 +117,11 @@ impl Gathering {
         true
     }
 
-    /// Routes all open chunks.
+    /// Routes all open chunks. Where none were opened since the last flush, a burst is over, and its memory is given back.
     pub(crate) fn flush(&mut self) {
+        if self.open.is_empty() {
+            self.spares.forget();
+        }
         for open in std::mem::take(&mut self.open).into_values() {
             self.route(open);
         }
@@ -194,5 +197,49 @@ impl Open {
         if let Some(file) = self.file {
             file.close().delete();
         }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use flb_config::Role;
+    use flb_event::{Event, Timestamp};
+
+    use super::*;
+    use crate::instance::Instance;
+
+    /// One whose chunks go nowhere.
+    pub(in crate::flow) fn gathering() -> Gathering {
+        let instance = Instance::new(Role::Input, "in", "in.0".into());
+        Gathering {
+            router: Router::new(Vec::new(), None),
+            row: Arc::new(InputRow::new(instance, None)),
+            storage: None,
+            cut: Stop::default(),
+            hold: Stop::default(),
+            stop: Stop::default(),
+            open: BTreeMap::new(),
+            spares: Spares::new(2),
+        }
+    }
+
+    /// A batch of one record.
+    pub(in crate::flow) fn batch() -> Chunk {
+        let mut batch = ChunkBuilder::new(Tag::new("t").unwrap());
+        let time = Timestamp::default();
+        batch.push(Event { time, metadata: Event::NO_METADATA, body: &[0x80] }).unwrap();
+        batch.build()
+    }
+
+    #[test]
+    fn memory_of_a_burst_is_given_back_at_the_first_flush_that_has_nothing_to_do() {
+        let mut gathering = gathering();
+        let batch = batch();
+        let held = Held::new(&gathering.row.buffer, batch.bytes().len());
+        assert!(gathering.gather(&batch, held));
+        gathering.flush();
+        assert!(!gathering.spares.is_empty());
+        gathering.flush();
+        assert!(gathering.spares.is_empty());
     }
 }
