@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 
-use crate::msgpack::{Reader, Value};
+use crate::msgpack::{self, Reader, Value};
 use crate::{Tag, json};
 
 /// The way to one value of a record: `$key`, `$key['sub']`, `$list[0]['x']`. A key that a map has twice means its last.
@@ -178,14 +178,10 @@ fn read_step(inside: &str) -> Option<(Step, usize)> {
 
 /// The last value of `key` in a map.
 fn find_key<'a>(map: &'a [u8], key: &str) -> Option<&'a [u8]> {
-    let mut reader = Reader::new(map);
-    let Ok(Value::Map(len)) = reader.next() else { return None };
     let mut found = None;
-    for _ in 0..len {
-        let is_it = matches!(reader.clone().next(), Ok(Value::Str(text)) if text == key.as_bytes());
-        reader.skip().ok()?;
-        let value = reader.skip().ok()?;
-        if is_it {
+    for entry in msgpack::entries(map).ok()? {
+        let (name, value) = entry.ok()?;
+        if msgpack::as_str(name) == Some(key.as_bytes()) {
             found = Some(value);
         }
     }

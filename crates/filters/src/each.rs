@@ -121,6 +121,8 @@ impl<'b> Rebuilt<'b> {
 /// A builder that holds the first `count` records.
 fn first(batch: &Chunk, count: usize) -> ChunkBuilder {
     let mut builder = ChunkBuilder::new(batch.tag().clone());
+    // Most filters take or add little.
+    builder.reserve(batch.bytes().len() + batch.bytes().len() / 4);
     // They fit: they are a part of a chunk.
     let _ = builder.append_run(batch, 0..count);
     builder

@@ -37,6 +37,16 @@ impl<'a> Field<'a> {
         &self.value
     }
 
+    /// The same, without a copy.
+    pub(crate) fn lent(&self) -> Field<'_> {
+        Field { key: Cow::Borrowed(&self.key), value: Cow::Borrowed(&self.value) }
+    }
+
+    /// The same value under the key of another.
+    pub(crate) fn under(&self, other: &'a Field<'_>) -> Self {
+        Self { key: Cow::Borrowed(&other.key), value: self.value.clone() }
+    }
+
     /// The same value under another key.
     pub(crate) fn renamed(&self, key: &[u8]) -> Self {
         Self { key: encoded(key).into(), value: self.value.clone() }
@@ -49,6 +59,9 @@ fn encoded(text: &[u8]) -> Vec<u8> {
     value
 }
 
+/// So many fields are mostly enough to be added.
+const ADDED: usize = 4;
+
 /// All entries of a map, in their order.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Fields<'a>(pub(crate) Vec<Field<'a>>);
@@ -56,8 +69,13 @@ pub(crate) struct Fields<'a>(pub(crate) Vec<Field<'a>>);
 impl<'a> Fields<'a> {
     /// The entries of a msgpack map; of anything else, none.
     pub(crate) fn read(map: &'a [u8]) -> Self {
-        let entries = msgpack::entries(map).into_iter().flatten().map_while(Result::ok);
-        Self(entries.map(|(key, value)| Field { key: key.into(), value: value.into() }).collect())
+        let Ok(entries) = msgpack::entries(map) else { return Self::default() };
+        // An entry has two bytes at least: the number stands in data that nobody has checked.
+        let most = (entries.left() as usize).min(map.len() / 2);
+        let mut fields = Vec::with_capacity(most + ADDED);
+        let entries = entries.map_while(Result::ok);
+        fields.extend(entries.map(|(key, value)| Field { key: key.into(), value: value.into() }));
+        Self(fields)
     }
 
     /// How many entries have this key.

@@ -90,7 +90,8 @@ fn rule(option: &str, kind: Kind, words: &[String]) -> Result<Option<Rule>, Buil
         Kind::Remove(which) => Rule::Remove(which(one()?)?),
         Kind::Name { replaces, copies } => {
             let (key, new) = two()?;
-            Rule::Name { key, new, replaces, copies }
+            let named = Field::text(&new, b"");
+            Rule::Name { key, new, named, replaces, copies }
         }
         Kind::Move { to_start } => Rule::Move { prefix: one()?, to_start },
         Kind::Condition => return Ok(None),
@@ -160,10 +161,24 @@ fn accessor(key: &str) -> Result<Accessor, BuildError> {
 /// A change.
 #[derive(Debug)]
 enum Rule {
-    Set { key: String, field: Field<'static>, only_new: bool },
+    Set {
+        key: String,
+        field: Field<'static>,
+        only_new: bool,
+    },
     Remove(Which),
-    Name { key: String, new: String, replaces: bool, copies: bool },
-    Move { prefix: String, to_start: bool },
+    /// `named` is a field with the new key.
+    Name {
+        key: String,
+        new: String,
+        named: Field<'static>,
+        replaces: bool,
+        copies: bool,
+    },
+    Move {
+        prefix: String,
+        to_start: bool,
+    },
 }
 
 /// Which fields a rule is about.
@@ -204,14 +219,14 @@ fn words(value: &[u8]) -> Option<&[u8]> {
 
 impl Rule {
     /// Changes the fields; false if there was nothing to change.
-    fn apply(&self, fields: &mut Fields<'_>) -> bool {
+    fn apply<'a>(&'a self, fields: &mut Fields<'a>) -> bool {
         match self {
             Self::Set { key, field, only_new } => {
                 if *only_new && fields.count(key) > 0 {
                     return false;
                 }
                 fields.remove(key);
-                fields.0.push(field.clone());
+                fields.0.push(field.lent());
                 true
             }
             Self::Remove(which) => {
@@ -219,7 +234,18 @@ impl Rule {
                 fields.0.retain(|field| !which.is(field));
                 fields.0.len() < before
             }
-            Self::Name { key, new, replaces, copies } => name(fields, key, new, *replaces, *copies),
+            Self::Name { key, new, named, replaces, copies } => {
+                let (found, taken) = (fields.count(key), fields.count(new));
+                if found == 0 || (taken > 0 && !replaces) {
+                    return false;
+                }
+                match copies {
+                    true if found > 1 || taken > 1 => return false,
+                    true => copy(fields, key, new, named),
+                    false => rename(fields, key, new, named),
+                }
+                true
+            }
             Self::Move { prefix, to_start } => {
                 let all = std::mem::take(&mut fields.0);
                 let (mut first, mut last): (Vec<_>, Vec<_>) =
@@ -233,25 +259,21 @@ impl Rule {
     }
 }
 
-/// Gives the value under `key` the name `new`, in the same place. A copy stands right behind the original.
-fn name(fields: &mut Fields<'_>, key: &str, new: &str, replaces: bool, copies: bool) -> bool {
-    let (found, taken) = (fields.count(key), fields.count(new));
-    if found == 0 || (taken > 0 && !replaces) || (copies && (found > 1 || taken > 1)) {
-        return false;
+/// Gives the value under `key` the key of `named`, which is `new`, in the same place.
+fn rename<'a>(fields: &mut Fields<'a>, key: &str, new: &str, named: &'a Field<'_>) {
+    fields.0.retain(|field| field.is(key) || !field.is(new));
+    for field in fields.0.iter_mut().filter(|field| field.is(key)) {
+        *field = field.under(named);
     }
-    let old = std::mem::take(&mut fields.0);
-    for field in old {
-        if field.is(key) {
-            let renamed = field.renamed(new.as_bytes());
-            if copies {
-                fields.0.push(field);
-            }
-            fields.0.push(renamed);
-        } else if !field.is(new) {
-            fields.0.push(field);
-        }
+}
+
+/// Puts the value under `key` right behind it once more, with the key of `named`, which is `new`.
+fn copy<'a>(fields: &mut Fields<'a>, key: &str, new: &str, named: &'a Field<'_>) {
+    fields.0.retain(|field| field.is(key) || !field.is(new));
+    if let Some(at) = fields.0.iter().position(|field| field.is(key)) {
+        let copied = fields.0[at].under(named);
+        fields.0.insert(at + 1, copied);
     }
-    true
 }
 
 /// When rules apply.

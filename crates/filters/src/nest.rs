@@ -118,15 +118,16 @@ impl Nest {
     fn lift<'a>(&self, fields: &'a Fields<'a>, from: &str) -> Option<Fields<'a>> {
         let is_lifted =
             |field: &&Field<'_>| field.is(from) && msgpack::map_header(field.value()).is_ok();
-        let mut lifted = Vec::new();
-        for field in fields.0.iter().filter(is_lifted) {
-            lifted.extend(Fields::read(field.value()).0.iter().map(|field| self.renamed(field)));
+        let lifted = || fields.0.iter().filter(is_lifted);
+        lifted().next()?;
+        let stay = fields.0.iter().filter(|field| !is_lifted(field));
+        let mut changed = Vec::with_capacity(2 * fields.0.len());
+        changed.extend(stay.map(Field::lent));
+        for field in lifted() {
+            let inner = Fields::read(field.value());
+            changed.extend(inner.0.iter().map(|field| self.renamed(field)));
         }
-        if !fields.0.iter().any(|field| is_lifted(&field)) {
-            return None;
-        }
-        let stay = fields.0.iter().filter(|field| !is_lifted(field)).cloned();
-        Some(Fields(stay.chain(lifted).collect()))
+        Some(Fields(changed))
     }
 
     /// The field without the one prefix and with the other. A key that is no text stays.

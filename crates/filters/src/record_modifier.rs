@@ -106,7 +106,7 @@ impl Filter for RecordModifier {
             let before = fields.0.len();
             fields.0.retain(|field| self.stays(field));
             let is_unchanged = fields.0.len() == before && self.adds_nothing();
-            fields.0.extend(self.added.iter().cloned());
+            fields.0.extend(self.added.iter().map(Field::lent));
             if let Some(key) = &self.uuid_key {
                 fields.0.push(Field::text(key, uuid().as_bytes()));
             }

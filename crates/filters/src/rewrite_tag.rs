@@ -29,10 +29,13 @@ pub(super) const SPEC: Spec<dyn Filter> =
     Spec { name: "rewrite_tag", about: "Give records another tag", options: Table(&[KEYS]), build };
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildError> {
-    let rules: Vec<Rule> =
+    let mut rules: Vec<Rule> =
         options.get(RULE).iter().map(|words| rule(words)).collect::<Result<_, _>>()?;
     if rules.is_empty() {
         return Err(BuildError::new("no rules have been defined").help(EXAMPLE));
+    }
+    for at in 1..rules.len() {
+        rules[at].shares_key = rules[at].key == rules[at - 1].key;
     }
     Ok(Box::new(RewriteTag {
         shared: Arc::new(Common {
@@ -76,12 +79,15 @@ fn rule(words: &[String]) -> Result<Rule, BuildError> {
         pattern: Regex::new(pattern).map_err(|error| BuildError::new(error.to_string()))?,
         tag: Template::parse(tag).map_err(|error| invalid("tag", error))?,
         keeps,
+        shares_key: false,
     })
 }
 
 #[derive(Debug)]
 struct Rule {
     key: Accessor,
+    /// It is the key of the rule before, so its value is known.
+    shares_key: bool,
     pattern: Regex,
     tag: Template,
     /// The record also stays.
@@ -123,9 +129,12 @@ impl Filter for RewriteTag {
 impl Common {
     /// The first rule that matches, and the tag that it gives. A tag that cannot be leaves the record as it is.
     fn new_tag(&self, tag: &Tag, event: &Event<'_>) -> Option<(&Rule, Tag)> {
+        let mut text = None;
         let (rule, groups) = self.rules.iter().find_map(|rule| {
-            let text = rule.key.find_str(event.body)?;
-            Some((rule, rule.pattern.find(text).ok()??))
+            if !rule.shares_key {
+                text = rule.key.find_str(event.body);
+            }
+            Some((rule, rule.pattern.find(text?).ok()??))
         })?;
         match self.write_tag(rule, &groups, tag, event) {
             Some(new) => Some((rule, new)),

@@ -1,6 +1,6 @@
 //! Reading: one value or header at a time, from bytes nobody has checked.
 
-use super::span::span;
+use super::span::{end, span};
 use super::{MAX_DEPTH, MsgpackError, Value};
 
 /// Walks over values, one after the other.
@@ -92,7 +92,17 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The same, value by value: says what is wrong and where, and counts how deep containers lie inside each other.
+    /// Passes over a key and its value, where that is quickly done: else nothing was read.
+    #[inline(always)]
+    pub(crate) fn skip_entry(&mut self) -> Option<(&'a [u8], &'a [u8])> {
+        let value = end(self.data, self.at)?;
+        let next = end(self.data, value)?;
+        let entry = (self.data.get(self.at..value)?, self.data.get(value..next)?);
+        self.at = next;
+        Some(entry)
+    }
+
+    /// As [`skip`](Self::skip), value by value: says what is wrong and where, and counts how deep containers lie inside each other.
     #[cold]
     fn skip_by_steps(&mut self) -> Result<&'a [u8], MsgpackError> {
         let mut ahead = self.clone();
@@ -298,11 +308,21 @@ pub struct Entries<'a> {
     left: u32,
 }
 
+impl Entries<'_> {
+    /// How many entries are left.
+    pub fn left(&self) -> u32 {
+        self.left
+    }
+}
+
 impl<'a> Iterator for Entries<'a> {
     type Item = Result<(&'a [u8], &'a [u8]), MsgpackError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
+        if let Some(entry) = self.reader.skip_entry() {
+            return Some(Ok(entry));
+        }
         let entry = self.reader.skip().and_then(|key| Ok((key, self.reader.skip()?)));
         if entry.is_err() {
             self.left = 0;
@@ -353,7 +373,15 @@ impl<'a> Iterator for Elements<'a> {
 }
 
 /// The text of `raw` if that is a msgpack string.
+#[inline]
 pub fn as_str(raw: &[u8]) -> Option<&[u8]> {
+    match raw {
+        [first @ 0xa0..=0xbf, rest @ ..] => rest.get(..usize::from(first & 0x1f)),
+        _ => as_long_str(raw),
+    }
+}
+
+fn as_long_str(raw: &[u8]) -> Option<&[u8]> {
     match Reader::new(raw).next() {
         Ok(Value::Str(text)) => Some(text),
         _ => None,
