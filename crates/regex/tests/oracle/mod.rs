@@ -20,11 +20,9 @@ pub(crate) fn check_text(pattern: &str, regex: &Regex, text: &[u8]) {
     let Ok(expected) = regex.ask_library(text) else { return };
     let found = regex.find(text).expect("the library would have found it");
     let all = |groups: &Option<Groups<'_>>| groups.as_ref().map(ranges);
-    if all(&found) != all(&expected) {
-        // Once in some hundred thousand random patterns the library finds another turn of a loop after other texts than at first.
-        let fresh = Regex::new(pattern).expect("it is a pattern");
-        let expected = fresh.ask_library(text).expect("it took few steps before");
-        assert_eq!(all(&found), all(&expected), "{pattern:?} on b\"{}\"", text.escape_ascii());
+    if all(&found) != all(&expected) && !is_an_answer(pattern, text, &all(&found)) {
+        let (found, expected) = (all(&found), all(&expected));
+        assert_eq!(found, expected, "{pattern:?} on b\"{}\"", text.escape_ascii());
     }
     assert_eq!(
         regex.is_match(text),
@@ -34,7 +32,21 @@ pub(crate) fn check_text(pattern: &str, regex: &Regex, text: &[u8]) {
     );
 }
 
-fn ranges(groups: &Groups<'_>) -> Vec<Option<(usize, usize)>> {
+/// Whether the library finds this at first, or after other texts: what it was asked before changes which turn of a loop it finds
+/// last, once in some ten thousand random patterns.
+fn is_an_answer(pattern: &str, text: &[u8], found: &Option<Vec<Range>>) -> bool {
+    let fresh = Regex::new(pattern).expect("it is a pattern");
+    let before = text.split(|byte| *byte == b'\n');
+    let mut answers = [text].into_iter().chain(before).chain([text]).filter_map(|asked| {
+        let answer = fresh.ask_library(asked).ok()?;
+        (asked == text).then(|| answer.as_ref().map(ranges))
+    });
+    answers.any(|answer| answer == *found)
+}
+
+type Range = Option<(usize, usize)>;
+
+fn ranges(groups: &Groups<'_>) -> Vec<Range> {
     let range = |group| groups.range(group).map(|range| (range.start, range.end));
     (0..48).map(range).collect()
 }
