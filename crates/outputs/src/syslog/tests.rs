@@ -232,12 +232,11 @@ fn rsyslog_reads_what_is_sent_over_every_transport() {
         let conf = format!(
             r#"global(workDirectory="{place}" defaultNetstreamDriverCAFile="{certificate}"
                 defaultNetstreamDriverCertFile="{certificate}" defaultNetstreamDriverKeyFile="{key}")
-            template(name="t" type="string" string="%app-name% %syslogseverity-text% %msg:::drop-last-lf%\n")
+            template(name="line" type="string" string="%app-name% %syslogseverity-text% %msg:::drop-last-lf%\n")
             {input}
-            if $app-name == "tester" then action(type="omfile" file="{place}/out" template="u")
+            if $app-name == "tester" then action(type="omfile" file="{place}/out" template="line")
             "#
         );
-        let conf = conf.replace("name=\"t\"", "name=\"u\"");
         let file = folder.join("rsyslog.conf");
         std::fs::write(&file, conf).unwrap();
         command.arg("-n").arg("-f").arg(file).arg("-i").arg(folder.join("pid"));
