@@ -9,6 +9,7 @@ use flb_plugin::keys::{Bool, Choice, Fields as Split, Key, Many, Required, Text,
 use flb_plugin::log::Label;
 use flb_plugin::{Build, BuildError, Filter, Options, Outlet, Spec, Table, keys};
 
+use super::accessors::path_or_name;
 use super::each::{Decision, each};
 use crate::fields::{Field, Fields};
 
@@ -53,13 +54,7 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildE
         BuildError::new(format!("could not open file: {}: {error}", path.display()))
             .help("give the path of a file with an entry a line")
     })?;
-    let key = options.get(LOOKUP_KEY);
-    let key = match key.starts_with('$') {
-        true => Accessor::parse(key).map_err(|error| {
-            BuildError::new(format!("{}: {error}", LOOKUP_KEY.name())).help(error.hint())
-        })?,
-        false => Accessor::of_key(key),
-    };
+    let key = path_or_name(LOOKUP_KEY.name(), options.get(LOOKUP_KEY))?;
     let records = options.get(RECORD);
     let records: Vec<_> = records.iter().map(|words| record(words)).collect::<Result<_, _>>()?;
     if records.is_empty() {

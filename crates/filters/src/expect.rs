@@ -8,6 +8,7 @@ use flb_plugin::keys::{Choice, Key, Many, Text, Word};
 use flb_plugin::log::{Label, Mishaps, excerpt};
 use flb_plugin::{Build, BuildError, Ending, Filter, Options, Outlet, Spec, Table, keys};
 
+use super::accessors::path_or_name;
 use super::each::{Decision, each};
 
 keys! {
@@ -102,11 +103,7 @@ fn rule(name: &str, wanted: Wanted, text: &str) -> Result<Rule, BuildError> {
         })?,
         _ => (text, ""),
     };
-    let accessor = match key.starts_with('$') {
-        true => Accessor::parse(key)
-            .map_err(|error| BuildError::new(format!("{name}: {error}")).help(error.hint()))?,
-        false => Accessor::of_key(key),
-    };
+    let accessor = path_or_name(name, key)?;
     let text = format!("{name} {text}");
     Ok(Rule { wanted, key: accessor, value: value.trim().as_bytes().to_vec(), text })
 }

@@ -2,6 +2,7 @@
 
 use flb_plugin::{Filter, Spec};
 
+mod accessors;
 mod aws;
 mod checklist;
 mod content_modifier;

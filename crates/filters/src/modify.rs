@@ -6,6 +6,7 @@ use flb_event::{Accessor, Chunk, msgpack};
 use flb_plugin::keys::{Key, Many, Words};
 use flb_plugin::{Build, BuildError, Filter, Options, Outlet, Regex, Spec, Table, keys};
 
+use super::accessors::path_or_name;
 use super::each::{Decision, each};
 use crate::fields::{Field, Fields};
 
@@ -150,12 +151,7 @@ const CONDITIONS: &str = "Key_exists KEY, Key_does_not_exist KEY, A_key_matches 
 
 /// A key as it stands, or an accessor.
 fn accessor(key: &str) -> Result<Accessor, BuildError> {
-    if !key.starts_with('$') {
-        return Ok(Accessor::of_key(key));
-    }
-    Accessor::parse(key).map_err(|error| {
-        BuildError::new(format!("invalid key of a condition: {error}")).help(error.hint())
-    })
+    path_or_name("invalid key of a condition", key)
 }
 
 /// A change.

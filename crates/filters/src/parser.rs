@@ -6,6 +6,7 @@ use flb_event::{Accessor, Chunk, Event, Timestamp, msgpack};
 use flb_plugin::keys::{Bool, Key, Many, Required, Text};
 use flb_plugin::{Build, BuildError, Filter, Options, Outlet, Parser, Spec, Table, keys};
 
+use super::accessors::path_or_name;
 use super::each::{Decision, each};
 use flb_event::msgpack::map;
 use flb_plugin::log::Label;
@@ -26,7 +27,7 @@ pub(super) const SPEC: Spec<dyn Filter> =
 
 fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildError> {
     let key = options.get(KEY_NAME)?;
-    let field = field(key)?;
+    let field = path_or_name("invalid key_name", key)?;
     let mut parsers: Vec<Arc<dyn Parser>> = Vec::new();
     for name in options.get(PARSER) {
         let Some(parser) = build.parsers.find(name) else {
@@ -57,15 +58,6 @@ fn build(options: &Options, build: &Build<'_>) -> Result<Box<dyn Filter>, BuildE
         reserve_data: options.get(RESERVE_DATA),
         rest: Vec::new(),
     }))
-}
-
-/// The way to the field: a plain name is a key as it stands, a `$` begins an accessor.
-fn field(key: &str) -> Result<Accessor, BuildError> {
-    if !key.starts_with('$') {
-        return Ok(Accessor::of_key(key));
-    }
-    Accessor::parse(key)
-        .map_err(|error| BuildError::new(format!("invalid key_name: {error}")).help(error.hint()))
 }
 
 /// The filter.
