@@ -79,7 +79,7 @@ pub(crate) const MACHINES: &[Machine] = &[
         qemu: "qemu-arm-static",
         library: "libc6-dev-armhf-cross",
         able: None,
-        refused: &["tests/filter/feat_threads"],
+        refused: &["tests/filter/feat_eh", "tests/filter/feat_threads"],
     },
 ];
 

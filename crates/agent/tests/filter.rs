@@ -1,4 +1,4 @@
-//! Every `tests/filter/*.case` goes through the whole agent, with its modules as `.wasm` and as `.aot`. What the agent prints and its
+//! Every `tests/filter/*.case` goes through the whole agent, with its modules as `.wasm`, as `.aot` and as portable code, which is interpreted. What the agent prints and its
 //! exit code must be as in the case; what it says must hold the lines of the section `stderr`, and no other error.
 //!
 //! One input makes the records, one filter calls the module's function, one output prints; a case says what is special:
@@ -30,6 +30,9 @@ const SETTINGS: &[&str] =
     &["module", "function", "record", "copies", "output", "filter", "service", "exit"];
 const SECTIONS: &[&str] = &["filters", "stdout", "stderr"];
 
+/// Cases of what portable code cannot do: exceptions, atomics, and keeping a guest from what lies right behind its memory.
+const NATIVE: &[&str] = &["feat_eh", "feat_threads", "behind"];
+
 /// The module that is too large to be kept.
 const GO: &str = "enrich-go.wasm";
 
@@ -46,7 +49,8 @@ fn main() {
             trials.push(Trial::test(name.clone(), move || check(&name, &case, Kind::Wasm)));
             continue;
         }
-        for kind in [Kind::Wasm, Kind::Aot] {
+        let kinds = [Kind::Wasm, Kind::Aot, Kind::Portable].into_iter();
+        for kind in kinds.filter(|kind| *kind != Kind::Portable || !NATIVE.contains(&&*name)) {
             let (name, case) = (name.clone(), case.clone());
             trials.push(Trial::test(format!("{name}.{kind}"), move || check(&name, &case, kind)));
         }
@@ -59,6 +63,7 @@ fn main() {
 enum Kind {
     Wasm,
     Aot,
+    Portable,
 }
 
 impl fmt::Display for Kind {
@@ -66,6 +71,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Wasm => "wasm",
             Self::Aot => "aot",
+            Self::Portable => "portable",
         })
     }
 }
@@ -79,7 +85,7 @@ fn check(name: &str, case: &Case, kind: Kind) -> Result<(), Failed> {
         let wasm = wat::parse_bytes(&fs::read(&module)?)?.into_owned();
         let bytes = match kind {
             Kind::Wasm => wasm,
-            Kind::Aot => match compile(&wasm) {
+            Kind::Aot | Kind::Portable => match compile(&wasm, kind) {
                 Ok(artifact) => artifact,
                 Err(refusal) => return check_refusal(case, &refusal),
             },
@@ -173,10 +179,12 @@ fn files(folder: &str) -> impl Iterator<Item = PathBuf> {
     files.into_iter()
 }
 
-/// Compiles for this machine as for a release, small.
-fn compile(wasm: &[u8]) -> Result<Vec<u8>, String> {
+/// Compiles for this machine, or for any, as for a release, small.
+fn compile(wasm: &[u8], kind: Kind) -> Result<Vec<u8>, String> {
+    let portable = || Target::parse("portable", None, None).unwrap();
+    let target = if kind == Kind::Portable { portable() } else { Target::host().unwrap() };
     let compiler = Compiler::new(CompileOptions {
-        targets: vec![Target::host().unwrap()],
+        targets: vec![target],
         levels: Levels { opt_level: 3, size_level: 3 },
         embed_wasm: false,
         producer: "flb-agent's tests".to_owned(),

@@ -1,12 +1,14 @@
-//! Architectures: those that have native code, and the portable code of the engine's interpreter.
+//! Architectures: those that have native code, and the portable code of the interpreter.
 
 use std::str::FromStr;
 
-use target_lexicon::{Aarch64Architecture, Architecture as Arch, Endianness, PointerWidth, Triple};
+use target_lexicon::{Aarch64Architecture, Architecture as Arch, Triple};
 
-/// What kinds of code there are: native code of an architecture, and the portable code of Pulley, the engine's own
-/// interpreter, for machines without a native back end. Portable code only depends on the width of an address and on
-/// the order of bytes.
+/// The name of portable code, as `--target` and artifacts have it.
+pub(crate) const PORTABLE: &str = "portable";
+
+/// What kinds of code there are: native code of an architecture, and portable code, which an interpreter runs on every
+/// machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Architecture {
     /// 64-bit x86.
@@ -17,28 +19,14 @@ pub enum Architecture {
     Riscv64,
     /// IBM Z.
     S390x,
-    /// Portable code for 32-bit machines.
-    Pulley32,
-    /// Portable code for 32-bit machines with the most significant byte first.
-    Pulley32be,
-    /// Portable code for 64-bit machines.
-    Pulley64,
-    /// Portable code for 64-bit machines with the most significant byte first.
-    Pulley64be,
+    /// No machine's: WebAssembly.
+    Portable,
 }
 
 impl Architecture {
     /// Every architecture.
-    pub const ALL: [Architecture; 8] = [
-        Self::X86_64,
-        Self::Aarch64,
-        Self::Riscv64,
-        Self::S390x,
-        Self::Pulley32,
-        Self::Pulley32be,
-        Self::Pulley64,
-        Self::Pulley64be,
-    ];
+    pub const ALL: [Architecture; 5] =
+        [Self::X86_64, Self::Aarch64, Self::Riscv64, Self::S390x, Self::Portable];
 
     /// The name that `--target` takes.
     pub fn name(self) -> &'static str {
@@ -47,24 +35,13 @@ impl Architecture {
             Self::Aarch64 => "aarch64",
             Self::Riscv64 => "riscv64",
             Self::S390x => "s390x",
-            Self::Pulley32 => "pulley32",
-            Self::Pulley32be => "pulley32be",
-            Self::Pulley64 => "pulley64",
-            Self::Pulley64be => "pulley64be",
+            Self::Portable => PORTABLE,
         }
     }
 
-    /// Whether code is portable: interpreted, about 26 times slower than native code.
+    /// Whether code is portable: interpreted, and several times slower than native code.
     pub fn is_portable(self) -> bool {
-        match self {
-            Self::X86_64 | Self::Aarch64 | Self::Riscv64 | Self::S390x => false,
-            Self::Pulley32 | Self::Pulley32be | Self::Pulley64 | Self::Pulley64be => true,
-        }
-    }
-
-    /// Whether addresses have 32 bits.
-    pub fn is_32_bit(self) -> bool {
-        matches!(self, Self::Pulley32 | Self::Pulley32be)
+        self == Self::Portable
     }
 
     /// What code for this machine is: native, or portable where there is no native back end.
@@ -72,14 +49,12 @@ impl Architecture {
         Self::of(&Triple::host())
     }
 
-    /// The portable code that runs on this machine.
-    pub fn portable_host() -> Option<Self> {
-        Self::portable(&Triple::host())
-    }
-
-    /// What code for a target triple is. `None`: no code can be made for it.
-    pub fn of_triple(triple: &str) -> Option<Self> {
-        Self::of(&Triple::from_str(triple).ok()?)
+    /// What code for a target is that an artifact names. `None`: no code can be made for it.
+    pub fn of_target(target: &str) -> Option<Self> {
+        if target == PORTABLE {
+            return Some(Self::Portable);
+        }
+        Self::of(&Triple::from_str(target).ok()?)
     }
 
     pub(crate) fn of(triple: &Triple) -> Option<Self> {
@@ -96,38 +71,23 @@ impl Architecture {
             | Arch::Powerpc
             | Arch::Powerpc64
             | Arch::Powerpc64le
-            | Arch::Pulley32
-            | Arch::Pulley32be
-            | Arch::Pulley64
-            | Arch::Pulley64be
             | Arch::Riscv32(_)
             | Arch::Sparc
             | Arch::Sparc64
             | Arch::X86_32(_)
-            | Arch::XTensa => Self::portable(triple),
+            | Arch::XTensa => Some(Self::Portable),
             _ => None,
         }
     }
 
-    /// The portable code that runs on machines of this kind.
-    pub(crate) fn portable(triple: &Triple) -> Option<Self> {
-        match (triple.pointer_width().ok()?, triple.endianness().ok()?) {
-            (PointerWidth::U32, Endianness::Little) => Some(Self::Pulley32),
-            (PointerWidth::U32, Endianness::Big) => Some(Self::Pulley32be),
-            (PointerWidth::U64, Endianness::Little) => Some(Self::Pulley64),
-            (PointerWidth::U64, Endianness::Big) => Some(Self::Pulley64be),
-            (PointerWidth::U16, _) => None,
-        }
-    }
-
-    /// The triple that the bare name stands for: Linux, or no system at all.
+    /// The triple that the bare name stands for: Linux, or of portable code nothing at all.
     pub(crate) fn triple(self) -> Triple {
         let text = match self {
             Self::X86_64 => "x86_64-unknown-linux-gnu",
             Self::Aarch64 => "aarch64-unknown-linux-gnu",
             Self::Riscv64 => "riscv64gc-unknown-linux-gnu",
             Self::S390x => "s390x-unknown-linux-gnu",
-            portable => portable.name(),
+            Self::Portable => return Triple::unknown(),
         };
         Triple::from_str(text).expect("a constant, tested below")
     }
@@ -139,10 +99,18 @@ mod tests {
 
     #[test]
     fn every_architecture_has_a_triple() {
-        for architecture in Architecture::ALL {
+        for architecture in Architecture::ALL.into_iter().filter(|known| !known.is_portable()) {
             let triple = architecture.triple();
             assert_eq!(Architecture::of(&triple), Some(architecture));
-            assert_eq!(Architecture::of_triple(&triple.to_string()), Some(architecture));
+            assert_eq!(Architecture::of_target(&triple.to_string()), Some(architecture));
+        }
+        assert_eq!(Architecture::of_target("portable"), Some(Architecture::Portable));
+    }
+
+    #[test]
+    fn the_portable_code_of_former_releases_is_none() {
+        for target in ["pulley32", "pulley64be"] {
+            assert_eq!(Architecture::of_target(target), None);
         }
     }
 }

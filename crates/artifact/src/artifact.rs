@@ -121,17 +121,17 @@ impl Artifact {
         unpack(place.encoding, self.bytes.get(range(place)?)?, place.size)
     }
 
-    /// Picks the slice that this host can run with most CPU features in use. `engine` is the name and version here.
+    /// Picks the slice that this host can run with most CPU features in use. `engines` are names and versions here.
     pub fn verify(
         self,
         host: &Host,
-        engine: (&str, &str),
+        engines: &[(&str, &str)],
         trust: &Trust,
     ) -> Result<Verified, ArtifactError> {
         if !trust.accepts(self.signer) {
             return Err(ArtifactError::Untrusted { signer: self.signer });
         }
-        let slice = pick(&self.metadata.slices, host, engine)?;
+        let slice = pick(&self.metadata.slices, host, engines)?;
         Ok(Verified { artifact: self, slice })
     }
 }
@@ -249,20 +249,20 @@ fn range(place: &Stored) -> Option<Range<usize>> {
 }
 
 /// The best slice for the host, or the most helpful reason why there is none.
-fn pick(
-    slices: &[Slice],
-    host: &Host,
-    (name, version): (&str, &str),
-) -> Result<usize, ArtifactError> {
+fn pick(slices: &[Slice], host: &Host, engines: &[(&str, &str)]) -> Result<usize, ArtifactError> {
     let mut best: Option<usize> = None;
     let mut nearest = None;
     for (index, slice) in slices.iter().enumerate().filter(|(_, slice)| host.runs(&slice.target)) {
         let missing = host.missing(&slice.features);
-        let reason = if slice.engine.name != name || minor(&slice.engine.version) != minor(version)
-        {
+        let built_by = &slice.engine;
+        let fits = |(name, version): &(&str, &str)| {
+            built_by.name == *name && minor(&built_by.version) == minor(version)
+        };
+        let reason = if !engines.iter().any(fits) {
+            let engines = engines.iter().map(|(name, version)| format!("{name} {version}"));
             ArtifactError::Engine {
-                built_by: format!("{} {}", slice.engine.name, slice.engine.version),
-                engine: format!("{name} {version}"),
+                built_by: format!("{} {}", built_by.name, built_by.version),
+                engine: engines.collect::<Vec<_>>().join(" and "),
             }
         } else if !missing.is_empty() {
             ArtifactError::Cpu { cpu: slice.cpu.clone(), missing }

@@ -83,7 +83,7 @@ impl ArtifactBuilder {
             Encoding::Deflate => 1,
         };
         self.metadata.slices.push(Slice {
-            target: slice.target.triple.to_string(),
+            target: slice.target.slice_name(),
             cpu: slice.target.cpu_name,
             features: slice.target.features,
             options: slice.options,

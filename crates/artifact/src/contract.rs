@@ -22,6 +22,16 @@ pub const SPIN: &str = "flb:spin";
 /// Export of such code: a memory of one page whose first four bytes are not zero when the guest shall end.
 pub const FLAG: &str = "flb:flag";
 
+/// Export of portable code: a memory of one page in which functions note their numbers, four bytes each, those that are called
+/// behind those that call them. The first four bytes are nobody's.
+pub const FRAMES: &str = "flb:frames";
+/// Export of such code: a global that says where the last note is.
+pub const DEPTH: &str = "flb:depth";
+/// Import of such code, the name of module and function, if it has the table of pages: grows that.
+pub const GROW: &str = "flb:grow";
+/// Section of such code: the functions' names, one behind the other by their numbers, with a NUL behind each.
+pub const NAMES: &str = "flb:names";
+
 /// A module's own way to say that its answers are to be freed, and how; see `docs/abi.md`.
 pub const FREE_RESULT: &str = "flb_free_result";
 
@@ -49,7 +59,7 @@ mod tests {
 
     #[test]
     fn every_name_of_the_compiler_s_is_reserved() {
-        for name in [MEMORY, PAGES, START, STOP, SPIN, FLAG] {
+        for name in [MEMORY, PAGES, START, STOP, SPIN, FLAG, FRAMES, DEPTH, GROW, NAMES] {
             assert!(name.starts_with(RESERVED), "{name}");
         }
         for name in [FREE_RESULT, BATCH_MARKER, BATCH, BATCH_START] {

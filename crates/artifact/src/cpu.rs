@@ -42,10 +42,7 @@ impl CpuTable {
             Architecture::Aarch64 => &AARCH64,
             Architecture::Riscv64 => &RISCV64,
             Architecture::S390x => &S390X,
-            Architecture::Pulley32
-            | Architecture::Pulley32be
-            | Architecture::Pulley64
-            | Architecture::Pulley64be => &PORTABLE,
+            Architecture::Portable => &PORTABLE,
         }
     }
 

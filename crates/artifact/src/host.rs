@@ -6,6 +6,7 @@ use std::str::FromStr;
 use target_lexicon::{Architecture as Arch, OperatingSystem, Triple};
 
 use crate::Architecture;
+use crate::architecture::PORTABLE;
 use crate::detect;
 
 /// An architecture, an operating system and the CPU features at hand.
@@ -26,16 +27,15 @@ impl Host {
         Self { triple, features: features.to_vec() }
     }
 
-    /// The host's architecture as `--target` names it.
+    /// What code for the host is, as `--target` names it.
     pub fn architecture(&self) -> &'static str {
         match self.triple.architecture {
             Arch::X86_64 => "x86_64",
             Arch::Aarch64(_) => "aarch64",
             Arch::Riscv64(_) => "riscv64",
             Arch::S390x => "s390x",
-            // A machine without a native back end: what it runs is what helps to know.
-            _ => Architecture::portable(&self.triple)
-                .map_or("an unknown architecture", Architecture::name),
+            // A machine without a native back end.
+            _ => Architecture::Portable.name(),
         }
     }
 
@@ -44,20 +44,16 @@ impl Host {
         &self.features
     }
 
-    /// Whether code for this target triple can run here, CPU features aside: native code of this very kind of machine,
-    /// or portable code of its address width and byte order.
+    /// Whether code for this target can run here, CPU features aside: native code of this very kind of machine, or portable
+    /// code.
     pub fn runs(&self, target: &str) -> bool {
-        let Ok(target) = Triple::from_str(target) else { return false };
-        match Architecture::of(&target) {
-            None => false,
-            Some(portable) if portable.is_portable() => {
-                target.architecture == portable.triple().architecture
-                    && Architecture::portable(&self.triple) == Some(portable)
-            }
-            Some(_) => {
+        match (Architecture::of_target(target), Triple::from_str(target)) {
+            (Some(Architecture::Portable), _) => target == PORTABLE,
+            (Some(_), Ok(target)) => {
                 target.architecture == self.triple.architecture
                     && target.operating_system == self.triple.operating_system
             }
+            _ => false,
         }
     }
 
@@ -69,7 +65,10 @@ impl Host {
 
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.architecture())?;
+        match Architecture::of(&self.triple) {
+            Some(native) if !native.is_portable() => f.write_str(native.name())?,
+            _ => write!(f, "{}", self.triple.architecture)?,
+        }
         match self.triple.operating_system {
             OperatingSystem::Linux => Ok(()),
             other => write!(f, " {other}"),
@@ -92,23 +91,25 @@ mod tests {
     }
 
     #[test]
-    fn a_host_runs_its_own_code_and_portable_code_of_its_width_and_byte_order() {
+    fn a_host_runs_its_own_code_and_portable_code() {
         check(
             "x86_64-unknown-linux-gnu",
-            &["x86_64-unknown-linux-gnu", "x86_64-unknown-linux-musl", "pulley64"],
-            &["pulley32", "pulley64be", "aarch64-unknown-linux-gnu", "x86_64-pc-windows-msvc", "x"],
+            &["x86_64-unknown-linux-gnu", "x86_64-unknown-linux-musl", "portable"],
+            &["pulley64", "aarch64-unknown-linux-gnu", "x86_64-pc-windows-msvc", "x"],
         );
-        check(
-            "s390x-unknown-linux-gnu",
-            &["s390x-unknown-linux-gnu", "pulley64be"],
-            &["pulley64", "pulley32be"],
-        );
+        check("s390x-unknown-linux-gnu", &["s390x-unknown-linux-gnu", "portable"], &["pulley64be"]);
         check(
             "armv7-unknown-linux-gnueabihf",
-            &["pulley32"],
-            &["pulley32be", "pulley64", "armv7-unknown-linux-gnueabihf"],
+            &["portable"],
+            &["pulley32", "armv7-unknown-linux-gnueabihf"],
         );
-        check("mips-unknown-linux-gnu", &["pulley32be"], &["pulley32"]);
-        check("aarch64-apple-darwin", &["aarch64-apple-darwin", "pulley64"], &[]);
+        check("mips-unknown-linux-gnu", &["portable"], &["mips-unknown-linux-gnu"]);
+        check("aarch64-apple-darwin", &["aarch64-apple-darwin", "portable"], &[]);
+    }
+
+    #[test]
+    fn a_host_without_a_back_end_has_its_own_name() {
+        let host = Host::new("armv7-unknown-linux-gnueabihf".parse().unwrap(), &[]);
+        assert_eq!((host.to_string().as_str(), host.architecture()), ("armv7", "portable"));
     }
 }

@@ -245,9 +245,9 @@ impl Traps {
 /// Every engine setting that the engine compares when it loads code.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EngineSettings {
-    /// Always `wasmtime` so far.
+    /// `wasmtime` for native code, `wasmi` for portable code, to which the settings of memories below say nothing.
     pub name: String,
-    /// Exact version, `48.0.8`.
+    /// Exact version, such as `48.0.8`.
     pub version: String,
     /// How a guest that runs too long is ended.
     #[serde(default = "Interruption::unsaid")]

@@ -5,13 +5,13 @@ use std::str::FromStr;
 
 use target_lexicon::{OperatingSystem, Triple};
 
-use crate::architecture::Architecture;
+use crate::architecture::{Architecture, PORTABLE};
 use crate::cpu::{CpuTable, Meaning};
 use crate::detect;
 
 /// The names that `--target=help` lists: those with native code, then those with portable code. Every triple of a
 /// known architecture is a name as well.
-pub const TARGET_NAMES: [&str; 83] = [
+pub const TARGET_NAMES: [&str; 80] = [
     "x86_64",
     "aarch64",
     "aarch64v8",
@@ -91,10 +91,7 @@ pub const TARGET_NAMES: [&str; 83] = [
     "powerpc64le",
     "riscv32",
     "xtensa",
-    "pulley32",
-    "pulley32be",
-    "pulley64",
-    "pulley64be",
+    "portable",
 ];
 
 /// What may follow `arm` and `thumb`.
@@ -268,7 +265,12 @@ impl Target {
         })
     }
 
-    /// Whether code is portable: interpreted, about 26 times slower than native code.
+    /// What artifacts call it: its triple, or that it is portable.
+    pub fn slice_name(&self) -> String {
+        if self.is_portable() { PORTABLE.to_owned() } else { self.triple.to_string() }
+    }
+
+    /// Whether code is portable: interpreted, and several times slower than native code.
     pub fn is_portable(&self) -> bool {
         self.architecture.is_portable()
     }
@@ -279,11 +281,11 @@ impl Target {
         self.features.iter().filter_map(|name| table.feature(name)).map(|feature| feature.flag)
     }
 
-    /// The greatest page size that systems of this kind use, in bytes.
+    /// The greatest page size that systems of this kind use, in bytes. Nobody maps portable code.
     pub fn page_size(&self) -> u64 {
         match (self.architecture, self.triple.operating_system) {
             (Architecture::Aarch64, OperatingSystem::Linux) => 64 << 10,
-            (portable, _) if portable.is_portable() => 64 << 10,
+            (Architecture::Portable, _) => 1,
             (Architecture::Aarch64, _) => 16 << 10,
             _ => 4 << 10,
         }
@@ -361,28 +363,19 @@ fn parse_word(name: &str) -> Option<Architecture> {
         let mut versions = families.iter().filter_map(|family| name.strip_prefix(family));
         versions.any(|version| ARM_VERSIONS.contains(&version))
     };
-    if is_arm(&["arm", "arm32", "thumb"]) {
-        return Some(Architecture::Pulley32);
-    }
-    if is_arm(&["armeb", "thumbeb"]) {
-        return Some(Architecture::Pulley32be);
+    if is_arm(&["arm", "arm32", "thumb", "armeb", "thumbeb"]) {
+        return Some(Architecture::Portable);
     }
     match name {
         "amd64" | "x64" | "x86-64" => Some(Architecture::X86_64),
         "arm64" => Some(Architecture::Aarch64),
         "riscv64gc" => Some(Architecture::Riscv64),
-        "armel" | "armhf" | "armhfp" | "armv6hf" | "armv7hf" | "armv8l" => {
-            Some(Architecture::Pulley32)
-        }
-        "386" | "i386" | "i486" | "i586" | "i686" | "ia32" | "mipsel" | "mipsle" | "riscv32"
-        | "x86" | "xtensa" => Some(Architecture::Pulley32),
-        "mips" | "powerpc" | "ppc" | "sparc" => Some(Architecture::Pulley32be),
-        "loong64" | "loongarch64" | "mips64el" | "mips64le" | "powerpc64le" | "ppc64el"
-        | "ppc64le" => Some(Architecture::Pulley64),
-        "aarch64_be" | "mips64" | "powerpc64" | "ppc64" | "sparc64" => {
-            Some(Architecture::Pulley64be)
-        }
-        _ if name.starts_with("aarch64_bev8") => Some(Architecture::Pulley64be),
+        "386" | "aarch64_be" | "armel" | "armhf" | "armhfp" | "armv6hf" | "armv7hf" | "armv8l"
+        | "i386" | "i486" | "i586" | "i686" | "ia32" | "loong64" | "loongarch64" | "mips"
+        | "mips64" | "mips64el" | "mips64le" | "mipsel" | "mipsle" | "powerpc" | "powerpc64"
+        | "powerpc64le" | "ppc" | "ppc64" | "ppc64el" | "ppc64le" | "riscv32" | "sparc"
+        | "sparc64" | "x86" | "xtensa" => Some(Architecture::Portable),
+        _ if name.starts_with("aarch64_bev8") => Some(Architecture::Portable),
         _ => None,
     }
 }
@@ -528,8 +521,6 @@ mod tests {
     fn names_of_other_tools_mean_what_people_mean() {
         let (x86_64, aarch64) = ("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu");
         let riscv64 = "riscv64gc-unknown-linux-gnu";
-        let (portable32, portable64) =
-            ("pulley32-unknown-unknown-elf", "pulley64-unknown-unknown-elf");
         for (names, triple) in [
             ("amd64 x64 x86-64 linux/amd64 linux/amd64/v1 linux/x86_64 x86_64-linux-gnu", x86_64),
             ("arm64 arm64v8 aarch64v8 linux/arm64 linux/arm64/v8 arm64/v8 linux/aarch64", aarch64),
@@ -538,13 +529,13 @@ mod tests {
             ("s390x linux/s390x s390x-linux-gnu", "s390x-unknown-linux-gnu"),
             (
                 "armhf armel armhfp armv6l armv7l armv7hl armv8l arm32v7 linux/arm linux/arm/v7",
-                portable32,
+                "portable",
             ),
-            ("linux/arm/v6 arm/v7 arm-linux-gnueabihf arm-linux-gnueabi 386 linux/386", portable32),
-            ("i386-linux-gnu mipsle linux/mipsle", portable32),
+            ("linux/arm/v6 arm/v7 arm-linux-gnueabihf arm-linux-gnueabi 386 linux/386", "portable"),
+            ("i386-linux-gnu mipsle linux/mipsle", "portable"),
             (
                 "ppc64el linux/ppc64le powerpc64le-linux-gnu loong64 linux/loong64 mips64le",
-                portable64,
+                "portable",
             ),
             ("windows/amd64", "x86_64-pc-windows-msvc"),
             ("windows/arm64", "aarch64-pc-windows-msvc"),
@@ -552,7 +543,7 @@ mod tests {
             ("darwin/amd64", "x86_64-apple-darwin"),
         ] {
             for name in names.split(' ') {
-                let found = Target::parse(name, None, None).map(|target| target.triple.to_string());
+                let found = Target::parse(name, None, None).map(|target| target.slice_name());
                 assert_eq!(found.as_deref(), Ok(triple), "{name}");
             }
         }
@@ -592,26 +583,28 @@ mod tests {
     }
 
     #[test]
-    fn machines_without_a_back_end_get_portable_code_of_their_width_and_byte_order() {
-        for (name, expected) in [
-            ("arm", "pulley32"),
-            ("armv7a", "pulley32"),
-            ("thumbv8.1m.main", "pulley32"),
-            ("armeb", "pulley32be"),
-            ("i386", "pulley32"),
-            ("riscv32", "pulley32"),
-            ("mips", "pulley32be"),
-            ("mipsel", "pulley32"),
-            ("powerpc64le", "pulley64"),
-            ("aarch64_bev8.2", "pulley64be"),
-            ("armv7-unknown-linux-gnueabihf", "pulley32"),
-            ("thumbv7-none-eabi", "pulley32"),
-            ("mips-unknown-linux-musl", "pulley32be"),
-            ("loongarch64-unknown-linux-gnu", "pulley64"),
+    fn machines_without_a_back_end_get_portable_code() {
+        for name in [
+            "portable",
+            "arm",
+            "armv7a",
+            "thumbv8.1m.main",
+            "armeb",
+            "i386",
+            "riscv32",
+            "mips",
+            "mipsel",
+            "powerpc64le",
+            "aarch64_bev8.2",
+            "armv7-unknown-linux-gnueabihf",
+            "thumbv7-none-eabi",
+            "mips-unknown-linux-musl",
+            "loongarch64-unknown-linux-gnu",
         ] {
             let target = Target::parse(name, Some("any"), Some("+thing")).unwrap();
-            assert_eq!(target.architecture.name(), expected, "{name}");
-            assert!(target.is_portable() && target.features.is_empty());
+            assert_eq!(target.architecture, Architecture::Portable, "{name}");
+            assert_eq!(target.slice_name(), "portable");
+            assert!(target.features.is_empty());
         }
     }
 

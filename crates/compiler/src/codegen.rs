@@ -42,7 +42,7 @@ pub(crate) fn generate(
     how: How,
 ) -> Result<Vec<u8>, CompileError> {
     let lines = Lines::read(wasm).map_err(|error| CompileError::invalid(&error))?;
-    let mut config = flb_engine::config(settings, target.architecture);
+    let mut config = flb_engine::config(settings);
     config
         .target(&target.triple.to_string())
         .map_err(failed)?

@@ -123,27 +123,25 @@ pub(crate) fn read(wasm: &[u8]) -> Result<ModuleInfo, CompileError> {
 pub(crate) fn check_features(wasm: &[u8], target: &Target) -> Result<(), CompileError> {
     let architecture = target.architecture;
     let vectors = target.features.iter().any(|feature| feature == "v");
-    let (features, what, help) = match architecture {
+    let (features, reason, help) = match architecture {
         // The vector extension is not part of what every machine has.
         Architecture::Riscv64 if !vectors => (
-            WasmFeatures::SIMD | WasmFeatures::RELAXED_SIMD,
-            "SIMD",
+            flb_engine::features().difference(WasmFeatures::SIMD | WasmFeatures::RELAXED_SIMD),
+            "code for riscv64 has no SIMD instructions",
             "build the filter without SIMD (without -msimd128 or +simd128), or for machines with vectors: --cpu-features=+v",
         ),
-        portable if portable.is_portable() => (
-            WasmFeatures::THREADS,
-            "atomic",
-            "build the filter without threads (without -pthread or +atomics)",
+        Architecture::Portable => (
+            flb_engine::portable_features(),
+            "portable code has no atomic instructions, exceptions or typed references",
+            "build the filter without threads and exceptions (without -pthread, +atomics or -fwasm-exceptions)",
         ),
         _ => return Ok(()),
     };
-    let rest = flb_engine::features().difference(features);
-    match Validator::new_with_features(rest).validate_all(wasm) {
+    match Validator::new_with_features(features).validate_all(wasm) {
         Ok(_) => Ok(()),
         Err(error) => {
-            let (name, why) = (architecture.name(), error.message());
-            let reason = format!("code for {name} has no {what} instructions ({why})");
-            Err(CompileError::unsupported(reason, help))
+            let why = error.message();
+            Err(CompileError::unsupported(format!("{reason} ({why})"), help))
         }
     }
 }

@@ -16,14 +16,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use flb_artifact::{
-    Architecture, ArtifactBuilder, Interface, Interruption, Levels, SliceCode, Target, Traps,
+    Architecture, ArtifactBuilder, EngineSettings, Interface, Interruption, Levels, SliceCode,
+    Target, Traps,
 };
 
 pub use error::CompileError;
 pub use places::Places;
 
-/// Name and version of the engine that the code is for.
-pub const ENGINE: (&str, &str) = (flb_engine::NAME, flb_engine::VERSION);
+/// Names and versions of the engines that the code is for.
+pub const ENGINES: [(&str, &str); 2] = flb_engine::ENGINES;
 
 /// What to compile for, and how.
 #[derive(Debug, Clone)]
@@ -177,19 +178,34 @@ impl Compiler {
         target: &Target,
         is_intricate: bool,
     ) -> Result<SliceCode, CompileError> {
-        let CompileOptions { levels, jobs, .. } = self.options;
+        let levels = self.options.levels;
         interface::check_features(wasm, target)?;
-        let Ended { mut wasm, interruption, no_signals } = self.ended(wasm, target)?;
+        let Ended { wasm, interruption, no_signals } = self.ended(wasm, target)?;
         let engine = flb_engine::settings(target.architecture, interruption, self.traps);
+        let code = if target.is_portable() {
+            passes::frames::run(&wasm)?
+        } else {
+            self.native(wasm, target, &engine, is_intricate)?
+        };
+        let compress = compress(levels);
+        let target = target.clone();
+        Ok(SliceCode { target, options: levels, engine, no_signals, code, compress })
+    }
+
+    /// Native code for one target.
+    fn native(
+        &self,
+        mut wasm: Cow<'_, [u8]>,
+        target: &Target,
+        engine: &EngineSettings,
+        is_intricate: bool,
+    ) -> Result<Vec<u8>, CompileError> {
         if target.architecture == Architecture::Riscv64 {
             wasm = Cow::Owned(passes::copy_length::run(&wasm)?);
             passes::must_fit(&wasm)?;
         }
-        let how = codegen::How { parallel: jobs > 1, is_intricate };
-        let code = codegen::generate(&wasm, target, levels, &engine, how)?;
-        let compress = compress(levels);
-        let target = target.clone();
-        Ok(SliceCode { target, options: levels, engine, no_signals, code, compress })
+        let how = codegen::How { parallel: self.options.jobs > 1, is_intricate };
+        codegen::generate(&wasm, target, self.options.levels, engine, how)
     }
 
     /// The module with the places at which its guests are ended, by signals only where nothing stands in the way.

@@ -103,7 +103,7 @@ mod tests {
         check("aarch64", text, None);
         check("x86_64-pc-windows-msvc", text, Some("Linux"));
         check("riscv64", text, Some("Linux"));
-        check("pulley64", text, Some("Linux"));
+        check("portable", text, Some("Linux"));
     }
 
     #[test]

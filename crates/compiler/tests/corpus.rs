@@ -53,7 +53,7 @@ fn without_debug(wasm: &[u8]) -> Vec<u8> {
 #[test]
 fn lines_cost_no_code_and_little_room() {
     let wasm = include_bytes!("corpus/places/lines.wasm");
-    for target in ["x86_64", "s390x", "pulley64"] {
+    for target in ["x86_64", "s390x", "portable"] {
         for size_level in [0, 3] {
             let compiler = Compiler::new(CompileOptions {
                 targets: vec![Target::parse(target, None, None).unwrap()],

@@ -10,7 +10,7 @@ use wasmtime_environ::{
 };
 
 use crate::names::split_place;
-use crate::{NAME, VERSION};
+use crate::{INTERPRETER, NAME, VERSION};
 
 /// The code for this target is no ELF image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,8 @@ pub struct Image<'a> {
     pub sections: Vec<(String, u64)>,
     /// The machine code.
     pub text: &'a [u8],
-    /// The module's functions, in module order. `None`: the image is another engine's, or is not what an engine writes.
+    /// The module's functions, in module order. `None`: the image is another engine's, or is not what an engine writes, or no image
+    /// as the code is portable.
     pub functions: Option<Vec<Function>>,
 }
 
@@ -47,6 +48,10 @@ pub struct Function {
 impl<'a> Image<'a> {
     /// Reads the image of a slice. An error is the target of a slice that holds none.
     pub fn read(slice: &Slice, image: &'a [u8]) -> Result<Self, NoImage> {
+        if slice.engine.name == INTERPRETER.0 {
+            // Portable code is WebAssembly.
+            return Ok(Self { sections: Vec::new(), text: &[], functions: None });
+        }
         let file = object::File::parse(image).map_err(|_| NoImage(slice.target.clone()))?;
         let bytes = |name: &str| file.section_by_name(name).and_then(|one| one.data().ok());
         let sections = file

@@ -11,38 +11,43 @@ pub mod lines;
 pub mod names;
 
 use flb_artifact::{Architecture, Collector, EngineSettings, Interruption, Traps};
+#[cfg(feature = "native")]
 use wasmtime::{Config, Inlining, WasmBacktraceDetails, WasmFeatures};
 
-/// Name of the engine, as artifacts record it.
+/// Name of the engine for native code, as artifacts record it.
 pub const NAME: &str = "wasmtime";
-/// Exact version of the engine, as artifacts record it. A test holds it against Cargo.lock.
+/// Its exact version, as artifacts record it. A test holds it against Cargo.lock.
 pub const VERSION: &str = "48.0.8";
+/// The interpreter that portable code is for, and its exact version.
+pub const INTERPRETER: (&str, &str) = ("wasmi", "2.0.0");
+
+/// All engines that code is for.
+pub const ENGINES: [(&str, &str); 2] = [(NAME, VERSION), INTERPRETER];
 
 /// The settings that code for `architecture`, interrupted and trapping like this, is compiled with: the same ones wherever the
-/// compiler runs, so that a file made on a 64-bit machine loads on a 32-bit one.
+/// compiler runs.
 ///
 /// Where traps are signals: with 4 GiB reserved and a guard behind it, no load or store of a 32-bit memory needs a bounds check.
-/// Other code, and all portable code, checks every access itself, so guards would be of no use; and on 32-bit machines
-/// address space is scarce.
+/// Other code checks every access itself, so guards would be of no use. The interpreter has no such settings.
 pub fn settings(
     architecture: Architecture,
     interruption: Interruption,
     traps: Traps,
 ) -> EngineSettings {
-    let has_guards = !architecture.is_portable() && traps == Traps::Signal;
-    let (reservation, growth) =
-        if architecture.is_32_bit() { (10 << 20, 1 << 20) } else { (4 << 30, 2 << 30) };
+    let is_native = !architecture.is_portable();
+    let has_guards = is_native && traps == Traps::Signal;
+    let (name, version) = if is_native { (NAME, VERSION) } else { INTERPRETER };
     EngineSettings {
-        name: NAME.to_owned(),
-        version: VERSION.to_owned(),
+        name: name.to_owned(),
+        version: version.to_owned(),
         interruption,
-        memory_reservation: reservation,
+        memory_reservation: if is_native { 4 << 30 } else { 0 },
         memory_guard_size: if has_guards { 32 << 20 } else { 0 },
         guard_before_linear_memory: has_guards,
         memory_may_move: true,
-        memory_reservation_for_growth: growth,
-        memory_init_cow: true,
-        table_lazy_init: true,
+        memory_reservation_for_growth: if is_native { 2 << 30 } else { 0 },
+        memory_init_cow: is_native,
+        table_lazy_init: is_native,
         signals_based_traps: has_guards,
         inlining: false,
         debug_symbols: false,
@@ -52,9 +57,9 @@ pub fn settings(
     }
 }
 
-/// An engine configuration of just these settings, for loading code for `architecture` on this host. For compiling, the target
-/// follows.
-pub fn config(settings: &EngineSettings, architecture: Architecture) -> Config {
+/// An engine configuration of just these settings, for loading native code on this host. For compiling, the target follows.
+#[cfg(feature = "native")]
+pub fn config(settings: &EngineSettings) -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(settings.interruption == Interruption::Epoch)
@@ -81,15 +86,17 @@ pub fn config(settings: &EngineSettings, architecture: Architecture) -> Config {
         .gc_heap_guard_size(settings.memory_guard_size)
         .gc_heap_reservation_for_growth(settings.memory_reservation_for_growth)
         .gc_heap_may_move(settings.memory_may_move);
-    if let Some(host) = Architecture::portable_host().filter(|_| architecture.is_portable()) {
-        config.target(host.name()).expect("the engine knows its own interpreter's targets");
-    }
     config.wasm_features(WasmFeatures::all(), false);
-    config.wasm_features(features_with(settings, architecture), true);
+    let features = match settings.interruption {
+        Interruption::Signal => features_with_signals(),
+        _ => features(),
+    };
+    config.wasm_features(features, true);
     config
 }
 
 /// What guests may use: everything that toolchains emit today and the engine calls stable, and nothing else.
+#[cfg(feature = "native")]
 pub fn features() -> WasmFeatures {
     WasmFeatures::WASM2
         | WasmFeatures::EXTENDED_CONST
@@ -105,17 +112,18 @@ pub fn features() -> WasmFeatures {
 
 /// What of it code can use that signals interrupt: nothing of what the engine's collector holds (references to objects of
 /// the host, exceptions), because such code does in several steps what must not be left half done.
+#[cfg(feature = "native")]
 pub fn features_with_signals() -> WasmFeatures {
     features().difference(WasmFeatures::EXCEPTIONS | WasmFeatures::GC_TYPES)
 }
 
-/// What of it code with these settings can use: the interpreter has no atomic instructions.
-fn features_with(settings: &EngineSettings, architecture: Architecture) -> WasmFeatures {
-    match settings.interruption {
-        Interruption::Signal => features_with_signals(),
-        _ if architecture.is_portable() => features().difference(WasmFeatures::THREADS),
-        _ => features(),
-    }
+/// What of it portable code can use: the interpreter has no atomic instructions, no exceptions and no references to functions by
+/// their types.
+#[cfg(feature = "native")]
+pub fn portable_features() -> WasmFeatures {
+    features().difference(
+        WasmFeatures::THREADS | WasmFeatures::EXCEPTIONS | WasmFeatures::FUNCTION_REFERENCES,
+    )
 }
 
 #[cfg(test)]
@@ -123,12 +131,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_is_the_locked_one() {
+    fn the_versions_are_the_locked_ones() {
         let lock = include_str!("../../../Cargo.lock");
-        let entry = format!("name = \"{NAME}\"\nversion = \"{VERSION}\"\n");
-        assert!(lock.contains(&entry), "Cargo.lock has another wasmtime than {VERSION}");
+        for (name, version) in ENGINES {
+            let entry = format!("name = \"{name}\"\nversion = \"{version}\"\n");
+            assert!(lock.contains(&entry), "Cargo.lock has another {name} than {version}");
+        }
     }
 
+    #[cfg(feature = "native")]
     #[test]
     fn the_settings_make_an_engine() {
         for architecture in Architecture::ALL {
@@ -136,7 +147,7 @@ mod tests {
                 let settings = settings(architecture, Interruption::Epoch, traps);
                 let is_explicit = architecture.is_portable() || traps == Traps::Explicit;
                 assert_eq!(settings.needs_signals(), !is_explicit);
-                config(&settings, architecture);
+                config(&settings);
             }
         }
     }

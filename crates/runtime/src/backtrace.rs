@@ -3,17 +3,23 @@
 //! What the compiler added is left out, and so is, at the top, what a language runs between a failed check and the trap:
 //! the first function is then one of the author's. `docs/abi.md` has the list.
 
+#[cfg(native)]
 use std::fmt;
 
 use flb_artifact::Sources;
-use flb_artifact::contract::{RESERVED, STOP};
+use flb_artifact::contract::RESERVED;
+#[cfg(native)]
+use flb_artifact::contract::STOP;
 use flb_engine::names::{split_place, with_place};
+#[cfg(native)]
 use wasmtime::{FrameInfo, Module, WasmBacktrace};
 
 /// Where a signal found the guest that is to end: an address in its code.
+#[cfg(native)]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Interrupted(pub(crate) usize);
 
+#[cfg(native)]
 impl fmt::Display for Interrupted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "interrupted at {:#x}", self.0)
@@ -68,8 +74,8 @@ const LANGUAGES: &[&str] = &[
     "~lib/wasi_internal/wasi_abort",
 ];
 
-/// The guest's functions, innermost first: their names as the source has them, or their numbers where the module keeps no
-/// names, and the line that ran, if the module had debug information; the one where they begin, if it does not say more.
+/// The guest's functions that were running when native code failed, innermost first.
+#[cfg(native)]
 pub(crate) fn backtrace(error: &wasmtime::Error, sources: &Sources) -> Vec<String> {
     let trace = error.downcast_ref::<WasmBacktrace>();
     let frames = trace.map(WasmBacktrace::frames).unwrap_or_default();
@@ -77,19 +83,25 @@ pub(crate) fn backtrace(error: &wasmtime::Error, sources: &Sources) -> Vec<Strin
         .first()
         .filter(|frame| frame.func_name() == Some(STOP))
         .and_then(|frame| Frame::at(frame.module(), error.downcast_ref::<Interrupted>()?.0));
-    let all = interrupted.into_iter().chain(frames.iter().map(Frame::of));
-    let guests = all.filter(|frame| !frame.is_compilers());
+    shown(interrupted.into_iter().chain(frames.iter().map(Frame::of)), sources)
+}
+
+/// The guest's functions, innermost first: their names as the source has them, or their numbers where the module keeps no
+/// names, and the line that ran, if the module had debug information; the one where they begin, if it does not say more.
+pub(crate) fn shown(frames: impl Iterator<Item = Frame>, sources: &Sources) -> Vec<String> {
+    let guests = frames.filter(|frame| !frame.is_compilers());
     without_language(guests.map(|frame| frame.shown(sources)).collect())
 }
 
 /// A function that was running.
-struct Frame {
-    name: Option<String>,
-    index: u32,
+pub(crate) struct Frame {
+    pub(crate) name: Option<String>,
+    pub(crate) index: u32,
     /// The number of the line that ran.
-    line: Option<u32>,
+    pub(crate) line: Option<u32>,
 }
 
+#[cfg(native)]
 impl Frame {
     fn of(frame: &FrameInfo) -> Self {
         let line = frame.module_offset().and_then(|line| u32::try_from(line).ok());
@@ -108,7 +120,9 @@ impl Frame {
         let line = lines.filter_map(|(_, line)| line).last();
         Some(Self { name: found.name, index: found.index.as_u32(), line })
     }
+}
 
+impl Frame {
     /// Whether the compiler added it.
     fn is_compilers(&self) -> bool {
         self.name.as_deref().is_some_and(|name| name.starts_with(RESERVED))
@@ -139,15 +153,18 @@ fn function_name(name: Option<&str>, index: u32, line: Option<&str>) -> String {
     let Some(name) = name else { return format!("function {index}") };
     let (name, first) = split_place(name);
     let place = line.or(first);
-    let mut plain = String::new();
-    if is_mangled(name) {
-        // Writing to a String cannot fail.
-        let _ = wasmtime_environ::demangle_function_name(&mut plain, name);
-    } else {
-        plain.push_str(name);
-    }
+    let plain = if is_mangled(name) { demangled(name) } else { name.to_owned() };
     let plain = without_hashes(&plain);
     place.map_or_else(|| plain.clone(), |place| with_place(&plain, place))
+}
+
+/// A mangled name as its language writes it.
+fn demangled(name: &str) -> String {
+    if let Ok(name) = rustc_demangle::try_demangle(name) {
+        return name.to_string();
+    }
+    let symbol = cpp_demangle::Symbol::new(name).ok();
+    symbol.and_then(|symbol| symbol.demangle().ok()).unwrap_or_else(|| name.to_owned())
 }
 
 /// Whether a name is written in the way of C++ or Rust. In that of C++ a plain `f` would be the type `float`.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use wasmtime::ResourceLimiter;
+use wasmi_core::{LimiterError, MemoryError};
 
 use crate::fence::Fence;
 use crate::space::{Memories, PAGE, Space};
@@ -11,7 +11,7 @@ use crate::space::{Memories, PAGE, Space};
 /// Most memories that a module may have, and one that may be the compiler's.
 const MEMORIES: usize = 17;
 /// That one's size, wanted size and greatest size when it is made.
-const FLAG: (usize, usize, Option<usize>) = (0, PAGE, Some(PAGE));
+const OWN: (usize, usize, Option<usize>) = (0, PAGE, Some(PAGE));
 /// Most tables that a module may have, and one that may be the compiler's.
 const TABLES: usize = 17;
 /// Most elements that all tables of a guest may have together.
@@ -29,10 +29,14 @@ pub(crate) struct Bounds {
     elements: usize,
     layout: Layout,
     /// Whether one memory is still to be made that is not the guest's.
-    awaits_flag: bool,
+    awaits_own: bool,
     fence: Arc<Fence>,
     /// What its memories would have had together when one was too large to be made.
     too_large: Option<usize>,
+    /// Pages that there would have been in a larger machine.
+    missing: Option<usize>,
+    /// Bytes of the memory that was granted last.
+    last: usize,
 }
 
 /// What a table and the first memory are to the host.
@@ -55,6 +59,8 @@ struct Pages {
     own: usize,
     /// It may have so many; behind them are the host's.
     end: usize,
+    /// It might have so many, in a larger machine.
+    most: usize,
 }
 
 impl Bounds {
@@ -67,9 +73,11 @@ impl Bounds {
             memory_limit: usize::try_from(memory_limit).unwrap_or(usize::MAX),
             elements: 0,
             layout: memories.space.map_or(Layout::Plain, Layout::Coming),
-            awaits_flag: memories.has_flag,
+            awaits_own: memories.has_own,
             fence,
             too_large: None,
+            missing: None,
+            last: 0,
         }
     }
 
@@ -95,10 +103,17 @@ impl Bounds {
         }
     }
 
-    /// The host grows the first memory, in which the guest has `own` pages and may have `end`.
-    pub(crate) fn begin_layout(&mut self, own: usize, end: usize) {
+    /// The host grows the first memory, in which the guest has `own` pages and may have `end`, and in a larger machine `most`.
+    pub(crate) fn begin_layout(&mut self, own: usize, end: usize, most: usize) {
         if let Layout::Coming(space) = self.layout {
-            self.layout = Layout::Growing(space, Pages { own, end });
+            self.layout = Layout::Growing(space, Pages { own, end, most });
+        }
+    }
+
+    /// It grows that memory again.
+    pub(crate) fn resume_layout(&mut self) {
+        if let Layout::Done(space, pages) = self.layout {
+            self.layout = Layout::Growing(space, pages);
         }
     }
 
@@ -126,6 +141,11 @@ impl Bounds {
         }
     }
 
+    /// How many pages it was refused for want of room here, which it would have got in a larger machine.
+    pub(crate) fn missing(&self) -> Option<usize> {
+        self.missing
+    }
+
     /// Bytes of memory that the guest has.
     pub(crate) fn memory(&self) -> u64 {
         self.memory as u64
@@ -143,10 +163,14 @@ impl Bounds {
     }
 
     /// Lets the guest have these pages of its memory.
-    fn take_pages(&mut self, current: usize, desired: usize, end: usize) -> bool {
+    fn take_pages(&mut self, current: usize, desired: usize, pages: Pages) -> bool {
         let bytes = current.saturating_mul(PAGE)..desired.saturating_mul(PAGE);
-        let change = (bytes.start, bytes.end, Some(end * PAGE));
+        let change = (bytes.start, bytes.end, Some(pages.most.saturating_mul(PAGE)));
         let grown = grown(self.memory, self.memory_limit, change);
+        if grown.is_some() && desired > pages.end {
+            self.missing = Some(desired - pages.end);
+            return false;
+        }
         // What the system refuses is not there.
         let grown = grown.filter(|_| self.fence.open(bytes.clone()).is_ok());
         match grown {
@@ -168,30 +192,66 @@ fn grown(
     all.checked_add(desired.checked_sub(current)?).filter(|all| fits && *all <= limit)
 }
 
-impl ResourceLimiter for Bounds {
+impl Bounds {
+    /// Whether a memory may be made, or grow.
+    fn admits_memory(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> bool {
+        self.last = 0;
+        if let Layout::Growing(..) = self.layout {
+            return true;
+        }
+        // One of the guest's may look the same. Then that is let through, and the other counted for it.
+        if self.awaits_own && (current, desired, maximum) == OWN {
+            self.awaits_own = false;
+            return true;
+        }
+        let grown = grown(self.memory, self.memory_limit, (current, desired, maximum));
+        match grown {
+            Some(memory) => {
+                self.last = memory - self.memory;
+                self.memory = memory;
+            }
+            None => self.refused = Some(desired.saturating_sub(current)),
+        }
+        if grown.is_none() && current == 0 {
+            self.too_large = Some(self.memory.saturating_add(desired));
+        }
+        grown.is_some()
+    }
+
+    /// The growth that was granted last will be asked for again.
+    fn takes_back(&mut self) {
+        self.memory -= std::mem::take(&mut self.last);
+    }
+
+    /// Whether a table may be made, or grow.
+    fn admits_table(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> bool {
+        match self.layout {
+            Layout::Done(space, pages) if maximum == Some(space.mark) => {
+                let is_granted = self.take_pages(current, desired, pages);
+                if is_granted {
+                    self.layout = Layout::Done(space, Pages { own: desired, ..pages });
+                }
+                return is_granted;
+            }
+            // It is made as large as the memory, which was counted.
+            Layout::Coming(space) if maximum == Some(space.mark) => return true,
+            _ => {}
+        }
+        let grown = grown(self.elements, TABLE_ELEMENTS, (current, desired, maximum));
+        self.elements = grown.unwrap_or(self.elements);
+        grown.is_some()
+    }
+}
+
+#[cfg(native)]
+impl wasmtime::ResourceLimiter for Bounds {
     fn memory_growing(
         &mut self,
         current: usize,
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if let Layout::Growing(..) = self.layout {
-            return Ok(true);
-        }
-        // One of the guest's may look the same. Then that is let through, and the flag counted for it.
-        if self.awaits_flag && (current, desired, maximum) == FLAG {
-            self.awaits_flag = false;
-            return Ok(true);
-        }
-        let grown = grown(self.memory, self.memory_limit, (current, desired, maximum));
-        match grown {
-            Some(memory) => self.memory = memory,
-            None => self.refused = Some(desired.saturating_sub(current)),
-        }
-        if grown.is_none() && current == 0 {
-            self.too_large = Some(self.memory.saturating_add(desired));
-        }
-        Ok(grown.is_some())
+        Ok(self.admits_memory(current, desired, maximum))
     }
 
     fn table_growing(
@@ -200,21 +260,46 @@ impl ResourceLimiter for Bounds {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        match self.layout {
-            Layout::Done(space, pages) if maximum == Some(space.mark) => {
-                let is_granted = self.take_pages(current, desired, pages.end);
-                if is_granted {
-                    self.layout = Layout::Done(space, Pages { own: desired, ..pages });
-                }
-                return Ok(is_granted);
-            }
-            // It is made as large as the memory, which was counted.
-            Layout::Coming(space) if maximum == Some(space.mark) => return Ok(true),
-            _ => {}
+        Ok(self.admits_table(current, desired, maximum))
+    }
+
+    fn instances(&self) -> usize {
+        1
+    }
+
+    fn tables(&self) -> usize {
+        TABLES
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES
+    }
+}
+
+impl wasmi::ResourceLimiter for Bounds {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool, LimiterError> {
+        Ok(self.admits_memory(current, desired, maximum))
+    }
+
+    fn memory_grow_failed(&mut self, error: &MemoryError) -> Result<(), LimiterError> {
+        if let MemoryError::OutOfFuel { .. } = error {
+            self.takes_back();
         }
-        let grown = grown(self.elements, TABLE_ELEMENTS, (current, desired, maximum));
-        self.elements = grown.unwrap_or(self.elements);
-        Ok(grown.is_some())
+        Ok(())
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool, LimiterError> {
+        Ok(self.admits_table(current, desired, maximum))
     }
 
     fn instances(&self) -> usize {
@@ -236,10 +321,10 @@ mod tests {
 
     #[test]
     fn all_memories_share_one_limit() {
-        let memories = Memories { space: None, has_flag: true };
+        let memories = Memories { space: None, has_own: true };
         let mut bounds = Bounds::new(memories, 100, Arc::default());
-        assert!(bounds.memory_growing(0, PAGE, Some(PAGE)).unwrap());
-        let mut grows = |current, desired| bounds.memory_growing(current, desired, None).unwrap();
+        assert!(bounds.admits_memory(0, PAGE, Some(PAGE)));
+        let mut grows = |current, desired| bounds.admits_memory(current, desired, None);
         assert!(grows(0, 60));
         assert!(!grows(0, 41));
         assert!(grows(0, 40));
@@ -249,14 +334,25 @@ mod tests {
 
     #[test]
     fn growth_that_was_refused_is_not_counted() {
-        let memories = Memories { space: None, has_flag: false };
+        let memories = Memories { space: None, has_own: false };
         let mut bounds = Bounds::new(memories, 100, Arc::default());
-        assert!(!bounds.memory_growing(0, PAGE, Some(PAGE)).unwrap());
-        assert!(!bounds.memory_growing(0, 101, None).unwrap());
+        assert!(!bounds.admits_memory(0, PAGE, Some(PAGE)));
+        assert!(!bounds.admits_memory(0, 101, None));
         assert!(bounds.too_large().unwrap().contains("Memory_Limit is 100;"));
-        assert!(!bounds.memory_growing(0, 100, Some(99)).unwrap());
-        assert!(bounds.memory_growing(0, 100, Some(100)).unwrap());
-        assert!(bounds.table_growing(0, TABLE_ELEMENTS, None).unwrap());
-        assert!(!bounds.table_growing(0, 1, None).unwrap());
+        assert!(!bounds.admits_memory(0, 100, Some(99)));
+        assert!(bounds.admits_memory(0, 100, Some(100)));
+        assert!(bounds.admits_table(0, TABLE_ELEMENTS, None));
+        assert!(!bounds.admits_table(0, 1, None));
+    }
+
+    #[test]
+    fn growth_that_is_asked_for_again_is_counted_once() {
+        let memories = Memories { space: None, has_own: false };
+        let mut bounds = Bounds::new(memories, 100, Arc::default());
+        assert!(bounds.admits_memory(0, 60, None));
+        bounds.takes_back();
+        bounds.takes_back();
+        assert!(bounds.admits_memory(0, 60, None));
+        assert_eq!(bounds.memory(), 60);
     }
 }

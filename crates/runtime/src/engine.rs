@@ -1,14 +1,22 @@
 //! One a process: the engines that code runs on, and the watchdog that ends calls which run too long.
 
+#[cfg(native)]
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+#[cfg(native)]
+use std::sync::{Mutex, PoisonError};
 
-use flb_artifact::{Architecture, EngineSettings, Host, Traps, Trust};
+#[cfg(native)]
+use flb_artifact::EngineSettings;
+use flb_artifact::{Host, Traps, Trust};
+#[cfg(native)]
 use wasmtime::Engine;
 
+#[cfg(native)]
+use crate::LoadError;
+use crate::fence;
 use crate::interrupt::Watchdog;
-use crate::{LoadError, fence};
 
 /// What holds for all modules of an engine.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +44,9 @@ pub struct FilterEngine {
 struct Shared {
     host: Host,
     options: EngineOptions,
-    engines: Mutex<HashMap<(EngineSettings, Architecture), Engine>>,
+    /// Those for native code.
+    #[cfg(native)]
+    engines: Mutex<HashMap<EngineSettings, Engine>>,
     watchdog: Watchdog,
 }
 
@@ -49,6 +59,7 @@ impl FilterEngine {
         let shared = Shared {
             host: Host::detect(),
             options,
+            #[cfg(native)]
             engines: Mutex::default(),
             watchdog: Watchdog::start()?,
         };
@@ -89,22 +100,18 @@ impl FilterEngine {
         self.shared.options.cache.as_deref()
     }
 
-    /// The engine with these settings for code of this architecture, made on first use.
-    pub(crate) fn with(
-        &self,
-        settings: &EngineSettings,
-        architecture: Architecture,
-    ) -> Result<Engine, LoadError> {
+    /// The engine with these settings for native code, made on first use.
+    #[cfg(native)]
+    pub(crate) fn with(&self, settings: &EngineSettings) -> Result<Engine, LoadError> {
         let mut engines = self.shared.engines.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (settings.clone(), architecture);
-        if let Some(engine) = engines.get(&key) {
+        if let Some(engine) = engines.get(settings) {
             return Ok(engine.clone());
         }
-        let mut config = flb_engine::config(settings, architecture);
+        let mut config = flb_engine::config(settings);
         config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(32));
         let engine = Engine::new(&config)
             .map_err(|error| LoadError::Engine { reason: format!("{error:#}") })?;
-        engines.insert(key, engine.clone());
+        engines.insert(settings.clone(), engine.clone());
         Ok(engine)
     }
 }

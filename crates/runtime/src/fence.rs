@@ -4,9 +4,8 @@
 //! them no record needs, is made inaccessible (`mprotect`). Then a load or store of the guest faults there, and the engine
 //! turns that into a trap, as for an access behind any memory: compiled code relies on such faults, not on comparisons.
 //!
-//! Whatever touches the memory in the guest's name otherwise faults there, too: bulk operations, functions of WASI, the
-//! interpreter. They were compared with the engine's end, so they believe to be within bounds, and the host's code
-//! cannot be left halfway. So the handler lets it through: it makes the memory accessible up to its end, notes that the guest
+//! Whatever touches the memory in the guest's name otherwise faults there, too: bulk operations, functions of WASI. They were
+//! compared with the engine's end, so they believe to be within bounds, and the host's code cannot be left halfway. So the handler lets it through: it makes the memory accessible up to its end, notes that the guest
 //! has gone astray, and the instruction is executed again. When the call ends, or at the next place where the guest's code
 //! looks at its flag, it ends as a trap, and the guest is dropped with its memory. Until then it has no more than the
 //! memory's end allows, which is `Memory_Limit` and the host's pages.

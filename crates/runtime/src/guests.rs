@@ -19,9 +19,14 @@ pub(crate) struct Live<E> {
 impl<E: Entry> Live<E> {
     pub(crate) fn start(module: &FilterModule) -> Result<Self, LoadError> {
         let (ready, options) = (module.ready(), module.options());
-        let mut guest = Guest::start(ready, options)?;
-        let entry = E::find(&mut guest, ready, options)?;
-        Ok(Self { guest, entry })
+        loop {
+            let mut guest = Guest::start(ready, options)?;
+            let entry = E::find(&mut guest, ready, options);
+            match guest.missing() {
+                Some(missing) => ready.make_room(missing),
+                None => return Ok(Self { guest, entry: entry? }),
+            }
+        }
     }
 }
 
@@ -57,13 +62,19 @@ impl<E: Entry> Guests<E> {
         }
     }
 
-    /// Takes the guest back after its call. One that is not alive is dropped.
-    pub(crate) fn give_back(&mut self, mut live: Box<Live<E>>, is_alive: bool) {
+    /// Takes the guest back after its call. One that is not alive is dropped; and one that found no room, for which there will be
+    /// one with more: then this says so, and the guest is to be asked again.
+    pub(crate) fn give_back(&mut self, mut live: Box<Live<E>>, is_alive: bool) -> bool {
         live.guest.has_started();
         if let Some(denied) = live.guest.take_denied() {
             self.denied.get_or_insert(denied);
         }
-        self.live = is_alive.then_some(live);
+        let missing = live.guest.missing();
+        if let Some(missing) = missing {
+            self.module.ready().make_room(missing);
+        }
+        self.live = (is_alive && missing.is_none()).then_some(live);
+        missing.is_some()
     }
 
     /// Bytes of memory that the guest has taken so far; 0 after a call that ended it.

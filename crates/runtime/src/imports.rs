@@ -1,13 +1,11 @@
 //! What a module imports, and who provides it: WASI, a C library, the functions of module `flb`, AssemblyScript's `abort`, and a trap for whatever nobody
 //! knows. What is known is what the linker has, and no list beside it.
 
-use wasmtime::{Caller, Engine, Extern, FuncType, InstancePre, Linker, Module, Val};
+use flb_artifact::contract::GROW;
 
-use crate::LoadError;
-use crate::leaves;
-use crate::libc;
-use crate::state::State;
-use flb_artifact::contract::MEMORY;
+use crate::fault::Fault;
+use crate::machine::{Call, Code, Import, Linker, Module, provide};
+use crate::{LoadError, leaves, libc};
 
 /// The module names of WASI preview 1, and of what older toolchains took for it.
 const WASI: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
@@ -18,66 +16,61 @@ const ABORT: (&str, &str) = ("env", "abort");
 pub fn unprovided<'a>(
     imports: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<Vec<String>, LoadError> {
-    crate::fence::prepare();
-    let engine = Engine::default();
-    let mut linker = Linker::<State>::new(&engine);
-    // A program without WASI refuses whatever imports it, so nobody gets to ask.
-    add_wasi(&mut linker)?;
-    let ty = FuncType::new(&engine, [], []);
-    // The library has a function by its type; here the name has to do.
-    let imports = imports
-        .into_iter()
-        .filter(|(from, name)| !libc::has(from, name) && !leaves::has(from, name));
-    Ok(imports.filter_map(|(from, name)| add(&mut linker, from, name, ty.clone())).collect())
+    let mut linker = Linker::unused();
+    let mut unknown = Vec::new();
+    for (from, name) in imports {
+        // The libraries have a function by its type; here the name has to do.
+        let is_known = libc::has(from, name)
+            || leaves::has(from, name)
+            || (from, name) == ABORT
+            || add_wasi(&mut linker, from, name)?;
+        unknown.extend((!is_known).then(|| format!("{from}.{name}")));
+    }
+    Ok(unknown)
 }
 
 /// Provides what the module imports; says which of it nobody knows.
-pub(crate) fn link(module: &Module) -> Result<(InstancePre<State>, Vec<String>), LoadError> {
-    let refused = |error: wasmtime::Error| LoadError::Instantiate { reason: format!("{error:#}") };
-    let mut linker = Linker::<State>::new(module.engine());
-    if module.imports().any(|import| WASI.contains(&import.module())) {
-        add_wasi(&mut linker)?;
-    }
+pub(crate) fn link(module: &Module) -> Result<(Code, Vec<String>), LoadError> {
+    let mut linker = Linker::of(module);
     let mut unknown = Vec::new();
     for import in module.imports() {
-        if let Some(ty) = import.ty().func().cloned() {
-            unknown.extend(add(&mut linker, import.module(), import.name(), ty));
-        }
+        unknown.extend(add(&mut linker, &import)?);
     }
-    let pre = linker.instantiate_pre(module).map_err(refused)?;
-    Ok((pre, unknown))
+    Ok((linker.finish(module)?, unknown))
 }
 
 /// Provides one function that the linker has not got; its name, if all that it does is to trap.
-fn add(linker: &mut Linker<State>, from: &str, name: &str, ty: FuncType) -> Option<String> {
-    if let Some(code) = libc::find(from, name, &ty) {
+fn add(linker: &mut Linker, import: &Import) -> Result<Option<String>, LoadError> {
+    let Import { module: from, name, signature, .. } = import;
+    if let Some(code) = libc::find(from, name, signature) {
+        code.link(linker, name);
+    } else if let Some(leaf) = leaves::find(from, name, signature) {
+        leaf.link(linker);
+    } else if (from.as_str(), name.as_str()) == (GROW, GROW) {
+        let grow =
+            |call: &mut Call<'_>, pages| Ok::<_, Fault>(call.grow(pages).unwrap_or(u32::MAX));
+        provide!(linker, GROW, GROW, grow, pages: u32);
+    } else if !add_wasi(linker, from, name)? {
+        let is_abort = (from.as_str(), name.as_str()) == ABORT;
+        let unlinked = format!("failed to call unlinked import function ({from}, {name})");
+        let is_new = linker.refuse(import, move |call, arguments| {
+            let call = call.filter(|_| is_abort);
+            let words = call.and_then(|mut call| aborted(call.memory(), arguments));
+            Fault::said(words.unwrap_or_else(|| unlinked.clone()))
+        });
         // It fails for what is there already.
-        drop(code.link(linker, name));
-        return None;
+        return Ok((is_new && !is_abort).then(|| format!("{from}.{name}")));
     }
-    if let Some(leaf) = leaves::find(from, name, &ty) {
-        drop(leaf.link(linker));
-        return None;
-    }
-    let is_abort = (from, name) == ABORT;
-    let unlinked = format!("failed to call unlinked import function ({from}, {name})");
-    let is_new = linker.func_new(from, name, ty, move |caller, arguments, _| {
-        let words = is_abort.then(|| aborted(caller, arguments)).flatten();
-        Err(wasmtime::Error::msg(words.unwrap_or_else(|| unlinked.clone())))
-    });
-    // It fails for what is there already.
-    (is_new.is_ok() && !is_abort).then(|| format!("{from}.{name}"))
+    Ok(None)
 }
 
 /// What the guest says as it aborts: message, file, line and column.
-fn aborted(mut caller: Caller<'_, State>, arguments: &[Val]) -> Option<String> {
+fn aborted(memory: &[u8], arguments: &[Option<i32>]) -> Option<String> {
     let [message, file, line, column] = arguments else { return None };
-    let memory = caller.get_export(MEMORY).and_then(Extern::into_memory)?;
-    let memory = memory.data(&caller);
-    let text = |at: &Val| at.i32().and_then(|at| text(memory, at.cast_unsigned() as usize));
+    let text = |at: &Option<i32>| at.and_then(|at| text(memory, at.cast_unsigned() as usize));
     let message = text(message).unwrap_or_else(|| "no message".to_owned());
     let file = text(file).unwrap_or_else(|| "unknown file".to_owned());
-    Some(format!("abort: {message} at {file}:{}:{}", line.i32()?, column.i32()?))
+    Some(format!("abort: {message} at {file}:{}:{}", (*line)?, (*column)?))
 }
 
 /// AssemblyScript's string at an address: UTF-16, its length in bytes before it. The first letters, if it is long.
@@ -90,15 +83,15 @@ fn text(memory: &[u8], at: usize) -> Option<String> {
     Some(char::decode_utf16(units).map(|unit| unit.unwrap_or('\u{fffd}')).collect())
 }
 
+/// Provides a function of WASI, if it is one.
 #[cfg(feature = "wasi")]
-fn add_wasi(linker: &mut Linker<State>) -> Result<(), LoadError> {
-    crate::wasi::link(linker)
-        .map_err(|error| LoadError::Instantiate { reason: format!("{error:#}") })
+fn add_wasi(linker: &mut Linker, from: &str, name: &str) -> Result<bool, LoadError> {
+    Ok(WASI.contains(&from) && crate::wasi::link(linker, from, name))
 }
 
 #[cfg(not(feature = "wasi"))]
-fn add_wasi(_linker: &mut Linker<State>) -> Result<(), LoadError> {
-    Err(LoadError::NoWasi)
+fn add_wasi(_linker: &mut Linker, from: &str, _name: &str) -> Result<bool, LoadError> {
+    if WASI.contains(&from) { Err(LoadError::NoWasi) } else { Ok(false) }
 }
 
 #[cfg(test)]

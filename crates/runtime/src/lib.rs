@@ -15,9 +15,14 @@ mod class;
 mod engine;
 mod error;
 mod failure;
-#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod fault;
+#[cfg(all(native, target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod fence;
-#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+#[cfg(not(all(
+    native,
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
 #[path = "no_fence.rs"]
 mod fence;
 mod guest;
@@ -25,12 +30,13 @@ mod guests;
 mod imports;
 mod instance;
 mod interrupt;
-mod layout;
 mod leaves;
 mod libc;
 mod load;
+mod machine;
 mod meters;
 mod module;
+#[cfg(native)]
 mod native;
 mod options;
 mod output;

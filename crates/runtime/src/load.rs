@@ -6,13 +6,14 @@
 use std::borrow::Cow;
 
 use flb_artifact::{
-    Architecture, Artifact, ArtifactError, Foreign, Interruption, Required, Traps, Trust,
+    Artifact, ArtifactError, Foreign, Interruption, Required, Traps, Trust, Verified,
 };
-use wasmtime::Module;
+use flb_engine::INTERPRETER;
 
 #[cfg(feature = "jit")]
 use crate::cache::Cache;
-use crate::{FilterEngine, LoadError, native};
+use crate::machine::Module;
+use crate::{FilterEngine, LoadError};
 
 /// Code in its engine, where it comes from, and what had to be done to get it.
 pub(crate) struct Loaded {
@@ -24,7 +25,11 @@ pub(crate) struct Loaded {
     pub(crate) notes: Vec<String>,
 }
 
-const THIS_ENGINE: (&str, &str) = (flb_engine::NAME, flb_engine::VERSION);
+/// The engines that there are here.
+#[cfg(native)]
+const ENGINES: &[(&str, &str)] = &flb_engine::ENGINES;
+#[cfg(not(native))]
+const ENGINES: &[(&str, &str)] = &[INTERPRETER];
 
 /// By content, not by name.
 pub(crate) fn load(
@@ -109,16 +114,34 @@ fn map(
     artifact: Artifact,
     trust: &Trust,
 ) -> Result<(Module, Interruption), LoadError> {
-    let verified = artifact.verify(engine.host(), THIS_ENGINE, trust)?;
+    let verified = artifact.verify(engine.host(), ENGINES, trust)?;
     let slice = verified.slice();
     let settings = &slice.engine;
     if engine.traps() == Traps::Explicit && settings.needs_signals() {
         return Err(LoadError::Traps);
     }
-    let architecture = Architecture::of_triple(&slice.target)
-        .expect("what is verified runs on this host, so its target is known");
-    let module = native::load(&engine.with(settings, architecture)?, &verified)?;
-    Ok((module, settings.interruption))
+    let interruption = settings.interruption;
+    let module = if settings.name == INTERPRETER.0 {
+        let code = verified.code()?;
+        Module::portable(&code, interruption != Interruption::None)
+            .map_err(|reason| LoadError::Engine { reason })?
+    } else {
+        native(engine, &verified)?
+    };
+    Ok((module, interruption))
+}
+
+#[cfg(native)]
+fn native(engine: &FilterEngine, verified: &Verified) -> Result<Module, LoadError> {
+    let engine = engine.with(&verified.slice().engine)?;
+    crate::native::load(&engine, verified).map(Module::Native)
+}
+
+/// What is verified is for the engines that there are.
+#[cfg(not(native))]
+fn native(_: &FilterEngine, verified: &Verified) -> Result<Module, LoadError> {
+    let reason = format!("it is for {}, which is not here", verified.slice().engine.name);
+    Err(LoadError::Engine { reason })
 }
 
 /// Compiles a module for this host, unless the cache has it.

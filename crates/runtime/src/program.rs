@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flb_artifact::{Export, Interface, Required, ValueType};
-use wasmtime::{Instance, Store, Val};
 
 use crate::capture::Capture;
 use crate::failure::failure;
+use crate::fault::Ended;
+use crate::machine::Machine;
 use crate::ready::Ready;
 use crate::state::State;
 use crate::{FilterEngine, FilterError, LoadError, Sandbox};
@@ -90,14 +91,17 @@ impl Program {
             capture.clone(),
             ready.leash(options.deadline, None),
         )?;
-        let mut store = Store::new(ready.pre.module().engine(), state);
-        let ended = ready
-            .instantiate(&mut store, options.memory_limit)
-            .and_then(|instance| self.start(&mut store, &instance));
-        let ended = ended.map_err(|error| failure(&error, store.data()));
-        let denied = store.data_mut().take_denied();
+        let mut machine = ready.machine(state);
+        let ended = ready.instantiate(&mut machine, options.memory_limit);
+        let ended = ended.and_then(|()| self.start(&mut machine));
+        if let Some(missing) = machine.state().bounds.missing() {
+            ready.make_room(missing);
+            return self.run();
+        }
+        let ended = ended.map_err(|ended| failure(ended, machine.state()));
+        let denied = machine.state_mut().take_denied();
         // What holds the other end of the program's output goes first.
-        drop(store);
+        drop(machine);
         let (stdout, full) = capture.into_bytes();
         let ended = match ended {
             _ if full => Err(FilterError::BadOutput {
@@ -109,17 +113,20 @@ impl Program {
         Ok(ProgramRun { stdout, ended, denied })
     }
 
-    fn start(&self, store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<i32> {
+    /// Without arguments: argc and argv are zero.
+    fn start(&self, machine: &mut Machine) -> Result<i32, Ended> {
         let Export { name, params, results } = &self.shared.start;
-        let function = instance
-            .get_func(&mut *store, name)
-            .ok_or_else(|| wasmtime::Error::msg(format!("{name} is gone")))?;
-        // No arguments: argc and argv are zero.
-        let params = vec![Val::I32(0); params.len()];
-        let mut results = vec![Val::I32(0); results.len()];
-        let leash = Arc::clone(&store.data().leash);
-        leash.run(store, |store| function.call(store, &params, &mut results))?;
-        Ok(results.first().and_then(Val::i32).unwrap_or(0))
+        let function = match (params.is_empty(), results.is_empty()) {
+            (true, true) => {
+                machine.function(name).map(|start| machine.call(&start, ()).map(|()| 0))
+            }
+            (true, false) => machine.function(name).map(|start| machine.call(&start, ())),
+            (false, true) => {
+                machine.function(name).map(|start| machine.call(&start, (0, 0)).map(|()| 0))
+            }
+            (false, false) => machine.function(name).map(|start| machine.call(&start, (0, 0))),
+        };
+        function.unwrap_or_else(|| Err(Ended::said(format!("{name} is gone"))))
     }
 }
 

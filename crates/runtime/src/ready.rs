@@ -1,26 +1,33 @@
 //! From a file's bytes to code that is linked and whose calls can be ended.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use flb_artifact::contract::START;
 use flb_artifact::{Artifact, Interface, Interruption, Metadata, Required, Sources, Traps};
-use wasmtime::{Instance, InstancePre, Store};
 
+use crate::fault::Ended;
 use crate::imports::link;
-use crate::interrupt::{self, Leash, Way};
-use crate::layout::lay_out;
+use crate::interrupt::{Leash, Way};
 use crate::load::{Loaded, load, load_without_signals};
+use crate::machine::{Code, Layout, Machine};
 use crate::meters::Names;
 use crate::space::Memories;
 use crate::state::State;
-use crate::{FilterEngine, Hurry, LoadError, Sandbox};
+use crate::{FilterEngine, Hurry, LoadError};
+
+/// Pages that a guest has room to grow by at first, where room takes memory.
+const ROOM: usize = 16;
 
 /// Code ready to be instantiated.
 pub(crate) struct Ready {
     /// Keeps the watchdog as long as there is code that needs it.
     engine: FilterEngine,
-    pub(crate) pre: InstancePre<State>,
+    code: Code,
+    /// What of its memories is not its guests'.
+    memories: Memories,
+    /// Pages that its guests have room to grow by: as many as one of them wanted.
+    room: AtomicUsize,
     /// How calls are ended.
     way: Way,
     metadata: Metadata,
@@ -46,14 +53,15 @@ impl Ready {
         if loaded.interruption == Interruption::None && engine.requires_interruption() {
             return Err(LoadError::NoDeadline);
         }
-        let (pre, unknown_imports) = link(&loaded.module)?;
-        match way(engine, &loaded, &pre) {
-            Ok(way) => Ok(Self::new(engine, loaded, way, pre, unknown_imports)),
+        let (code, unknown_imports) = link(&loaded.module)?;
+        match way(engine, &loaded, &code) {
+            Ok(way) => Ok(Self::new(engine, loaded, way, code, unknown_imports)),
             Err(reason) => {
                 let loaded = load_without_signals(engine, loaded, wasm, &reason)?;
-                let (pre, unknown_imports) = link(&loaded.module)?;
-                let way = Way::Epoch(loaded.module.engine().clone());
-                Ok(Self::new(engine, loaded, way, pre, unknown_imports))
+                let (code, unknown_imports) = link(&loaded.module)?;
+                let way = loaded.module.way(loaded.interruption);
+                let way = way.map_err(|reason| LoadError::Signals { reason })?;
+                Ok(Self::new(engine, loaded, way, code, unknown_imports))
             }
         }
     }
@@ -62,10 +70,10 @@ impl Ready {
         engine: &FilterEngine,
         loaded: Loaded,
         way: Way,
-        pre: InstancePre<State>,
+        code: Code,
         unknown_imports: Vec<String>,
     ) -> Self {
-        let Loaded { artifact, interruption, mut notes, .. } = loaded;
+        let Loaded { artifact, interruption, mut notes, module } = loaded;
         if interruption == Interruption::None {
             notes.push(
                 "it is compiled with --interruption=none: no deadline ends its calls".to_owned(),
@@ -74,7 +82,9 @@ impl Ready {
         let metadata = artifact.metadata().clone();
         Self {
             engine: engine.clone(),
-            pre,
+            code,
+            memories: module.memories(metadata.interface.arguments),
+            room: AtomicUsize::new(ROOM),
             way,
             sources: Arc::new(metadata.sources.clone()),
             metadata,
@@ -94,7 +104,7 @@ impl Ready {
 
     /// What of the module's memories is not the guest's.
     pub(crate) fn memories(&self) -> Memories {
-        Memories::of(self.pre.module(), self.interface().arguments)
+        self.memories
     }
 
     /// A new guest's leash.
@@ -102,45 +112,46 @@ impl Ready {
         self.engine.watchdog().leash(deadline, self.way.clone(), hurry)
     }
 
-    /// Instantiates the module in a fresh store, and runs its start function.
+    /// A machine for a guest with this state, which is still to be instantiated.
+    pub(crate) fn machine(&self, mut state: State) -> Machine {
+        state.sources = Arc::clone(&self.sources);
+        Machine::new(&self.code, state)
+    }
+
+    /// Instantiates the module in a fresh machine, and runs its start function.
     pub(crate) fn instantiate(
         &self,
-        store: &mut Store<State>,
+        machine: &mut Machine,
         memory_limit: u64,
-    ) -> wasmtime::Result<Instance> {
-        store.data_mut().sources = Arc::clone(&self.sources);
-        store.limiter(|state| &mut state.bounds);
-        interrupt::set_up(store);
-        let leash = Arc::clone(&store.data().leash);
-        let instance = leash.run(store, |store| self.pre.instantiate(store)).map_err(|error| {
-            let bounds = &mut store.data_mut().bounds;
-            let Some(too_large) = bounds.too_large() else { return error };
-            // That is all there is to say.
-            bounds.begin();
-            wasmtime::Error::msg(too_large)
-        })?;
-        interrupt::find_flag(store, &instance);
-        lay_out(store, &instance, memory_limit, self.engine.traps() == Traps::Signal)?;
-        if let Ok(start) = instance.get_typed_func::<(), ()>(&mut *store, START) {
-            leash.run(store, |store| start.call(store, ()))?;
-        }
-        Ok(instance)
+    ) -> Result<(), Ended> {
+        let may_handle_signals = self.engine.traps() == Traps::Signal;
+        let room = self.room.load(Ordering::Relaxed);
+        machine.instantiate(&self.code, Layout { memory_limit, may_handle_signals, room })
+    }
+
+    /// From now on guests have room for as many more pages, at least.
+    pub(crate) fn make_room(&self, missing: usize) {
+        let room = self.room.load(Ordering::Relaxed).saturating_add(missing);
+        let room = room.checked_next_power_of_two().unwrap_or(room);
+        self.room.fetch_max(room, Ordering::Relaxed);
     }
 }
 
 /// How the code's calls are ended; or why they cannot be, though the code was compiled for it.
-fn way(engine: &FilterEngine, loaded: &Loaded, pre: &InstancePre<State>) -> Result<Way, String> {
+fn way(engine: &FilterEngine, loaded: &Loaded, code: &Code) -> Result<Way, String> {
     if loaded.interruption == Interruption::Signal && !engine.may_signal() {
         return Err("they are switched off".to_owned());
     }
-    let way = Way::of(loaded.interruption, &loaded.module)?;
-    if let Way::Signal(_) = way {
+    let way = loaded.module.way(loaded.interruption)?;
+    #[cfg(native)]
+    if let (Way::Signal(_), Code::Native(pre)) = (&way, code) {
         let leash = engine.watchdog().leash(Duration::ZERO, way.clone(), None);
-        let arguments = loaded.artifact.metadata().interface.arguments;
-        let memories = Memories::of(pre.module(), arguments);
-        let state = State::new(memories, u64::MAX, &Sandbox::default(), leash);
+        let memories = loaded.module.memories(loaded.artifact.metadata().interface.arguments);
+        let state = State::new(memories, u64::MAX, &crate::Sandbox::default(), leash);
         let state = state.map_err(|error| error.to_string())?;
-        interrupt::prove(pre, state)?;
+        crate::interrupt::prove(pre, state)?;
     }
+    #[cfg(not(native))]
+    let _ = code;
     Ok(way)
 }

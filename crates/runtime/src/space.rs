@@ -4,8 +4,7 @@
 //! size of their memory is the size of a table.
 
 use flb_artifact::Arguments;
-use flb_artifact::contract::{self, FLAG, PAGES};
-use wasmtime::Module;
+use flb_artifact::contract;
 
 /// Bytes in a page of WebAssembly memory.
 pub(crate) const PAGE: usize = contract::PAGE as usize;
@@ -19,15 +18,8 @@ pub(crate) const KEPT: usize = 16 * PAGE;
 pub(crate) struct Memories {
     /// How its first memory is laid out; `None`: it is the guest's from its beginning to its end.
     pub(crate) space: Option<Space>,
-    /// Whether there is one for the flag.
-    pub(crate) has_flag: bool,
-}
-
-impl Memories {
-    pub(crate) fn of(module: &Module, arguments: Arguments) -> Self {
-        let has_flag = module.get_export(FLAG).is_some();
-        Self { space: Space::of(module, arguments), has_flag }
-    }
+    /// Whether there is one of a page that the compiler added.
+    pub(crate) has_own: bool,
 }
 
 /// What a module says of its layout.
@@ -40,10 +32,11 @@ pub(crate) struct Space {
 }
 
 impl Space {
-    fn of(module: &Module, arguments: Arguments) -> Option<Self> {
+    /// The layout of a module with such a table.
+    pub(crate) fn new(maximum: Option<u64>, arguments: Arguments) -> Option<Self> {
         let Arguments::Pages { limit } = arguments else { return None };
-        let mark = module.get_export(PAGES)?.table()?.maximum()?;
-        Some(Self { mark: usize::try_from(mark).ok()?, limit: usize::try_from(limit).ok()? / PAGE })
+        let (mark, limit) = (usize::try_from(maximum?).ok()?, usize::try_from(limit).ok()?);
+        Some(Self { mark, limit: limit / PAGE })
     }
 
     /// The page at which the host's begin, for a guest that starts with `initial` pages.

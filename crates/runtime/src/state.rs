@@ -11,6 +11,7 @@ use crate::capture::Capture;
 use crate::interrupt::Leash;
 use crate::leaves::Leaves;
 use crate::libc::{Console, Library};
+use crate::machine::Memory;
 use crate::space::Memories;
 #[cfg(feature = "wasi")]
 use crate::wasi::{Printed, Wasi};
@@ -29,6 +30,8 @@ pub(crate) struct State {
     pub(crate) is_asked: bool,
     #[cfg(feature = "wasi")]
     pub(crate) wasi: Wasi,
+    /// Its memory, once a function of the host's has looked for it.
+    pub(crate) memory: Option<Memory>,
     /// The C library, for a guest that imports it.
     pub(crate) library: Library,
     /// What functions of module `flb` keep.
@@ -95,6 +98,7 @@ impl State {
             is_asked: false,
             #[cfg(feature = "wasi")]
             wasi: crate::wasi::context(sandbox, stdout, started, &leash, &printed)?,
+            memory: None,
             library: Library::new(console),
             leaves: Leaves::default(),
             started,

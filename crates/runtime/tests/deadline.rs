@@ -12,8 +12,12 @@ use flb_runtime::{EngineOptions, FilterEngine, FilterError, FilterModule, Filter
 const KINDS: [Interruption; 2] = [Interruption::Signal, Interruption::Epoch];
 
 fn compile(wasm: &[u8], kind: Interruption) -> Vec<u8> {
+    compile_for(Target::host().unwrap(), wasm, kind)
+}
+
+fn compile_for(target: Target, wasm: &[u8], kind: Interruption) -> Vec<u8> {
     let compiler = Compiler::new(CompileOptions {
-        targets: vec![Target::host().unwrap()],
+        targets: vec![target],
         levels: Levels { opt_level: 2, size_level: 2 },
         embed_wasm: true,
         producer: "test".to_owned(),
@@ -55,6 +59,9 @@ fn check_module(text: &str) {
         assert_eq!(interruption(&artifact), kind, "{text}");
         assert!(call(artifact).iter().all(is_deadline), "{kind}: {text}");
     }
+    let portable = Target::parse("portable", None, None).unwrap();
+    let artifact = compile_for(portable, &wasm, Interruption::Epoch);
+    assert!(call(artifact).iter().all(is_deadline), "portable: {text}");
 }
 
 /// A filter with this body and these other items. It has two memories, of which the second one really grows.

@@ -13,11 +13,11 @@ use flb_runtime::{
 
 const DEADLINE: Duration = Duration::from_millis(20);
 
-/// The module as raw WebAssembly, and as artifacts whose calls end by signals and by epochs, at the default levels.
+/// The module as raw WebAssembly, as artifacts whose calls end by signals and by epochs, and as portable code, at the default levels.
 fn files(wasm: &[u8]) -> Vec<Vec<u8>> {
-    let artifact = |kind| {
+    let artifact = |target: Target, kind| {
         let compiler = Compiler::new(CompileOptions {
-            targets: vec![Target::host().unwrap()],
+            targets: vec![target],
             levels: Levels { opt_level: 3, size_level: 3 },
             embed_wasm: false,
             producer: "test".to_owned(),
@@ -25,7 +25,14 @@ fn files(wasm: &[u8]) -> Vec<Vec<u8>> {
         });
         compiler.interrupted_by(kind).compile(wasm).unwrap()
     };
-    vec![wasm.to_vec(), artifact(Interruption::Signal), artifact(Interruption::Epoch)]
+    let (host, portable) =
+        (|| Target::host().unwrap(), Target::parse("portable", None, None).unwrap());
+    vec![
+        wasm.to_vec(),
+        artifact(host(), Interruption::Signal),
+        artifact(host(), Interruption::Epoch),
+        artifact(portable, Interruption::Epoch),
+    ]
 }
 
 fn start(bytes: Vec<u8>, options: FilterOptions) -> FilterInstance {
@@ -158,14 +165,22 @@ fn with_debug_information_failures_have_the_line_that_ran() {
     ] {
         let inner = format!("decide at {}", line("lines.c", source, words));
         let outer = format!("filter at {}", line("lines.c", source, "= decide(record);"));
-        for error in failures(wasm, "filter", record) {
+        let mut errors = failures(wasm, "filter", record);
+        // Portable code knows where functions begin.
+        let portable = errors.pop().unwrap();
+        for (function, first) in strs(&portable).iter().zip(["decide", "filter"]) {
+            let place = function.strip_prefix(&format!("{first} at lines.c:"));
+            assert!(place.is_some(), "{portable}");
+        }
+        for error in errors {
             assert_eq!(strs(&error), [inner.as_str(), outer.as_str()], "{error}");
             assert!(error.to_string().contains(&format!(" (in {inner})")), "{error}");
         }
     }
     let turning = ["while (answer ==", "turns++;"].map(|words| line("lines.c", source, words));
-    for error in failures(wasm, "filter", r#"{"l":1}"#) {
-        assert!(matches!(error, FilterError::Deadline { .. }), "{error}");
+    let errors = failures(wasm, "filter", r#"{"l":1}"#);
+    assert!(errors.iter().all(|error| matches!(error, FilterError::Deadline { .. })));
+    for error in &errors[..errors.len() - 1] {
         let place = error.backtrace()[0].strip_prefix("decide at ").unwrap();
         assert!(turning.iter().any(|line| line == place), "{error}");
     }

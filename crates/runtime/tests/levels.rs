@@ -68,8 +68,7 @@ fn check(wasm: &[u8], function: &str) {
         let found = answers(compile(wasm, Target::host().unwrap(), levels), function);
         assert_eq!(found, expected, "{levels:?}");
     }
-    let portable = flb_artifact::Architecture::portable_host().unwrap();
-    let portable = Target::parse(portable.name(), None, None).unwrap();
+    let portable = Target::parse("portable", None, None).unwrap();
     for levels in [reference, Levels { opt_level: 3, size_level: 3 }] {
         let found = answers(compile(wasm, portable.clone(), levels), function);
         assert_eq!(found, expected, "{levels:?}, interpreted");

@@ -8,6 +8,8 @@ mod library;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use flb_artifact::{Levels, Target};
+use flb_compiler::{CompileOptions, Compiler};
 use flb_event::{Event, Tag, Timestamp, json};
 use flb_runtime::{
     EngineOptions, FilterEngine, FilterInstance, FilterModule, FilterOptions, GuestLog,
@@ -16,8 +18,26 @@ use flb_runtime::{
 
 fn load(text: &str, options: FilterOptions) -> FilterInstance {
     let engine = FilterEngine::new(EngineOptions::default()).unwrap();
-    let wasm = wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"));
-    FilterModule::load(&engine, wasm, options).unwrap().instantiate().unwrap()
+    FilterModule::load(&engine, parse(text), options).unwrap().instantiate().unwrap()
+}
+
+fn parse(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The filter in native code, and in portable code.
+fn both(text: &str) -> [FilterInstance; 2] {
+    let compiler = Compiler::new(CompileOptions {
+        targets: vec![Target::parse("portable", None, None).unwrap()],
+        levels: Levels { opt_level: 2, size_level: 2 },
+        embed_wasm: false,
+        producer: "test".to_owned(),
+        jobs: 1,
+    });
+    let portable = compiler.compile(&parse(text)).unwrap();
+    let engine = FilterEngine::new(EngineOptions::default()).unwrap();
+    let portable = FilterModule::load(&engine, portable, options()).unwrap();
+    [load(text, options()), portable.instantiate().unwrap()]
 }
 
 /// Calls the filter with a number, which it gets as the time; shows the verdict.
@@ -63,20 +83,22 @@ fn cases<'a>(data: &str, more: &str, codes: impl Iterator<Item = &'a str> + Clon
 /// Data at address 16; expressions, and what they come to.
 fn check(data: &str, expected: &[(&str, i32)]) {
     let text = cases(data, "", expected.iter().map(|(code, _)| *code));
-    let mut instance = load(&text, options());
-    for (index, (code, expected)) in expected.iter().enumerate() {
-        let answer = ask(&mut instance, index as u32);
-        assert_eq!(answer, format!("{{\"r\":{expected}}}"), "{code}");
+    for mut instance in both(&text) {
+        for (index, (code, expected)) in expected.iter().enumerate() {
+            let answer = ask(&mut instance, index as u32);
+            assert_eq!(answer, format!("{{\"r\":{expected}}}"), "{code}");
+        }
     }
 }
 
 /// Expressions that end the guest, and what their failure says.
 fn check_ends(expected: &[(&str, &str)]) {
     let text = cases("", "", expected.iter().map(|(code, _)| *code));
-    let mut instance = load(&text, options());
-    for (index, (code, expected)) in expected.iter().enumerate() {
-        let answer = ask(&mut instance, index as u32);
-        assert!(answer.contains(expected), "{code}: {answer}");
+    for mut instance in both(&text) {
+        for (index, (code, expected)) in expected.iter().enumerate() {
+            let answer = ask(&mut instance, index as u32);
+            assert!(answer.contains(expected), "{code}: {answer}");
+        }
     }
 }
 

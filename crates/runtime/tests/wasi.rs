@@ -63,9 +63,9 @@ fn module_from(from: &str, texts: &[&str], body: &str) -> Vec<u8> {
     .unwrap()
 }
 
-fn compile(wasm: &[u8]) -> Vec<u8> {
+fn compile(wasm: &[u8], target: Target) -> Vec<u8> {
     let compiler = Compiler::new(CompileOptions {
-        targets: vec![Target::host().unwrap()],
+        targets: vec![target],
         levels: Levels { opt_level: 2, size_level: 2 },
         embed_wasm: true,
         producer: "test".to_owned(),
@@ -93,7 +93,7 @@ fn call(instance: &mut FilterInstance) -> Result<String, FilterError> {
     Ok(String::from_utf8(text).unwrap())
 }
 
-/// Calls the filter, as .wasm and as .aot, with functions of either module and an hour of time; the folders are made anew by `prepare`.
+/// Calls the filter, as .wasm, as .aot and as portable code, with functions of either module and an hour of time; the folders are made anew by `prepare`.
 fn check(texts: &[&str], body: &str, prepare: impl Fn(&Path), number: u32) {
     for bytes in forms(texts, body) {
         let folder = tempfile::tempdir().unwrap();
@@ -105,10 +105,13 @@ fn check(texts: &[&str], body: &str, prepare: impl Fn(&Path), number: u32) {
     }
 }
 
-/// The filter as .wasm and as .aot, with functions of either module.
+/// The filter as .wasm, as .aot and as portable code, with functions of either module.
 fn forms(texts: &[&str], body: &str) -> Vec<Vec<u8>> {
     let modules = WASI.map(|from| module_from(from, texts, body));
-    modules.into_iter().flat_map(|wasm| [compile(&wasm), wasm]).collect()
+    let (host, portable) =
+        (|| Target::host().unwrap(), || Target::parse("portable", None, None).unwrap());
+    let forms = |wasm: Vec<u8>| [compile(&wasm, host()), compile(&wasm, portable()), wasm];
+    modules.into_iter().flat_map(forms).collect()
 }
 
 /// Calls the filter with a short deadline; it must not answer.
@@ -302,7 +305,7 @@ fn an_older_module_learns_of_files_in_the_older_form() {
             (call $is (i64.eq (i64.load (i32.const 304)) (i64.const 1)))
             (i32.const 32)))"#;
     let wasm = wat::parse_str(text).unwrap();
-    for bytes in [compile(&wasm), wasm] {
+    for bytes in [compile(&wasm, Target::host().unwrap()), wasm] {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("five"), "12345").unwrap();
         assert_eq!(call(&mut start(bytes, 3_600_000, &[folder.path()])).unwrap(), "{}");

@@ -74,7 +74,7 @@ fn findings(file: &Path, args: &CheckArgs) -> anyhow::Result<Vec<Finding>> {
 /// should know. What is odd about code for this one, the runtime says.
 fn runnable(artifact: &Artifact) -> anyhow::Result<(Option<Vec<u8>>, Option<Finding>)> {
     let itself = || Ok((Some(artifact.bytes().to_vec()), None));
-    let fits = artifact.clone().verify(&Host::detect(), flb_compiler::ENGINE, &Trust::anyone());
+    let fits = artifact.clone().verify(&Host::detect(), &flb_compiler::ENGINES, &Trust::anyone());
     let Err(misfit @ (ArtifactError::Target { .. } | ArtifactError::Cpu { .. })) = fits else {
         return itself();
     };

@@ -108,7 +108,7 @@ fn announcement(request: &Request) -> String {
             "  target:        {}\n  target cpu:    {}\n  target triple: {}\n  cpu features:  {}\n",
             target.name,
             target.cpu_name,
-            target.triple,
+            target.slice_name(),
             switched_on(target),
         );
     }

@@ -46,7 +46,7 @@ pub(crate) fn run(args: &DisasmArgs) -> anyhow::Result<Outcome> {
     }
     let only = slices.len() == 1;
     for slice in slices {
-        if !only && Architecture::of_triple(&slice.target).is_some_and(Architecture::is_portable) {
+        if !only && Architecture::of_target(&slice.target).is_some_and(Architecture::is_portable) {
             note(format_args!("the code for {} is portable: nothing to disassemble", slice.target));
             continue;
         }
@@ -59,17 +59,17 @@ pub(crate) fn run(args: &DisasmArgs) -> anyhow::Result<Outcome> {
 }
 
 fn disassemble(slice: &Slice, image: &Image<'_>, wanted: Option<&str>) -> anyhow::Result<String> {
+    let disassembler = disassembler(slice)?;
     let Some(functions) = &image.functions else {
         anyhow::bail!(
             "its tables of functions cannot be read; it was made by {} {}, this program knows {} {}; \
              help: use the flb-wamrc that made it",
             slice.engine.name,
             slice.engine.version,
-            flb_compiler::ENGINE.0,
-            flb_compiler::ENGINE.1
+            flb_compiler::ENGINES[0].0,
+            flb_compiler::ENGINES[0].1
         );
     };
-    let disassembler = disassembler(slice)?;
     let is_wanted = |function: &&Function| wanted.is_none_or(|wanted| function.name == wanted);
     let chosen: Vec<&Function> = functions.iter().filter(is_wanted).collect();
     if let (Some(wanted), true) = (wanted, chosen.is_empty()) {
@@ -88,7 +88,7 @@ fn disassemble(slice: &Slice, image: &Image<'_>, wanted: Option<&str>) -> anyhow
 }
 
 fn disassembler(slice: &Slice) -> anyhow::Result<Capstone> {
-    let architecture = Architecture::of_triple(&slice.target);
+    let architecture = Architecture::of_target(&slice.target);
     let builder = Capstone::new();
     let built = match architecture {
         Some(Architecture::X86_64) => {
@@ -105,7 +105,7 @@ fn disassembler(slice: &Slice) -> anyhow::Result<Capstone> {
         }
         Some(Architecture::S390x) => builder.sysz().mode(sysz::ArchMode::Default).build(),
         _ => anyhow::bail!(
-            "the code for {} is portable: it is for the engine's interpreter, not for a machine; \
+            "the code for {} is portable: it is WebAssembly for an interpreter, not code for a machine; \
              help: choose native code with \
              --target",
             slice.target

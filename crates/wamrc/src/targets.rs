@@ -102,9 +102,8 @@ pub(crate) fn notes(given: &CompileArgs, targets: &[Target]) -> Vec<String> {
     let mut notes: Vec<String> = portable
         .map(|target| {
             format!(
-                "target '{target}' has no native back end: the code is portable ({}) and the \
-                 agent interprets it, which is about 26 times slower than native code",
-                target.triple
+                "target '{target}' has no native back end: the code is portable and the agent \
+                 interprets it, which is several times slower than native code"
             )
         })
         .collect();

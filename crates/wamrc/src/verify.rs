@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use flb_artifact::{Architecture, Artifact, Interruption, Sha256Hex, Slice, Target, Traps, Trust};
-use flb_compiler::{CompileOptions, Compiler};
+use flb_compiler::{CompileOptions, Compiler, ENGINES};
 use flb_text::tame_line;
 
 use crate::output::{Outcome, say};
@@ -185,13 +185,12 @@ fn compile(artifact: &Artifact, wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
     for slice in &metadata.slices {
         let engine = &slice.engine;
         anyhow::ensure!(
-            (engine.name.as_str(), engine.version.as_str()) == flb_compiler::ENGINE,
-            "made by engine {} {}, this program has {} {}; help: verify it with the flb-wamrc \
+            ENGINES.contains(&(engine.name.as_str(), engine.version.as_str())),
+            "made by engine {} {}, this program has {}; help: verify it with the flb-wamrc \
              that made it",
             engine.name,
             engine.version,
-            flb_compiler::ENGINE.0,
-            flb_compiler::ENGINE.1
+            ENGINES.map(|(name, version)| format!("{name} {version}")).join(" and ")
         );
         anyhow::ensure!(
             slice.options == first.options,
@@ -221,7 +220,7 @@ fn asked(slices: &[Slice]) -> Interruption {
 /// The traps that were asked for. Portable code has explicit ones in any case.
 fn traps(slices: &[Slice]) -> Traps {
     let is_native = |slice: &&Slice| {
-        Architecture::of_triple(&slice.target).is_some_and(|known| !known.is_portable())
+        Architecture::of_target(&slice.target).is_some_and(|known| !known.is_portable())
     };
     slices.iter().find(is_native).map_or(Traps::Signal, |slice| slice.engine.traps())
 }

@@ -11,7 +11,7 @@ const PLACES: &[(&str, &str)] =
     &[("../", "shared"), ("/wo", "rk/"), ("/ro", "ot/"), ("/tmp/", "target")];
 
 /// The most packages that Cargo.lock may hold, ours included: some twenty, so that a plugin builds without all others; fourteen are Kafka's.
-const LOCK_BUDGET: usize = 451;
+const LOCK_BUDGET: usize = 460;
 
 /// What a visitor looks for first, and what the other rules read.
 const WANTED: &[&str] =

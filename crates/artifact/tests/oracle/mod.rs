@@ -88,7 +88,11 @@ fn check_code(artifact: &Artifact, slice: &Slice) {
 /// What is chosen for this host can run here.
 fn check_choice(artifact: &Artifact) {
     let host = Host::detect();
-    let chosen = artifact.clone().verify(&host, ("wasmtime", "48.0.8"), &Trust::anyone());
+    let chosen = artifact.clone().verify(
+        &host,
+        &[("wasmtime", "48.0.8"), ("wasmi", "2.0.0")],
+        &Trust::anyone(),
+    );
     match chosen {
         Ok(chosen) => {
             let slice = chosen.slice();

@@ -36,6 +36,17 @@ pub(super) fn weight(code: &[Instruction<'_>]) -> usize {
     code.len().saturating_sub(2 * code.iter().filter(is_mark).count())
 }
 
+/// Removes the marks from code.
+pub(super) fn remove(code: &mut Vec<Instruction<'_>>) {
+    let mut was_mark = false;
+    code.retain(|one| {
+        // Behind a mark's constant stands what drops it.
+        let is_drop = std::mem::take(&mut was_mark);
+        was_mark = matches!(one, Instruction::I64Const(constant) if marked(*constant).is_some());
+        !was_mark && !is_drop
+    });
+}
+
 /// Copies a module with marks for these lines, of all instructions of its first bodies.
 pub(crate) fn add(wasm: &[u8], lines: &[Vec<Option<u32>>]) -> Result<Vec<u8>, CompileError> {
     rewrite(&mut Marks { bodies: lines.iter() }, wasm)
@@ -207,6 +218,9 @@ mod tests {
         let number = Instruction::I64Const(mark(5));
         let code = [number, Instruction::Drop, Instruction::I64Const(5), Instruction::Drop];
         assert_eq!(weight(&code), 2);
+        let mut code = code.to_vec();
+        remove(&mut code);
+        assert!(matches!(code[..], [Instruction::I64Const(5), Instruction::Drop]));
         assert_eq!(marked(mark(UNKNOWN)), Some(UNKNOWN));
         assert_eq!(marked(-1), None);
     }

@@ -11,10 +11,12 @@
 //! | `unroll` | opt level 3 | fewer jumps, moves and looks at the deadline |
 //! | `stops` | where signals interrupt, after all others | places at which a guest ends that runs too long |
 //! | `copy_length` | RISC-V, last | the code generator fails without it |
+//! | `frames` | portable code, last | the interpreter does not say which functions were running |
 
 mod br_table;
 pub(crate) mod copy_length;
 mod dead_code;
+pub(crate) mod frames;
 mod functions;
 pub(crate) mod host_pages;
 pub(crate) mod lines;
@@ -150,7 +152,7 @@ mod tests {
 
     type Rewrite = fn(&[u8]) -> Result<Vec<u8>, CompileError>;
 
-    const ALONE: [(&str, Rewrite); 7] = [
+    const ALONE: [(&str, Rewrite); 8] = [
         ("none", |wasm| Ok(wasm.to_vec())),
         ("sections", |wasm| sections::run(wasm, Default::default())),
         ("dead_code", dead_code::run),
@@ -158,6 +160,7 @@ mod tests {
         ("unroll", unroll::run),
         ("stops", stops::run),
         ("copy_length", copy_length::run),
+        ("frames", frames::run),
     ];
 
     /// Calls a filter without imports, with tag and record in a page added for them; returns its answers' texts.

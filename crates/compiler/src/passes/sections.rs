@@ -45,7 +45,23 @@ pub(super) fn functions(names: NameSectionReader<'_>) -> Result<NameMap, wasmpar
     read(names).map(|names| map(&names))
 }
 
-fn read(names: NameSectionReader<'_>) -> Result<BTreeMap<u32, String>, wasmparser::Error> {
+/// The module without any custom section.
+pub(super) fn without_custom(wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+    let mut output = Module::new();
+    for payload in wasmparser::Parser::new(0).parse_all(wasm) {
+        let payload = payload.map_err(|error| CompileError::invalid(&error))?;
+        let is_custom = matches!(payload, Payload::CustomSection(_));
+        if let Some((id, range)) = payload.as_section().filter(|_| !is_custom) {
+            output.section(&RawSection { id, data: &wasm[range] });
+        }
+    }
+    Ok(output.finish())
+}
+
+/// The names that a section gives to functions, by their numbers.
+pub(super) fn read(
+    names: NameSectionReader<'_>,
+) -> Result<BTreeMap<u32, String>, wasmparser::Error> {
     let mut functions = BTreeMap::new();
     for subsection in names {
         if let Name::Function(map) = subsection? {

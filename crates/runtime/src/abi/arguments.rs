@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use flb_artifact::Arguments as Kind;
 use flb_artifact::contract::PAGES;
-use wasmtime::TypedFunc;
 
 use crate::guest::{Guest, missing};
+use crate::machine::Function;
 use crate::space::{HOST_PAGES, KEPT, PAGE};
 use crate::{FilterError, LoadError};
 
@@ -15,9 +15,9 @@ pub(super) enum Place {
     /// The host's own pages.
     Pages(HostPages),
     /// The guest's allocator.
-    Malloc { malloc: TypedFunc<u32, u32>, free: TypedFunc<u32, ()> },
+    Malloc { malloc: Function<u32, u32>, free: Function<u32, ()> },
     /// AssemblyScript's allocator: what is pinned is not collected.
-    New { new: TypedFunc<(u32, u32), u32>, pin: TypedFunc<u32, u32>, unpin: TypedFunc<u32, ()> },
+    New { new: Function<(u32, u32), u32>, pin: Function<u32, u32>, unpin: Function<u32, ()> },
 }
 
 /// Where a call's arguments are, to be freed after it.
@@ -102,11 +102,11 @@ impl Place {
         };
         let wanted = u32::try_from(length).map_err(|_| none(guest))?;
         let pointer = match self {
-            Self::Malloc { malloc, .. } => guest.run(|store| malloc.call(store, wanted))?,
+            Self::Malloc { malloc, .. } => guest.call(malloc, wanted)?,
             Self::New { new, pin, .. } => {
                 // The id is that of any object.
-                let pointer = guest.run(|store| new.call(store, (wanted, 0)))?;
-                guest.run(|store| pin.call(store, pointer))?
+                let pointer = guest.call(new, (wanted, 0))?;
+                guest.call(pin, pointer)?
             }
             Self::Pages(_) => 0,
         };
@@ -119,7 +119,7 @@ impl Place {
             Self::Pages(pages) => pages.close(guest),
             Self::Malloc { free, .. } | Self::New { unpin: free, .. } => {
                 for pointer in [placed.tag, placed.record] {
-                    guest.run(|store| free.call(store, pointer))?;
+                    guest.call(free, pointer)?;
                 }
             }
         }
@@ -162,7 +162,7 @@ impl HostPages {
     }
 
     /// Makes so many bytes accessible. They are as many as were ever needed, twice at the most.
-    pub(super) fn open(&mut self, guest: &Guest, wanted: usize) -> Result<(), FilterError> {
+    pub(super) fn open(&mut self, guest: &mut Guest, wanted: usize) -> Result<(), FilterError> {
         let Self { offset, open } = self;
         let size = HOST_PAGES * PAGE;
         let memory = |reason| Err(FilterError::Memory { reason });
@@ -173,7 +173,7 @@ impl HostPages {
         }
         if wanted > *open {
             let more = wanted.next_multiple_of(PAGE).next_power_of_two();
-            if let Err(error) = guest.leash.fence.open(*offset + *open..*offset + more) {
+            if let Err(error) = guest.open(*offset + *open..*offset + more) {
                 return memory(format!("the record takes {wanted} bytes: {error}"));
             }
             *open = more;
@@ -187,9 +187,9 @@ impl HostPages {
     }
 
     /// Gives back what an unusually large record took.
-    pub(super) fn close(&mut self, guest: &Guest) {
+    pub(super) fn close(&mut self, guest: &mut Guest) {
         let Self { offset, open } = self;
-        if *open > KEPT && guest.leash.fence.empty(*offset + KEPT..*offset + *open).is_ok() {
+        if *open > KEPT && guest.empty(*offset + KEPT..*offset + *open) {
             *open = KEPT;
         }
     }

@@ -3,7 +3,6 @@
 use flb_artifact::contract::FREE_RESULT;
 use flb_event::json::{JsonOptions, Printer, Sent};
 use flb_event::{Chunk, Event, Tag, Verdict};
-use wasmtime::TypedFunc;
 
 use super::Answers;
 use super::answer::{Answer, Returned, understand};
@@ -11,6 +10,7 @@ use super::arguments::{Place, Placed};
 use super::signature::Arguments;
 use crate::guest::{Guest, missing};
 use crate::guests::{self, Guests, Live};
+use crate::machine;
 use crate::ready::Ready;
 use crate::{EventFormat, FilterError, FilterModule, FilterOptions, LoadError};
 
@@ -64,14 +64,18 @@ impl Asker {
     /// the next call; after a bad output it stays.
     fn ask(&mut self, tag: &Tag, event: Event<'_>) -> Result<Verdict<'_>, FilterError> {
         self.encode(event.body)?;
-        let mut live = self.guests.take()?;
-        let answer = self.call(&mut live, tag, event);
-        let is_alive = match &answer {
-            Ok(_) | Err(FilterError::BadOutput { .. }) => true,
-            Err(FilterError::Memory { .. }) => !live.entry.place.is_guests(),
-            Err(_) => false,
+        let answer = loop {
+            let mut live = self.guests.take()?;
+            let answer = self.call(&mut live, tag, event);
+            let is_alive = match &answer {
+                Ok(_) | Err(FilterError::BadOutput { .. }) => true,
+                Err(FilterError::Memory { .. }) => !live.entry.place.is_guests(),
+                Err(_) => false,
+            };
+            if !self.guests.give_back(live, is_alive) {
+                break answer;
+            }
         };
-        self.guests.give_back(live, is_alive);
         Ok(match answer? {
             Answer::Drop => Verdict::Drop,
             Answer::Body => Verdict::Replace(&self.body),
@@ -113,8 +117,8 @@ impl Asker {
 
 /// The filter's function in a guest.
 enum Function {
-    One(TypedFunc<Arguments, u32>),
-    Two(TypedFunc<Arguments, u64>),
+    One(machine::Function<Arguments, u32>),
+    Two(machine::Function<Arguments, u64>),
 }
 
 /// What is used of a guest.
@@ -122,7 +126,7 @@ pub(crate) struct Entry {
     function: Function,
     place: Place,
     /// Frees an answer.
-    free_result: Option<TypedFunc<u32, ()>>,
+    free_result: Option<machine::Function<u32, ()>>,
 }
 
 impl guests::Entry for Entry {
@@ -160,11 +164,11 @@ impl Entry {
         let Placed { tag, tag_len, record, record_len } = placed;
         let arguments = (tag, tag_len, sec, nsec, record, record_len);
         match &self.function {
-            Function::One(function) => guest
-                .run(|store| function.call(store, arguments))
-                .map(|address| Returned { address, length: None }),
+            Function::One(function) => {
+                guest.call(function, arguments).map(|address| Returned { address, length: None })
+            }
             Function::Two(function) => {
-                guest.run(|store| function.call(store, arguments)).map(|both| Returned {
+                guest.call(function, arguments).map(|both| Returned {
                     // The lower half of it.
                     address: both as u32,
                     length: Some((both >> 32) as u32),
@@ -193,7 +197,7 @@ impl Entry {
             && answer != 0
             && !placed.has(answer)
         {
-            guest.run(|store| free_result.call(store, answer))?;
+            guest.call(free_result, answer)?;
         }
         self.place.free(guest, placed)
     }

@@ -2,15 +2,16 @@
 
 #[cfg(feature = "wasi")]
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+#[cfg(native)]
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
-
-use wasmtime::Trap;
 
 use super::Way;
 use super::sleep::Sleep;
 use crate::Hurry;
+use crate::fault::Trap;
 use crate::fence::Fence;
 
 /// What a guest is held by. It has cache lines of its own, as its thread writes to it at each call.
@@ -21,10 +22,13 @@ pub(crate) struct Leash {
     /// The number of the deadline that has passed. Deadlines are numbered from 1.
     pub(super) killed: AtomicU64,
     /// The thread that the guest runs on, as the system numbers it.
+    #[cfg(native)]
     pub(super) thread: AtomicI32,
     /// What the guest's code looks at where no signal can reach it: null, or in the memory of this leash's store.
+    #[cfg(native)]
     pub(super) flag: AtomicPtr<u32>,
     /// Where in the code the last signal found the thread that it led out.
+    #[cfg(native)]
     pub(super) interrupted: AtomicUsize,
     /// What keeps the guest to its own memory.
     pub(crate) fence: Arc<Fence>,
@@ -33,6 +37,8 @@ pub(crate) struct Leash {
     deadline: AtomicU64,
     /// Where in its memory the guest says how far it has come, and how far it can come; 0 where it does not.
     progress: AtomicU64,
+    /// How far it had come when its own thread looked last, where nobody else may look.
+    reached: AtomicU32,
     /// When coming on gives it no more time.
     hurry: Option<Hurry>,
     pub(super) sleep: Arc<Sleep>,
@@ -57,13 +63,17 @@ impl Leash {
         Self {
             at: AtomicU64::new(2),
             killed: AtomicU64::new(0),
+            #[cfg(native)]
             thread: AtomicI32::new(0),
+            #[cfg(native)]
             flag: AtomicPtr::default(),
+            #[cfg(native)]
             interrupted: AtomicUsize::new(0),
             fence: Arc::default(),
             way,
             deadline: AtomicU64::new(nanoseconds(deadline)),
             progress: AtomicU64::new(0),
+            reached: AtomicU32::new(0),
             hurry,
             sleep,
             waiting: Mutex::default(),
@@ -95,6 +105,21 @@ impl Leash {
     pub(crate) fn watch(&self, at: usize, most: usize) {
         // Both are of 32 bits, as addresses and numbers of records in a guest are.
         self.progress.store((at as u64) << 32 | most as u64, Ordering::Relaxed);
+        self.reached.store(0, Ordering::Relaxed);
+    }
+
+    /// Where in its memory the guest says how far it has come, if it says so.
+    fn progress_at(&self) -> Option<usize> {
+        let at = (self.progress.load(Ordering::Relaxed) >> 32) as usize;
+        (at != 0).then_some(at)
+    }
+
+    /// Notes how far the guest has come, if it says so in this memory of its, where only its own thread may look.
+    pub(crate) fn report(&self, memory: &[u8]) {
+        let word = self.progress_at().and_then(|at| memory.get(at..)?.first_chunk());
+        if let Some(word) = word {
+            self.reached.store(u32::from_le_bytes(*word), Ordering::Relaxed);
+        }
     }
 
     /// Whether coming on gives it no more time.
@@ -104,9 +129,14 @@ impl Leash {
 
     /// How far the guest has come, if it says so.
     pub(super) fn progress(&self) -> Option<u32> {
-        let progress = self.progress.load(Ordering::Relaxed);
-        let (at, most) = ((progress >> 32) as usize, progress as u32);
-        if at == 0 { None } else { Some(self.fence.word(at)?.min(most)) }
+        let at = self.progress_at()?;
+        // The lower half of it.
+        let most = self.progress.load(Ordering::Relaxed) as u32;
+        let reached = match self.way {
+            Way::Sliced => self.reached.load(Ordering::Relaxed),
+            _ => self.fence.word(at)?,
+        };
+        Some(reached.min(most))
     }
 
     /// The number of the deadline under way, or of the last one, by which one knows what a guest printed in its call.
@@ -115,6 +145,7 @@ impl Leash {
         self.at.load(Ordering::Relaxed) >> 1
     }
 
+    #[cfg(native)]
     pub(super) fn set_flag(&self, flag: *mut u32) {
         self.flag.store(flag, Ordering::Relaxed);
         self.fence.set_flag(flag);
@@ -139,6 +170,7 @@ impl Leash {
     }
 
     /// Makes the watchdog look now, and not at its next tick.
+    #[cfg(native)]
     pub(super) fn hurry(&self) {
         self.sleep.wake();
     }

@@ -6,32 +6,44 @@
 //!
 //! * by a signal to the guest's thread, `signal.rs`, which holds all that is unsafe about it and says why it is sound;
 //! * by epochs: the code compares a counter of the engine, which moves only when somebody is to be ended, with its deadline;
+//! * by slices: the interpreter looks itself, every so many instructions;
 //! * not at all. Still, what waits in the host for the guest ends.
 //!
 //! `docs/deadlines.md` says what users may rely on.
 
 mod leash;
+#[cfg(native)]
 mod proof;
 mod run;
-#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(all(native, target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod signal;
-#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+#[cfg(not(all(
+    native,
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
 #[path = "no_signal.rs"]
 mod signal;
 mod sleep;
-#[cfg(test)]
+#[cfg(all(test, native))]
 mod tests;
 mod watchdog;
 
+#[cfg(native)]
 use std::sync::Arc;
 
+#[cfg(native)]
 use flb_artifact::Interruption;
+#[cfg(native)]
 use flb_artifact::contract::FLAG;
-use wasmtime::{Engine, Instance, Module, Store, UpdateDeadline};
+#[cfg(native)]
+use wasmtime::{Engine, Instance, Store, UpdateDeadline};
 
+#[cfg(native)]
 use crate::state::State;
 
 pub(crate) use leash::Leash;
+#[cfg(native)]
 pub(crate) use proof::prove;
 pub(crate) use watchdog::Watchdog;
 
@@ -39,16 +51,24 @@ pub(crate) use watchdog::Watchdog;
 #[derive(Clone)]
 pub(crate) enum Way {
     /// A signal leads the thread out of the code.
+    #[cfg(native)]
     Signal(Arc<signal::Code>),
     /// The code looks at its engine's counter.
+    #[cfg(native)]
     Epoch(Engine),
+    /// The interpreter looks at the leash.
+    Sliced,
     /// They are not.
     None,
 }
 
+#[cfg(native)]
 impl Way {
-    /// The way that the code was compiled for; or why it cannot be had here.
-    pub(crate) fn of(interruption: Interruption, module: &Module) -> Result<Self, String> {
+    /// The way that native code was compiled for; or why it cannot be had here.
+    pub(crate) fn of(
+        interruption: Interruption,
+        module: &wasmtime::Module,
+    ) -> Result<Self, String> {
         Ok(match interruption {
             Interruption::Signal => Self::Signal(Arc::new(signal::Code::of(module)?)),
             Interruption::Epoch => Self::Epoch(module.engine().clone()),
@@ -58,6 +78,7 @@ impl Way {
 }
 
 /// To be done once for a store, before any of its guest's code runs.
+#[cfg(native)]
 pub(crate) fn set_up(store: &mut Store<State>) {
     if let Way::Epoch(_) = store.data().leash.way() {
         // The counter moves only when somebody is to be ended. Everybody else goes on to the next time.
@@ -70,6 +91,7 @@ pub(crate) fn set_up(store: &mut Store<State>) {
 }
 
 /// To be done once for an instance, before its start function runs.
+#[cfg(native)]
 pub(crate) fn find_flag(store: &mut Store<State>, instance: &Instance) {
     if let Some(flag) = instance.get_memory(&mut *store, FLAG) {
         let at = flag.data_ptr(&*store);

@@ -1,17 +1,33 @@
 //! A guest runs on its leash, and is ended by it.
 
+#[cfg(native)]
+use std::sync::Arc;
+use std::sync::PoisonError;
 use std::sync::atomic::{Ordering, compiler_fence};
-use std::sync::{Arc, PoisonError};
 
+#[cfg(native)]
 use wasmtime::{Store, Trap};
 
 use super::{Leash, Way, signal};
+#[cfg(native)]
 use crate::backtrace::Interrupted;
+use crate::fault;
+use crate::fault::Fault;
+#[cfg(native)]
 use crate::state::State;
 
 impl Leash {
-    /// Runs code of the guest. What ended because the deadline had passed says `Trap::Interrupt`, before all else it may say;
+    /// Runs portable code of the guest, slice by slice. What ended because the deadline had passed says so, before all else it may
+    /// say.
+    #[inline]
+    pub(crate) fn run_sliced<R>(&self, f: impl FnOnce() -> Result<R, Fault>) -> Result<R, Fault> {
+        let (result, killed) = self.run_armed((), |()| f());
+        result.map_err(|fault| if killed { fault::Trap::Interrupt.into() } else { fault })
+    }
+
+    /// Runs native code of the guest. What ended because the deadline had passed says `Trap::Interrupt`, before all else it may say;
     /// and what went astray `Trap::MemoryOutOfBounds`, however it ended.
+    #[cfg(native)]
     #[inline]
     pub(crate) fn run<R>(
         &self,
@@ -22,7 +38,7 @@ impl Leash {
         assert!(std::ptr::eq(self, Arc::as_ptr(&store.data().leash)), "a store has its own leash");
         let (result, killed) = self.fence.run(|| match self.way() {
             Way::Signal(_) => signal::with_leash(self, || self.run_armed(store, f)),
-            Way::Epoch(_) | Way::None => self.run_armed(store, f),
+            _ => self.run_armed(store, f),
         });
         match result {
             Err(error) if killed => {
@@ -48,9 +64,11 @@ impl Leash {
     pub(super) fn kill(&self, number: u64) {
         self.killed.fetch_max(number, Ordering::Release);
         match self.way() {
+            #[cfg(native)]
             Way::Signal(_) => signal::send(self.thread.load(Ordering::Relaxed)),
+            #[cfg(native)]
             Way::Epoch(engine) => engine.increment_epoch(),
-            Way::None => {}
+            Way::Sliced | Way::None => {}
         }
         let _waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         self.ended.notify_all();

@@ -13,7 +13,7 @@ use wasmtime::{Caller, Linker, Store};
 use super::{Leash, Way, find_flag, set_up, signal};
 use crate::abi::Entry;
 use crate::guests::Live;
-use crate::space::Memories;
+use crate::machine::Module;
 use crate::state::State;
 use crate::{EngineOptions, FilterEngine, FilterError, FilterModule, FilterOptions, Sandbox};
 
@@ -282,16 +282,17 @@ fn a_guest_under_a_host_function_under_a_guest_is_ended() {
         (func (export "outer") (loop (call $again) (br 0)))
         (func (export "f") (param i32 i32 i32 i32 i32 i32) (result i32) (i32.const 0)))"#;
     let loaded = crate::load::load(&engine, wat::parse_str(text).unwrap(), None).unwrap();
-    let way = Way::of(loaded.interruption, &loaded.module).unwrap();
+    let way = loaded.module.way(loaded.interruption).unwrap();
+    let arguments = loaded.artifact.metadata().interface.arguments;
+    let memories = loaded.module.memories(arguments);
+    let Module::Native(module) = loaded.module else { panic!("it is compiled for this host") };
     assert!(matches!(way, Way::Signal(_)));
     for swallows in [true, false] {
         let leash = engine.watchdog().leash(Duration::from_millis(5), way.clone(), None);
-        let arguments = loaded.artifact.metadata().interface.arguments;
-        let memories = Memories::of(&loaded.module, arguments);
         let state = State::new(memories, 1 << 20, &Sandbox::default(), Arc::clone(&leash)).unwrap();
-        let mut store = Store::new(loaded.module.engine(), state);
+        let mut store = Store::new(module.engine(), state);
         set_up(&mut store);
-        let mut linker = Linker::<State>::new(loaded.module.engine());
+        let mut linker = Linker::<State>::new(module.engine());
         let again = move |mut caller: Caller<'_, State>| {
             let inner = caller.get_export("inner").unwrap().into_func().unwrap();
             let ended = inner.typed::<(), ()>(&caller)?.call(&mut caller, ());
@@ -299,7 +300,7 @@ fn a_guest_under_a_host_function_under_a_guest_is_ended() {
             if swallows { Ok(()) } else { ended }
         };
         linker.func_wrap("host", "again", again).unwrap();
-        let instance = linker.instantiate(&mut store, &loaded.module).unwrap();
+        let instance = linker.instantiate(&mut store, &module).unwrap();
         find_flag(&mut store, &instance);
         let outer = instance.get_typed_func::<(), ()>(&mut store, "outer").unwrap();
         leash.restart();

@@ -1,16 +1,18 @@
 //! Counters and histograms of a guest's own.
 
-use crate::libc::{Call, bytes};
+use crate::fault::Fault;
+use crate::libc::bytes;
+use crate::machine::Call;
 use crate::meters::{BOUNDS, NONE};
 
 /// The number of a counter.
-pub(super) fn counter(call: &mut Call<'_>, name: u32, len: u32) -> wasmtime::Result<u32> {
+pub(super) fn counter(call: &mut Call<'_>, name: u32, len: u32) -> Result<u32, Fault> {
     let (memory, state) = call.parts();
     Ok(state.leaves.meters.counter(bytes(memory, name, len)?))
 }
 
 /// Adds to a counter.
-pub(super) fn add(call: &mut Call<'_>, counter: u32, by: u64) -> wasmtime::Result<()> {
+pub(super) fn add(call: &mut Call<'_>, counter: u32, by: u64) -> Result<(), Fault> {
     call.state().leaves.meters.add(counter, by);
     Ok(())
 }
@@ -22,7 +24,7 @@ pub(super) fn histogram(
     len: u32,
     bounds: u32,
     count: u32,
-) -> wasmtime::Result<u32> {
+) -> Result<u32, Fault> {
     let (memory, state) = call.parts();
     let name = bytes(memory, name, len)?;
     if count > BOUNDS {
@@ -34,7 +36,7 @@ pub(super) fn histogram(
 }
 
 /// Counts a value.
-pub(super) fn observe(call: &mut Call<'_>, histogram: u32, value: f64) -> wasmtime::Result<()> {
+pub(super) fn observe(call: &mut Call<'_>, histogram: u32, value: f64) -> Result<(), Fault> {
     call.state().leaves.meters.observe(histogram, value);
     Ok(())
 }

@@ -3,9 +3,9 @@
 use flb_artifact::Sha256Hex;
 use flb_event::{edit, msgpack};
 
-use wasmtime::Trap;
-
-use crate::libc::{Call, Look, PIECE, bytes, bytes_mut};
+use crate::fault::{Fault, Trap};
+use crate::libc::{Look, PIECE, bytes, bytes_mut};
+use crate::machine::Call;
 
 /// What is said of a value that is none.
 const NONE: u32 = u32::MAX;
@@ -19,7 +19,7 @@ pub(super) fn json(
     len: u32,
     to: u32,
     room: u32,
-) -> wasmtime::Result<u32> {
+) -> Result<u32, Fault> {
     let (memory, state) = call.parts();
     let (leaves, leash) = (&mut state.leaves, &state.leash);
     let value = bytes(memory, value, len)?;
@@ -45,7 +45,7 @@ pub(super) fn json(
 }
 
 /// The SHA-256 of bytes.
-pub(super) fn sha256(call: &mut Call<'_>, data: u32, len: u32, to: u32) -> wasmtime::Result<()> {
+pub(super) fn sha256(call: &mut Call<'_>, data: u32, len: u32, to: u32) -> Result<(), Fault> {
     let (memory, state) = call.parts();
     let Sha256Hex(digest) = digest(bytes(memory, data, len)?, &|| state.leash.look())?;
     bytes_mut(memory, to, 32)?.copy_from_slice(&digest);

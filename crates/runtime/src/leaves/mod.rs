@@ -8,49 +8,45 @@ mod data;
 mod kept;
 mod talk;
 
+use flb_artifact::ValueType;
 use flb_artifact::contract::LEAVES;
-use wasmtime::{Engine, FuncType, Linker, ValType};
 
-use crate::libc::Call;
-use crate::state::State;
+use crate::Signature;
+use crate::machine::{Linker, provide};
 
 pub(crate) use kept::Leaves;
 
 /// A function's name, the types of its parameters and results, and how it is provided.
-type Row = (&'static str, &'static [Kind], &'static [Kind], Link);
-type Link = fn(&mut Linker<State>, &str) -> wasmtime::Result<()>;
+type Row = (&'static str, &'static [ValueType], &'static [ValueType], Link);
+type Link = fn(&mut Linker, &str);
 
-/// The types that occur.
-#[derive(Clone, Copy)]
-enum Kind {
-    I32,
-    I64,
-    F64,
-}
+use ValueType::{F64, I32, I64};
 
-use Kind::{F64, I32, I64};
-
-/// Provides a function of this many arguments. The arguments are named for their types to be found.
+/// Provides a function of these arguments.
 macro_rules! link {
-    ($function:path, $($argument:ident),+) => {
-        |linker, name| {
-            linker
-                .func_wrap(LEAVES, name, |caller: wasmtime::Caller<'_, State>, $($argument),+| {
-                    $function(&mut Call::new(caller)?, $($argument),+)
-                })
-                .map(|_| ())
-        }
+    ($function:path, $($argument:ident: $ty:ty),+) => {
+        |linker, name| provide!(linker, LEAVES, name, $function, $($argument: $ty),+)
     };
 }
 
 const FUNCTIONS: &[Row] = &[
-    ("json", &[I32, I32, I32, I32], &[I32], link!(data::json, value, len, to, room)),
-    ("sha256", &[I32, I32, I32], &[], link!(data::sha256, data, len, to)),
-    ("log", &[I32, I32, I32], &[], link!(talk::log, level, text, len)),
-    ("counter", &[I32, I32], &[I32], link!(count::counter, name, len)),
-    ("add", &[I32, I64], &[], link!(count::add, counter, by)),
-    ("histogram", &[I32, I32, I32, I32], &[I32], link!(count::histogram, name, len, bounds, count)),
-    ("observe", &[I32, F64], &[], link!(count::observe, histogram, value)),
+    (
+        "json",
+        &[I32, I32, I32, I32],
+        &[I32],
+        link!(data::json, value: u32, len: u32, to: u32, room: u32),
+    ),
+    ("sha256", &[I32, I32, I32], &[], link!(data::sha256, data: u32, len: u32, to: u32)),
+    ("log", &[I32, I32, I32], &[], link!(talk::log, level: u32, text: u32, len: u32)),
+    ("counter", &[I32, I32], &[I32], link!(count::counter, name_at: u32, len: u32)),
+    ("add", &[I32, I64], &[], link!(count::add, counter: u32, by: u64)),
+    (
+        "histogram",
+        &[I32, I32, I32, I32],
+        &[I32],
+        link!(count::histogram, name_at: u32, len: u32, bounds: u32, count: u32),
+    ),
+    ("observe", &[I32, F64], &[], link!(count::observe, histogram: u32, value: f64)),
 ];
 
 /// A function that a module imports.
@@ -58,8 +54,10 @@ const FUNCTIONS: &[Row] = &[
 pub(crate) struct Leaf(&'static Row);
 
 /// The function of this name and type, if there is one.
-pub(crate) fn find(module: &str, name: &str, ty: &FuncType) -> Option<Leaf> {
-    named(module, name).filter(|leaf| FuncType::eq(&leaf.ty(ty.engine()), ty))
+pub(crate) fn find(module: &str, name: &str, signature: &Signature) -> Option<Leaf> {
+    named(module, name).filter(|Leaf((_, params, results, _))| {
+        (*params, *results) == (signature.params.as_slice(), signature.results.as_slice())
+    })
 }
 
 /// Whether there is a function of this name.
@@ -73,19 +71,9 @@ fn named(module: &str, name: &str) -> Option<Leaf> {
 }
 
 impl Leaf {
-    fn ty(self, engine: &Engine) -> FuncType {
-        let (_, parameters, results, _) = self.0;
-        let ty = |kind: &Kind| match kind {
-            I32 => ValType::I32,
-            I64 => ValType::I64,
-            F64 => ValType::F64,
-        };
-        FuncType::new(engine, parameters.iter().map(ty), results.iter().map(ty))
-    }
-
     /// Provides it.
-    pub(crate) fn link(self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    pub(crate) fn link(self, linker: &mut Linker) {
         let (name, _, _, link) = self.0;
-        link(linker, name)
+        link(linker, name);
     }
 }

@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use wasmtime::Trap;
-
+use crate::fault::Trap;
 use crate::space::PAGE;
 
 /// Where `length` bytes from an address on lie.

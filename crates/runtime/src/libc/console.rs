@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 #[cfg(feature = "wasi")]
 use crate::capture::Capture;
+use crate::fault::Fault;
 use crate::output::Lines;
 use crate::{GuestOutput, GuestStream};
 
@@ -31,7 +32,7 @@ impl Console {
     }
 
     /// Prints, or ends a guest that has printed too much.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> wasmtime::Result<()> {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         match self {
             Self::Discard => {}
             // Nobody can be told that this failed.
@@ -40,7 +41,7 @@ impl Console {
             #[cfg(feature = "wasi")]
             Self::Capture(capture) => {
                 if !capture.write(bytes) {
-                    return Err(wasmtime::Error::msg("the guest wrote too much"));
+                    return Err(Fault::said("the guest wrote too much"));
                 }
             }
         }

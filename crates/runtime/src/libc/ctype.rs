@@ -1,6 +1,6 @@
 //! The classes of characters, as in the locale `C`. What is no byte is in none.
 
-use super::call::Answer;
+use super::Answer;
 
 /// Whether a character is in a class.
 pub(super) fn is(character: u32, class: impl Fn(&u8) -> bool) -> Answer {

@@ -5,8 +5,6 @@ use super::heap::Heap;
 
 /// What the library keeps for one guest.
 pub(crate) struct Library {
-    /// The guest's memory, once it was looked for.
-    pub(super) memory: Option<wasmtime::Memory>,
     pub(super) heap: Heap,
     pub(super) console: Console,
 }
@@ -14,6 +12,6 @@ pub(crate) struct Library {
 impl Library {
     /// A library that prints to `console`.
     pub(crate) fn new(console: Console) -> Self {
-        Self { memory: None, heap: Heap::default(), console }
+        Self { heap: Heap::default(), console }
     }
 }

@@ -1,10 +1,10 @@
 //! `memcpy` and its kin.
 
-use wasmtime::Trap;
-
+use super::Answer;
 use super::bytes::{bytes, bytes_mut, find, range};
-use super::call::{Answer, Call};
 use super::pieces::same;
+use crate::fault::Trap;
+use crate::machine::Call;
 
 pub(super) fn memcmp(call: &mut Call<'_>, a: u32, b: u32, length: u32) -> Answer {
     let (memory, state) = call.parts();

@@ -5,7 +5,6 @@
 //! memory is the trap that it would be in the guest's own code.
 
 mod bytes;
-mod call;
 mod console;
 mod ctype;
 mod format;
@@ -20,19 +19,23 @@ mod process;
 mod strings;
 mod table;
 
-use wasmtime::FuncType;
+use crate::Signature;
+use crate::fault::Fault;
 
 pub(crate) use bytes::{bytes, bytes_mut};
-pub(crate) use call::Call;
 pub(crate) use console::Console;
 pub(crate) use library::Library;
 pub(crate) use pieces::{Look, PIECE};
-pub(crate) use process::Exit;
 pub(crate) use table::{Code, ENV};
 
+/// What most functions answer: an `i32`, or how the guest ends.
+type Answer = Result<u32, Fault>;
+/// What the others answer.
+type Done = Result<(), Fault>;
+
 /// The function that a module imports by this name and type, if the library has it.
-pub(crate) fn find(module: &str, name: &str, ty: &FuncType) -> Option<Code> {
-    named(module, name).find(|code| FuncType::eq(&code.ty(ty.engine()), ty))
+pub(crate) fn find(module: &str, name: &str, signature: &Signature) -> Option<Code> {
+    named(module, name).find(|code| &code.signature() == signature)
 }
 
 /// Whether the library has a function of this name.

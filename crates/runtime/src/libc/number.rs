@@ -2,12 +2,12 @@
 //!
 //! Numbers are read with 64 bits, as on the original's hosts, and of these the guest gets the lower 32.
 
-use wasmtime::Trap;
-
+use super::Answer;
 use super::bytes::{put_word, text};
-use super::call::{Answer, Call};
 use super::ctype::is_space;
 use super::pieces::{Look, run};
+use crate::fault::{Fault, Trap};
+use crate::machine::Call;
 
 pub(super) fn atoi(call: &mut Call<'_>, s: u32) -> Answer {
     let (memory, state) = call.parts();
@@ -23,7 +23,7 @@ pub(super) fn strtoul(call: &mut Call<'_>, s: u32, end: u32, base: u32) -> Answe
 }
 
 /// Reads a number, and writes where it ends unless nobody wants to know.
-fn parse(call: &mut Call<'_>, s: u32, end: u32, base: u32) -> wasmtime::Result<Parsed> {
+fn parse(call: &mut Call<'_>, s: u32, end: u32, base: u32) -> Result<Parsed, Fault> {
     let (memory, state) = call.parts();
     let parsed = Parsed::read(text(memory, s)?, base, &|| state.leash.look())?;
     if end != 0 {

@@ -1,6 +1,6 @@
 //! Long texts, piece by piece: the deadline is looked at between two of them, so that no call of the library outlasts it by far.
 
-use wasmtime::Trap;
+use crate::fault::Trap;
 
 /// The most bytes that are gone through between two looks at the deadline.
 pub(crate) const PIECE: usize = 64 << 10;

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use wasmtime::Trap;
-
+use super::Answer;
 use super::bytes::{range, text};
-use super::call::{Answer, Call};
 use super::console::Console;
 use super::format::{Sink, print};
 use super::pieces::PIECE;
+use crate::fault::{Fault, Trap};
 use crate::interrupt::Leash;
+use crate::machine::Call;
 
 pub(super) fn printf(call: &mut Call<'_>, format: u32, arguments: u32) -> Answer {
     let (memory, state) = call.parts();
@@ -67,7 +67,7 @@ struct Screen<'a> {
 }
 
 impl Sink for Screen<'_> {
-    fn write(&mut self, _memory: &mut [u8], bytes: &[u8]) -> wasmtime::Result<()> {
+    fn write(&mut self, _memory: &mut [u8], bytes: &[u8]) -> Result<(), Fault> {
         for piece in bytes.chunks(PIECE) {
             self.leash.look()?;
             self.console.write(piece)?;
@@ -75,7 +75,7 @@ impl Sink for Screen<'_> {
         Ok(())
     }
 
-    fn copy(&mut self, memory: &mut [u8], from: Range<usize>) -> wasmtime::Result<()> {
+    fn copy(&mut self, memory: &mut [u8], from: Range<usize>) -> Result<(), Fault> {
         for piece in memory[from].chunks(PIECE) {
             self.leash.look()?;
             self.console.write(piece)?;
@@ -117,14 +117,14 @@ impl Buffer<'_> {
 }
 
 impl Sink for Buffer<'_> {
-    fn write(&mut self, memory: &mut [u8], bytes: &[u8]) -> wasmtime::Result<()> {
+    fn write(&mut self, memory: &mut [u8], bytes: &[u8]) -> Result<(), Fault> {
         let to = self.take(bytes.len())?;
         let length = to.len();
         memory[to].copy_from_slice(&bytes[..length]);
         Ok(())
     }
 
-    fn copy(&mut self, memory: &mut [u8], from: Range<usize>) -> wasmtime::Result<()> {
+    fn copy(&mut self, memory: &mut [u8], from: Range<usize>) -> Result<(), Fault> {
         let to = self.take(from.len())?;
         memory.copy_within(from.start..from.start + to.len(), to.start);
         Ok(())

@@ -2,19 +2,14 @@
 
 use std::ops::Range;
 
-use flb_artifact::contract::PAGE;
-use wasmtime::Trap;
-
 use super::bytes::{bytes_mut, text};
-use super::call::{Answer, Call, Done};
 use super::heap::Heap;
 use super::memory::copy;
 use super::pages;
-
-/// The guest ended itself, with this code.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("exit({0})")]
-pub(crate) struct Exit(pub(crate) i32);
+use super::{Answer, Done};
+use crate::fault::{Fault, Trap};
+use crate::machine::Call;
+use flb_artifact::contract::PAGE;
 
 pub(super) fn malloc(call: &mut Call<'_>, size: u32) -> Answer {
     Ok(allocate(call, size).unwrap_or(0))
@@ -33,12 +28,11 @@ fn allocate(call: &mut Call<'_>, size: u32) -> Option<u32> {
 /// Memory for a block of this size that the heap has not got yet.
 fn more(call: &mut Call<'_>, size: u32) -> Option<Range<u64>> {
     let is_new = call.state().library.heap.is_new();
-    let caller = &mut call.caller;
-    let whole = pages::take(caller, Heap::needs(size));
+    let whole = pages::take(call, Heap::needs(size));
     if whole.is_some() || !is_new {
         return whole;
     }
-    pages::take(caller, PAGE).or_else(|| pages::behind_data(caller))
+    pages::take(call, PAGE).or_else(|| pages::behind_data(call))
 }
 
 pub(super) fn calloc(call: &mut Call<'_>, count: u32, size: u32) -> Answer {
@@ -82,21 +76,21 @@ pub(super) fn strdup(call: &mut Call<'_>, s: u32) -> Answer {
 }
 
 pub(super) fn exit(_call: &mut Call<'_>, code: u32) -> Done {
-    Err(Exit(code.cast_signed()).into())
+    Err(Fault::Exit(code.cast_signed()))
 }
 
 /// Ends the guest with words that name the function it called for that.
 pub(super) fn end(function: &str, code: u32) -> Done {
-    Err(wasmtime::Error::msg(format!("env.{function}({})", code.cast_signed())))
+    Err(Fault::said(format!("env.{function}({})", code.cast_signed())))
 }
 
 /// Ends the guest with an exception of C++ that nobody catches here.
 pub(super) fn throw() -> Done {
-    Err(wasmtime::Error::msg("exception thrown by stdc++"))
+    Err(Fault::said("exception thrown by stdc++"))
 }
 
 /// Nanoseconds of the guest's monotonic clock.
-pub(super) fn clock(call: &mut Call<'_>) -> wasmtime::Result<u64> {
+pub(super) fn clock(call: &mut Call<'_>) -> Result<u64, Fault> {
     let elapsed = call.state().started.elapsed();
     Ok(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX))
 }

@@ -1,11 +1,11 @@
 //! `strlen` and its kin. Texts end at their NUL; one without is an access outside memory.
 
-use wasmtime::Trap;
-
+use super::Answer;
 use super::bytes::{bytes_mut, text, text_within};
-use super::call::{Answer, Call};
 use super::memory::copy;
 use super::pieces::{Look, PIECE, run, same, search};
+use crate::fault::Trap;
+use crate::machine::Call;
 
 pub(super) fn strlen(call: &mut Call<'_>, s: u32) -> Answer {
     Ok(text(call.memory(), s)?.len() as u32)

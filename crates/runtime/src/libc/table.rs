@@ -1,10 +1,12 @@
 //! The library's functions: a row for each, with its type.
 
-use wasmtime::{Caller, Engine, FuncType, Linker, ValType};
+use flb_artifact::ValueType;
 
-use super::call::{Answer, Call, Done};
+use super::{Answer, Done};
 use super::{ctype, memory, number, print, process, strings};
-use crate::state::State;
+use crate::Signature;
+use crate::fault::Fault;
+use crate::machine::{Call, Linker, provide};
 
 /// The module name that functions are imported from.
 pub(crate) const ENV: &str = "env";
@@ -23,7 +25,7 @@ pub(crate) enum Code {
     /// Three, for nothing.
     DoThree(fn(&mut Call<'_>, u32, u32, u32) -> Done),
     /// None, for an `i64`.
-    Long(fn(&mut Call<'_>) -> wasmtime::Result<u64>),
+    Long(fn(&mut Call<'_>) -> Result<u64, Fault>),
 }
 
 use Code::{Do, DoOne, DoThree, Four, Long, One, Three, Two};
@@ -96,49 +98,34 @@ pub(super) const FUNCTIONS: &[(&str, Code)] = &[
 
 impl Code {
     /// The function's type.
-    pub(super) fn ty(&self, engine: &Engine) -> FuncType {
+    pub(super) fn signature(&self) -> Signature {
         let (parameters, result) = match self {
             Do(_) => (0, None),
             DoOne(_) => (1, None),
             DoThree(_) => (3, None),
-            Long(_) => (0, Some(ValType::I64)),
-            One(_) => (1, Some(ValType::I32)),
-            Two(_) => (2, Some(ValType::I32)),
-            Three(_) => (3, Some(ValType::I32)),
-            Four(_) => (4, Some(ValType::I32)),
+            Long(_) => (0, Some(ValueType::I64)),
+            One(_) => (1, Some(ValueType::I32)),
+            Two(_) => (2, Some(ValueType::I32)),
+            Three(_) => (3, Some(ValueType::I32)),
+            Four(_) => (4, Some(ValueType::I32)),
         };
-        FuncType::new(engine, vec![ValType::I32; parameters], result)
+        Signature {
+            params: vec![ValueType::I32; parameters],
+            results: result.into_iter().collect(),
+        }
     }
 
     /// Provides the function under a name.
-    pub(crate) fn link(self, linker: &mut Linker<State>, name: &str) -> wasmtime::Result<()> {
-        type From<'a> = Caller<'a, State>;
+    pub(crate) fn link(self, linker: &mut Linker, name: &str) {
         match self {
-            Do(f) => linker.func_wrap(ENV, name, move |c: From<'_>| f(&mut Call::new(c)?)),
-            Long(f) => linker.func_wrap(ENV, name, move |c: From<'_>| f(&mut Call::new(c)?)),
-            DoOne(f) => {
-                linker.func_wrap(ENV, name, move |c: From<'_>, a: u32| f(&mut Call::new(c)?, a))
-            }
-            DoThree(f) => {
-                linker.func_wrap(ENV, name, move |c: From<'_>, a: u32, b: u32, d: u32| {
-                    f(&mut Call::new(c)?, a, b, d)
-                })
-            }
-            One(f) => {
-                linker.func_wrap(ENV, name, move |c: From<'_>, a: u32| f(&mut Call::new(c)?, a))
-            }
-            Two(f) => linker.func_wrap(ENV, name, move |c: From<'_>, a: u32, b: u32| {
-                f(&mut Call::new(c)?, a, b)
-            }),
-            Three(f) => linker.func_wrap(ENV, name, move |c: From<'_>, a: u32, b: u32, d: u32| {
-                f(&mut Call::new(c)?, a, b, d)
-            }),
-            Four(f) => {
-                linker.func_wrap(ENV, name, move |c: From<'_>, a: u32, b: u32, d: u32, e: u32| {
-                    f(&mut Call::new(c)?, a, b, d, e)
-                })
-            }
+            Do(f) => provide!(linker, ENV, name, f),
+            Long(f) => provide!(linker, ENV, name, f),
+            DoOne(f) => provide!(linker, ENV, name, f, a: u32),
+            DoThree(f) => provide!(linker, ENV, name, f, a: u32, b: u32, c: u32),
+            One(f) => provide!(linker, ENV, name, f, a: u32),
+            Two(f) => provide!(linker, ENV, name, f, a: u32, b: u32),
+            Three(f) => provide!(linker, ENV, name, f, a: u32, b: u32, c: u32),
+            Four(f) => provide!(linker, ENV, name, f, a: u32, b: u32, c: u32, d: u32),
         }
-        .map(|_| ())
     }
 }

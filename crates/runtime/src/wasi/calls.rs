@@ -5,15 +5,15 @@
 //! and long paths are refused. A guest has so many descriptors at most, and what it does with symbolic links cannot make one
 //! that leads out of its directories: `links.rs`.
 
-use wasmtime::{Caller, Linker};
 use wasmtime_wasi::p1::wasi_snapshot_preview1 as functions;
 use wiggle::GuestMemory;
 
 use super::host::{
-    BAD_DESCRIPTOR, FAULT, Host, NAME_TOO_LONG, NOT_PERMITTED, PATH, SUCCESS, memory, slice,
+    BAD_DESCRIPTOR, FAULT, Host, NAME_TOO_LONG, NOT_PERMITTED, PATH, SUCCESS, slice,
 };
 use super::links::{refuses_link, refuses_rename, refuses_symlink};
-use crate::state::State;
+use crate::fault::Fault;
+use crate::machine::{Call, Linker, provide};
 
 /// Most bytes that are read or written at once.
 const PART: u32 = 1 << 20;
@@ -32,20 +32,17 @@ const TOO_MANY_FILES: i32 = 33;
 /// The first descriptor behind the standard streams.
 const FIRST: i32 = 3;
 
-/// Defines functions of WASI by their arguments. What follows says which of these are a path and its length (in square
-/// brackets), which a list of buffers and its length (in braces), who may refuse the call (`unless`), and who looks at its
-/// result (`then`).
+/// Defines functions of WASI by their arguments, for one of this name to be provided. What follows says which of these are a path
+/// and its length (in square brackets), which a list of buffers and its length (in braces), who may refuse the call (`unless`), and
+/// who looks at its result (`then`).
 macro_rules! define {
-    ($linker:ident, $module:ident; $($name:ident($($argument:ident: $ty:ty),*) $([$path:ident $length:ident])*
+    ($linker:ident, $module:ident, $wanted:ident; $($name:ident($($argument:ident: $ty:ty),*) $([$path:ident $length:ident])*
         $({$list:ident $count:ident})? $(unless $refuses:ident($($asked:ident),*))? $(then $checks:ident $out:ident)?;)*) => {$(
-        $linker.func_wrap(
-            $module,
-            stringify!($name),
-            |mut caller: Caller<'_, State>, $($argument: $ty),*| -> wasmtime::Result<i32> {
+        if $wanted == stringify!($name) {
+            let answer = |call: &mut Call<'_>, $($argument: $ty),*| -> Result<i32, Fault> {
                 $(if !(0..=PATH).contains(&$length) { return Ok(NAME_TOO_LONG); })*
                 $(if !(0..=BUFFERS).contains(&$count) { return Ok(INVALID); })?
-                let memory = memory(&mut caller)?;
-                let (bytes, state) = memory.data_and_store_mut(&mut caller);
+                let (bytes, state) = call.parts();
                 let mut host = Host::new(state);
                 $(if $refuses(&mut host, bytes, ($($asked),*))? { return Ok(NOT_PERMITTED); })?
                 let whole: Option<Whole> = None;
@@ -56,15 +53,64 @@ macro_rules! define {
                 $(let result = $checks(&mut host, bytes, result, $out);)?
                 $(host.note_denied(bytes, &result, $path, $length);)*
                 result
-            },
-        )?;
+            };
+            provide!($linker, $module, $wanted, answer, $($argument: $ty),*);
+            return true;
+        }
     )*};
 }
 
-/// Provides the functions instead of those that there are.
-pub(super) fn link(linker: &mut Linker<State>, module: &'static str) -> wasmtime::Result<()> {
-    linker.allow_shadowing(true);
-    define! {linker, module;
+/// The same for functions that wait for nothing.
+macro_rules! define_quick {
+    ($linker:ident, $module:ident, $wanted:ident; $($name:ident($($argument:ident: $ty:ty),*);)*) => {$(
+        if $wanted == stringify!($name) {
+            let answer = |call: &mut Call<'_>, $($argument: $ty),*| {
+                let (bytes, state) = call.parts();
+                let mut memory = GuestMemory::Unshared(bytes);
+                Host::new(state).at_once(|wasi| functions::$name(wasi, &mut memory, $($argument),*))
+            };
+            provide!($linker, $module, $wanted, answer, $($argument: $ty),*);
+            return true;
+        }
+    )*};
+}
+
+/// Provides a function, if there is one of this name.
+pub(super) fn link(linker: &mut Linker, module: &str, name: &str) -> bool {
+    match name {
+        "fd_prestat_get" => provide!(linker, module, name, prestat_get, fd: i32, out: i32),
+        "random_get" => provide!(linker, module, name, random_get, at: i32, length: i32),
+        _ => return link_slow(linker, module, name) || link_quick(linker, module, name),
+    }
+    true
+}
+
+fn link_quick(linker: &mut Linker, module: &str, name: &str) -> bool {
+    define_quick! {linker, module, name;
+        args_get(list: i32, bytes: i32);
+        args_sizes_get(count: i32, size: i32);
+        clock_res_get(clock: i32, out: i32);
+        clock_time_get(clock: i32, precision: i64, out: i32);
+        environ_get(list: i32, bytes: i32);
+        environ_sizes_get(count: i32, size: i32);
+        fd_allocate(fd: i32, offset: i64, length: i64);
+        fd_fdstat_set_flags(fd: i32, flags: i32);
+        fd_fdstat_set_rights(fd: i32, rights: i64, more: i64);
+        fd_prestat_dir_name(fd: i32, path: i32, length: i32);
+        fd_tell(fd: i32, out: i32);
+        proc_exit(code: i32);
+        proc_raise(signal: i32);
+        sched_yield();
+        sock_accept(fd: i32, flags: i32, out: i32);
+        sock_recv(fd: i32, list: i32, count: i32, flags: i32, size: i32, out: i32);
+        sock_send(fd: i32, list: i32, count: i32, flags: i32, size: i32);
+        sock_shutdown(fd: i32, how: i32);
+    }
+    false
+}
+
+fn link_slow(linker: &mut Linker, module: &str, name: &str) -> bool {
+    define! {linker, module, name;
         fd_advise(fd: i32, offset: i64, length: i64, advice: i32);
         fd_close(fd: i32);
         fd_datasync(fd: i32);
@@ -96,10 +142,7 @@ pub(super) fn link(linker: &mut Linker<State>, module: &'static str) -> wasmtime
             [path length] [new new_length] unless refuses_symlink();
         path_unlink_file(fd: i32, path: i32, length: i32) [path length];
     }
-    linker.func_wrap(module, "fd_prestat_get", prestat_get)?;
-    linker.func_wrap(module, "random_get", random_get)?;
-    linker.allow_shadowing(false);
-    Ok(())
+    false
 }
 
 /// The length of the buffer that a call reads or writes, where it was made shorter for the call.
@@ -139,9 +182,9 @@ impl Whole {
 fn bounded(
     host: &mut Host<'_>,
     bytes: &mut [u8],
-    result: wasmtime::Result<i32>,
+    result: Result<i32, Fault>,
     out: i32,
-) -> wasmtime::Result<i32> {
+) -> Result<i32, Fault> {
     let opened =
         slice(bytes, out, 4).and_then(<[u8]>::first_chunk).copied().map(u32::from_le_bytes);
     match (result, opened) {
@@ -157,27 +200,27 @@ fn bounded(
 }
 
 /// Says which directories there are. Whoever asks while it works wants a file, and libraries that find none ask no further.
-fn prestat_get(mut caller: Caller<'_, State>, fd: i32, out: i32) -> wasmtime::Result<i32> {
-    let memory = memory(&mut caller)?;
-    let (bytes, state) = memory.data_and_store_mut(&mut caller);
+fn prestat_get(call: &mut Call<'_>, fd: i32, out: i32) -> Result<i32, Fault> {
+    let (bytes, state) = call.parts();
     let mut memory = GuestMemory::Unshared(bytes);
-    let result = functions::fd_prestat_get(&mut state.wasi, &mut memory, fd, out)?;
+    let result =
+        Host::new(state).at_once(|wasi| functions::fd_prestat_get(wasi, &mut memory, fd, out))?;
     if (fd, result) == (FIRST, BAD_DESCRIPTOR) && state.is_asked && state.denied.is_none() {
         state.denied = Some(String::new());
     }
     Ok(result)
 }
 
-fn random_get(mut caller: Caller<'_, State>, at: i32, length: i32) -> wasmtime::Result<i32> {
-    let memory = memory(&mut caller)?;
-    let (bytes, state) = memory.data_and_store_mut(&mut caller);
+fn random_get(call: &mut Call<'_>, at: i32, length: i32) -> Result<i32, Fault> {
+    let (bytes, state) = call.parts();
     let end = (at.cast_unsigned() as usize).saturating_add(length.cast_unsigned() as usize);
     let Some(bytes) = bytes.get_mut(at.cast_unsigned() as usize..end) else { return Ok(FAULT) };
     for part in bytes.chunks_mut(RANDOM) {
         state.leash.look()?;
         // A part has at most RANDOM bytes.
         let length = part.len() as i32;
-        functions::random_get(&mut state.wasi, &mut GuestMemory::Unshared(part), 0, length)?;
+        let mut memory = GuestMemory::Unshared(part);
+        Host::new(state).at_once(|wasi| functions::random_get(wasi, &mut memory, 0, length))?;
     }
     Ok(SUCCESS)
 }

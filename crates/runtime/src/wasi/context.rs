@@ -13,6 +13,7 @@ use wasmtime_wasi::{FsPerms, HostMonotonicClock, I32Exit, WasiCtxBuilder, async_
 
 use super::printed::Printed;
 use crate::capture::Capture;
+use crate::fault::Fault;
 use crate::interrupt::Leash;
 use crate::output::Lines;
 use crate::{GuestOutput, GuestStream, LoadError, Sandbox};
@@ -69,9 +70,12 @@ impl HostMonotonicClock for Monotonic {
     }
 }
 
-/// The code that the guest exited with, if it did.
-pub(crate) fn exit_code(error: &wasmtime::Error) -> Option<i32> {
-    error.downcast_ref::<I32Exit>().map(|exit| exit.0)
+/// What an error of WASI's functions means for the guest: it exited, or nothing good.
+pub(super) fn fault(error: &wiggle::wasmtime_crate::Error) -> Fault {
+    match error.downcast_ref::<I32Exit>() {
+        Some(exit) => Fault::Exit(exit.0),
+        None => Fault::said(error.root_cause().to_string()),
+    }
 }
 
 /// What takes a guest's output.

@@ -3,13 +3,13 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use wasmtime::{Caller, Extern, Memory, Trap};
 use wasmtime_wasi::p1::wasi_snapshot_preview1 as functions;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
 use wasmtime_wasi::runtime::in_tokio;
-use wiggle::GuestMemory;
+use wiggle::{GuestMemory, wasmtime_crate as engine};
 
-use super::context::Wasi;
+use super::context::{Wasi, fault};
+use crate::fault::{Fault, Trap};
 use crate::interrupt::Leash;
 use crate::state::State;
 
@@ -42,23 +42,32 @@ impl<'s> Host<'s> {
     pub(super) fn within_deadline<'h, F>(
         &'h mut self,
         call: impl FnOnce(&'h mut Wasi) -> F,
-    ) -> wasmtime::Result<i32>
+    ) -> Result<i32, Fault>
     where
-        F: Future<Output = wasmtime::Result<i32>>,
+        F: Future<Output = engine::Result<i32>>,
     {
         self.wasi.set_hostcall_fuel(COPIED);
         let (leash, call) = (&self.leash, call(&mut *self.wasi));
         in_tokio(async {
             tokio::select! {
                 biased;
-                result = call => result,
+                result = call => result.map_err(|error| fault(&error)),
                 () = leash.killed() => Err(Trap::Interrupt.into()),
             }
         })
     }
 
+    /// Has a call that waits for nothing answered.
+    pub(super) fn at_once<T>(
+        &mut self,
+        call: impl FnOnce(&mut Wasi) -> engine::Result<T>,
+    ) -> Result<T, Fault> {
+        self.wasi.set_hostcall_fuel(COPIED);
+        call(&mut *self.wasi).map_err(|error| fault(&error))
+    }
+
     /// What stands at a path, as WASI numbers types; links are not followed.
-    pub(super) fn kind(&mut self, fd: i32, path: &[u8]) -> wasmtime::Result<Option<u8>> {
+    pub(super) fn kind(&mut self, fd: i32, path: &[u8]) -> Result<Option<u8>, Fault> {
         /// Bytes of what is known of a file, and where in them the type stands.
         const FILE: usize = 64;
         const TYPE: usize = 16;
@@ -78,7 +87,7 @@ impl<'s> Host<'s> {
     pub(super) fn note_denied(
         &mut self,
         bytes: &[u8],
-        result: &wasmtime::Result<i32>,
+        result: &Result<i32, Fault>,
         path: i32,
         length: i32,
     ) {
@@ -89,12 +98,6 @@ impl<'s> Host<'s> {
             *self.denied = Some(String::from_utf8_lossy(path).into_owned());
         }
     }
-}
-
-/// The guest's memory.
-pub(super) fn memory(caller: &mut Caller<'_, State>) -> wasmtime::Result<Memory> {
-    let memory = caller.get_export("memory").and_then(Extern::into_memory);
-    memory.ok_or_else(|| wasmtime::Error::msg("missing required memory export"))
 }
 
 /// Bytes of the guest's memory.

@@ -6,13 +6,14 @@
 //! within theirs.
 
 use super::host::{Host, slice};
+use crate::fault::Fault;
 
 /// Types of files, as WASI numbers them.
 const DIRECTORY: u8 = 3;
 const SYMBOLIC_LINK: u8 = 7;
 
 /// No guest makes a symbolic link: where its target leads depends on who renames what around it later.
-pub(super) fn refuses_symlink(_: &mut Host<'_>, _: &[u8], (): ()) -> wasmtime::Result<bool> {
+pub(super) fn refuses_symlink(_: &mut Host<'_>, _: &[u8], (): ()) -> Result<bool, Fault> {
     Ok(true)
 }
 
@@ -21,7 +22,7 @@ pub(super) fn refuses_link(
     host: &mut Host<'_>,
     bytes: &[u8],
     (fd, path, length): (i32, i32, i32),
-) -> wasmtime::Result<bool> {
+) -> Result<bool, Fault> {
     let Some(path) = slice(bytes, path, length) else { return Ok(false) };
     Ok(host.kind(fd, path)? == Some(SYMBOLIC_LINK))
 }
@@ -31,7 +32,7 @@ pub(super) fn refuses_rename(
     host: &mut Host<'_>,
     bytes: &[u8],
     (fd, path, length, to, new, new_length): (i32, i32, i32, i32, i32, i32),
-) -> wasmtime::Result<bool> {
+) -> Result<bool, Fault> {
     let (path, new) = (slice(bytes, path, length), slice(bytes, new, new_length));
     let (Some(path), Some(new)) = (path, new) else { return Ok(false) };
     Ok(match host.kind(fd, path)? {

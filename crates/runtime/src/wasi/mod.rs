@@ -8,19 +8,15 @@ mod poll;
 mod printed;
 mod unstable;
 
-use wasmtime::Linker;
-use wasmtime_wasi::{p0, p1};
+use crate::machine::Linker;
 
-use crate::state::State;
-
-pub(crate) use context::{Wasi, context, exit_code};
+pub(crate) use context::{Wasi, context};
 pub(crate) use printed::Printed;
 
-/// Provides WASI's functions, and those that older toolchains took for them.
-pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    p1::add_to_linker_sync(linker, |state| &mut state.wasi)?;
-    calls::link(linker, "wasi_snapshot_preview1")?;
-    p0::add_to_linker_sync(linker, |state| &mut state.wasi)?;
-    unstable::link(linker)?;
-    poll::link(linker)
+/// Provides a function of WASI, or of what older toolchains took for it; whether there is one of this name.
+pub(crate) fn link(linker: &mut Linker, module: &str, name: &str) -> bool {
+    let is_unstable = module == unstable::MODULE;
+    (is_unstable && unstable::link(linker, name))
+        || poll::link(linker, module, name, is_unstable)
+        || calls::link(linker, module, name)
 }

@@ -5,8 +5,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use wasmtime::{Caller, Linker, Trap};
-
+use crate::fault::{Fault, Trap};
+use crate::machine::{Call, Linker, provide};
 use crate::state::State;
 
 /// Where subscriptions differ: one to a clock names itself a second time before it comes to the point in `wasi_unstable`.
@@ -29,31 +29,28 @@ const SUCCESS: i32 = 0;
 const FAULT: i32 = 21;
 const INVALID: i32 = 28;
 
-/// Provides the function instead of the one that there is.
-pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    linker.allow_shadowing(true);
-    for (module, form) in [("wasi_snapshot_preview1", PREVIEW_1), ("wasi_unstable", UNSTABLE)] {
-        let poll = move |caller: Caller<'_, State>, subscriptions, events, count, event_count| {
-            poll(caller, form, (subscriptions, events, count, event_count))
-        };
-        linker.func_wrap(module, "poll_oneoff", poll)?;
+/// Provides the function, if that is its name.
+pub(super) fn link(linker: &mut Linker, module: &str, name: &str, is_unstable: bool) -> bool {
+    if name != "poll_oneoff" {
+        return false;
     }
-    linker.allow_shadowing(false);
-    Ok(())
+    let form = if is_unstable { UNSTABLE } else { PREVIEW_1 };
+    let poll = move |call: &mut Call<'_>, subscriptions, events, count, event_count| {
+        poll(call, form, (subscriptions, events, count, event_count))
+    };
+    provide!(linker, module, name, poll, subscriptions: u32, events: u32, count: u32, event_count: u32);
+    true
 }
 
 fn poll(
-    mut caller: Caller<'_, State>,
+    call: &mut Call<'_>,
     form: Form,
     (subscriptions, events, count, event_count): (u32, u32, u32, u32),
-) -> wasmtime::Result<i32> {
-    let Some(memory) = caller.get_export("memory").and_then(wasmtime::Extern::into_memory) else {
-        return Err(wasmtime::Error::msg("missing required memory export"));
-    };
+) -> Result<i32, Fault> {
     if count == 0 || count > MOST {
         return Ok(INVALID);
     }
-    let (data, state) = memory.data_and_store_mut(&mut caller);
+    let (data, state) = call.parts();
     let asked: Option<Vec<Subscription>> = (0..count as usize)
         .map(|index| Subscription::read(data.get(subscriptions as usize..)?, form, index, state))
         .collect();

@@ -2,15 +2,14 @@
 //!
 //! Two of them say what is known of a file, in fewer bytes; one moves in a file, and numbers the ways to do it otherwise.
 
-use wasmtime::{Caller, Linker};
 use wasmtime_wasi::p1::wasi_snapshot_preview1 as functions;
 use wiggle::GuestMemory;
 
-use super::calls;
-use super::host::{FAULT, Host, NAME_TOO_LONG, PATH, SUCCESS, memory, slice};
-use crate::state::State;
+use super::host::{FAULT, Host, NAME_TOO_LONG, PATH, SUCCESS, slice};
+use crate::fault::Fault;
+use crate::machine::{Call, Linker, provide};
 
-const MODULE: &str = "wasi_unstable";
+pub(super) const MODULE: &str = "wasi_unstable";
 /// Bytes of what is known of a file in preview 1.
 const FILE: usize = 64;
 /// And here.
@@ -19,24 +18,22 @@ const OLD_FILE: usize = 56;
 const LINKS: usize = 24;
 const OLD_LINKS: usize = 20;
 
-/// Provides the functions instead of those that there are.
-pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    calls::link(linker, MODULE)?;
-    linker.allow_shadowing(true);
-    linker.func_wrap(MODULE, "fd_seek", seek)?;
-    linker.func_wrap(MODULE, "fd_filestat_get", file)?;
-    linker.func_wrap(MODULE, "path_filestat_get", path)?;
-    linker.allow_shadowing(false);
-    Ok(())
+/// Provides a function that is another here, if that is its name.
+pub(super) fn link(linker: &mut Linker, name: &str) -> bool {
+    match name {
+        "fd_seek" => {
+            provide!(linker, MODULE, name, seek, fd: i32, offset: i64, whence: i32, out: i32);
+        }
+        "fd_filestat_get" => provide!(linker, MODULE, name, file, fd: i32, out: i32),
+        "path_filestat_get" => {
+            provide!(linker, MODULE, name, path, fd: i32, flags: i32, path_at: i32, length: i32, out: i32);
+        }
+        _ => return false,
+    }
+    true
 }
 
-fn seek(
-    mut caller: Caller<'_, State>,
-    fd: i32,
-    offset: i64,
-    whence: i32,
-    out: i32,
-) -> wasmtime::Result<i32> {
+fn seek(call: &mut Call<'_>, fd: i32, offset: i64, whence: i32, out: i32) -> Result<i32, Fault> {
     // From the current place, the end, the beginning; there the beginning comes first.
     let whence = match whence {
         0 => 1,
@@ -44,14 +41,14 @@ fn seek(
         2 => 0,
         unknown => unknown,
     };
-    let (bytes, state) = memory(&mut caller)?.data_and_store_mut(&mut caller);
+    let (bytes, state) = call.parts();
     let mut memory = GuestMemory::Unshared(bytes);
     Host::new(state)
         .within_deadline(|wasi| functions::fd_seek(wasi, &mut memory, fd, offset, whence, out))
 }
 
-fn file(mut caller: Caller<'_, State>, fd: i32, out: i32) -> wasmtime::Result<i32> {
-    let (bytes, state) = memory(&mut caller)?.data_and_store_mut(&mut caller);
+fn file(call: &mut Call<'_>, fd: i32, out: i32) -> Result<i32, Fault> {
+    let (bytes, state) = call.parts();
     let mut known = [0; FILE];
     let mut memory = GuestMemory::Unshared(&mut known);
     let result = Host::new(state)
@@ -60,17 +57,17 @@ fn file(mut caller: Caller<'_, State>, fd: i32, out: i32) -> wasmtime::Result<i3
 }
 
 fn path(
-    mut caller: Caller<'_, State>,
+    call: &mut Call<'_>,
     fd: i32,
     flags: i32,
     path: i32,
     length: i32,
     out: i32,
-) -> wasmtime::Result<i32> {
+) -> Result<i32, Fault> {
     if !(0..=PATH).contains(&length) {
         return Ok(NAME_TOO_LONG);
     }
-    let (bytes, state) = memory(&mut caller)?.data_and_store_mut(&mut caller);
+    let (bytes, state) = call.parts();
     let Some(name) = slice(bytes, path, length) else { return Ok(FAULT) };
     // What is known, and the path behind it.
     let mut room = [&[0; FILE], name].concat();

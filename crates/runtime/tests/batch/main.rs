@@ -50,7 +50,7 @@ fn files(wasm: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         compiler.interrupted_by(kind).compile(wasm).unwrap()
     };
     let (host, portable) =
-        (Target::host().unwrap(), Target::parse("pulley64", None, None).unwrap());
+        (Target::host().unwrap(), Target::parse("portable", None, None).unwrap());
     vec![
         ("wasm", wasm.to_vec()),
         ("signal", artifact(host.clone(), Interruption::Signal)),

@@ -237,9 +237,9 @@ fn disasm_shows_machine_code_for_every_native_target() {
         let run = stage.run(&format!("disasm x.aot f --target {target}"));
         run.check(0, &[&format!("f ({target}"), instruction], &[]);
     }
-    stage.run("disasm x.aot").check(0, &["f (s390x"], &["pulley32", "nothing to disassemble"]);
+    stage.run("disasm x.aot").check(0, &["f (s390x"], &["portable", "nothing to disassemble"]);
     stage.run("disasm x.aot g").check(1, &[], &["there is no function 'g'"]);
-    stage.run("disasm x.aot --target pulley").check(1, &[], &["for the engine's interpreter"]);
+    stage.run("disasm x.aot --target portable").check(1, &[], &["WebAssembly for an interpreter"]);
     stage.run("disasm x.aot --target mips").check(1, &[], &["there is code for x86_64-"]);
     stage.run("disasm ok.wasm").check(1, &[], &["it is a WebAssembly module"]);
 }

@@ -9,12 +9,12 @@ mod start;
 mod verdict;
 
 use flb_event::{Chunk, Records, Run};
-use wasmtime::TypedFunc;
 
 use super::Answers;
 use super::arguments::HostPages;
 use crate::guest::{Guest, missing};
 use crate::guests::{self, Guests, Live};
+use crate::machine::Function;
 use crate::ready::Ready;
 use crate::space::{HOST_PAGES, PAGE};
 use crate::{FilterError, FilterModule, FilterOptions, LoadError};
@@ -60,7 +60,7 @@ impl Asker {
 
 /// What is used of a guest.
 pub(crate) struct Entry {
-    function: TypedFunc<u32, u32>,
+    function: Function<u32, u32>,
     pages: HostPages,
     /// Bytes of the pages before the batch, where the start block is.
     before: usize,
@@ -138,7 +138,11 @@ impl Entry {
             }
             // What the host did with the verdicts before is no time of the guest's.
             guest.begin();
-            let returned = guest.run(|store| self.function.call(store, block.address()));
+            let returned = guest.call(&self.function, block.address());
+            if guest.missing().is_some() {
+                // Another one is asked about the rest.
+                return false;
+            }
             let next = block.next(guest.memory(), first);
             let is_stuck = next == first;
             let sight = Sight::of(guest, self.pages.range());

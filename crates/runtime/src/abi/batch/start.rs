@@ -2,13 +2,13 @@
 
 use flb_artifact::contract::BATCH_START;
 use flb_event::msgpack;
-use wasmtime::TypedFunc;
 
 use super::block::{ROOM, VERSION};
 use super::sight::{Sight, word};
 use super::verdict::reason;
 use crate::abi::arguments::HostPages;
 use crate::guest::Guest;
+use crate::machine::Function;
 use crate::{FilterError, FilterOptions, LoadError};
 
 /// Bytes of the block, and where in it a reason is named.
@@ -77,11 +77,11 @@ fn config(options: &FilterOptions) -> Result<Vec<u8>, LoadError> {
 fn call(
     guest: &mut Guest,
     pages: &HostPages,
-    function: &TypedFunc<u32, u32>,
+    function: &Function<u32, u32>,
 ) -> Result<(), LoadError> {
     guest.begin();
     let at = pages.offset;
-    let returned = guest.run(|store| function.call(store, at as u32));
+    let returned = guest.call(function, at as u32);
     if let Ok(0) = returned {
         return Ok(());
     }

@@ -1,6 +1,6 @@
 //! A `va_list`: arguments one behind the other in the guest's memory.
 
-use wasmtime::Trap;
+use crate::fault::Trap;
 
 /// Where the next argument is.
 pub(super) struct Arguments(u64);

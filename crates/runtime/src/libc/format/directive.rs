@@ -1,9 +1,8 @@
 //! One directive of a format: `%`, flags, width, precision, size, conversion.
 
-use wasmtime::Trap;
-
 use super::MOST;
 use super::arguments::Arguments;
+use crate::fault::Trap;
 
 /// One directive of a format.
 #[derive(Debug, Clone, Copy, Default)]

@@ -12,9 +12,8 @@ mod tests;
 
 use std::ops::Range;
 
-use wasmtime::Trap;
-
 use super::bytes::{text, text_within};
+use crate::fault::{Fault, Trap};
 use arguments::Arguments;
 use directive::{Directive, Size};
 
@@ -27,9 +26,9 @@ const LONGEST: usize = 1024;
 /// Where printed bytes go.
 pub(super) trait Sink {
     /// Takes bytes of the host.
-    fn write(&mut self, memory: &mut [u8], bytes: &[u8]) -> wasmtime::Result<()>;
+    fn write(&mut self, memory: &mut [u8], bytes: &[u8]) -> Result<(), Fault>;
     /// Takes bytes of the guest's memory.
-    fn copy(&mut self, memory: &mut [u8], from: Range<usize>) -> wasmtime::Result<()>;
+    fn copy(&mut self, memory: &mut [u8], from: Range<usize>) -> Result<(), Fault>;
     /// The trap that ends a call whose deadline has passed.
     fn look(&self) -> Result<(), Trap>;
 }
@@ -41,7 +40,7 @@ pub(super) fn print(
     format: u32,
     arguments: u32,
     sink: &mut impl Sink,
-) -> wasmtime::Result<u32> {
+) -> Result<u32, Fault> {
     let mut at = format as usize;
     let end = at + text(memory, format)?.len();
     let mut printer = Printer { memory, arguments: Arguments::new(arguments), sink, count: 0 };
@@ -70,17 +69,17 @@ struct Printer<'a, S> {
 }
 
 impl<S: Sink> Printer<'_, S> {
-    fn write(&mut self, bytes: &[u8]) -> wasmtime::Result<()> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         self.count += bytes.len() as u64;
         self.sink.write(self.memory, bytes)
     }
 
-    fn copy(&mut self, from: Range<usize>) -> wasmtime::Result<()> {
+    fn copy(&mut self, from: Range<usize>) -> Result<(), Fault> {
         self.count += from.len() as u64;
         self.sink.copy(self.memory, from)
     }
 
-    fn convert(&mut self, directive: Directive) -> wasmtime::Result<()> {
+    fn convert(&mut self, directive: Directive) -> Result<(), Fault> {
         match directive.conversion {
             b'd' | b'i' => {
                 let value = self.signed(directive.size)?;
@@ -134,7 +133,7 @@ impl<S: Sink> Printer<'_, S> {
         })
     }
 
-    fn character(&mut self, directive: &Directive) -> wasmtime::Result<()> {
+    fn character(&mut self, directive: &Directive) -> Result<(), Fault> {
         let byte = self.unsigned(directive.size)? as u8;
         let mut padded = directive.padding(1);
         padded.insert(if directive.is_left { 0 } else { padded.len() }, byte);
@@ -142,7 +141,7 @@ impl<S: Sink> Printer<'_, S> {
         self.write(&padded[..end])
     }
 
-    fn text(&mut self, directive: &Directive) -> wasmtime::Result<()> {
+    fn text(&mut self, directive: &Directive) -> Result<(), Fault> {
         const NULL: &[u8] = b"(null)";
         let at = self.arguments.word(self.memory)?;
         let most = directive.precision.unwrap_or(u32::MAX);

@@ -17,12 +17,12 @@ use A::{Double, Long, Text, Word};
 struct Kept(Vec<u8>);
 
 impl Sink for Kept {
-    fn write(&mut self, _memory: &mut [u8], bytes: &[u8]) -> wasmtime::Result<()> {
+    fn write(&mut self, _memory: &mut [u8], bytes: &[u8]) -> Result<(), Fault> {
         self.0.extend_from_slice(bytes);
         Ok(())
     }
 
-    fn copy(&mut self, memory: &mut [u8], from: Range<usize>) -> wasmtime::Result<()> {
+    fn copy(&mut self, memory: &mut [u8], from: Range<usize>) -> Result<(), Fault> {
         self.0.extend_from_slice(&memory[from]);
         Ok(())
     }
@@ -61,7 +61,7 @@ fn memory(format: &[u8], arguments: &[A]) -> Vec<u8> {
     memory
 }
 
-fn printed(format: &[u8], arguments: &[A]) -> wasmtime::Result<(Vec<u8>, u32)> {
+fn printed(format: &[u8], arguments: &[A]) -> Result<(Vec<u8>, u32), Fault> {
     let mut kept = Kept::default();
     let mut memory = memory(format, arguments);
     let count = print(&mut memory, FORMAT as u32, ARGUMENTS as u32, &mut kept)?;
@@ -290,7 +290,7 @@ fn what_lies_outside_memory_is_a_trap() {
         let at = memory.len() - text.len();
         memory[at..].copy_from_slice(text);
         let error = print(&mut memory, format, arguments, &mut Kept::default()).unwrap_err();
-        assert_eq!(error.downcast_ref(), Some(&Trap::MemoryOutOfBounds));
+        assert_eq!(error, Trap::MemoryOutOfBounds.into());
     };
     let end = 0x10000;
     outside(end, ARGUMENTS as u32, b"");

@@ -1,4 +1,4 @@
-;;! target = "pulley64"
-;;! triple = "pulley64-unknown-unknown-elf"
+;;! target = "portable"
+;;! triple = "portable"
 ;;! below = 8192
 (module (memory 1) (func (export "f") (param i32 i32 i32 i32 i32 i32) (result i32) local.get 4))
