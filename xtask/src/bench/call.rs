@@ -4,7 +4,7 @@
 //! Rounds of all rows are interleaved, on one CPU. `FLB_OURS` names a folder with programs of ours that are built already. The
 //! original runtime takes part when `FLB_WAMRC` names its compiler, and `FLB_WAMR_CALL` a program that calls it: `PROGRAM AOT
 //! FUNCTION FILE RECORDS` calls the function with the lines of the file in turn and prints the nanoseconds of CPU time of a
-//! call, arguments and answer copied.
+//! call, arguments and answer copied. It is given the module itself, too, for the original's interpreter beside ours.
 
 use std::env;
 use std::fs;
@@ -22,8 +22,17 @@ use crate::toolchains;
 const ROUNDS: usize = 5;
 /// Bytes of a record, and records in a round.
 const SIZES: &[(usize, usize)] = &[(240, 100_000), (4096, 20_000)];
-/// How a call can be ended; the first one is what users have.
-const INTERRUPTIONS: &[&str] = &["signal", "epoch", "none"];
+/// What we make of a module, by name and option: native code by how a call can be ended, of which the first one is what users
+/// have; and portable code, for machines without a back end.
+const FORMS: &[(&str, &str)] = &[
+    ("signal", "--interruption=signal"),
+    ("epoch", "--interruption=epoch"),
+    ("none", "--interruption=none"),
+    ("portable", "--target=portable"),
+];
+
+/// The module itself in the original runtime.
+const INTERPRETED: &str = "original, interpreted";
 
 /// A filter as a module and, where there is one, as native code.
 struct Filter {
@@ -213,8 +222,8 @@ fn rows(ours: &Path, folder: &Path) -> Result<Vec<Row>> {
                 rows.push(Row { filter, size: *size, by, command, times });
             };
             let aot = |by: &str| folder.join(format!("{}-{}-{by}.aot", filter.name, filter.format));
-            for by in INTERRUPTIONS {
-                let options = ["--opt-level=3", "--size-level=3", &format!("--interruption={by}")];
+            for (by, option) in FORMS {
+                let options = ["--opt-level=3", "--size-level=3", option];
                 compile(&ours.join("flb-wamrc"), filter.module, &options, &aot(by))?;
                 let mut command = Command::new(ours.join("examples/calls"));
                 command.arg(&file).args([records, filter.format]);
@@ -232,6 +241,10 @@ fn rows(ours: &Path, folder: &Path) -> Result<Vec<Row>> {
                 let mut command = Command::new(program);
                 command.arg(aot("peer")).arg(filter.function).arg(&file).arg(records);
                 add("original", command);
+                let mut command = Command::new(program);
+                command.arg(aot("peer").with_extension("wasm")).arg(filter.function);
+                command.arg(&file).arg(records);
+                add(INTERPRETED, command);
             }
         }
     }
@@ -344,14 +357,16 @@ fn report(rows: &[Row], onces: &[Once], folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The filters' own parts against the original's, one ratio for all of them that do real work.
+/// The filters' own parts against the original's, one ratio for all of them that do real work: native code against native code, and
+/// portable code against its interpreter.
 fn compare(rows: &[Row], of: &impl Fn(&Row, &str) -> Option<f64>) {
-    for by in INTERRUPTIONS {
+    for (by, _) in FORMS {
+        let peer = if *by == "portable" { INTERPRETED } else { "original" };
         let works = |row: &&Row| row.by == *by && row.filter.module.starts_with("examples/");
         let ratios: Vec<f64> = rows
             .iter()
             .filter(works)
-            .filter_map(|row| Some(of(row, by)? / of(row, "original")?))
+            .filter_map(|row| Some(of(row, by)? / of(row, peer)?))
             .collect();
         if ratios.is_empty() {
             continue;
@@ -359,7 +374,7 @@ fn compare(rows: &[Row], of: &impl Fn(&Row, &str) -> Option<f64>) {
         let sum: f64 = ratios.iter().map(|ratio| ratio.ln()).sum();
         let mean = (sum / ratios.len() as f64).exp();
         println!(
-            "\n{by}, own part against the original's, geometric mean: {mean:.2} of {ratios:.2?}"
+            "\n{by}, own part against the {peer}'s, geometric mean: {mean:.2} of {ratios:.2?}"
         );
     }
 }
