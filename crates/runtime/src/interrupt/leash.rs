@@ -182,6 +182,7 @@ impl Leash {
     }
 
     /// Whether the guest runs, and its deadline has passed.
+    #[cfg(native)]
     pub(super) fn is_to_end(&self) -> bool {
         self.running().is_some_and(|number| self.killed.load(Ordering::Acquire) == number)
     }
