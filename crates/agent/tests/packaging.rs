@@ -212,7 +212,7 @@ fn alerts_and_dashboard_ask_for_metrics_that_the_agent_has() {
     let mut agent = Program::start(command.env_remove("HOME").env_remove("XDG_CACHE_HOME"));
     let line = agent.line_with("tcp_port=").unwrap();
     let port = line.trim_end().rsplit('=').next().unwrap().parse().unwrap();
-    let known = || flb_testkit::http::get(port, "/api/v2/metrics/prometheus", "").body;
+    let known = || flb_testkit::get(port, "/api/v2/metrics/prometheus", "").body;
     let delivered = "fluentbit_output_latency_seconds_count";
     while !known().contains(delivered) {
         std::thread::sleep(std::time::Duration::from_millis(20));
