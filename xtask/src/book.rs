@@ -22,7 +22,7 @@ pub(crate) fn run() -> Result<()> {
     for file in wanted(&summary, read)? {
         copy(&root().join(&file), &pages.join(&file))?;
     }
-    write(&pages.join("SUMMARY.md"), &from_the_root(&summary))?;
+    write(&pages.join("SUMMARY.md"), from_the_root(&summary))?;
     copy(&root().join("docs/book.toml"), &book.join("book.toml"))?;
     run_command(toolchains::mdbook()?.arg("build").arg(&book))?;
     println!("{}", book.join("html/index.html").display());

@@ -26,7 +26,7 @@ enum Part {
     /// A text with the time in it.
     Text(Format),
     Tag,
-    TagPart(usize),
+    PieceOfTag(usize),
     Index,
     Letters,
 }
@@ -86,7 +86,7 @@ impl KeyFormat {
             match part {
                 Part::Text(format) => key.push_str(format.dates().text(made.time)),
                 Part::Tag => key.push_str(made.tag.as_str()),
-                Part::TagPart(number) => {
+                Part::PieceOfTag(number) => {
                     let mut parts =
                         made.tag.as_str().split(is_delimiter).filter(|part| !part.is_empty());
                     match parts.nth(*number) {
@@ -119,7 +119,7 @@ fn read(text: &str) -> Option<(Part, usize)> {
         let number = behind.strip_prefix('[').and_then(|inside| inside.split_once(']'));
         let number = number.and_then(|(digits, _)| Some((digits.parse().ok()?, digits.len())));
         return Some(match number {
-            Some((number, digits)) => (Part::TagPart(number), "$TAG[]".len() + digits),
+            Some((number, digits)) => (Part::PieceOfTag(number), "$TAG[]".len() + digits),
             None => (Part::Tag, "$TAG".len()),
         });
     }

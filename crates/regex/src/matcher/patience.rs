@@ -36,7 +36,7 @@ mod tests {
         let patience = Patience::default();
         let is_asked = |text: &u32| {
             let is_left = patience.is_left();
-            if is_left && text % every == 0 {
+            if is_left && text.is_multiple_of(every) {
                 patience.wears();
             }
             is_left

@@ -25,7 +25,8 @@ mod signal;
 #[path = "no_signal.rs"]
 mod signal;
 mod sleep;
-#[cfg(all(test, native))]
+#[cfg(test)]
+#[cfg(native)]
 mod tests;
 mod watchdog;
 

@@ -125,7 +125,7 @@ pub(crate) struct Layout {
 pub(crate) enum Machine {
     #[cfg(native)]
     Native(compiled::Machine),
-    Portable(interpreted::Machine),
+    Portable(Box<interpreted::Machine>),
 }
 
 /// A function of a guest with these parameters and results.
@@ -154,7 +154,9 @@ impl Machine {
         match code {
             #[cfg(native)]
             Code::Native(pre) => Self::Native(compiled::Machine::new(pre, state)),
-            Code::Portable(code) => Self::Portable(interpreted::Machine::new(code, state)),
+            Code::Portable(code) => {
+                Self::Portable(Box::new(interpreted::Machine::new(code, state)))
+            }
         }
     }
 
